@@ -1,0 +1,102 @@
+"""A key-value cache addressed by position: nothing is ever rolled back, cropped or moved."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+BUCKET = 64  # the CPU attends to as many slots as are in use, rounded up to a multiple of this
+
+
+class SlotCache(Cache):
+    """Every row r keeps its position j in slot j; `place` says which slots the next forward pass writes.
+
+    Rejected drafts are overwritten when their positions are asked about again. Slots that were never written, and
+    slots later than a query's own, are masked. The last slot is a scrap slot: it takes what lies past the image.
+    """
+
+    def __init__(self, layers: int, rows: int, slots: int, device: torch.device):
+        self.written = torch.zeros(rows, slots + 1, dtype=torch.bool, device=device)  # [R, S]
+        self.slot = torch.zeros(rows, 0, dtype=torch.long, device=device)  # [R, n]
+        self.visible = slots + 1
+        super().__init__(layers=[SlotLayer(self) for _ in range(layers)])
+
+    def place(self, slot: Tensor, real: Tensor | None = None) -> Tensor:
+        """Let the next pass write to `slot` [R, n]; which slots each of its queries may see: bool [R, 1, n, S].
+
+        `real` [R, n] are the queries that later ones may see, all if it is not given: padding is not real.
+        """
+        scrap = self.written.shape[1] - 1
+        self.slot = slot.clamp(max=scrap)
+        self.written.scatter_(1, self.slot, True if real is None else real)
+        if slot.device.type == "cpu":
+            self.visible = min(scrap + 1, -(-int(self.slot.max() + 1) // BUCKET) * BUCKET)
+        past = torch.arange(self.visible, device=slot.device) <= self.slot[..., None]
+        return (past & self.written[:, None, : self.visible])[:, None]
+
+    def select(self, rows: Tensor) -> "SlotCache":
+        """Only the rows listed in `rows` [r]."""
+        part = self._empty(len(rows), self.written.shape[1])
+        part.written = self.written[rows]
+        for new, old in zip(part.layers, self.layers, strict=True):
+            new.hold(old.keys[rows], old.values[rows])
+        return part
+
+    def join(self, other: "SlotCache") -> "SlotCache":
+        """These rows and then those of `other`, with as many slots as either needs."""
+        slots = max(self.written.shape[1], other.written.shape[1])
+        both = self._empty(len(self.written) + len(other.written), slots)
+        both.written = torch.cat([F.pad(c.written, (0, slots - c.written.shape[1])) for c in (self, other)])
+        for new, a, b in zip(both.layers, self.layers, other.layers, strict=True):
+            new.hold(*(_stack(x, y, slots) for x, y in ((a.keys, b.keys), (a.values, b.values))))
+        return both
+
+    def _empty(self, rows: int, slots: int) -> "SlotCache":
+        return SlotCache(len(self.layers), rows, slots - 1, self.written.device)
+
+
+def _stack(a: Tensor, b: Tensor, slots: int) -> Tensor:
+    return torch.cat([F.pad(x, (0, 0, 0, slots - x.shape[2])) for x in (a, b)])
+
+
+class SlotLayer(CacheLayerMixin):
+    """The keys and values [R, H, S, D] of one layer."""
+
+    is_sliding = False
+    is_compileable = True
+    is_croppable = False
+
+    def __init__(self, cache: SlotCache):
+        super().__init__()
+        self.cache = cache
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        slots = self.cache.written.shape[1]
+        self.hold(*(x.new_zeros(*x.shape[:2], slots, x.shape[3]) for x in (key_states, value_states)))
+
+    def hold(self, keys: Tensor, values: Tensor) -> None:
+        self.keys, self.values = keys, values
+        self.dtype, self.device = keys.dtype, keys.device
+        self.is_initialized = True
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        at = self.cache.slot[:, None, :, None].expand_as(key_states)
+        self.keys.scatter_(2, at, key_states)
+        self.values.scatter_(2, at, value_states)
+        seen = self.cache.visible
+        return self.keys[:, :, :seen], self.values[:, :, :seen]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.cache.visible, 0
+
+    def get_seq_length(self) -> int:
+        return 0  # positions are always given explicitly
+
+    def get_max_length(self) -> int:
+        return self.cache.written.shape[1]
+
+    get_max_cache_shape = get_max_length  # its name in older releases

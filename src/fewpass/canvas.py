@@ -1,0 +1,117 @@
+"""The image being drawn."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Raster layout of the image tokens.
+
+    `vocab` counts the image codes, which come first, and then the layout's own symbols (row ends). A row end is a
+    column like any other, so `size` = rows * cols.
+    """
+
+    rows: int
+    cols: int
+    vocab: int
+    codes: int = 0  # how many of `vocab` are image codes; 0 means all
+    forced: Tensor | None = None  # [size] the token that the layout dictates, -1 where it is free
+
+    @property
+    def size(self) -> int:
+        return self.rows * self.cols
+
+    def uniform(self, like: Tensor) -> Tensor:
+        """The law that knows nothing: every image code equally likely. [V], in the dtype and place of `like`."""
+        codes = self.codes or self.vocab
+        return (torch.arange(self.vocab, device=like.device) < codes).to(like.dtype) / codes
+
+    def certain(self, tokens: Tensor, like: Tensor) -> Tensor:
+        """The law that is sure of `tokens`: [..., V]."""
+        return F.one_hot(tokens, self.vocab).to(like.dtype)
+
+    def due(self, index: Tensor) -> Tensor:
+        """The forced token at each position of `index`, -1 where it is free or past the image."""
+        if self.forced is None:
+            return torch.full_like(index, -1)
+        table = F.pad(self.forced.to(index.device), (0, 1), value=-1)
+        return table[index.clamp(max=self.size)]
+
+    def force(self, index: Tensor, q: Tensor) -> Tensor:
+        """Laws `q` [..., V] of the positions `index` [...], made certain where the layout leaves no choice."""
+        if self.forced is None:
+            return q
+        due = self.due(index)
+        return torch.where((due < 0)[..., None], q, self.certain(due.relu(), q))
+
+    def forbid(self, index: Tensor, logits: Tensor) -> Tensor:
+        """Logits [..., V] of the positions `index` [...], -inf for what the layout does not allow there."""
+        if self.forced is None:
+            return logits
+        due = self.due(index)[..., None]
+        symbol = torch.arange(self.vocab, device=logits.device)
+        allowed = torch.where(due < 0, symbol < (self.codes or self.vocab), symbol == due)
+        return logits.masked_fill(~allowed, -torch.inf)
+
+
+class Canvas:
+    """B images side by side: tokens in raster order, `length` of them committed, guesses behind those.
+
+    `tokens` is [B, N + margin] int64, `length` is [B] int64.
+    """
+
+    def __init__(self, grid: Grid, tokens: Tensor, length: Tensor):
+        self.grid, self.tokens, self.length = grid, tokens, length
+        self._lengths: list[int] | None = None
+
+    @classmethod
+    def blank(cls, grid: Grid, seeds: Tensor, margin: int) -> "Canvas":
+        """One empty image for each of `seeds` [B], with room for `margin` positions past its end."""
+        return cls(grid, seeds.new_zeros(len(seeds), grid.size + margin), torch.zeros_like(seeds))
+
+    @property
+    def lengths(self) -> list[int]:
+        """`length` as Python numbers: the one thing that is read back from the device, once a pass."""
+        if self._lengths is None:
+            self._lengths = self.length.tolist()
+        return self._lengths
+
+    @property
+    def finished(self) -> list[bool]:
+        return [n >= self.grid.size for n in self.lengths]
+
+    @property
+    def final(self) -> Tensor:
+        """Which tokens will not change any more: [B, N] bool."""
+        return torch.arange(self.grid.size, device=self.length.device) < self.length[:, None]
+
+    def ahead(self, n: int, start: int = 0) -> Tensor:
+        """The `n` positions from `start` past the committed ones: [B, n], ragged across the batch."""
+        return self.length[:, None] + torch.arange(start, start + n, device=self.length.device)
+
+    def read(self, index: Tensor) -> Tensor:
+        return self.tokens.gather(1, index)
+
+    def write(self, index: Tensor, tokens: Tensor) -> None:
+        self.tokens.scatter_(1, index, tokens)
+
+    def commit(self, n: Tensor | int) -> None:
+        self.length = (self.length + n).clamp(max=self.grid.size)
+        self._lengths = None
+
+    def select(self, images: Tensor) -> "Canvas":
+        """Only the images listed in `images` [b]."""
+        return Canvas(self.grid, self.tokens[images], self.length[images])
+
+    def join(self, other: "Canvas") -> "Canvas":
+        """These images and then those of `other`, a canvas of the same grid and margin."""
+        return Canvas(self.grid, torch.cat([self.tokens, other.tokens]), torch.cat([self.length, other.length]))
+
+    def update(self, images: Tensor, part: "Canvas") -> None:
+        """Take over the state of the images that `part` = `select(images)` has gone on with."""
+        self.tokens[images], self.length[images] = part.tokens, part.length
+        self._lengths = None

@@ -1,0 +1,101 @@
+"""The loop that every algorithm shares."""
+
+from collections.abc import Iterator
+from typing import Protocol, Self, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from fewpass.canvas import Canvas, Grid
+from fewpass.decoders import Decoder, Query
+from fewpass.noise import Noise
+from fewpass.sampling import Law
+
+
+class Session(Protocol):
+    """All that a decoder knows of a model: B prompts being continued.
+
+    `first` [B, 1, V] are the logits of image token 0. A call answers a query [B, n] with logits [B, n, V]: guided,
+    image codes only, -inf where the layout forbids.
+    """
+
+    @property
+    def grid(self) -> Grid: ...
+    @property
+    def first(self) -> Tensor: ...
+    def __call__(self, query: Query) -> Tensor: ...
+
+
+@runtime_checkable
+class ElasticSession(Session, Protocol):
+    """A session whose images may leave and join between passes."""
+
+    def select(self, images: Tensor) -> Self: ...
+    def join(self, other: Self) -> Self: ...
+
+
+class Drawing:
+    """Images that are being drawn together, each committing its own number of tokens in every pass.
+
+    `session` continues their prompts, `law` turns its logits into probabilities, `seeds` [B] int64 are the images'.
+    What an image becomes depends on its seed, never on who else is here: `select` and `join` may be called between
+    any two passes.
+    """
+
+    def __init__(self, session: Session, decoder: Decoder, law: Law, seeds: Tensor):
+        self.session, self.decoder, self.law, self.seeds = session, decoder, law, seeds
+        self.step = torch.zeros_like(seeds)
+        self.canvas = Canvas.blank(session.grid, seeds, decoder.margin)
+        p, first = law(session.first), self.canvas.ahead(1)
+        self.canvas.write(first, self.noise.race(p, first))
+        self.canvas.commit(1)
+        self.state = decoder.begin(self.canvas, p, self.noise)
+
+    @property
+    def noise(self) -> Noise:
+        return Noise(self.seeds, self.step)
+
+    def advance(self) -> None:
+        """One forward pass of the model."""
+        self.step = self.step + 1
+        p = self.law(self.session(self.decoder.draft(self.canvas, self.state)))
+        self.state = self.decoder.verify(self.canvas, self.state, p, self.noise)
+
+    def select(self, images: Tensor) -> None:
+        """Go on with only the images listed in `images` [b]. The session must be elastic."""
+        assert isinstance(self.session, ElasticSession)
+        self.session = self.session.select(images)
+        self.canvas = self.canvas.select(images)
+        self.seeds, self.step = self.seeds[images], self.step[images]
+        self.state = tuple(part[images] for part in self.state)
+
+    def join(self, other: "Drawing") -> None:
+        """Go on with the images of `other` too, drawn by the same decoder and law on the same grid."""
+        assert isinstance(self.session, ElasticSession)
+        assert isinstance(other.session, ElasticSession)
+        self.session = self.session.join(other.session)
+        self.canvas = self.canvas.join(other.canvas)
+        self.seeds, self.step = torch.cat([self.seeds, other.seeds]), torch.cat([self.step, other.step])
+        self.state = tuple(torch.cat(pair) for pair in zip(self.state, other.state, strict=True))
+
+
+@torch.inference_mode()
+def decode(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Iterator[Canvas]:
+    """Draw one image for each of `seeds` [B] int64; yield the same canvas after every pass, the prompt's included.
+
+    `canvas.tokens` is [B, N + margin], of which `canvas.length` [B] are committed. An elastic session is narrowed
+    to the images that are not finished yet.
+    """
+    drawing = Drawing(session, decoder, law, seeds)
+    images = torch.arange(len(seeds), device=seeds.device)
+    whole = drawing.canvas.select(images)
+    yield whole
+    while not all(whole.finished):
+        if any(drawing.canvas.finished) and isinstance(session, ElasticSession):
+            open_ = [i for i, done in enumerate(drawing.canvas.finished) if not done]
+            going = torch.tensor(open_, device=seeds.device)
+            drawing.select(going)
+            images = images[going]
+        drawing.advance()
+        whole.update(images, drawing.canvas)
+        yield whole

@@ -1,0 +1,118 @@
+"""Which tokens to ask the model about, and what to make of its answers."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from fewpass.canvas import Canvas
+from fewpass.guess import Guess, uniform
+from fewpass.laws import Laws
+from fewpass.noise import Noise
+from fewpass.rules import FixedPoint, Rule
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """What a decoder asks: the law of the token that follows each of these.
+
+    `tokens` [B, n] are fed at the image positions `index` [B, n]; answer j is the law of position index_j + 1,
+    given the tokens in the slots up to index_j. Positions past the image are allowed; their answers mean nothing.
+    """
+
+    tokens: Tensor
+    index: Tensor
+
+
+State = tuple[Tensor, ...]  # images first, so that the loop may select and join them
+
+
+@dataclass(frozen=True)
+class Decoder(ABC):
+    """A way to draw: a value, with no state of its own. What it remembers between passes is its `State`."""
+
+    spelling: str = field(default="", kw_only=True, compare=False)  # how a recipe was called, to call it again
+    lossless: bool | None = field(default=None, kw_only=True, compare=False)  # as its recipe says; None: nobody has
+
+    def __str__(self) -> str:
+        return self.spelling or repr(self)
+
+    @property
+    @abstractmethod
+    def margin(self) -> int:
+        """Positions past the image that the canvas must have room for."""
+
+    @abstractmethod
+    def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
+        """Guess ahead of the first token, which was drawn from p [B, 1, V]."""
+
+    @abstractmethod
+    def draft(self, canvas: Canvas, state: State) -> Query:
+        """What to ask in this pass."""
+
+    @abstractmethod
+    def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
+        """Commit what the answers p [B, n, V] confirm, and guess again."""
+
+
+@dataclass(frozen=True)
+class Jacobi(Decoder):
+    """Ask about a whole window of guesses at once; commit those the rule verifies, plus one token.
+
+    `window` counts drafts; 0 is autoregression. The state is the ring of laws that the guesses were drawn from, q.
+    """
+
+    window: int
+    rule: Rule = FixedPoint()
+    guess: Guess = uniform
+
+    def __post_init__(self) -> None:
+        if self.window != int(self.window) or self.window < 0:
+            raise ValueError(f"window must be a whole number of drafts >= 0, not {self.window}")
+
+    @property
+    def margin(self) -> int:
+        return self.window + 1
+
+    def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
+        window = self._drafts(canvas)
+        # A guess may look one row up from the end of the window.
+        laws = Laws(p.new_zeros(len(p), window + 1 + canvas.grid.cols, p.shape[-1]))
+        first = canvas.ahead(1, start=-1)
+        laws.write(first, p)
+        self._guess(canvas, laws, first, 0, noise)
+        return (laws.ring,)
+
+    def draft(self, canvas: Canvas, state: State) -> Query:
+        index = canvas.ahead(self._drafts(canvas) + 1, start=-1)
+        return Query(canvas.read(index), index)
+
+    def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
+        laws, index, before = Laws(*state), canvas.ahead(p.shape[1]), canvas.lengths
+        drafts = index[:, :-1]
+        y, kept = self.rule(canvas.read(drafts), laws.read(drafts), p, index, noise)
+        canvas.write(index, y)
+        laws.write(index, p)  # whatever the rule left there may pass for a draw from p: the next q
+        canvas.commit(1 + kept.long().cumprod(1).sum(1))
+        moved = max(now - then for now, then in zip(canvas.lengths, before, strict=True))
+        self._guess(canvas, laws, index[:, -1:], p.shape[1] - moved, noise)
+        return (laws.ring,)
+
+    def _drafts(self, canvas: Canvas) -> int:
+        """The window, cut where even the image that is furthest behind has no more positions to draft."""
+        return min(self.window, max(0, canvas.grid.size - 1 - min(canvas.lengths)))
+
+    def _guess(self, canvas: Canvas, laws: Laws, last: Tensor, held: int, noise: Noise) -> None:
+        """Fill the window up behind `last` [B, 1], the newest position of each image that has a token.
+
+        Every image still holds at least `held` guesses, so there is nothing to do for as many places.
+        """
+        window = self._drafts(canvas)
+        held = min(held, window)
+        ahead = canvas.ahead(window - held, start=held)
+        q = canvas.grid.force(ahead, self.guess(canvas, laws, ahead, last))
+        x = self.rule.draw(q, ahead, noise)
+        old = ahead <= last
+        canvas.write(ahead, torch.where(old, canvas.read(ahead), x))
+        laws.write(ahead, torch.where(old[..., None], laws.read(ahead), q))

@@ -1,0 +1,68 @@
+"""Counter-based randomness: every number is a pure function of (image seed, step, position, tag).
+
+So an image never depends on its neighbours in the batch, "the same noise at the same position" needs no
+storage, and autoregressive and fixed-noise Jacobi decoding agree token for token.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+ACCEPT, CORRECT, FRESH, RACE = range(4)  # what a number is used for: equal uses never meet at one (step, position)
+
+_GOLDEN = -0x61C8864680B583EB  # 2**64 / golden ratio: successive multiples are far apart in every bit
+
+
+def _mix(x: Tensor) -> Tensor:
+    """The splitmix64 finaliser on wrapping int64; the masks turn torch's arithmetic shifts into logical ones."""
+    x = (x ^ (x >> 30 & (1 << 34) - 1)) * -0x40A7B892E31B1A47
+    x = (x ^ (x >> 27 & (1 << 37) - 1)) * -0x6B2FB644ECCEEE15
+    return x ^ (x >> 31 & (1 << 33) - 1)
+
+
+def _bits(x: Tensor) -> Tensor:
+    """The upper 40 bits, the best mixed ones."""
+    return x >> 24 & (1 << 40) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """The random numbers of one pass.
+
+    `seeds` [B] int64; `step` [B] int64, the passes each image has had. A row admitted late into a batch thus
+    draws what it would have drawn alone.
+    """
+
+    seeds: Tensor
+    step: Tensor
+
+    def _key(self, step: Tensor | int, index: Tensor, tag: int) -> Tensor:
+        stream = _mix(_mix(self.seeds) + 8 * step + tag)
+        return _mix(_mix(stream)[:, None] + index)  # [B, n]
+
+    def uniform(self, index: Tensor, tag: int) -> Tensor:
+        """U(0, 1), both ends open, one number for each image position: `index` [B, n] -> float64 [B, n]."""
+        return (_bits(self._key(self.step, index, tag)).double() + 0.5) * 2.0**-40
+
+    def draw(self, p: Tensor, index: Tensor, tag: int) -> Tensor:
+        """One token from each law `p` [B, n, V], which need not sum to one: inverse transform of one uniform.
+
+        The first token whose cumulated mass exceeds u has mass itself, so none of probability 0 is ever drawn.
+        """
+        cdf = p.cumsum(-1, dtype=torch.float64)
+        target = self.uniform(index, tag)[..., None] * cdf[..., -1:]
+        return torch.searchsorted(cdf, target, right=True)[..., 0]
+
+    def race(self, p: Tensor, index: Tensor) -> Tensor:
+        """One token from each law by an exponential race, argmax_v p(v) / e(v): the Gumbel trick.
+
+        The noise e is tied to (seed, position, token) and not to the step: laws that differ little draw the same
+        token, pass after pass. arXiv 2002.09928; arXiv 2510.24211, section on Gumbel coupling.
+        """
+        lane = torch.arange(p.shape[-1], device=index.device) * _GOLDEN
+        bits = _bits(_mix(self._key(0, index, RACE)[..., None] + lane))
+        # float32 keeps its full relative precision near 0, where races are won; 1 itself would make e infinite
+        # and could let a token of probability 0 win.
+        u = ((bits.float() + 0.5) * 2.0**-40).clamp_(max=1 - 2.0**-24)
+        return (p / u.neg_().log1p_().neg_()).argmax(-1)

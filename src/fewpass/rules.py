@@ -1,0 +1,137 @@
+"""How guesses x, drawn from q, become tokens y that may pass for draws from p.
+
+Shapes: x [B, W], q [B, W, V], p [B, W + 1, V], index [B, W + 1]. The law p_i is conditioned on the guesses before
+position i, so y_i is final once every guess before it was kept.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from fewpass.noise import ACCEPT, CORRECT, FRESH, Noise
+
+
+class Verdict(NamedTuple):
+    """What a rule makes of a window: the next iterate y [B, W + 1], and which guesses stand: kept [B, W].
+
+    Everything in y may pass for a draw from p, so p is the label of the next pass.
+    """
+
+    y: Tensor
+    kept: Tensor
+
+
+class Rule(Protocol):
+    def draw(self, p: Tensor, index: Tensor, noise: Noise) -> Tensor:
+        """A new token from each law: [B, n, V] -> [B, n]."""
+
+    def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
+        """Verify the guesses and redraw what may not stay."""
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """Jacobi decoding of y_i = argmax_v p_i(v) / e_i(v), the noise e frozen. arXiv 2002.03629, 2002.09928. Lossless.
+
+    The sequential sample under the same noise is the only fixed point, so it is drawn to the letter.
+    """
+
+    def draw(self, p: Tensor, index: Tensor, noise: Noise) -> Tensor:
+        return noise.race(p, index)
+
+    def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
+        y = noise.race(p, index)
+        return Verdict(y, y[:, :-1] == x)
+
+
+def mass(p: Tensor, x: Tensor) -> Tensor:
+    """p(x): [B, W, V], [B, W] -> [B, W]."""
+    return p.gather(-1, x[..., None])[..., 0]
+
+
+class Test(Protocol):
+    """When does a guess stand?"""
+
+    def alpha(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
+        """x stands with probability min(1, alpha): [B, W]."""
+
+    def residual(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
+        """The law of what replaces it, up to a factor: [B, W, V]."""
+
+
+@dataclass(frozen=True)
+class Strict:
+    """alpha = p(x) / q(x), residual (p - q)+. arXiv 2211.17192, algorithm 1; SJD, arXiv 2410.01699. Lossless."""
+
+    def alpha(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
+        return mass(p, x) / mass(q, x)
+
+    def residual(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
+        other = (p - q).relu()
+        # p = q up to rounding: nothing is left over, and what replaces x is simply a draw from p.
+        return torch.where(other.sum(-1, keepdim=True) > 0, other, p)
+
+
+class Outcome(NamedTuple):
+    stays: Tensor  # [B, W] the guess is kept
+    corrected: Tensor  # [B, W] it is replaced by a draw from the residual; the others are drawn anew from p
+
+
+# What becomes of the guesses, those behind the first rejection included, where nothing was verified?
+# (kept, verified, alpha), each [B, W], `verified` up to and including the first rejection.
+
+Redraft = Callable[[Tensor, Tensor, Tensor], Outcome]
+
+
+def resample(kept: Tensor, verified: Tensor, alpha: Tensor) -> Outcome:
+    """Draw anew from p behind the rejection. SJD, arXiv 2410.01699, algorithm 1. Lossless."""
+    return Outcome(kept & verified, ~kept & verified)
+
+
+def couple(kept: Tensor, verified: Tensor, alpha: Tensor) -> Outcome:
+    """Stay as often as p and q allow, everywhere: a maximal coupling. MC-SJD, arXiv 2510.24211. Lossless."""
+    return Outcome(kept, ~kept)
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """Stay where alpha exceeds a threshold: SJD++, arXiv 2512.07503, equation 6. Lossy: what stays is no draw."""
+
+    threshold: float
+
+    def __post_init__(self) -> None:
+        if not self.threshold >= 0:
+            raise ValueError(f"threshold must be a number >= 0, not {self.threshold}")
+
+    def __call__(self, kept: Tensor, verified: Tensor, alpha: Tensor) -> Outcome:
+        return Outcome(torch.where(verified, kept, alpha > self.threshold), ~kept & verified)
+
+
+@dataclass(frozen=True)
+class Speculative:
+    """Keep x_i with probability min(1, alpha_i), else replace it; redraft behind the first rejection.
+
+    `frozen` redrafts under noise tied to the position, so that drafts stay while their law does: the Gumbel
+    coupling of arXiv 2510.24211. Whether a guess is kept is still decided by fresh numbers.
+    """
+
+    test: Test = Strict()
+    redraft: Redraft = resample
+    frozen: bool = False
+
+    def draw(self, p: Tensor, index: Tensor, noise: Noise) -> Tensor:
+        return noise.race(p, index) if self.frozen else noise.draw(p, index, FRESH)
+
+    def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
+        here, p_here = index[:, :-1], p[:, :-1]
+        alpha = self.test.alpha(x, q, p_here)
+        kept = noise.uniform(here, ACCEPT) < alpha
+        verified = (~kept).cumsum(1) <= (~kept).int()
+        stays, corrected = self.redraft(kept, verified, alpha)
+        other = noise.draw(self.test.residual(x, q, p_here), here, CORRECT)
+        fresh = self.draw(p, index, noise)
+        y = torch.where(stays, x, torch.where(corrected, other, fresh[:, :-1]))
+        return Verdict(torch.cat([y, fresh[:, -1:]], 1), kept)

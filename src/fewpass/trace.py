@@ -1,0 +1,85 @@
+"""What a drawing cost: passes, tokens per pass, seconds. Nothing here is known to the algorithms."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fewpass.canvas import Canvas, Grid
+from fewpass.decode import ElasticSession
+from fewpass.decoders import Query
+
+
+@dataclass(eq=False)
+class Trace:
+    """`passes` [B] counts forward passes with the prompt's, so autoregression needs N of them.
+
+    `committed` [B, N] is the pass at which each token became final, 1 for token 0, and 0 where drawing stopped
+    before. `seconds` is the whole call, `model_seconds` the part inside the model, prompts included.
+    """
+
+    committed: Tensor
+    seconds: float = 0.0
+    model_seconds: float = 0.0
+
+    @property
+    def passes(self) -> Tensor:
+        return self.committed.amax(1)
+
+    @property
+    def tokens_per_pass(self) -> Tensor:
+        return (self.committed > 0).sum(1) / self.passes
+
+    def watch(self, canvases: Iterable[Canvas]) -> Iterator[Canvas]:
+        """Note when tokens become final while the canvases pass through."""
+        for count, canvas in enumerate(canvases, start=1):
+            new = canvas.final.cpu() & (self.committed == 0)
+            self.committed[new] = count
+            yield canvas
+
+
+class Clock:
+    """Adds up the seconds spent inside `with clock:`, waiting for the device to be done."""
+
+    def __init__(self, device: torch.device):
+        self.device, self.seconds = device, 0.0
+
+    def __enter__(self) -> "Clock":
+        self._started = self._now()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.seconds += self._now() - self._started
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+@dataclass(eq=False)
+class ClockedSession:
+    """A session whose time is added to a clock."""
+
+    session: ElasticSession
+    clock: Clock
+
+    @property
+    def grid(self) -> Grid:
+        return self.session.grid
+
+    @property
+    def first(self) -> Tensor:
+        return self.session.first
+
+    def __call__(self, query: Query) -> Tensor:
+        with self.clock:
+            return self.session(query)
+
+    def select(self, images: Tensor) -> "ClockedSession":
+        return ClockedSession(self.session.select(images), self.clock)
+
+    def join(self, other: "ClockedSession") -> "ClockedSession":
+        return ClockedSession(self.session.join(other.session), self.clock)
