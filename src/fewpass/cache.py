@@ -21,25 +21,28 @@ class SlotCache(Cache):
         self.visible = slots + 1
         super().__init__(layers=[SlotLayer(self) for _ in range(layers)])
 
-    def place(self, slot: Tensor, real: Tensor | None = None) -> Tensor:
+    def place(self, slot: Tensor, real: Tensor | None = None, sees: Tensor | None = None) -> Tensor:
         """Let the next pass write to `slot` [R, n]; which slots each of its queries may see: bool [R, 1, n, S].
 
-        `real` [R, n] are the queries that later ones may see, all if it is not given: padding is not real.
+        `real` [R, n] are the queries that later ones may see, all if it is not given: padding is not real. `sees`
+        [R, n, S] narrows the written slots; without it a query sees those up to its own.
         """
         scrap = self.written.shape[1] - 1
         self.slot = slot.clamp(max=scrap)
         self.written.scatter_(1, self.slot, True if real is None else real)
         if slot.device.type == "cpu":
             self.visible = min(scrap + 1, -(-int(self.slot.max() + 1) // BUCKET) * BUCKET)
-        past = torch.arange(self.visible, device=slot.device) <= self.slot[..., None]
-        return (past & self.written[:, None, : self.visible])[:, None]
+        if sees is None:
+            sees = torch.arange(self.visible, device=slot.device) <= self.slot[..., None]
+        return (sees[..., : self.visible] & self.written[:, None, : self.visible])[:, None]
 
     def select(self, rows: Tensor) -> "SlotCache":
         """Only the rows listed in `rows` [r]."""
         part = self._empty(len(rows), self.written.shape[1])
         part.written = self.written[rows]
         for new, old in zip(part.layers, self.layers, strict=True):
-            new.hold(old.keys[rows], old.values[rows])
+            here = rows.to(old.keys.device)  # a sharded model has its layers in several places
+            new.hold(old.keys[here], old.values[here])
         return part
 
     def join(self, other: "SlotCache") -> "SlotCache":
@@ -84,7 +87,7 @@ class SlotLayer(CacheLayerMixin):
     ) -> tuple[Tensor, Tensor]:
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        at = self.cache.slot[:, None, :, None].expand_as(key_states)
+        at = self.cache.slot.to(key_states.device)[:, None, :, None].expand_as(key_states)
         self.keys.scatter_(2, at, key_states)
         self.values.scatter_(2, at, value_states)
         seen = self.cache.visible

@@ -12,7 +12,8 @@ class Grid:
     """Raster layout of the image tokens.
 
     `vocab` counts the image codes, which come first, and then the layout's own symbols (row ends). A row end is a
-    column like any other, so `size` = rows * cols.
+    column like any other, so the picture has rows * cols tokens. Smaller grids may be drawn `before` it, one after the
+    other, like the preview of GLM-Image; positions count through all of them.
     """
 
     rows: int
@@ -20,10 +21,34 @@ class Grid:
     vocab: int
     codes: int = 0  # how many of `vocab` are image codes; 0 means all
     forced: Tensor | None = None  # [size] the token that the layout dictates, -1 where it is free
+    before: tuple[tuple[int, int], ...] = ()  # rows and columns of what is drawn before the picture
+
+    @property
+    def grids(self) -> tuple[tuple[int, int], ...]:
+        """Rows and columns of all that is drawn, the picture last."""
+        return (*self.before, (self.rows, self.cols))
+
+    @property
+    def start(self) -> int:
+        """The position where the picture begins."""
+        return sum(rows * cols for rows, cols in self.before)
 
     @property
     def size(self) -> int:
-        return self.rows * self.cols
+        return sum(rows * cols for rows, cols in self.grids)
+
+    @property
+    def widest(self) -> int:
+        return max(cols for _, cols in self.grids)
+
+    def place(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """For positions [...], how far into its own grid each one is, and how many columns that grid has."""
+        into, width, start = index, torch.zeros_like(index), 0
+        for rows, cols in self.grids:
+            into = torch.where(index >= start, index - start, into)
+            width = torch.where(index >= start, cols, width)
+            start += rows * cols
+        return into, width
 
     def uniform(self, like: Tensor) -> Tensor:
         """The law that knows nothing: every image code equally likely. [V], in the dtype and place of `like`."""
@@ -59,19 +84,25 @@ class Grid:
 
 
 class Canvas:
-    """B images side by side: tokens in raster order, `length` of them committed, guesses behind those.
+    """B images side by side: which of their tokens are final, and guesses elsewhere.
 
-    `tokens` is [B, N + margin] int64, `length` is [B] int64.
+    `tokens` is [B, N + margin] int64 in raster order, `final` [B, N] bool says which will not change any more, and
+    `length` [B] int64 counts those before the first that may.
     """
 
-    def __init__(self, grid: Grid, tokens: Tensor, length: Tensor):
-        self.grid, self.tokens, self.length = grid, tokens, length
+    def __init__(self, grid: Grid, tokens: Tensor, final: Tensor):
+        self.grid, self.tokens = grid, tokens
+        self._hold(final)
+
+    def _hold(self, final: Tensor) -> None:
+        self.final, self.length = final, final.long().cumprod(1).sum(1)
         self._lengths: list[int] | None = None
 
     @classmethod
     def blank(cls, grid: Grid, seeds: Tensor, margin: int) -> "Canvas":
         """One empty image for each of `seeds` [B], with room for `margin` positions past its end."""
-        return cls(grid, seeds.new_zeros(len(seeds), grid.size + margin), torch.zeros_like(seeds))
+        tokens = seeds.new_zeros(len(seeds), grid.size + margin)
+        return cls(grid, tokens, torch.zeros_like(tokens[:, : grid.size], dtype=torch.bool))
 
     @property
     def lengths(self) -> list[int]:
@@ -84,13 +115,8 @@ class Canvas:
     def finished(self) -> list[bool]:
         return [n >= self.grid.size for n in self.lengths]
 
-    @property
-    def final(self) -> Tensor:
-        """Which tokens will not change any more: [B, N] bool."""
-        return torch.arange(self.grid.size, device=self.length.device) < self.length[:, None]
-
     def ahead(self, n: int, start: int = 0) -> Tensor:
-        """The `n` positions from `start` past the committed ones: [B, n], ragged across the batch."""
+        """The `n` positions from `start` past the first `length` ones: [B, n], ragged across the batch."""
         return self.length[:, None] + torch.arange(start, start + n, device=self.length.device)
 
     def read(self, index: Tensor) -> Tensor:
@@ -100,18 +126,24 @@ class Canvas:
         self.tokens.scatter_(1, index, tokens)
 
     def commit(self, n: Tensor | int) -> None:
-        self.length = (self.length + n).clamp(max=self.grid.size)
-        self._lengths = None
+        """The next `n` tokens [B] of each image are final."""
+        position = torch.arange(self.grid.size, device=self.length.device)
+        self._hold(self.final | (position < (self.length + n)[:, None]))
+
+    def settle(self, index: Tensor, final: Tensor) -> None:
+        """Those of the tokens at `index` [B, n] are final too for which `final` [B, n] says so."""
+        new = torch.zeros_like(self.tokens, dtype=torch.bool).scatter_(1, index, final)
+        self._hold(self.final | new[:, : self.grid.size])
 
     def select(self, images: Tensor) -> "Canvas":
         """Only the images listed in `images` [b]."""
-        return Canvas(self.grid, self.tokens[images], self.length[images])
+        return Canvas(self.grid, self.tokens[images], self.final[images])
 
     def join(self, other: "Canvas") -> "Canvas":
         """These images and then those of `other`, a canvas of the same grid and margin."""
-        return Canvas(self.grid, torch.cat([self.tokens, other.tokens]), torch.cat([self.length, other.length]))
+        return Canvas(self.grid, torch.cat([self.tokens, other.tokens]), torch.cat([self.final, other.final]))
 
     def update(self, images: Tensor, part: "Canvas") -> None:
         """Take over the state of the images that `part` = `select(images)` has gone on with."""
-        self.tokens[images], self.length[images] = part.tokens, part.length
-        self._lengths = None
+        self.tokens[images], self.final[images] = part.tokens, part.final
+        self._hold(self.final)

@@ -43,7 +43,11 @@ class Drawing:
     """
 
     def __init__(self, session: Session, decoder: Decoder, law: Law, seeds: Tensor):
-        self.session, self.decoder, self.law, self.seeds = session, decoder, law, seeds
+        try:
+            self.decoder = decoder.prepared(session)
+        except ValueError as error:
+            raise ValueError(f"{decoder}: {error}") from None
+        self.session, self.law, self.seeds = session, law, seeds
         self.step = torch.zeros_like(seeds)
         self.canvas = Canvas.blank(session.grid, seeds, decoder.margin)
         p, first = law(session.first), self.canvas.ahead(1)

@@ -1,7 +1,10 @@
 """Which tokens to ask the model about, and what to make of its answers."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -9,6 +12,7 @@ from torch import Tensor
 from fewpass.canvas import Canvas
 from fewpass.guess import Guess, uniform
 from fewpass.laws import Laws
+from fewpass.needs import Host, prepared
 from fewpass.noise import Noise
 from fewpass.rules import FixedPoint, Rule
 
@@ -19,10 +23,16 @@ class Query:
 
     `tokens` [B, n] are fed at the image positions `index` [B, n]; answer j is the law of position index_j + 1,
     given the tokens in the slots up to index_j. Positions past the image are allowed; their answers mean nothing.
+
+    Trees and two-dimensional windows say more. `slot` [B, n] is where each token is kept, by default its position;
+    slots past the image, up to grid.size + margin, hold what competes for a position. `sees` [B, n, M] says which of
+    the slots 0..M-1 the token at j may see, itself included; by default all that were written, up to its own.
     """
 
     tokens: Tensor
     index: Tensor
+    slot: Tensor | None = None
+    sees: Tensor | None = None
 
 
 State = tuple[Tensor, ...]  # images first, so that the loop may select and join them
@@ -37,6 +47,29 @@ class Decoder(ABC):
 
     def __str__(self) -> str:
         return self.spelling or repr(self)
+
+    def __call__(
+        self,
+        model: Any,
+        input_ids: Tensor,
+        *,
+        seed: int | Sequence[int] | None = None,
+        on_step: Callable[[Canvas], object] | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        image_sizes: Any = None,
+        **prepared: Any,
+    ) -> Tensor:
+        """Draw for transformers: `model.generate(**inputs, custom_generate=decoder)`. See `fewpass.generate`."""
+        named = {"seed": seed, "on_step": on_step, "width": width, "height": height, "image_sizes": image_sizes}
+        return import_module("fewpass.bridge").custom_generate(self, model, input_ids, **named, **prepared)
+
+    def prepared(self, session: Host) -> Self:
+        """This decoder, with all that it needs to know of the model.
+
+        Raises ValueError naming what the session cannot offer.
+        """
+        return self
 
     @property
     @abstractmethod
@@ -71,6 +104,9 @@ class Jacobi(Decoder):
         if self.window != int(self.window) or self.window < 0:
             raise ValueError(f"window must be a whole number of drafts >= 0, not {self.window}")
 
+    def prepared(self, session: Host) -> Self:
+        return replace(self, rule=prepared(self.rule, session))
+
     @property
     def margin(self) -> int:
         return self.window + 1
@@ -78,7 +114,7 @@ class Jacobi(Decoder):
     def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
         window = self._drafts(canvas)
         # A guess may look one row up from the end of the window.
-        laws = Laws(p.new_zeros(len(p), window + 1 + canvas.grid.cols, p.shape[-1]))
+        laws = Laws(p.new_zeros(len(p), window + 1 + canvas.grid.widest, p.shape[-1]))
         first = canvas.ahead(1, start=-1)
         laws.write(first, p)
         self._guess(canvas, laws, first, 0, noise)
@@ -100,8 +136,11 @@ class Jacobi(Decoder):
         return (laws.ring,)
 
     def _drafts(self, canvas: Canvas) -> int:
-        """The window, cut where even the image that is furthest behind has no more positions to draft."""
-        return min(self.window, max(0, canvas.grid.size - 1 - min(canvas.lengths)))
+        """The window, cut where even the image that is furthest behind has no more positions to draft.
+
+        The last position is drafted like any other, so that it is verified alike whoever else is in the batch.
+        """
+        return min(self.window, canvas.grid.size - min(canvas.lengths))
 
     def _guess(self, canvas: Canvas, laws: Laws, last: Tensor, held: int, noise: Noise) -> None:
         """Fill the window up behind `last` [B, 1], the newest position of each image that has a token.

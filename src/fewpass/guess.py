@@ -48,12 +48,14 @@ def above_sample(canvas: Canvas, laws: Laws, index: Tensor, last: Tensor) -> Ten
 
 def _left(canvas: Canvas, index: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
     beside = torch.minimum(index - 1, last)
-    return beside, beside // canvas.grid.cols == index // canvas.grid.cols
+    into, width = canvas.grid.place(index)
+    return beside, index - beside <= into % width
 
 
 def _above(canvas: Canvas, index: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-    over = index - canvas.grid.cols
-    known = (over >= 0) & (over <= last)
+    into, width = canvas.grid.place(index)
+    over = index - width
+    known = (into >= width) & (over <= last)
     return torch.where(known, over, last), known
 
 

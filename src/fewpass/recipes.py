@@ -1,9 +1,13 @@
 """The algorithms by their names in the literature: one line and one citation each."""
 
 import fewpass.guess as guesses
+from fewpass.block import Block
 from fewpass.decoders import Decoder, Jacobi
+from fewpass.relaxed import Annealed, Grouped, Neighbours
+from fewpass.rows import Rows
 from fewpass.rules import FixedPoint, Reuse, Speculative, couple
 from fewpass.spelling import Recipe, parse, recipe
+from fewpass.wavefront import Wavefront
 
 
 @recipe("the definition", lossless=True)
@@ -40,6 +44,50 @@ def mc_sjd(window: int = 32, guess: str = "uniform") -> Jacobi:
 def gs_sjd(window: int = 32, guess: str = "uniform") -> Jacobi:
     """SJD with Gumbel sharing: drafts are drawn under noise that stays with the position. Lossless."""
     return Jacobi(window, Speculative(frozen=True), guesses.named(guess))
+
+
+@recipe("arXiv 2403.10444 on the drafts of arXiv 2410.01699", lossless=True)
+def sjd_block(window: int = 15, guess: str = "uniform") -> Jacobi:
+    """SJD that verifies its drafts as a block: more of them are kept in each pass. Lossless."""
+    return Jacobi(window, Block(), guesses.named(guess))
+
+
+@recipe("arXiv 2508.07747", lossless=False)
+def gsd(window: int = 15, group: int = 14, gap: float = 0.15, distance: float = 0.5, guess: str = "uniform") -> Jacobi:
+    """GSD, grouped speculative decoding: SJD that compares groups of codes. Lossy; lossless again at group=0."""
+    return Jacobi(window, Speculative(Grouped(group, gap, distance)), guesses.named(guess))
+
+
+@recipe("arXiv 2410.03355", lossless=False)
+def lantern(window: int = 15, neighbours: int = 1000, delta: float = 0.1, guess: str = "uniform") -> Jacobi:
+    """SJD under LANTERN's test: a draft borrows the mass of codes that look alike. Lossy; lossless again at delta=0."""
+    return Jacobi(window, Speculative(Neighbours(neighbours, delta=delta)), guesses.named(guess))
+
+
+@recipe("arXiv 2502.06352", lossless=False)
+def lantern_pp(window: int = 15, neighbours: int = 1000, factor: float = 2.0, guess: str = "uniform") -> Jacobi:
+    """SJD under LANTERN++'s test: a draft borrows (factor - 1) times its own mass. Lossy; not at factor=1."""
+    return Jacobi(window, Speculative(Neighbours(neighbours, factor=factor)), guesses.named(guess))
+
+
+@recipe("arXiv 2601.09212", lossless=False)
+def cool_sd(
+    window: int = 15, delta: float = 1.1, nu: float = 0.7, floor: float = 1.0, guess: str = "uniform"
+) -> Jacobi:
+    """SJD under COOL-SD's test, relaxed most in the first slots. Lossy; lossless again at delta=1, nu=0."""
+    return Jacobi(window, Speculative(Annealed(delta, nu, floor)), guesses.named(guess))
+
+
+@recipe("arXiv 2412.04062", lossless=False)
+def zipar(window: int = 16, adaptive: bool = False) -> Wavefront:
+    """ZipAR: a row starts when the one above has `window` tokens, or at least as many. Lossy; `ar` for whole rows."""
+    return Wavefront(window, adaptive)
+
+
+@recipe("arXiv 2606.05703", lossless=False)
+def pjd(window: int = 15, context: int = 6) -> Rows:
+    """PJD, Jacobi decoding of several rows at once, each `context` tokens behind. Lossy; SJD by rows for whole rows."""
+    return Rows(window, context)
 
 
 RECIPES: dict[str, Recipe[...]] = {r.name: r for r in list(globals().values()) if isinstance(r, Recipe)}

@@ -5,12 +5,13 @@ position i, so y_i is final once every guess before it was kept.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
 
+from fewpass.needs import Host, prepared
 from fewpass.noise import ACCEPT, CORRECT, FRESH, Noise
 
 
@@ -121,6 +122,9 @@ class Speculative:
     test: Test = Strict()
     redraft: Redraft = resample
     frozen: bool = False
+
+    def prepared(self, session: Host) -> Self:
+        return replace(self, test=prepared(self.test, session))
 
     def draw(self, p: Tensor, index: Tensor, noise: Noise) -> Tensor:
         return noise.race(p, index) if self.frozen else noise.draw(p, index, FRESH)

@@ -9,21 +9,30 @@ from torch.nn.utils.rnn import pad_sequence
 
 from fewpass.cache import SlotCache
 from fewpass.canvas import Grid
+from fewpass.codebook import Codebook
 from fewpass.decoders import Query
+
+
+def _in_order(position: Tensor, offset: Tensor) -> Tensor:
+    return position
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
     """A language model seen from the image side.
 
-    `embed` turns image tokens [R, n] into inputs [R, n, D]; `body` turns inputs, the slots [R, n] they go to and the
-    mask over slots into hidden states [R, n, D]; `head` turns those into logits [R, n, V] of image tokens.
+    `embed` turns image tokens [R, n] into inputs [R, n, D]; `body` turns inputs, their positions [R, n] and the mask
+    over slots into hidden states [R, n, D]; `head` turns those into logits [R, n, V] of image tokens. `positions`
+    turns positions [R, n] in rows whose image begins at [R] into the position ids that `body` takes. `codebook` is
+    what relaxed tests compare codes by.
     """
 
     embed: Callable[[Tensor], Tensor]
     body: Callable[[Tensor, Tensor, Tensor, SlotCache], Tensor]
     head: Callable[[Tensor], Tensor]
     layers: int
+    positions: Callable[[Tensor, Tensor], Tensor] = _in_order
+    codebook: Codebook | None = None
 
 
 @dataclass(eq=False)
@@ -53,18 +62,35 @@ class PromptSession:
         slot = torch.arange(inputs.shape[1], device=device).expand(len(rows), -1)
         cache = SlotCache(network.layers, len(rows), inputs.shape[1] + grid.size, device)
         mask = cache.place(slot, real=slot < offset[:, None])
-        hidden = network.body(inputs, slot, mask, cache)
+        hidden = network.body(inputs, network.positions(slot, offset), mask, cache)
         last = hidden[torch.arange(len(rows), device=device), offset - 1][:, None]
         session = cls(network, grid, cache, offset, weights, last)
         session.first = session._guide(network.head(last), torch.full((len(prompts), 1), -1, device=device))
         return session
 
+    @property
+    def codebook(self) -> Codebook | None:
+        return self.network.codebook
+
     def __call__(self, query: Query) -> Tensor:
-        rows = self.weights.shape[1] + 1
-        slot = query.index.repeat_interleave(rows, 0) + self.offset[:, None]
-        inputs = self.network.embed(query.tokens).repeat_interleave(rows, 0)
-        hidden = self.network.body(inputs, slot, self.cache.place(slot), self.cache)
+        inputs = self._rows(self.network.embed(query.tokens))
+        position = self._rows(query.index) + self.offset[:, None]
+        slot = position if query.slot is None else self._rows(query.slot) + self.offset[:, None]
+        sees = None if query.sees is None else self._behind_prompt(self._rows(query.sees))
+        ids = self.network.positions(position, self.offset)
+        hidden = self.network.body(inputs, ids, self.cache.place(slot, sees=sees), self.cache)
         return self._guide(self.network.head(hidden), query.index)
+
+    def _rows(self, images: Tensor) -> Tensor:
+        """What concerns an image, for each of its rows: [B, ...] -> [B * G, ...]."""
+        return images.repeat_interleave(self.weights.shape[1] + 1, 0)
+
+    def _behind_prompt(self, sees: Tensor) -> Tensor:
+        """From image slots [R, n, M] to the slots of the cache [R, n, S], where every row has its own prompt first."""
+        image = torch.arange(self.cache.written.shape[1], device=sees.device) - self.offset[:, None]  # [R, S]
+        known = (image < sees.shape[-1])[:, None]
+        at = image.clamp(0, sees.shape[-1] - 1)[:, None].expand(-1, sees.shape[1], -1)
+        return torch.where((image < 0)[:, None], True, sees.gather(-1, at) & known)
 
     def _guide(self, logits: Tensor, index: Tensor) -> Tensor:
         """Mix the rows of each image; what answers the token at `index` concerns the position after it."""

@@ -1,62 +1,91 @@
 """The contracts, shipped: a toy model whose joint law is computable, and the check that a decoder draws from it."""
 
-import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from fewpass.canvas import Canvas, Grid
-from fewpass.decode import decode
+from fewpass.canvas import Grid
+from fewpass.codebook import Codebook
+from fewpass.decode import Session, decode
 from fewpass.decoders import Decoder, Query
-from fewpass.noise import _bits, _mix
+from fewpass.noise import _GOLDEN, _bits, _mix
 from fewpass.sampling import Law
+
+CHUNK = 20_000  # images drawn together: what they need stays in the processor's cache
 
 
 class Toy:
-    """A session of B images on a tiny grid whose every conditional law is a hash of the whole prefix.
+    """A session of B images on a tiny grid whose every conditional law is a hash of all that it may see.
 
     Hash functions make the laws as dissimilar as laws can be, so that a decoder that keeps a guess it should not
     have kept is seen at once. `guidance` mixes in the logits of a second model, as classifier-free guidance does.
+    The codes lie on a circle, each nearest to those before and after it.
     """
 
-    def __init__(self, images: int, grid: Grid, sharpness: float = 3.0, guidance: float = 1.0):
+    def __init__(self, images: int, grid: Grid, sharpness: float = 1.5, guidance: float = 1.0):
         self.grid, self.sharpness, self.guidance = grid, sharpness, guidance
-        self.slots = torch.full((images, 2 * grid.size + 2), -1)
+        # Slots of tokens, hashed with their positions; 0 where nothing was written. The last one is scrap.
+        self.words = torch.zeros(images, 2 * grid.size + 2, dtype=torch.long)
         empty = torch.zeros(images, 1, dtype=torch.long)
-        self.first = self._logits(empty, empty - 1)
+        self.first = self.logits(empty, empty)
+        angle = torch.arange(grid.vocab) * (2 * torch.pi / (grid.codes or grid.vocab))
+        circle = torch.stack([angle.cos(), angle.sin()], 1)
+        self.codebook = Codebook(circle[: grid.codes or grid.vocab], circle.__getitem__)
 
     def __call__(self, query: Query) -> Tensor:
-        self.slots.scatter_(1, query.index, query.tokens)
-        prefix = torch.zeros(len(self.slots), dtype=torch.long)
-        prefixes = []
-        for token in self.slots[:, : int(query.index.max()) + 1].T:
-            prefix = torch.where(token >= 0, _mix(prefix * 31 + token + 1), prefix)
-            prefixes.append(prefix)
-        return self._logits(torch.stack(prefixes, 1).gather(1, query.index), query.index)
+        self._reserve(0 if query.sees is None else query.sees.shape[-1] + 1)
+        slot = (query.index if query.slot is None else query.slot).clamp(max=self.words.shape[1] - 1)
+        self.words.scatter_(1, slot, self.word(query.tokens, query.index))
+        if query.sees is None:
+            prefix = self.words.cumsum(1).gather(1, slot)
+        else:
+            prefix = (self.words[:, None, : query.sees.shape[-1]] * query.sees).sum(-1)
+        return self.logits(prefix, query.index + 1)
 
-    def _logits(self, prefix: Tensor, index: Tensor) -> Tensor:
+    def word(self, tokens: Tensor, index: Tensor | int) -> Tensor:
+        """What `tokens` at the positions `index` add to a prefix."""
+        return _mix((tokens + 1) * _GOLDEN + index)
+
+    def logits(self, prefix: Tensor, index: Tensor) -> Tensor:
+        """Float64 [..., V] for the positions `index` after `prefix`, a sum of words."""
         logits = self._scores(prefix, salt=13)
         if self.guidance != 1:
             free = self._scores(prefix, salt=57)
             logits = free + self.guidance * (logits - free)
-        return self.grid.forbid(index + 1, logits)
+        return self.grid.forbid(index, logits)
 
     def _scores(self, prefix: Tensor, salt: int) -> Tensor:
-        lanes = torch.arange(self.grid.vocab) * 104729
-        return (_bits(_mix(_mix(prefix * 7919 + salt)[..., None] + lanes)) * 2.0**-39 - 1).double() * self.sharpness
+        odd = (2 * torch.arange(self.grid.vocab) + 1) * _GOLDEN
+        return (_bits(_mix(prefix + salt)[..., None] * odd) * 2.0**-39 - 1).double() * self.sharpness
+
+    def _reserve(self, slots: int) -> None:
+        self.words = F.pad(self.words, (0, max(0, slots - self.words.shape[1])))
 
     def select(self, images: Tensor) -> "Toy":
-        return self._having(self.slots[images], self.first[images])
+        return self._having(self.words[images], self.first[images])
 
     def join(self, other: "Toy") -> "Toy":
-        return self._having(torch.cat([self.slots, other.slots]), torch.cat([self.first, other.first]))
+        for one, another in ((self, other), (other, self)):
+            one._reserve(another.words.shape[1])
+        return self._having(torch.cat([self.words, other.words]), torch.cat([self.first, other.first]))
 
-    def _having(self, slots: Tensor, first: Tensor) -> "Toy":
+    def _having(self, words: Tensor, first: Tensor) -> "Toy":
         new = Toy(0, self.grid, self.sharpness, self.guidance)
-        new.slots, new.first = slots, first
+        new.words, new.first = words, first
         return new
+
+
+Draw = Callable[[Session, Decoder, Law, Tensor], Tensor]  # session, decoder, law, seeds [B] -> tokens [B, N]
+
+
+def drawn(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Tensor:
+    """The tokens [B, N] of the finished images."""
+    *_, canvas = decode(session, decoder, law, seeds)
+    return canvas.tokens[:, : session.grid.size]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +94,7 @@ class JointLaw:
 
     grid: Grid
     law: Law
-    sharpness: float = 3.0
+    sharpness: float = 1.5
     guidance: float = 1.0
 
     def session(self, images: int) -> Toy:
@@ -73,21 +102,23 @@ class JointLaw:
 
     @cached_property
     def probability(self) -> Tensor:
-        """[V ** N] float64, images in lexicographic order."""
-        images = torch.tensor(list(itertools.product(range(self.grid.vocab), repeat=self.grid.size)))
-        toy = self.session(len(images))
-        p = self.law(toy.first)
-        if self.grid.size > 1:
-            index = torch.arange(self.grid.size - 1).expand(len(images), -1)
-            p = torch.cat([p, self.law(toy(Query(images[:, :-1], index)))], 1)
-        return p.double().gather(-1, images[..., None])[..., 0].prod(1)
+        """[V ** N] float64, images in lexicographic order: all prefixes, grown by one position at a time."""
+        toy, symbols = self.session(0), torch.arange(self.grid.vocab)
+        prefix, p = torch.zeros(1, dtype=torch.long), torch.ones(1, dtype=torch.float64)
+        for position in range(self.grid.size):
+            law = self.law(toy.logits(prefix[:, None], torch.full((len(prefix), 1), position)))[:, 0]
+            p = (p[:, None] * law).flatten()
+            prefix = (prefix[:, None] + toy.word(symbols, position)).flatten()
+        return p
 
-    def counts(self, decoder: Decoder, images: int, seed: int = 0) -> Tensor:
+    def counts(self, decoder: Decoder, images: int, seed: int = 0, draw: Draw = drawn) -> Tensor:
         """How often each image was drawn among `images`: [V ** N] float64."""
-        canvas = draw(self.session(images), decoder, self.law, torch.arange(images) + seed)
         place = self.grid.vocab ** torch.arange(self.grid.size - 1, -1, -1)
-        drawn = (canvas.tokens[:, : self.grid.size] * place).sum(1)
-        return torch.bincount(drawn, minlength=len(self.probability)).double()
+        seen = torch.zeros_like(self.probability)
+        for seeds in (torch.arange(images) + seed).split(CHUNK):
+            tokens = draw(self.session(len(seeds)), decoder, self.law, seeds)
+            seen += torch.bincount((tokens * place).sum(1), minlength=len(seen))
+        return seen
 
 
 @dataclass(frozen=True)
@@ -104,19 +135,16 @@ class LawFigure:
         return abs(self.z) < 5 and self.impossible == 0
 
 
-def draw(session: Toy, decoder: Decoder, law: Law, seeds: Tensor) -> Canvas:
-    """The finished canvas."""
-    *_, canvas = decode(session, decoder, law, seeds)
-    return canvas
-
-
-def check_decoder(decoder: Decoder, joint: JointLaw, images: int = 200_000, seed: int = 0) -> LawFigure:
+def check_decoder(
+    decoder: Decoder, joint: JointLaw, images: int = 200_000, seed: int = 0, draw: Draw = drawn
+) -> LawFigure:
     """Draw many toy images and compare their frequencies with the exact joint law.
 
-    Cells that expect fewer than 10 images are pooled.
+    `draw` is how: all in one batch, unless something else is to be tried. Cells that expect fewer than 10 images are
+    pooled.
     """
     p = joint.probability
-    n, expected = joint.counts(decoder, images, seed), p * images
+    n, expected = joint.counts(decoder, images, seed, draw), p * images
     large = expected >= 10
     seen = torch.cat([n[large], n[~large].sum()[None]])
     due = torch.cat([expected[large], expected[~large].sum()[None]])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fewpass.canvas import Canvas, Grid
+from fewpass.codebook import Codebook, codebook_of
 from fewpass.decode import ElasticSession
 from fewpass.decoders import Query
 
@@ -73,6 +74,10 @@ class ClockedSession:
     @property
     def first(self) -> Tensor:
         return self.session.first
+
+    @property
+    def codebook(self) -> Codebook | None:
+        return codebook_of(self.session)
 
     def __call__(self, query: Query) -> Tensor:
         with self.clock:

@@ -1,34 +1,77 @@
 """The model families, imported on demand."""
 
 import importlib
-import json
+from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from fewpass.models.base import Model
+from fewpass.models.checkpoint import Checkpoint, read_json
+from fewpass.models.hub import fetch
 
 BUNDLED = {"emoji": Path(__file__).parent / "emoji" / "checkpoint"}
-FAMILIES = {"janus": "fewpass.models.janus:Janus"}  # `model_type` of config.json -> where its class is
+FAMILIES = {  # `model_type` of config.json -> where its class is
+    "janus": "fewpass.models.janus:Janus",
+    "emu3": "fewpass.models.emu3:Emu3",
+    "chameleon": "fewpass.models.chameleon:Chameleon",
+    "glm_image": "fewpass.models.glm_image:GlmImage",
+}
+GROUP = "fewpass.models"  # the entry points by which other packages add families: model_type = "package.module:Class"
 
 
-def load_model(name_or_folder: str | Path, device: torch.device, dtype: torch.dtype) -> Model:
-    """The model in a folder, or a bundled one by its name.
+def load_model(
+    name: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    options: dict[str, Any],
+    revision: str | None = None,
+    local_files_only: bool = False,
+) -> Model:
+    """The model in a folder or a repository of the hub, or a bundled one by its name.
 
     Raises ValueError if there is none, or none of a family that is known.
     """
-    folder = BUNDLED.get(str(name_or_folder), Path(name_or_folder))
-    config = folder / "config.json"
-    if not config.is_file():
+    folder = BUNDLED.get(name) or fetch(name, revision, local_files_only)
+    if folder is None:
         raise ValueError(
-            f"unknown model {str(name_or_folder)!r}: neither a bundled one ({', '.join(BUNDLED)})"
-            " nor a folder with a config.json"
+            f"unknown model {name!r}: neither a bundled one ({', '.join(BUNDLED)}), nor a folder with a config.json,"
+            " nor a repository of the hub"
         )
+    family = family_of(folder)
+    return _class(family, folder).load(Checkpoint(name, folder, device, dtype, options))
+
+
+def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> Model:
+    """A model of transformers that is loaded already. Raises ValueError if its family is not known."""
+    name = model.config.name_or_path or type(model).__name__
+    return _class(model.config.model_type, name)(model, tokenizer, name)
+
+
+def family_of(folder: Path) -> str:
+    """The `model_type` in config.json; a pipeline of diffusers has that of the part that draws tokens."""
+    inside = folder / "vision_language_encoder"
+    config = read_json((folder if (folder / "config.json").is_file() else inside) / "config.json")
+    family = str(config.get("model_type"))
+    if family not in known_families() and "auto_map" in config:
+        raise ValueError(f"{folder}: {family!r} comes with code of its own, which fewpass does not run; {_known()}")
+    return family
+
+
+def known_families() -> dict[str, str]:
+    """Ours, and those of other packages that have other names."""
+    return FAMILIES | {p.name: p.value for p in entry_points(group=GROUP) if p.name not in FAMILIES}
+
+
+def _class(family: str, where: object) -> type[Model]:
     try:
-        family = json.loads(config.read_text(encoding="utf-8")).get("model_type")
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{config} is not a model's configuration: {error}") from None
-    if family not in FAMILIES:
-        raise ValueError(f"{folder}: unknown model family {family!r}; known are {', '.join(FAMILIES)}")
-    module, kind = FAMILIES[family].split(":")
-    return getattr(importlib.import_module(module), kind).load(folder, str(name_or_folder), device, dtype)
+        module, kind = known_families()[family].split(":")
+    except KeyError:
+        raise ValueError(f"{where}: unknown model family {family!r}; {_known()}") from None
+    return getattr(importlib.import_module(module), kind)
+
+
+def _known() -> str:
+    return f"known are {', '.join(known_families())}"

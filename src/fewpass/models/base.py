@@ -1,25 +1,55 @@
 """What the pipeline needs to know of a model family."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from fewpass.canvas import Grid
+from fewpass.models.checkpoint import Checkpoint
+from fewpass.sampling import Sampling
 from fewpass.session import Network, PromptSession
+
+Prompt = str | Tensor  # a text, or the token ids [P] that a tokenizer has made of one
 
 
 class Model(ABC):
-    """A checkpoint of one family, loaded.
+    """A checkpoint of one family, loaded: a `model` of transformers and its tokenizer, if there is one.
 
-    `guidance` is the scale the model is meant to be used with, 1 for none.
+    `guidance` is the scale the model is meant to be used with, 1 for none; `sampling` is how its authors draw.
+    `context` is the number of tokens, prompt and image together, that it can read.
     """
 
-    name: str
+    kind: ClassVar[type[PreTrainedModel]]  # the class of `model`
+    in_vocabulary: ClassVar[bool] = True  # are image tokens words of `model`, and does its `generate` take decoders?
+    reads_images: ClassVar[bool] = False  # may there be images in prompts?
+    closing: tuple[int, ...] = ()  # the words that follow every image
+
     guidance: float
+    sampling: Sampling
+    context: int
     network: Network
-    device: torch.device
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, name: str):
+        self.model, self._tokenizer, self.name = model.eval(), tokenizer, name
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint) -> Self:
+        """The model in a folder. Raises ValueError saying what is missing."""
+        return cls(checkpoint.weights(cls.kind), checkpoint.tokenizer(), checkpoint.name)
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        if self._tokenizer is None:
+            raise ValueError(f"{self.name} came without a tokenizer: it takes token ids only")
+        return self._tokenizer
 
     @abstractmethod
     def grid(self, size: tuple[int, int] | None) -> Grid:
@@ -29,21 +59,79 @@ class Model(ABC):
         """
 
     @abstractmethod
-    def rows(self, prompt: str, negative: str | None, guided: bool) -> list[Tensor]:
-        """The rows of one image: embedded prompts [length, D], the unconditional one last if `guided`.
+    def prompt_ids(self, prompt: str, grid: Grid) -> Tensor:
+        """What the model reads before an image that `prompt` describes: token ids [P].
 
         Raises ValueError for a prompt that the model cannot read.
         """
 
     @abstractmethod
+    def rows(self, ids: Tensor, negative: Tensor | None, grid: Grid) -> list[Tensor]:
+        """The rows of one guided image, token ids: the prompt's `ids` first, the unconditional ones last.
+
+        Raises ValueError if there is no guidance.
+        """
+
+    @abstractmethod
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
-        """Tokens [B, N] as pictures: uint8 [B, H, W, 3]."""
+        """Canvas tokens [B, N] as pictures: uint8 [B, H, W, 3]."""
+
+    def pictures(self, tokens: Tensor, grid: Grid, prompts: Sequence[Prompt], seeds: Sequence[int]) -> Tensor:
+        """Finished canvases as pictures, where that takes more than their tokens. [B, H, W, 3] uint8."""
+        return self.pixels(tokens, grid)
+
+    def check_pictures(self, prompts: Sequence[Prompt]) -> None:  # noqa: B027  most families can
+        """Raise ValueError if tokens drawn for these prompts could not be made into pictures."""
+
+    def requested(self, ids: Tensor, arguments: Mapping[str, Any]) -> Grid:
+        """The layout that a call of `generate` asks for, with a prompt `ids` [P] and these arguments."""
+        width, height = arguments.get("width"), arguments.get("height")
+        if (width is None) != (height is None):
+            raise ValueError(f"give width and height, or neither; not {width} and {height}")
+        return self.grid(None if width is None or height is None else (width, height))
+
+    def with_images(self, ids: Tensor, arguments: Mapping[str, Any]) -> Tensor:
+        """The prompts `ids` [B, P] of `generate`, with the words of images where they have placeholders."""
+        return ids
+
+    def opening(self, ids: Tensor, grid: Grid) -> tuple[int, ...]:
+        """The words between a prompt `ids` [P] from elsewhere and the first image token."""
+        return ()
+
+    def words(self, tokens: Tensor) -> Tensor:
+        """Canvas tokens as `generate` returns them: word ids of the model, [B, N] to [B, N]."""
+        return tokens
+
+    def mixing(self, guidance: float, groups: int) -> list[float]:
+        """The weights of all rows but the last, see `PromptSession`."""
+        return [guidance] * (groups - 1)
+
+    def network_for(self, grid: Grid) -> Network:
+        return self.network
+
+    def embed(self, ids: Tensor) -> Tensor:
+        return self.model.get_input_embeddings()(ids.to(self.device))
 
     def open(
-        self, prompts: Sequence[str], grid: Grid, guidance: float, negatives: Sequence[str | None]
+        self, prompts: Sequence[Prompt], grid: Grid, guidance: float, negatives: Sequence[Prompt | None]
     ) -> PromptSession:
         """A session that continues one prompt for each image."""
-        guided = guidance != 1
-        rows = [self.rows(prompt, negative, guided) for prompt, negative in zip(prompts, negatives, strict=True)]
-        weights = torch.full((len(rows), len(rows[0]) - 1), guidance, device=self.device)
-        return PromptSession.open(self.network, grid, rows, weights)
+        rows = [self._image(*pair, grid, guidance) for pair in zip(prompts, negatives, strict=True)]
+        longest = max(len(row) for image in rows for row in image)
+        if longest + grid.size > self.context:
+            raise ValueError(
+                f"{self.name} reads {self.context} tokens: a prompt of {longest} and an image of {grid.size} do not fit"
+            )
+        groups = max(map(len, rows))
+        weights = torch.tensor([self.mixing(guidance, groups)] * len(rows), device=self.device)
+        embedded = [[self.embed(row) for row in image + image[-1:] * (groups - len(image))] for image in rows]
+        return PromptSession.open(self.network_for(grid), grid, embedded, weights)
+
+    def _image(self, prompt: Prompt, negative: Prompt | None, grid: Grid, guidance: float) -> list[Tensor]:
+        ids = self._read(prompt, grid)
+        if guidance == 1:
+            return [ids]
+        return self.rows(ids, None if negative is None else self._read(negative, grid), grid)
+
+    def _read(self, prompt: Prompt, grid: Grid) -> Tensor:
+        return self.prompt_ids(prompt, grid) if isinstance(prompt, str) else prompt.to(self.device)

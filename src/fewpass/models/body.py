@@ -16,29 +16,37 @@ def _boolean(mask: Tensor, like: Tensor) -> Tensor:
     return mask
 
 
-_MASKS = {"sdpa": _boolean, "eager": _additive}  # attention implementation -> the kind of mask it takes
+MASKS = {"sdpa": _boolean, "eager": _additive}  # attention implementation -> the kind of mask it takes
+
+
+def check_attention(implementation: str) -> None:
+    """Raise ValueError if an attention implementation cannot take a mask of its own for every query."""
+    if implementation not in MASKS:
+        raise ValueError(
+            f"attention implementation {implementation!r} takes no 4-D mask; use one of {', '.join(MASKS)}"
+        )
 
 
 class Body:
-    """A decoder-only transformer of transformers as a function of inputs [R, n, D], slots [R, n] and mask.
-
-    Raises ValueError if its attention implementation cannot take a mask of its own for every query.
-    """
+    """A decoder-only transformer of transformers as a function of inputs [R, n, D], position ids and mask."""
 
     def __init__(self, model: PreTrainedModel):
+        check_attention(model.config._attn_implementation)
         self.model = model
-        attention = model.config._attn_implementation
-        if attention not in _MASKS:
-            raise ValueError(
-                f"attention implementation {attention!r} takes no 4-D mask; use one of {', '.join(_MASKS)}"
-            )
-        self._mask = _MASKS[attention]
 
-    def __call__(self, inputs: Tensor, slot: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
-        return self.model(
+    def __call__(self, inputs: Tensor, position: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
+        hidden = self.model(
             inputs_embeds=inputs,
-            attention_mask=self._mask(mask, inputs),
-            position_ids=slot,
+            attention_mask=MASKS[self.model.config._attn_implementation](mask, inputs),
+            position_ids=position,
             past_key_values=cache,
             use_cache=True,
         ).last_hidden_state
+        return hidden.to(inputs.device)  # a sharded model's last layer may be elsewhere
+
+    def uncached(self, inputs: Tensor, position: Tensor) -> Tensor:
+        """Whole rows of equal length, without a cache and with the model's own mask: what the rest is checked by."""
+        real = torch.ones(inputs.shape[:2], dtype=torch.long, device=inputs.device)
+        # Without a mask, transformers takes positions that jump for several sequences in one row.
+        hidden = self.model(inputs_embeds=inputs, attention_mask=real, position_ids=position, use_cache=False)
+        return hidden.last_hidden_state

@@ -1,17 +1,20 @@
 """Janus and Janus-Pro (arXiv 2410.13848, 2501.17811), in transformers' format; the bundled model is one of them."""
 
 import math
-from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from transformers import AutoTokenizer, JanusForConditionalGeneration, PreTrainedTokenizerBase
+from transformers import JanusForConditionalGeneration, PreTrainedTokenizerBase
 
 from fewpass.canvas import Grid
+from fewpass.codebook import Codebook
 from fewpass.models.base import Model
 from fewpass.models.body import Body
-from fewpass.models.weights import load_weights
+from fewpass.models.defaults import sampling_of
+from fewpass.models.pixels import as_bytes
 from fewpass.models.words import check_known
+from fewpass.sampling import Sampling
 from fewpass.session import Network
 
 
@@ -22,23 +25,25 @@ class Janus(Model):
     what the model was trained with, and what transformers' `generate(generation_mode="image")` does.
     """
 
-    def __init__(self, model: JanusForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, name: str):
-        self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
-        self.device = model.device
+    kind = JanusForConditionalGeneration
+    in_vocabulary = False
+
+    def __init__(self, model: JanusForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str):
+        super().__init__(model, tokenizer, name)
+        inner, text = model.model, model.config.text_config
         self.guidance = float(model.generation_config.guidance_scale or 5.0)
+        self.sampling = sampling_of(model.generation_config, Sampling())
+        self.context = text.max_position_embeddings
         self.side = math.isqrt(model.config.vision_config.num_image_tokens)
-        inner = model.model
+        embed = model.prepare_embeddings_for_image_generation
+        codes = F.normalize(inner.vqmodel.quantize.embedding.weight, dim=-1)  # as the picture is decoded from them
         self.network = Network(
-            embed=model.prepare_embeddings_for_image_generation,
+            embed=embed,
             body=Body(inner.language_model),
             head=inner.generation_head,
-            layers=inner.language_model.config.num_hidden_layers,
+            layers=text.num_hidden_layers,
+            codebook=Codebook(codes, embed),
         )
-
-    @classmethod
-    def load(cls, folder: Path, name: str, device: torch.device, dtype: torch.dtype) -> "Janus":
-        model = load_weights(JanusForConditionalGeneration, folder, device, dtype)
-        return cls(model, AutoTokenizer.from_pretrained(folder), name)
 
     @property
     def pixels_per_code(self) -> int:
@@ -50,28 +55,7 @@ class Janus(Model):
             raise ValueError(f"{self.name} draws {edge}x{edge} only, not {size[0]}x{size[1]}")
         return Grid(self.side, self.side, self.model.config.vq_config.num_embeddings)
 
-    def rows(self, prompt: str, negative: str | None, guided: bool) -> list[Tensor]:
-        ids = self._ids(prompt)
-        if not guided:
-            return [self._embed(ids)]
-        if negative is not None:
-            return [self._embed(ids), self._embed(self._ids(negative))]
-        special = (ids == self.tokenizer.bos_token_id) | (ids == self._begin)
-        return [self._embed(ids), self._embed(ids.masked_fill(~special, self._padding))]
-
-    def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
-        signed = self.model.decode_image_tokens(tokens)  # [B, H, W, 3] in -1..1
-        return ((signed.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-
-    @property
-    def _begin(self) -> int:
-        return self.model.generation_config.generation_kwargs["boi_token_id"]
-
-    @property
-    def _padding(self) -> int:
-        return self.model.generation_config.pad_token_id
-
-    def _ids(self, prompt: str) -> Tensor:
+    def prompt_ids(self, prompt: str, grid: Grid) -> Tensor:
         check_known(prompt, self.tokenizer, self.name)
         text = prompt
         if self.tokenizer.chat_template:
@@ -79,5 +63,18 @@ class Janus(Model):
             text = self.tokenizer.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
         return torch.tensor([*self.tokenizer(text).input_ids, self._begin], device=self.device)
 
-    def _embed(self, ids: Tensor) -> Tensor:
-        return self.model.get_input_embeddings()(ids)
+    def rows(self, ids: Tensor, negative: Tensor | None, grid: Grid) -> list[Tensor]:
+        if negative is not None:
+            return [ids, negative]
+        special = (ids == self.model.generation_config.bos_token_id) | (ids == self._begin)
+        return [ids, ids.masked_fill(~special, self.model.generation_config.pad_token_id)]
+
+    def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
+        return as_bytes(self.model.model.vqmodel.decode(tokens))
+
+    @property
+    def _begin(self) -> int:
+        words = getattr(self.model.generation_config, "generation_kwargs", None) or {}
+        if "boi_token_id" not in words:
+            raise ValueError(f"{self.name}: generation_config.json has no boi_token_id in its generation_kwargs")
+        return words["boi_token_id"]

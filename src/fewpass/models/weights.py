@@ -1,31 +1,70 @@
 """Weights from a folder, or a clear word about what is wrong with them."""
 
-import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
+from transformers.utils import logging
 
 M = TypeVar("M", bound=PreTrainedModel)
+Mend = Callable[[PreTrainedModel, list[str]], list[str]]  # fill in weights of another shape; which are still wrong?
 
 
-def load_weights(kind: type[M], folder: Path, device: torch.device, dtype: torch.dtype) -> M:
-    """The model of class `kind` in `folder`, on its device.
+def load_weights(
+    kind: type[M],
+    folder: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    options: dict[str, Any],
+    absent: str | None = None,
+    mend: Mend | None = None,
+) -> M:
+    """The model of class `kind` in `folder`, on its device unless `options` place it.
 
+    Weights whose names begin with `absent` may be missing; `mend` may fill in those that have another shape.
     Raises ValueError if a weight is missing, has the wrong shape or cannot be read: transformers would fill it with
     random numbers and go on.
     """
     try:
-        model, info = kind.from_pretrained(folder, dtype=dtype, output_loading_info=True, local_files_only=True)
-    except (SafetensorError, OSError, RuntimeError, KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"cannot read the model in {folder}: {_line(error)}") from error
-    for what in ("missing_keys", "mismatched_keys"):
-        if info[what]:
-            raise ValueError(f"{folder}: {what.replace('_', ' ')}: {', '.join(map(str, sorted(info[what])[:5]))}")
-    return model.to(device)
+        with _quiet():
+            model, info = kind.from_pretrained(
+                folder,
+                dtype=dtype,
+                output_loading_info=True,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,
+                **options,
+            )
+    except (SafetensorError, OSError, RuntimeError, KeyError, ImportError, ValueError) as error:
+        raise ValueError(f"cannot read the model in {folder}: {one_line(error)}") from error
+    missing = [name for name in info["missing_keys"] if absent is None or not name.startswith(absent)]
+    wrong = [entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]]
+    if wrong and mend is not None:
+        wrong = mend(model, wrong)
+    for what, names in (("missing weights", missing), ("weights of the wrong shape", wrong)):
+        if names:
+            raise ValueError(f"{folder}: {what}: {', '.join(sorted(names)[:5])}")
+    placed = "device_map" in options or "quantization_config" in options
+    return model if placed else model.to(device)
 
 
-def _line(error: Exception) -> str:
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bar, which would stand in the middle of ours, and its report: ours is shorter."""
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shown:
+            logging.enable_progress_bar()
+
+
+def one_line(error: Exception) -> str:
     return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""Words that a tokenizer has never seen."""
+"""Words, and what tokenizers and models know of them."""
 
 from transformers import PreTrainedTokenizerBase
 
@@ -16,3 +16,20 @@ def check_known(prompt: str, tokenizer: PreTrainedTokenizerBase, name: str) -> N
     if unknown:
         words = sorted(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens))
         raise ValueError(f"{name} has never seen {', '.join(map(repr, unknown))}; it knows {' '.join(words)}")
+
+
+def special(tokenizer: PreTrainedTokenizerBase, *names: str) -> list[str]:
+    """The special tokens of these names. Raises ValueError naming the one that the tokenizer does not have."""
+    known = tokenizer.special_tokens_map
+    for name in names:
+        if name not in known:
+            raise ValueError(f"the tokenizer has no {name}: it is not that of an image model")
+    return [str(known[name]) for name in names]
+
+
+def named(vocabulary: dict[str, int] | None, *names: str) -> list[int]:
+    """The ids of these words. Raises ValueError naming the one that the vocabulary does not have."""
+    for name in names:
+        if name not in (vocabulary or {}):
+            raise ValueError(f"the vocabulary has no {name!r}: a text-only checkpoint")
+    return [(vocabulary or {})[name] for name in names]

@@ -1,0 +1,59 @@
+"""The public names; `fewpass` itself hands them out, and loads them when one is first asked for."""
+
+from fewpass.bridge import generate
+from fewpass.canvas import Canvas, Grid
+from fewpass.decode import Drawing, decode
+from fewpass.decoders import Decoder, Jacobi, Query
+from fewpass.loading import load, wrap
+from fewpass.pipeline import Pipeline, Result
+from fewpass.recipes import (
+    RECIPES,
+    ar,
+    cool_sd,
+    decoder,
+    gs_sjd,
+    gsd,
+    jacobi,
+    lantern,
+    lantern_pp,
+    mc_sjd,
+    pjd,
+    sjd,
+    sjd_block,
+    sjdpp,
+    zipar,
+)
+from fewpass.sampling import Sampling
+from fewpass.trace import Trace
+
+__all__ = [
+    "RECIPES",
+    "Canvas",
+    "Decoder",
+    "Drawing",
+    "Grid",
+    "Jacobi",
+    "Pipeline",
+    "Query",
+    "Result",
+    "Sampling",
+    "Trace",
+    "ar",
+    "cool_sd",
+    "decode",
+    "decoder",
+    "generate",
+    "gs_sjd",
+    "gsd",
+    "jacobi",
+    "lantern",
+    "lantern_pp",
+    "load",
+    "mc_sjd",
+    "pjd",
+    "sjd",
+    "sjd_block",
+    "sjdpp",
+    "wrap",
+    "zipar",
+]

@@ -1,0 +1,141 @@
+"""transformers' `generate`, with images drawn by fewpass.
+
+`model.generate(**inputs, custom_generate=fewpass.mc_sjd(window=32))` draws with Emu3, Chameleon and GLM-Image;
+`fewpass.generate(model, **inputs, decoder="mc_sjd(window=32)")` with those and Janus.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from fewpass import seeds as seeding
+from fewpass.canvas import Canvas, Grid
+from fewpass.decode import decode
+from fewpass.decoders import Decoder
+from fewpass.generation import GREEDY, Request, check, read, unpadded
+from fewpass.models import wrap_model
+from fewpass.models.base import Model
+from fewpass.models.defaults import sampling_of
+from fewpass.recipes import decoder as decoder_of
+
+Watch = Callable[[Canvas], object]
+AMPLE = 2**20  # new tokens: layouts end by themselves
+LOST = ("streamer", "assistant_model", "assistant_tokenizer", "tokenizer", "synced_gpus", "custom_generate")
+
+
+def generate(
+    model: PreTrainedModel,
+    *,
+    decoder: Decoder | str = "mc_sjd",
+    seed: int | Sequence[int] | None = None,
+    on_step: Watch | None = None,
+    **inputs: Any,
+) -> Tensor:
+    """What `model.generate(**inputs)` would return, drawn by `decoder`: prompts and tokens [B, P + n]; Janus: [B, N].
+
+    `inputs` are what the model's processor makes, and options of generate. Sampling happens with do_sample=True only;
+    then what is left open is the model's own, not top_k=50. `seed` is as in a `Pipeline`; None takes one number from
+    torch's global generator. The size of the image is that in the processor's output or the prompt, else `width` and
+    `height` in pixels, else the model's own. `on_step(canvas)` sees the canvas after every pass.
+
+    `generate` loses some arguments on their way to a decoder: `streamer` (use `on_step`), `tokenizer`,
+    `assistant_model`, `assistant_tokenizer`, `synced_gpus`. Here they are refused.
+
+    Raises ValueError naming what cannot be honoured.
+    """
+    for name in LOST:
+        if inputs.get(name) is not None:
+            raise ValueError(f"{name} has no effect on how fewpass draws" + ": use on_step" * (name == "streamer"))
+    artist = Artist(wrap_model(model, None), decoder_of(decoder), seed, on_step)
+    artist.check_images(inputs.get("pixel_values"))
+    if not artist.model.in_vocabulary:
+        return artist.codes(inputs)
+    options = _options(artist.model, inputs)
+    return model.generate(**options, custom_generate=artist.decoder, seed=seed, on_step=on_step)
+
+
+def custom_generate(decoder: Decoder, model: PreTrainedModel, input_ids: Tensor, **prepared: Any) -> Tensor:
+    """What `generate` calls with all that it has `prepared`: prompts and tokens [B, P + n]."""
+    seed, on_step = prepared.pop("seed"), prepared.pop("on_step")
+    return Artist(wrap_model(model, None), decoder, seed, on_step).words(input_ids, prepared)
+
+
+@dataclass(frozen=True)
+class Artist:
+    """Who draws, and how."""
+
+    model: Model
+    decoder: Decoder
+    seed: int | Sequence[int] | None
+    on_step: Watch | None
+
+    def check_images(self, images: object) -> None:
+        if images is not None and not self.model.reads_images:
+            raise ValueError(f"{self.model.name} draws from texts only: there are images among the inputs")
+
+    def words(self, input_ids: Tensor, prepared: dict[str, Any]) -> Tensor:
+        """Prompts [B, P] and what follows them, [B, P + n]."""
+        model, config = self.model, prepared["generation_config"]
+        if not model.in_vocabulary:
+            raise ValueError(f"{model.name} draws codes that are no words: call fewpass.generate")
+        self.check_images((prepared.get("mm_encoder_outputs") or {}).get("image"))
+        prompts = unpadded(model.with_images(input_ids, prepared), prepared.get("attention_mask"))
+        prepared["copies"] = config.num_return_sequences or 1
+        sizes = {grid.grids: grid for grid in (model.requested(ids, prepared) for ids in prompts)}
+        openings = {model.opening(ids, grid) for ids in prompts for grid in sizes.values()}
+        if len(sizes) != 1 or len(openings) != 1:
+            raise ValueError("images that are drawn together have one size, and prompts that end alike")
+        (grid,), (opening,) = sizes.values(), openings
+        check(config, prepared["stopping_criteria"], len(opening) + grid.size + len(model.closing))
+        request = read(config, prepared["logits_processor"], len(prompts))
+        tokens = model.words(self.draw(prompts, opening, grid, request)).to(input_ids.device)
+        before, after = (tokens.new_tensor(words).expand(len(tokens), -1) for words in (opening, model.closing))
+        return torch.cat([input_ids, before, tokens, after], 1)
+
+    def codes(self, inputs: dict[str, Any]) -> Tensor:
+        """For models whose own `generate` takes no decoder: canvas tokens [B, N]."""
+        model = self.model
+        config = copy.deepcopy(inputs.pop("generation_config", None) or model.model.generation_config)
+        rest = config.update(**inputs)
+        ids, mask, _ = (rest.pop(name, None) for name in ("input_ids", "attention_mask", "generation_mode"))
+        negative, hidden = (rest.pop(f"negative_prompt_{name}", None) for name in ("ids", "attention_mask"))
+        unknown = [name for name, value in rest.items() if value is not None]
+        if ids is None or unknown:
+            raise ValueError(f"{', '.join(unknown)}: cannot be honoured" if unknown else "there are no input_ids")
+        prompts = [row for row in unpadded(ids, mask) for _ in range(config.num_return_sequences or 1)]
+        grid = model.grid(None)
+        check(config, [], grid.size)
+        scale = model.guidance if config.guidance_scale is None else config.guidance_scale
+        request = Request(sampling_of(config, model.sampling) if config.do_sample else GREEDY, scale)
+        tokens = self.draw(prompts, (), grid, request.contrasted(negative, hidden, len(prompts)))
+        return tokens.to(ids.device)
+
+    def draw(self, prompts: Sequence[Tensor], opening: Sequence[int], grid: Grid, request: Request) -> Tensor:
+        """Canvas tokens [B, N]."""
+        opened = [torch.cat([ids, ids.new_tensor(opening)]) for ids in prompts]
+        negatives: Sequence[Tensor | None] = [None] * len(prompts)
+        if request.negatives is not None:
+            negatives = [torch.cat([ids, ids.new_tensor(opening)]) for ids in request.negatives]
+        first = int(torch.randint(2**62, ())) if self.seed is None else self.seed
+        seeds = torch.tensor(seeding.assign(first, len(prompts)), device=self.model.device)
+        with torch.inference_mode():
+            session = self.model.open(opened, grid, request.guidance, negatives)
+        for canvas in decode(session, self.decoder, request.sampling, seeds):
+            if self.on_step is not None:
+                self.on_step(canvas)
+        return canvas.tokens[:, : grid.size].clone()
+
+
+def _options(model: Model, inputs: dict[str, Any]) -> dict[str, Any]:
+    """The options of `generate`, where they are open, without the defaults that it has for texts."""
+    config = model.model.generation_config
+    if "generation_config" in inputs:
+        return inputs
+    bounded = config.max_length or config.max_new_tokens or "max_length" in inputs
+    length = {} if bounded else {"max_new_tokens": AMPLE}
+    return {**length, **(asdict(model.sampling) if inputs.get("do_sample", config.do_sample) else {}), **inputs}

@@ -1,0 +1,35 @@
+"""The command line: `main` turns arguments into files, and errors into one line and an exit code."""
+
+import sys
+from collections.abc import Sequence
+from typing import cast
+
+FAILED, INTERRUPTED = 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 2 for input that will not do, or 130 after Ctrl-C."""
+    try:
+        import typer
+
+        from fewpass.cli.app import app
+
+        # All that typer raises about arguments: ClickException, which has no public name of its own.
+        usage_error = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
+        try:
+            return app(argv, prog_name="fewpass", standalone_mode=False) or 0
+        except usage_error as error:
+            return _fail(error.format_message().replace("Value error, ", ""))
+        except ValueError as error:
+            return _fail(error)
+        except OSError as error:
+            return _fail(f"{error.filename!r}: {error.strerror}" if error.filename else error)
+        except typer.Abort:
+            return INTERRUPTED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _fail(message: object) -> int:
+    print("fewpass:", *(line.strip() for line in str(message).splitlines()), file=sys.stderr)
+    return FAILED

@@ -1,0 +1,32 @@
+"""The commands by their names."""
+
+from typing import Annotated
+
+import typer
+
+from fewpass import __version__
+from fewpass.cli.compare import compare
+from fewpass.cli.decoders import decoders
+from fewpass.cli.generate import generate
+from fewpass.cli.options import OWN
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command(epilog=OWN)(generate)
+app.command(epilog=OWN)(compare)
+app.command()(decoders)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"fewpass {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def fewpass(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Draw images with autoregressive text-to-image models in few forward passes."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())

@@ -1,0 +1,94 @@
+"""`fewpass compare`"""
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fewpass.cli import options as o
+from fewpass.cli.inputs import check_sampling, read_decoder, read_prompts, read_size
+from fewpass.cli.tables import show
+from fewpass.cli.targets import check_suffix
+from fewpass.cli.terminal import committed_tokens, open_model
+from fewpass.files import check_writable, replace
+
+
+def compare(
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="In quotes.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="A .png file.")] = "sheet.png",
+    decoders: Annotated[
+        str, typer.Option(metavar="SPELLINGS", help="With ; between them, such as 'ar; sjd(window=16)', or all.")
+    ] = "ar; sjd; mc_sjd; sjdpp",
+    model: o.Model = "emoji",
+    guidance: o.Guidance = None,
+    temperature: o.Temperature = None,
+    top_k: o.TopK = None,
+    top_p: o.TopP = None,
+    seed: o.Seed = None,
+    size: o.Size = None,
+    negative_prompt: o.NegativePrompt = None,
+    device: o.Device = None,
+    dtype: o.Dtype = None,
+) -> None:
+    """Draw one prompt with several decoders: one sheet of images, costs, and when each token became final."""
+    (text,), path, pixels = read_prompts([prompt], None), Path(output), read_size(size)
+    check_suffix(path, ".png")
+    check_writable(path)
+
+    from fewpass.cli.report import law, record
+    from fewpass.cli.sheet import Column, draw_sheet
+    from fewpass.metadata import png
+    from fewpass.recipes import RECIPES
+    from fewpass.seeds import assign
+
+    spellings = list(RECIPES) if decoders.strip() == "all" else [s for s in decoders.split(";") if s.strip()]
+    if not spellings:
+        raise ValueError(f"there is no decoder in {decoders!r}")
+    chosen, seeds = [read_decoder(spelling) for spelling in spellings], assign(seed, 1)
+    check_sampling(temperature, top_k, top_p)
+    pipe = open_model(model, device, dtype)
+
+    draw = partial(
+        pipe,
+        text,
+        guidance=guidance,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seeds,
+        size=pixels,
+        negative_prompt=negative_prompt,
+    )
+    # The first passes of a process are slow.
+    draw(decoder=chosen[0], on_step=lambda canvas: max(canvas.lengths) < 4)
+    columns, records = [], []
+    with committed_tokens(len(chosen)) as progress:
+        for decoder in chosen:
+            result = draw(decoder=decoder, on_step=progress)
+            grid = pipe.model.grid(pixels)
+            committed = result.trace.committed[0, grid.start :].view(grid.rows, grid.cols).numpy()
+            columns.append(
+                Column(str(decoder), decoder.lossless, result.images[0], committed, grid.size, result.trace.seconds)
+            )
+            records.append(record(pipe, dtype, result, 0))
+    sheet = draw_sheet(text, _conditions(result.settings[0]), columns)
+    replace(path, png(sheet, {"compared": records}))
+    show(
+        ["decoder", "passes", "tokens per pass", "seconds", "images"],
+        [
+            [c.spelling, str(c.passes), f"{c.tokens / c.passes:.2f}", f"{c.seconds:.2f}", law(c.lossless)]
+            for c in columns
+        ],
+    )
+    print(path, file=sys.stderr)
+
+
+def _conditions(settings: dict[str, Any]) -> str:
+    """What all decoders had in common."""
+    words = [f"{settings['model']}", f"seed {settings['seed']}", f"guidance {settings['guidance']:g}"]
+    words += [f"temperature {settings['temperature']:g}"]
+    words += [f"top-k {settings['top_k']}"] if settings["top_k"] else []
+    words += [f"top-p {settings['top_p']:g}"] if settings["top_p"] < 1 else []
+    return ", ".join(words)

@@ -1,0 +1,47 @@
+"""The options that commands share, and how numbers are read: typer's own messages do not say what was typed."""
+
+from typing import Annotated
+
+import typer
+
+
+def whole(typed: str) -> int:
+    try:
+        return int(typed)
+    except ValueError:
+        raise ValueError(f"{typed!r} is not a whole number") from None
+
+
+def at_least_one(typed: str) -> int:
+    number = whole(typed)
+    if number < 1:
+        raise ValueError(f"{typed!r} is less than 1")
+    return number
+
+
+def real(typed: str) -> float:
+    try:
+        return float(typed)
+    except ValueError:
+        raise ValueError(f"{typed!r} is not a number") from None
+
+
+Model = Annotated[
+    str, typer.Option(metavar="NAME", help="A bundled model, a folder in transformers' format, or a hub repository.")
+]
+Guidance = Annotated[
+    float | None, typer.Option(parser=real, metavar="SCALE", help="Of classifier-free guidance, 1 for none. *")
+]
+Temperature = Annotated[float | None, typer.Option(parser=real, metavar="T", help="0: the likeliest token always. *")]
+TopK = Annotated[int | None, typer.Option(parser=whole, metavar="K", help="Only the K likeliest tokens, 0 for all. *")]
+TopP = Annotated[
+    float | None, typer.Option(parser=real, metavar="P", help="Only the likeliest tokens that hold mass P. *")
+]
+Seed = Annotated[
+    int | None, typer.Option(parser=whole, metavar="N", help="Of the first image; the next have N+1, N+2, ...")
+]
+Size = Annotated[str | None, typer.Option(metavar="WxH", help="In pixels, for models that draw several sizes.")]
+NegativePrompt = Annotated[str | None, typer.Option(metavar="TEXT", help="What guidance leads away from.")]
+Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu or cuda; the GPU if there is one.")]
+Dtype = Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16, float16 or float64.")]
+OWN = "* The model's own if not given."

@@ -1,0 +1,102 @@
+"""The contract of a model family, shipped: what decoders rely on, checked on any checkpoint."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fewpass.canvas import Grid
+from fewpass.models.base import Model
+from fewpass.models.body import MASKS, Body
+from fewpass.probe import Probe, alone, forced, guided, overwritten, together, uncached
+
+SIZES = ((128, 128), (192, 128), (128, 192))  # pixels; the model's own size if it draws none of them
+CHECKS: dict[str, Callable[[Probe], tuple[Tensor, Tensor]]] = {
+    "one token at a time = one reading without a cache": uncached,
+    "slots written before = fresh slots": overwritten,
+    "prompts of different lengths together = each alone": together,
+    "guided = its rows mixed by hand": guided,
+    "what the layout dictates is certain": forced,
+}
+WINDOWS = (1, 4)  # and the whole image
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`error` is the largest difference of logits in units of the largest logit, or the share of unequal tokens.
+
+    A `limit` of None: the figure is for information.
+    """
+
+    what: str
+    grid: str
+    error: float
+    limit: float | None
+
+    @property
+    def passed(self) -> bool:
+        return self.limit is None or self.error <= self.limit
+
+
+def check_model(model: Model, grids: Sequence[Grid] | None = None, seed: int = 0) -> list[Finding]:
+    """Check that a model of any family does what decoders rely on, with random prompts and tokens.
+
+    `grids` are the layouts to check it on; by default some small ones, square and not, if the model draws them. A
+    model in float32 is also compared with a copy of itself in bfloat16.
+    """
+    with torch.inference_mode():
+        return [finding for grid in grids or _grids(model) for finding in _findings(model, grid, seed)]
+
+
+def _grids(model: Model) -> list[Grid]:
+    found = []
+    for size in SIZES:
+        try:
+            found.append(model.grid(size))
+        except ValueError:
+            continue
+    return found or [model.grid(None)]
+
+
+def _findings(model: Model, grid: Grid, seed: int) -> Iterator[Finding]:
+    probe, shape = Probe(model, grid, seed), " + ".join(f"{rows}x{cols}" for rows, cols in grid.grids)
+    exact = model.model.dtype in (torch.float32, torch.float64)
+    near = 1e-4 if exact else 0.1
+    for what, check in CHECKS.items():
+        yield Finding(what, shape, difference(*check(probe)), near)
+    for what, this, that in _attentions(probe):
+        yield Finding(what, shape, difference(this, that), near)
+    drawn = probe.draw(0)
+    for window in (*WINDOWS, grid.size - 1):
+        unequal = (probe.draw(window) != drawn).double().mean().item()
+        yield Finding(f"fixed noise: window {window} = autoregression", shape, unequal, 0.0 if exact else None)
+    if model.model.dtype is torch.float32:
+        half = Probe(type(model)(copy.deepcopy(model.model).bfloat16(), None, model.name), grid, seed)
+        yield Finding("bfloat16 against float32", shape, difference(alone(half), alone(probe)), None)
+        unequal = (half.draw(grid.size - 1) != half.draw(0)).double().mean().item()
+        yield Finding("bfloat16, fixed noise: whole window = autoregression", shape, unequal, None)
+
+
+def _attentions(probe: Probe) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """The attention implementations, each against the one in use."""
+    body = probe.model.network.body
+    if not isinstance(body, Body):
+        return
+    used, reference = body.model.config._attn_implementation, alone(probe)
+    for other in MASKS:
+        body.model.set_attn_implementation(other)
+        answers = alone(probe)
+        body.model.set_attn_implementation(used)
+        if other != used:
+            yield f"attention: {other} = {used}", answers, reference
+
+
+def difference(these: Tensor, those: Tensor) -> float:
+    """The largest difference of logits, in units of the largest; infinite if not the same ones are -inf."""
+    finite = these.isfinite() & those.isfinite()
+    if ((these != those) & ~finite).any():
+        return float("inf")
+    scale = those[finite].abs().max().clamp(min=1e-6)
+    return float((these - those)[finite].abs().max() / scale)

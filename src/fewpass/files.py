@@ -1,0 +1,40 @@
+"""Files that are whole or not there."""
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+
+def check_writable(path: Path) -> None:
+    """Raise ValueError saying why a file cannot be written to `path`. Nothing is left behind."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"cannot write {str(path)!r}: it is not a file")
+    check_folder(path.resolve().parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ValueError saying why no file can be written into `folder`. Nothing is left behind."""
+    try:
+        if not folder.is_dir():
+            raise ValueError(f"cannot write into {str(folder)!r}: there is no such folder")
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"cannot write into {str(folder)!r}: {error.strerror}") from None
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Put `data` at `path` in one step: whoever reads finds the old file or the new one, whatever interrupts this.
+
+    Raises ValueError if it cannot be written.
+    """
+    path = path.resolve()  # a link stays a link
+    fresh = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        fresh.write_bytes(data)
+        os.replace(fresh, path)
+    except OSError as error:
+        raise ValueError(f"cannot write {str(path)!r}: {error.strerror}") from None
+    finally:
+        fresh.unlink(missing_ok=True)

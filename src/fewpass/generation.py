@@ -1,0 +1,92 @@
+"""What a call of transformers' `generate` asks for, read from what it has prepared."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+from transformers import (
+    EosTokenCriteria,
+    GenerationConfig,
+    LogitNormalization,
+    LogitsProcessor,
+    MaxLengthCriteria,
+    PrefixConstrainedLogitsProcessor,
+    StoppingCriteria,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+    UnbatchedClassifierFreeGuidanceLogitsProcessor,
+)
+
+from fewpass.sampling import Sampling
+
+GREEDY = Sampling(temperature=0.0)
+IN_ORDER = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper)
+NEEDLESS = (PrefixConstrainedLogitsProcessor, LogitNormalization)  # the layout is known, laws are normalised anyway
+
+
+@dataclass(frozen=True)
+class Request:
+    """`negatives` are ids [P] for each image, None if none were given."""
+
+    sampling: Sampling
+    guidance: float = 1.0
+    negatives: Sequence[Tensor] | None = None
+
+    def contrasted(self, ids: Tensor | None, mask: Tensor | None, images: int) -> "Request":
+        """With the negative prompts `ids` [b, P], shared by or one each for so many images."""
+        if ids is None or self.guidance == 1:
+            return self
+        rows = unpadded(ids, mask)
+        if images % len(rows):
+            raise ValueError(f"{len(rows)} negative prompts for {images} images")
+        return replace(self, negatives=[row for row in rows for _ in range(images // len(rows))])
+
+
+def unpadded(ids: Tensor, mask: Tensor | None) -> list[Tensor]:
+    """The rows of `ids` [B, P] as far as `mask` [B, P] is 1."""
+    return list(ids) if mask is None else [row[real.bool()] for row, real in zip(ids, mask, strict=True)]
+
+
+def read(config: GenerationConfig, processors: Iterable[LogitsProcessor], images: int) -> Request:
+    """Raises ValueError naming a processor that is not known: it would have to be called token by token."""
+    named: dict[type, LogitsProcessor] = {}
+    for processor in processors:
+        kind = type(processor)
+        if kind not in (*IN_ORDER, *NEEDLESS, UnbatchedClassifierFreeGuidanceLogitsProcessor):
+            raise ValueError(f"{kind.__name__} works on one token at a time; fewpass cannot take it along")
+        if kind in named:
+            raise ValueError(f"{kind.__name__} is there twice; switch generate's own off, as with top_k=0")
+        named[kind] = processor
+    warpers = [kind for kind in named if kind in IN_ORDER]
+    if warpers != [kind for kind in IN_ORDER if kind in named]:
+        raise ValueError(f"temperature, top-k, top-p are applied in this order, not as {warpers}")
+    sampling = _sampling(named) if config.do_sample else GREEDY
+    guide = named.get(UnbatchedClassifierFreeGuidanceLogitsProcessor)
+    if guide is None:
+        return Request(sampling)
+    context = guide.unconditional_context  # read, never called: it would run the model, and remember
+    request = Request(sampling, float(guide.guidance_scale))
+    return request.contrasted(context["input_ids"], context["attention_mask"], images)
+
+
+def _sampling(named: dict[type, LogitsProcessor]) -> Sampling:
+    temperature, top_k, top_p = (named.get(kind) for kind in IN_ORDER)
+    return Sampling(
+        1.0 if temperature is None else temperature.temperature,
+        0 if top_k is None else top_k.top_k,
+        1.0 if top_p is None else top_p.top_p,
+    )
+
+
+def check(config: GenerationConfig, criteria: Iterable[StoppingCriteria], tokens: int) -> None:
+    """Raise ValueError for what an image of `tokens` new tokens cannot give."""
+    for criterion in criteria:
+        if type(criterion) not in (MaxLengthCriteria, EosTokenCriteria):
+            raise ValueError(f"an image ends where its layout says: {type(criterion).__name__} has no say")
+    if config.num_beams not in (None, 1):
+        raise ValueError(f"there is no beam search: num_beams={config.num_beams}")
+    if config.return_dict_in_generate:
+        raise ValueError("tokens are returned and nothing else: return_dict_in_generate=True")
+    if config.max_new_tokens is not None and config.max_new_tokens < tokens:
+        raise ValueError(f"the image takes {tokens} new tokens, more than max_new_tokens={config.max_new_tokens}")

@@ -1,0 +1,60 @@
+"""Models become pipelines: from a folder, from the hub, or from hands that have loaded them already."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from fewpass.device import chosen_device, chosen_dtype
+from fewpass.models import load_model, wrap_model
+from fewpass.models.body import check_attention
+from fewpass.pipeline import Pipeline
+
+
+def load(
+    name_or_folder: str | Path,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    *,
+    device_map: str | dict[str, Any] | None = None,
+    quantization_config: object = None,
+    attn_implementation: str | None = None,
+    revision: str | None = None,
+    local_files_only: bool = False,
+) -> Pipeline:
+    """The model called `name_or_folder`, ready to draw.
+
+    `emoji` is the bundled model; anything else is a folder in transformers' format or a repository of the hub, whose
+    `revision` is downloaded unless `local_files_only`. `device` is "cpu" or "cuda", None for the GPU if there is one;
+    `dtype` None is float32 on the CPU and bfloat16 on a GPU. `device_map`, `quantization_config` and
+    `attn_implementation` ("sdpa" or "eager") go to transformers' `from_pretrained`; the first two place the weights.
+
+    Raises ValueError saying in one line what is missing or will not do.
+    """
+    if device is not None and device_map is not None:
+        raise ValueError("give device or device_map, not both")
+    where = chosen_device(device)
+    if attn_implementation is not None:
+        check_attention(attn_implementation)
+    given = {
+        "device_map": device_map,
+        "quantization_config": quantization_config,
+        "attn_implementation": attn_implementation,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    return Pipeline(
+        load_model(str(name_or_folder), where, chosen_dtype(dtype, where), options, revision, local_files_only)
+    )
+
+
+def wrap(model: PreTrainedModel, processor: object = None) -> Pipeline:
+    """A model that transformers has loaded already (quantised, sharded, fine-tuned), ready to draw.
+
+    `processor` is its processor or tokenizer; without one, prompts are tensors of token ids. The model is shared, not
+    copied, and set to evaluation mode.
+
+    Raises ValueError for a family that is not known.
+    """
+    tokenizer = getattr(processor, "tokenizer", processor)
+    return Pipeline(wrap_model(model, tokenizer))

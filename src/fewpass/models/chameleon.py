@@ -1,0 +1,115 @@
+"""Chameleon's descendants that draw (arXiv 2405.09818): Anole and Lumina-mGPT, in transformers' format."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from transformers import ChameleonForConditionalGeneration, PreTrainedTokenizerBase
+
+from fewpass.canvas import Grid
+from fewpass.codebook import Codebook
+from fewpass.models.base import Model, Prompt
+from fewpass.models.body import Body
+from fewpass.models.chameleon_styles import END, TURN, style_of
+from fewpass.models.chameleon_weights import check_enabled, check_vocabulary, load_chameleon
+from fewpass.models.checkpoint import Checkpoint
+from fewpass.models.defaults import sampling_of
+from fewpass.models.pixels import as_bytes
+from fewpass.models.vocabulary import ImageVocabulary
+from fewpass.models.vqgan import Vqgan, find_vqgan
+from fewpass.models.words import check_known, named
+from fewpass.session import Network
+
+
+class Chameleon(Model):
+    """Only the image rows of the output head are used: the model's own `forward` makes them impossible.
+
+    The decoder of its VQGAN is no part of transformers' class. It is read from the checkpoint's own weights, as in
+    Anole's, or from a folder `vqgan` inside that of the checkpoint. Meta's Chameleon has neither, and draws nothing.
+    """
+
+    kind = ChameleonForConditionalGeneration
+    reads_images = True
+    image_guidance = 1.2  # the scale for images in the prompt
+
+    def __init__(self, model: ChameleonForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str):
+        super().__init__(model, tokenizer, name)
+        config = model.config
+        check_vocabulary(config.vocabulary_map, name)
+        codes = model.model.vocabulary_mapping.img2bpe
+        self.style = style_of(config, name, len(codes))
+        symbols = named(config.vocabulary_map, *self.style.symbols)
+        self.vocabulary = ImageVocabulary(model, torch.tensor([*(codes[code] for code in range(len(codes))), *symbols]))
+        check_enabled(self.vocabulary, len(codes), name)
+        self.guidance, self.sampling = self.style.guidance, sampling_of(model.generation_config, self.style.sampling)
+        self.context = config.max_position_embeddings
+        self.closing = tuple(named(config.vocabulary_map, END))
+        self._vqgan: Vqgan | None = None
+        self.network = Network(
+            embed=self.vocabulary.embed,
+            body=Body(model.model),
+            head=self.vocabulary.logits,
+            layers=config.num_hidden_layers,
+            codebook=Codebook(model.model.vqmodel.quantize.embedding.weight, self.vocabulary.embed),
+        )
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint) -> Self:
+        loaded = cls(load_chameleon(checkpoint), checkpoint.tokenizer(), checkpoint.name)
+        loaded.check_pictures([])
+        return loaded
+
+    def grid(self, size: tuple[int, int] | None) -> Grid:
+        return self.style.grid(size, self.name)
+
+    def prompt_ids(self, prompt: str, grid: Grid) -> Tensor:
+        check_known(prompt, self.tokenizer, self.name)
+        text = self.tokenizer(self.style.text(prompt, grid), add_special_tokens=False).input_ids
+        turn = named(self.model.config.vocabulary_map, TURN)
+        return self._tensor([self.model.config.bos_token_id, *text, *turn, *self.style.header(grid)])
+
+    def rows(self, ids: Tensor, negative: Tensor | None, grid: Grid) -> list[Tensor]:
+        if negative is not None:
+            return [ids, negative]
+        others = self.style.contrasts(ids.tolist(), grid, self.model.config.bos_token_id)
+        return [ids, *map(self._tensor, others)]
+
+    def mixing(self, guidance: float, groups: int) -> list[float]:
+        return [guidance, self.image_guidance - guidance] if groups == 3 else super().mixing(guidance, groups)
+
+    @property
+    def vqgan(self) -> Vqgan:
+        if self._vqgan is None:
+            self._vqgan = find_vqgan(self.model)
+            codes = Codebook(self._vqgan.codes, self.vocabulary.embed)  # Lumina-mGPT has no others
+            self.network = replace(self.network, codebook=codes)
+        return self._vqgan
+
+    def check_pictures(self, prompts: Sequence[Prompt]) -> None:
+        assert self.vqgan
+
+    def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
+        codes = tokens.view(-1, grid.rows, grid.cols)[..., : grid.cols - len(self.style.symbols)]
+        return as_bytes(self.vqgan(codes))
+
+    def with_images(self, ids: Tensor, arguments: Mapping[str, Any]) -> Tensor:
+        images = (arguments.get("mm_encoder_outputs") or {}).get("image")
+        if images is None:
+            return ids
+        words = self.model.model.vocabulary_mapping.convert_img2bpe(images.image_tokens)
+        return ids.masked_scatter(ids == self.model.config.image_token_id, words.to(ids))
+
+    def requested(self, ids: Tensor, arguments: Mapping[str, Any]) -> Grid:
+        size = self.style.size_after(ids.tolist())
+        return super().requested(ids, arguments) if size is None else self.grid(size)
+
+    def opening(self, ids: Tensor, grid: Grid) -> tuple[int, ...]:
+        return () if self.style.size_after(ids.tolist()) else tuple(self.style.header(grid))
+
+    def words(self, tokens: Tensor) -> Tensor:
+        return self.vocabulary.ids[tokens]
+
+    def _tensor(self, ids: list[int]) -> Tensor:
+        return torch.tensor(ids, device=self.device)

@@ -1,0 +1,42 @@
+"""What the published checkpoints of Chameleon's descendants have, and what transformers expects of them."""
+
+from transformers import ChameleonForConditionalGeneration
+
+from fewpass.models.checkpoint import Checkpoint
+from fewpass.models.vocabulary import ImageVocabulary
+
+NORMS = ("q_norm.weight", "q_norm.bias", "k_norm.weight", "k_norm.bias")
+
+
+def load_chameleon(checkpoint: Checkpoint) -> ChameleonForConditionalGeneration:
+    """The model of transformers.
+
+    Lumina-mGPT has no VQGAN among its weights, whose encoder is not needed to draw, and stores the norms of queries
+    and keys once for all heads that share them.
+    """
+    check_vocabulary(checkpoint.config.get("vocabulary_map"), checkpoint.name)
+
+    def spread(model: ChameleonForConditionalGeneration, wrong: list[str]) -> list[str]:
+        stored = checkpoint.tensors(lambda name: name in wrong and name.endswith(NORMS))
+        parameters, open_ = dict(model.named_parameters()), set(wrong)
+        for name, norm in stored.items():
+            heads = parameters[name]
+            if heads.shape[1:] == norm.shape[1:] and len(heads) % len(norm) == 0:
+                heads.data.copy_(norm.repeat_interleave(len(heads) // len(norm), 0))
+                open_.remove(name)
+        return sorted(open_)
+
+    return checkpoint.weights(ChameleonForConditionalGeneration, absent="model.vqmodel.", mend=spread)
+
+
+def check_vocabulary(words: dict[str, int] | None, name: str) -> None:
+    """Raise ValueError if a vocabulary is not that of a model that knows images."""
+    if not any(word.startswith("IMGIMG") for word in words or ()):
+        raise ValueError(f"{name}: vocabulary_map in config.json has no image tokens: a text-only checkpoint")
+
+
+def check_enabled(vocabulary: ImageVocabulary, codes: int, name: str) -> None:
+    """Raise ValueError if the head's rows of the codes are empty, as where image output has been disabled."""
+    rows = vocabulary.rows
+    if rows is not None and not rows[vocabulary.ids[:codes] - vocabulary.ids.min()].any():
+        raise ValueError(f"{name}: image output is disabled, the image rows of lm_head are all zero")

@@ -1,0 +1,71 @@
+"""Does an image show what its prompt says? Segmentation and comparison with the emoji; nothing is learned."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from .explain import explain
+from .match import Match
+from .scenes import Scene, parse, vocabulary
+from .segment import background_colour
+
+NEAR = 40.0  # how far, of 442, the background may be from the colour it should have
+LIKE = 0.95  # how far, of 1, a thing may be from the emoji nearest to it
+CLEARLY = 1.5  # how many times as far apart along the relation's axis as across
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is right in an image; `seen` names what the scorer saw."""
+
+    background: bool
+    objects: bool  # every thing seen is one the prompt names, in its colour, and none of those is missing
+    count: bool
+    relation: bool
+    seen: tuple[str, ...]
+
+    @property
+    def correct(self) -> bool:
+        return self.background and self.objects and self.count and self.relation
+
+
+def score(image: Image.Image | np.ndarray, prompt: str) -> Verdict:
+    """Judges an image, PIL or uint8 [H, W, 3], by its prompt. ValueError for a prompt outside the vocabulary."""
+    pixels = np.asarray(image.convert("RGB") if isinstance(image, Image.Image) else image)
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise ValueError(f"image must be uint8 [H, W, 3], not {pixels.dtype} {list(pixels.shape)}")
+    scene = parse(prompt)
+    background = background_colour(pixels)
+    colour = _nearest_background(background)
+    found, rest = explain(pixels, background, colour)
+    names = [match.thing.name if match.distance < LIKE else "something" for match in found] + ["something"] * rest
+    return Verdict(
+        background=_background_right(background, scene),
+        objects=set(names) == {thing.name for thing in scene.things},
+        count=len(names) == len(scene.objects),
+        relation=_related(scene, found),
+        seen=(colour, *names),
+    )
+
+
+def _nearest_background(colour: np.ndarray) -> str:
+    known = vocabulary().backgrounds
+    return min(known, key=lambda name: float(np.linalg.norm(colour - np.array(known[name]))))
+
+
+def _background_right(colour: np.ndarray, scene: Scene) -> bool:
+    wanted = np.array(vocabulary().backgrounds[scene.background])
+    return _nearest_background(colour) == scene.background and float(np.linalg.norm(colour - wanted)) < NEAR
+
+
+def _related(scene: Scene, found: list[Match]) -> bool:
+    if scene.relation is None:
+        return True
+    if Counter(match.thing for match in found) != Counter(scene.objects):
+        return False
+    first, second = (next(m for m in found if m.thing == thing) for thing in scene.things)
+    dx, dy = second.centre[0] - first.centre[0], second.centre[1] - first.centre[1]
+    along, across = {"left of": (dx, dy), "right of": (-dx, dy), "above": (dy, dx), "below": (-dy, dx)}[scene.relation]
+    return bool(along > max(0.6 * first.size, CLEARLY * abs(across)))

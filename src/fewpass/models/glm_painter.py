@@ -1,0 +1,59 @@
+"""GLM-Image's diffusion decoder: diffusers' pipeline, fed with codes that are drawn already."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GlmImageForConditionalGeneration
+
+from fewpass.models.base import Prompt
+from fewpass.models.checkpoint import Checkpoint
+
+
+class GlmPainter:
+    """`steps` and `guidance` are those of the diffusion."""
+
+    steps = 50
+    guidance = 1.5
+
+    def __init__(self, checkpoint: Checkpoint, model: GlmImageForConditionalGeneration):
+        self.checkpoint, self.model = checkpoint, model
+
+    def check(self, prompts: Sequence[Prompt]) -> None:
+        """Raise ValueError if diffusers is not installed, or cannot be told what is drawn."""
+        if find_spec("diffusers") is None:
+            raise ValueError("GLM-Image's pictures are made by diffusers: pip install 'fewpass[glm]'")
+        if not all(isinstance(prompt, str) for prompt in prompts):
+            raise ValueError("GLM-Image's diffusion decoder reads the prompt: give it as text, not as token ids")
+
+    @cached_property
+    def pipeline(self) -> Any:
+        from diffusers import GlmImagePipeline
+
+        loaded = GlmImagePipeline.from_pretrained(
+            self.checkpoint.folder,
+            vision_language_encoder=self.model,
+            torch_dtype=self.checkpoint.dtype,
+            local_files_only=True,
+        )
+        return loaded.to(self.model.device)
+
+    def __call__(
+        self, prior_token_ids: Tensor, size: tuple[int, int], prompts: Sequence[str], seeds: Sequence[int]
+    ) -> Tensor:
+        """Pictures [B, H, W, 3] uint8 of `size` (width, height)."""
+        width, height = size
+        drawn = self.pipeline(
+            prompt=list(prompts),
+            prior_token_ids=prior_token_ids,
+            width=width,
+            height=height,
+            num_inference_steps=self.steps,
+            guidance_scale=self.guidance,
+            generator=[torch.Generator(self.model.device).manual_seed(seed) for seed in seeds],
+            output_type="np",
+        ).images
+        return (torch.from_numpy(drawn) * 255).round().to(torch.uint8)

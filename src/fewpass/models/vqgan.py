@@ -1,0 +1,88 @@
+"""The decoder of Chameleon's VQGAN (arXiv 2405.09818), which transformers leaves out: codes become pixels."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import ChameleonConfig, PreTrainedModel
+from transformers.models.janus.configuration_janus import JanusVQVAEConfig
+from transformers.models.janus.modeling_janus import JanusVQVAEDecoder
+
+from fewpass.models.checkpoint import Checkpoint
+from fewpass.models.hub import fetch
+from fewpass.models.weights import one_line
+
+FOLDER = "vqgan"  # where a checkpoint that has no decoder of its own may be given one
+PUBLISHED = "leloy/Anole-7b-v0.1-vqvae-hf"
+PARTS = ("quantize.embedding.", "post_quant_conv.", "decoder.")
+
+
+class Vqgan(nn.Module):
+    """Janus has the same decoder but for two things: attention between its first blocks, and the order of levels."""
+
+    def __init__(self, config: ChameleonConfig):
+        super().__init__()
+        vq = config.vq_config
+        self.quantize = nn.ModuleDict({"embedding": nn.Embedding(vq.num_embeddings, vq.embed_dim)})
+        self.post_quant_conv = nn.Conv2d(vq.embed_dim, vq.latent_channels, 1)
+        self.decoder = JanusVQVAEDecoder(
+            JanusVQVAEConfig(
+                latent_channels=vq.latent_channels,
+                base_channels=vq.base_channels,
+                channel_multiplier=vq.channel_multiplier,
+                num_res_blocks=vq.num_res_blocks,
+            )
+        )
+        for level in self.decoder.up:
+            level.attn = nn.ModuleList()
+
+    @property
+    def codes(self) -> Tensor:
+        """What the codes stand for: [codes, D]."""
+        return self.quantize["embedding"].weight
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes [B, rows, cols] as colours [B, 3, H, W] in -1..1."""
+        latents = self.quantize["embedding"](codes).permute(0, 3, 1, 2)
+        return self.decoder(self.post_quant_conv(latents))
+
+
+def find_vqgan(model: PreTrainedModel) -> Vqgan:
+    """The decoder among the weights of the checkpoint that `model` comes from, or in the folder inside it.
+
+    Raises ValueError if there is none, or one that does not fit the model.
+    """
+    name = model.config.name_or_path
+    folder = fetch(name, None, local_files_only=True)
+    checkpoint = Checkpoint(name, folder or Path(name), model.device, model.dtype, {})
+    weights = _weights(checkpoint) or _weights(checkpoint.inside(FOLDER))
+    if not weights:
+        raise ValueError(
+            f"{name} holds no VQGAN decoder (model.vqmodel.decoder): Meta's Chameleon does not draw, Anole does;"
+            f" Lumina-mGPT needs {PUBLISHED} in its folder, as {FOLDER}/"
+        )
+    with torch.device("meta"):
+        vqgan = Vqgan(model.config)
+    levels = len(model.config.vq_config.channel_multiplier)
+    renamed = {_in_order(name, levels): tensor.to(model.device, model.dtype) for name, tensor in weights.items()}
+    try:
+        vqgan.load_state_dict(renamed, assign=True)
+    except RuntimeError as error:
+        raise ValueError(f"the VQGAN decoder of {name} does not fit: {one_line(error)}") from None
+    return vqgan.eval()
+
+
+def _weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The decoder's part of a checkpoint, which may be a whole model or only the VQGAN."""
+    found = checkpoint.tensors(lambda name: name.removeprefix("model.").removeprefix("vqmodel.").startswith(PARTS))
+    short = {name.removeprefix("model.").removeprefix("vqmodel."): tensor for name, tensor in found.items()}
+    return short if "decoder.conv_in.weight" in short else {}
+
+
+def _in_order(name: str, levels: int) -> str:
+    """Checkpoints count the levels of the decoder from the finest, Janus from the coarsest."""
+    head, up, rest = name.partition("decoder.up.")
+    if not up:
+        return name
+    level, _, tail = rest.partition(".")
+    return f"{head}{up}{levels - 1 - int(level)}.{tail}"

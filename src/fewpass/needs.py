@@ -1,0 +1,25 @@
+"""Parts of a decoder that need to know something of the session before the first pass."""
+
+from typing import Protocol, Self, TypeVar, runtime_checkable
+
+from fewpass.canvas import Grid
+
+Part = TypeVar("Part")
+
+
+class Host(Protocol):
+    """What every session can tell."""
+
+    @property
+    def grid(self) -> Grid: ...
+
+
+@runtime_checkable
+class Needy(Protocol):
+    def prepared(self, session: Host) -> Self:
+        """The same part with what it needs. Raises ValueError if the session cannot tell."""
+
+
+def prepared(part: Part, session: Host) -> Part:
+    """A part as it is to be used on `session`: itself, unless it says that it needs something."""
+    return part.prepared(session) if isinstance(part, Needy) else part

@@ -1,0 +1,39 @@
+"""What a call is asked to draw."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from torch import Tensor
+
+from fewpass.models.base import Prompt
+
+
+def prompts_of(prompt: Prompt | Sequence[Prompt], seed: object, count: int) -> list[Prompt]:
+    """One prompt for each image: `count` of every one given, or as many of a single one as there are seeds.
+
+    Raises ValueError for a prompt that says nothing.
+    """
+    if count != int(count) or count < 1:
+        raise ValueError(f"count must be a whole number >= 1, not {count}")
+    alone = isinstance(prompt, str) or (isinstance(prompt, Tensor) and prompt.ndim < 2)
+    prompts = cast(list[Prompt], [prompt] if alone else list(prompt))
+    if alone and count == 1 and isinstance(seed, Sequence):
+        count = len(seed)
+    if not prompts or not count:
+        raise ValueError("there is no prompt" if count else "there is no seed")
+    for text in prompts:
+        _check(text)
+    return [text for text in prompts for _ in range(count)]
+
+
+def written(prompt: Prompt) -> str | list[int]:
+    """A prompt as it may be noted down."""
+    return prompt if isinstance(prompt, str) else prompt.tolist()
+
+
+def _check(prompt: object) -> None:
+    if isinstance(prompt, Tensor):
+        if prompt.ndim != 1 or not len(prompt) or prompt.is_floating_point():
+            raise ValueError(f"a prompt of token ids is a tensor [P] of whole numbers, not {list(prompt.shape)}")
+    elif not isinstance(prompt, str) or not prompt.strip():
+        raise ValueError(f"a prompt must say something, not {prompt!r}")

@@ -1,0 +1,26 @@
+import pytest
+import torch
+
+import fewpass
+from fewpass import Pipeline
+from tests import tiny
+
+torch.set_num_threads(1)  # toy tensors are too small to share
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """A small Janus checkpoint. Not to be changed."""
+    return tiny.write(tmp_path_factory.mktemp("janus") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def pipeline(folder) -> Pipeline:
+    """The small checkpoint in float64, in which fixed noise is exact."""
+    return fewpass.load(folder, "cpu", "float64")
+
+
+@pytest.fixture(scope="session")
+def emoji() -> Pipeline:
+    """The bundled model in float64."""
+    return fewpass.load("emoji", "cpu", "float64")

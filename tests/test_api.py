@@ -1,0 +1,46 @@
+"""The public names, which are loaded when they are first used."""
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+
+import fewpass
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_every_public_name_is_there():
+    for name in fewpass.__all__:
+        assert getattr(fewpass, name) is not None
+    assert set(fewpass.__all__) <= set(dir(fewpass))
+
+
+def test_no_module_stands_where_a_public_name_should():
+    for module in pkgutil.iter_modules(fewpass.__path__):
+        if module.name != "__main__":
+            importlib.import_module(f"fewpass.{module.name}")
+    for name in fewpass.__all__:
+        assert not inspect.ismodule(getattr(fewpass, name)), name
+
+
+def test_decode_is_the_function_although_a_module_has_its_name():
+    code = (
+        "import fewpass.decode, fewpass.pipeline; from fewpass import decode; print(decode, fewpass.decode is decode)"
+    )
+    said = run(code)
+    assert said.startswith("<function decode")
+    assert said.endswith("True")
+
+
+def test_importing_the_package_loads_no_torch():
+    assert (
+        run("import fewpass, sys; print(fewpass.__version__, 'torch' in sys.modules)") == f"{fewpass.__version__} False"
+    )
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    assert not hasattr(fewpass, "nonsense")

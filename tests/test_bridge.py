@@ -1,0 +1,255 @@
+"""transformers' `generate` with images drawn by fewpass, and what it cannot take along."""
+
+import pytest
+import torch
+from transformers import (
+    ChameleonForConditionalGeneration,
+    Emu3ForConditionalGeneration,
+    Emu3ImageProcessor,
+    Emu3Processor,
+    GlmImageForConditionalGeneration,
+    JanusForConditionalGeneration,
+    LogitsProcessorList,
+    MaxTimeCriteria,
+    StoppingCriteriaList,
+    TextStreamer,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+    UnbatchedClassifierFreeGuidanceLogitsProcessor,
+)
+
+import fewpass
+from tests.families import CODES, chameleon_words, write_anole, write_emu3, write_glm_image, write_janus
+
+WORDS = chameleon_words()
+DECODER = fewpass.mc_sjd(window=6)
+EMU3 = {"image_sizes": [[3, 4]]}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bridge")
+    writers = {"emu3": write_emu3, "chameleon": write_anole, "glm": write_glm_image, "janus": write_janus}
+    for name, write in writers.items():
+        (folder / name).mkdir()
+        write(folder / name)
+    return {name: folder / name for name in writers}
+
+
+@pytest.fixture(scope="module")
+def models(folders):
+    kinds = {
+        "emu3": Emu3ForConditionalGeneration,
+        "chameleon": ChameleonForConditionalGeneration,
+        "glm": GlmImageForConditionalGeneration,
+        "janus": JanusForConditionalGeneration,
+    }
+    return {name: kind.from_pretrained(folders[name]) for name, kind in kinds.items()}
+
+
+@pytest.fixture
+def emu3(models):
+    return models["emu3"]
+
+
+def padded(*rows):
+    """Prompts [B, P], padded on the left, and their mask."""
+    longest = max(map(len, rows))
+    ids = torch.tensor([[0] * (longest - len(row)) + list(row) for row in rows])
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def glm_inputs():
+    grids = torch.tensor([[1, 3, 4], [1, 2, 2]] * 2)
+    return {**padded([40, 41, 42, CODES], [43, CODES]), "image_grid_thw": grids, "images_per_sample": torch.tensor([2, 2])}
+
+
+def inputs_of(name):
+    boi = WORDS["<racm3:break>"]
+    return {
+        "emu3": {**padded([5, 6, 7], [8]), **EMU3},
+        "chameleon": padded([1, WORDS["cat"], WORDS["moon"], boi], [1, WORDS["dog"], boi]),
+        "glm": glm_inputs(),
+        "janus": padded([1, 7, 8, 9, 4], [1, 10, 4]),
+    }[name]
+
+
+@pytest.mark.parametrize(("name", "new"), [("emu3", 15 + 3), ("chameleon", 16 + 1), ("glm", 4 + 12 + 1)])
+def test_the_drop_in_returns_prompts_and_tokens(models, name, new):
+    inputs, law = inputs_of(name), {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+    sample = {**law, "max_new_tokens": 40, "seed": 7}
+    model = models[name]
+    drawn = model.generate(**inputs, **sample, custom_generate=DECODER)
+    assert torch.equal(drawn[:, :-new], inputs["input_ids"])
+    assert not drawn.is_inference()
+    again = fewpass.generate(model, **inputs, **sample, decoder=DECODER)
+    assert torch.equal(drawn, again)
+    second = {key: value[1:2] for key, value in padded([8]).items()} | {"input_ids": inputs["input_ids"][1:]}
+    second |= {"attention_mask": inputs["attention_mask"][1:], **(EMU3 if name == "emu3" else {})}
+    if name == "glm":
+        second |= {"image_grid_thw": inputs["image_grid_thw"][:2], "images_per_sample": torch.tensor([2])}
+    alone = model.generate(**second, **{**sample, "seed": 8}, custom_generate=DECODER)
+    assert torch.equal(alone[0], drawn[1]), "an image depends on its seed and prompt only"
+
+
+def test_it_draws_what_a_pipeline_draws(emu3):
+    """With the same law: temperature, top-k, top-p and guidance are read from what generate prepares."""
+    ids = torch.tensor([5, 6, 7])
+    own = {"temperature": 0.8, "top_k": 5, "top_p": 0.9}
+    negative = {"negative_prompt_ids": torch.tensor([[9, 9]])}
+    drawn = emu3.generate(
+        ids[None], **EMU3, **own, **negative, guidance_scale=2.0, do_sample=True, max_new_tokens=18, seed=3, custom_generate=DECODER
+    )  # fmt: skip
+    pipe = fewpass.wrap(emu3)
+    same = pipe(ids, size=(32, 24), decoder=DECODER, guidance=2.0, negative_prompt=torch.tensor([9, 9]), seed=3, **own)
+    assert torch.equal(pipe.model.words(same.tokens), drawn[:, 3:-3])
+    other = pipe(ids, size=(32, 24), decoder=DECODER, guidance=1.0, seed=3, **own)
+    assert not torch.equal(same.tokens, other.tokens)
+
+
+def test_without_a_seed_one_number_comes_from_torch(emu3):
+    inputs, sample = inputs_of("emu3"), {"do_sample": True, "max_new_tokens": 18, "custom_generate": DECODER}
+    torch.manual_seed(0)
+    first, rest = emu3.generate(**inputs, **sample), torch.rand(3)
+    second = emu3.generate(**inputs, **sample)
+    torch.manual_seed(0)
+    assert torch.equal(emu3.generate(**inputs, **sample), first)
+    assert torch.equal(torch.rand(3), rest)
+    assert not torch.equal(first, second)
+    torch.manual_seed(0)
+    torch.randint(2**62, ())
+    assert torch.equal(torch.rand(3), rest)
+
+
+def test_processors_are_read_and_not_called(emu3):
+    guide = UnbatchedClassifierFreeGuidanceLogitsProcessor(3.0, emu3, unconditional_ids=torch.tensor([[9], [9]]))
+    emu3.generate(**inputs_of("emu3"), logits_processor=LogitsProcessorList([guide]), max_new_tokens=18, custom_generate=DECODER)  # fmt: skip
+    assert guide.unconditional_context["first_pass"]
+    assert guide.unconditional_context["past_key_values"] is None
+
+
+@pytest.mark.parametrize("name", ["emu3", "glm", "janus"])
+def test_several_images_of_each_prompt(models, name):
+    inputs = inputs_of(name)
+    sample = {"do_sample": True, "seed": [1, 2, 3, 4], "guidance_scale": None if name == "glm" else 2.0}
+    drawn = fewpass.generate(models[name], **inputs, **sample, num_return_sequences=2)
+    twice = {key: value.repeat_interleave(2, 0) for key, value in inputs.items() if key in ("input_ids", "attention_mask")}
+    if name == "glm":
+        twice |= {"image_grid_thw": inputs["image_grid_thw"].repeat(2, 1), "images_per_sample": torch.tensor([2] * 4)}
+    expected = fewpass.generate(models[name], **{**inputs, **twice}, **sample)
+    assert torch.equal(drawn, expected)
+
+
+def test_negative_prompts_are_shared_or_one_each(emu3):
+    same = {**inputs_of("emu3"), "guidance_scale": 3.0, "do_sample": True, "seed": 0}
+    one, two = padded([9]), padded([9], [9])
+    shared, each = (
+        fewpass.generate(emu3, **same, negative_prompt_ids=n["input_ids"], negative_prompt_attention_mask=n["attention_mask"])
+        for n in (one, two)
+    )
+    assert torch.equal(shared, each)
+    with pytest.raises(ValueError, match="3 negative prompts for 2 images"):
+        fewpass.generate(emu3, **same, negative_prompt_ids=torch.tensor([[9], [9], [9]]))
+
+
+def test_a_chameleon_prompt_without_a_header_gets_one(models):
+    ids = torch.tensor([[1, WORDS["cat"], WORDS["<reserved08706>"]]])
+    drawn = models["chameleon"].generate(ids, max_new_tokens=18, custom_generate=DECODER)
+    headed = torch.cat([ids, torch.tensor([[WORDS["<racm3:break>"]]])], 1)
+    assert torch.equal(drawn, models["chameleon"].generate(headed, max_new_tokens=18, custom_generate=DECODER))
+    assert drawn[0, -1] == WORDS["<eoss>"]
+
+
+def test_a_chameleon_prompt_with_an_image(models):
+    """Its placeholders become the words that the model's own encoder finds."""
+    model, boi, eoi = models["chameleon"], WORDS["<racm3:break>"], WORDS["<eoss>"]
+    pixels = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    shown = model.get_image_tokens(pixels)[0].tolist()
+    around = lambda image: torch.tensor([[1, boi, *image, eoi, WORDS["cat"], boi]])  # noqa: E731
+    greedy = {"max_new_tokens": 17, "guidance_scale": 3.0, "custom_generate": DECODER}
+    spelled = model.generate(around(shown), **greedy)
+    seen = model.generate(around([WORDS["<image>"]] * len(shown)), pixel_values=pixels, **greedy)
+    assert torch.equal(spelled[:, -17:], seen[:, -17:])
+
+
+@pytest.mark.parametrize("guidance", [2.0, 5.0])
+def test_greedy_janus_is_that_of_transformers(models, guidance):
+    inputs = inputs_of("janus")
+    greedy = {"do_sample": False, "guidance_scale": guidance, "generation_mode": "image"}
+    expected = models["janus"].generate(**inputs, **greedy)
+    drawn = fewpass.generate(models["janus"], **inputs, **greedy, decoder="jacobi(window=5)")
+    assert drawn.shape == (2, 16)
+    assert torch.equal(drawn, expected)
+
+
+def test_janus_has_no_place_for_a_decoder(models):
+    with pytest.raises(ValueError, match="codes that are no words: call fewpass.generate"):
+        models["janus"].generate(**inputs_of("janus"), max_new_tokens=40, custom_generate=DECODER)
+    with pytest.raises(ValueError, match="prefix_allowed_tokens_fn: cannot be honoured"):
+        fewpass.generate(models["janus"], **inputs_of("janus"), prefix_allowed_tokens_fn=print)
+
+
+def test_the_size_in_pixels_and_the_models_own(emu3):
+    ids = {"input_ids": torch.tensor([[5, 6]]), "do_sample": True, "seed": 0}
+    told = fewpass.generate(emu3, **ids, **EMU3)
+    assert torch.equal(fewpass.generate(emu3, **ids, width=32, height=24), told)
+    with pytest.raises(ValueError, match="reads 128 tokens"):
+        fewpass.generate(emu3, **ids)
+    with pytest.raises(ValueError, match="width and height, or neither"):
+        fewpass.generate(emu3, **ids, width=32)
+
+
+def test_every_pass_is_shown(emu3):
+    lengths = []
+    fewpass.generate(emu3, **inputs_of("emu3"), decoder="ar", on_step=lambda canvas: lengths.append(canvas.lengths))
+    assert lengths == [[n, n] for n in range(1, 16)]
+
+
+def test_what_is_left_open_is_the_models_own(emu3, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(emu3, "generate", lambda **options: asked.update(options))
+    fewpass.generate(emu3, **inputs_of("emu3"), do_sample=True, temperature=0.5)
+    assert (asked["top_k"], asked["temperature"], asked["max_new_tokens"] > 8193) == (2048, 0.5, True)
+
+
+class Mine(TopKLogitsWarper):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"repetition_penalty": 1.2}, "RepetitionPenaltyLogitsProcessor works on one token at a time"),
+        ({"min_p": 0.1, "do_sample": True}, "MinPLogitsWarper works on one token"),
+        ({"logits_processor": LogitsProcessorList([Mine(3)])}, "Mine works on one token"),
+        ({"logits_processor": LogitsProcessorList([TopKLogitsWarper(3)]), "do_sample": True, "top_k": 50}, "there twice"),
+        ({"logits_processor": LogitsProcessorList([TopPLogitsWarper(0.5)]), "do_sample": True}, "in this order"),
+        ({"stopping_criteria": StoppingCriteriaList([MaxTimeCriteria(9.0)])}, "MaxTimeCriteria has no say"),
+        ({"num_beams": 2}, "no beam search"),
+        ({"return_dict_in_generate": True}, "nothing else: return_dict_in_generate"),
+        ({"max_new_tokens": 17}, "takes 18 new tokens, more than max_new_tokens=17"),
+        ({"image_sizes": [[3, 4], [4, 3]]}, r"one size, not \[\(3, 4\), \(4, 3\)\]"),
+        ({"image_sizes": None, "width": 30, "height": 24}, "multiples of 8"),
+        ({"seed": [1, 2, 3]}, "3 seeds for 2 images"),
+    ],
+)
+def test_what_is_refused(emu3, options, message):
+    with pytest.raises(ValueError, match=message):
+        emu3.generate(**{"max_new_tokens": 40, **inputs_of("emu3"), **options}, custom_generate=DECODER)
+
+
+def test_images_are_refused_where_they_cannot_be_read(models):
+    pixels = {"pixel_values": torch.zeros(4, 3 * 16 * 16)}
+    with pytest.raises(ValueError, match="draws from texts only"):
+        fewpass.generate(models["glm"], **glm_inputs(), **pixels)
+    features = {"mm_encoder_outputs": {"image": torch.zeros(1)}}
+    with pytest.raises(ValueError, match="draws from texts only"):
+        models["glm"].generate(**glm_inputs(), **features, max_new_tokens=40, custom_generate=DECODER)
+
+
+@pytest.mark.parametrize("name", ["streamer", "assistant_model", "tokenizer", "synced_gpus", "custom_generate"])
+def test_what_generate_would_lose(emu3, name):
+    value = TextStreamer(None) if name == "streamer" else True
+    with pytest.raises(ValueError, match=f"{name} has no effect on how fewpass draws"):
+        fewpass.generate(emu3, **inputs_of("emu3"), **{name: value})

@@ -1,0 +1,194 @@
+"""Chameleon's descendants: Anole and Lumina-mGPT, tokens against a reading without a cache, pixels against the paper."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import ChameleonForConditionalGeneration
+
+import fewpass
+from tests.families import chameleon_words, decoder_weights, rewrite, write_anole, write_chameleon, write_lumina
+from tests.vqgan import PaperDecoder
+
+PROMPTS = ["a cat on the moon", "dog", "the moon"]
+WORDS = chameleon_words()
+SIZES = {"anole": (64, 64), "lumina": (64, 96)}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("chameleon")
+    for name in ("anole", "lumina"):
+        (folder / name).mkdir()
+    return {"anole": write_anole(folder / "anole"), "lumina": write_lumina(folder / "lumina")}
+
+
+@pytest.fixture(scope="module")
+def pipes(folders):
+    return {name: fewpass.load(folder, device="cpu") for name, folder in folders.items()}
+
+
+@pytest.fixture(params=["anole", "lumina"])
+def pipe(request, pipes):
+    return pipes[request.param]
+
+
+def size_of(pipe):
+    return SIZES[pipe.model.name.rsplit("/")[-1]]
+
+
+def read(model, ids):
+    """The law of the next code, of the whole sequence, without a cache."""
+    codes = torch.tensor([model.model.vocabulary_mapping.img2bpe[code] for code in range(24)])
+    hidden = model.model(input_ids=ids[None], use_cache=False).last_hidden_state[0, -1]
+    return model.lm_head.weight[codes] @ hidden, codes
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.5])
+def test_greedy_tokens_are_those_of_a_reading_without_a_cache(pipe, guidance):
+    own, grid = pipe.model, pipe.model.grid(size_of(pipe))
+    result = pipe(PROMPTS, size=size_of(pipe), guidance=guidance, temperature=0, decoder="jacobi(window=5)", seed=0)
+    for prompt, tokens in zip(PROMPTS, result.tokens, strict=True):
+        rows = [own.prompt_ids(prompt, grid), *own.rows(own.prompt_ids(prompt, grid), None, grid)[1:]]
+        row_end = own.vocabulary.ids[-1:]
+        for position, token in enumerate(tokens.tolist()):
+            if grid.due(torch.tensor(position)) >= 0:
+                assert token == 24
+                rows = [torch.cat([row, row_end]) for row in rows]
+                continue
+            (law, codes), (free, _) = read(own.model, rows[0]), read(own.model, rows[-1])
+            best = int((free + guidance * (law - free)).argmax())
+            assert token == best
+            rows = [torch.cat([row, codes[best : best + 1]]) for row in rows]
+
+
+def test_what_the_models_read(pipes):
+    names = {number: word for word, number in WORDS.items()}
+    anole, lumina = pipes["anole"].model, pipes["lumina"].model
+    spelled = lambda ids: [names[i] for i in ids.tolist()]  # noqa: E731
+    assert spelled(anole.prompt_ids("a cat", anole.grid(None))) == ["<s>", "a", "cat", "<reserved08706>", "<racm3:break>"]
+    grid = lumina.grid((64, 96))
+    ids = lumina.prompt_ids("a cat", grid)
+    header = ["<racm3:break>", "<reserved08803>", "<reserved08802>"]
+    asked = "Generate an image of 6 4 x 9 6 according to the following prompt : a cat".split()
+    assert spelled(ids) == ["<s>", *asked, "<reserved08706>", *header]
+    assert spelled(lumina.rows(ids, None, grid)[1]) == header
+    assert spelled(anole.rows(ids, None, anole.grid(None))[1]) == ["<s>", "<racm3:break>"]
+    assert grid.grids == ((6, 5),)
+    assert lumina.grid((768, 768) if "<reserved08824>" in WORDS else (96, 96)).cols % 2 == 1
+
+
+def test_guidance_by_text_and_by_images(pipes):
+    """Anole's three rows: text and images, images alone, nothing."""
+    own = pipes["anole"].model
+    grid, begin, end = own.grid(None), WORDS["<racm3:break>"], WORDS["<eoss>"]
+    pictured = own.vocabulary.ids[torch.arange(16)].tolist()
+    ids = torch.tensor([1, WORDS["cat"], begin, *pictured, end, WORDS["moon"], begin])
+    rows = own.rows(ids, None, grid)
+    assert [row.tolist() for row in rows] == [ids.tolist(), [1, begin, *pictured, end, begin], [1, begin]]
+    plain = torch.tensor([1, WORDS["dog"], begin])
+    session = own.open([ids, plain], grid, 3.0, [None, None])
+    full, image, nothing = (read(own.model, row)[0] for row in rows)
+    text, _ = read(own.model, plain)
+    expected = [nothing + 1.2 * (image - nothing) + 3.0 * (full - image), nothing + 3.0 * (text - nothing)]
+    torch.testing.assert_close(session.first[:, 0], torch.stack(expected), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("window", [1, 4, 15])
+def test_fixed_noise_draws_the_images_of_autoregression(pipe, window):
+    same = {"size": size_of(pipe), "seed": 5}
+    drawn, expected = (pipe(PROMPTS, decoder=decoder, **same).tokens for decoder in (f"jacobi({window})", "ar"))
+    assert torch.equal(drawn, expected)
+
+
+def test_pictures_are_those_of_the_paper(pipe, folders):
+    result = pipe("a cat", size=size_of(pipe), seed=1)
+    folder = folders[pipe.model.name.rsplit("/")[-1]]
+    inside = folder / "vqgan" if (folder / "vqgan").exists() else folder
+    weights = {name.removeprefix("model.vqmodel."): w for name, w in load_file(inside / "model.safetensors").items()}
+    paper = PaperDecoder(levels=5, channels=32, latent=32)
+    paper.load_state_dict(decoder_weights())
+    width, height = size_of(pipe)
+    codes = result.tokens.view(height // 16, -1)[:, : width // 16]
+    latents = weights["quantize.embedding.weight"][codes].permute(2, 0, 1)[None]
+    mixed = torch.nn.functional.conv2d(latents, weights["post_quant_conv.weight"], weights["post_quant_conv.bias"])
+    expected = ((paper(mixed)[0] + 1) * 127.5).round().clamp(0, 255).permute(1, 2, 0).detach()
+    assert expected.std() > 5
+    drawn = torch.tensor(list(result.images[0].tobytes())).view(height, width, 3)
+    assert result.images[0].size == (width, height)
+    assert (drawn - expected).abs().max() <= 1
+
+
+def test_what_their_authors_draw_with(pipes):
+    figures = {name: (p.model.guidance, *vars(p.model.sampling).values()) for name, p in pipes.items()}
+    assert figures == {"anole": (3.0, 0.7, 0, 0.9), "lumina": (4.0, 1.0, 2000, 1.0)}
+
+
+@pytest.mark.parametrize("name", ["Lumina-mGPT-7B-512", "Lumina-mGPT-7B-1024", "mine"])
+def test_the_size_a_lumina_was_trained_for(name):
+    from fewpass.models.chameleon_styles import Lumina, style_of
+
+    config = ChameleonForConditionalGeneration.config_class(vocabulary_map={}, z_loss_weight=0.0)
+    style = style_of(config, name, 24)
+    assert isinstance(style, Lumina)
+    assert style.side == {"5": 512, "1": 1024, "m": 768}[name.removeprefix("Lumina-mGPT-7B-")[0]]
+
+
+def changed(source, folder, change):
+    shutil.copytree(source, folder)
+    rewrite(folder, change)
+    return folder
+
+
+def without(start):
+    return lambda weights: {name: tensor for name, tensor in weights.items() if not name.startswith(start)}
+
+
+def test_image_output_that_is_disabled(tmp_path, folders):
+    with pytest.raises(ValueError, match=r"holds no VQGAN decoder .*Meta's Chameleon does not draw"):
+        fewpass.load(write_chameleon(tmp_path / "meta"), device="cpu")
+
+    def emptied(weights):
+        weights["lm_head.weight"][[WORDS[word] for word in WORDS if word.startswith("IMGIMG")]] = 0
+        return weights
+
+    with pytest.raises(ValueError, match="image output is disabled"):
+        fewpass.load(changed(folders["anole"], tmp_path / "empty", emptied), device="cpu")
+
+
+def test_a_text_only_checkpoint(tmp_path, folders):
+    folder = shutil.copytree(folders["anole"], tmp_path / "text")
+    config = json.loads((folder / "config.json").read_text())
+    config["vocabulary_map"] = {word: n for word, n in WORDS.items() if not word.startswith("IMGIMG")}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="no image tokens: a text-only checkpoint"):
+        fewpass.load(folder, device="cpu")
+
+
+def test_weights_that_are_missing_or_do_not_fit(tmp_path, folders):
+    gone = "model.layers.1.mlp.up_proj.weight"
+    with pytest.raises(ValueError, match=f"missing weights: {gone}"):
+        fewpass.load(changed(folders["lumina"], tmp_path / "a", without(gone)), device="cpu")
+    narrow = "model.layers.0.self_attn.q_norm.weight"
+    cut = lambda weights: weights | {narrow: weights[narrow][:, :-1]}  # noqa: E731
+    with pytest.raises(ValueError, match=f"wrong shape: {narrow}"):
+        fewpass.load(changed(folders["lumina"], tmp_path / "b", cut), device="cpu")
+    part = "model.vqmodel.decoder.up.3.block.0.conv1.weight"
+    with pytest.raises(ValueError, match=r"VQGAN decoder of .* does not fit: .*block\.0\.conv1\.weight"):
+        fewpass.load(changed(folders["anole"], tmp_path / "c", without(part)), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "message"),
+    [
+        ("anole", (64, 96), "draws 64x64 only, not 64x96"),
+        ("lumina", (64, 80), "multiples of 32, not 64x80"),
+        ("lumina", (64, 32 * 13), "has no words for the size 64x416"),
+        ("lumina", (64 * 3, 64 * 3), "reads 160 tokens"),
+    ],
+)
+def test_sizes_that_cannot_be_drawn(pipes, name, size, message):
+    with pytest.raises(ValueError, match=message):
+        pipes[name]("a cat", size=size)

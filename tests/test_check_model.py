@@ -1,0 +1,127 @@
+"""The contract of a family: kept by ours, and broken models are found out."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import fewpass
+from fewpass import Grid
+from fewpass.cache import SlotCache
+from fewpass.contract import check_model, difference
+from fewpass.models.layout import with_row_ends
+from fewpass.session import PromptSession
+from tests.families import CODES, write_anole, write_emu3, write_glm_image, write_janus, write_lumina
+
+GRIDS = {
+    "janus": [Grid(4, 4, CODES)],
+    "emu3": [with_row_ends(3, 4, CODES), with_row_ends(4, 4, CODES)],
+    "anole": [Grid(4, 4, CODES)],
+    "lumina": [with_row_ends(4, 6, CODES), with_row_ends(4, 4, CODES)],
+    "glm_image": [Grid(3, 4, CODES, before=((2, 3),)), Grid(4, 4, CODES, before=((2, 2),))],
+}
+WRITERS = dict(zip(GRIDS, (write_janus, write_emu3, write_anole, write_lumina, write_glm_image), strict=True))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    found = {}
+    for name, write in WRITERS.items():
+        folder = tmp_path_factory.mktemp(name)
+        found[name] = fewpass.load(write(folder), device="cpu").model
+    return found
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_every_family_keeps_the_contract(models, name):
+    findings = check_model(models[name], GRIDS[name])
+    assert {finding.what: finding.error for finding in findings if not finding.passed} == {}
+    assert len(findings) == 11 * len(GRIDS[name])
+    half = [finding.error for finding in findings if finding.what == "bfloat16 against float32"]
+    assert all(0 < error < 0.1 for error in half)
+
+
+def test_small_layouts_are_found_where_there_are_some(models):
+    assert {finding.grid for finding in check_model(models["lumina"])} == {"8x9", "8x13", "12x9"}
+    assert {finding.grid for finding in check_model(models["anole"])} == {"4x4"}
+
+
+def broken(findings):
+    return {finding.what.split(" = ")[0] for finding in findings if not finding.passed}
+
+
+def having(model, **parts):
+    """The same model with other parts in its network."""
+    same = object.__new__(type(model))
+    vars(same).update(vars(model) | {"network": replace(model.network, **parts)})
+    return same
+
+
+def test_positions_are_the_models_own_affair(models):
+    sparse = having(models["emu3"], positions=lambda position, offset: position * (1 + offset[:, None] % 2))
+    assert not broken(check_model(sparse, GRIDS["emu3"][:1]))
+
+
+def test_positions_that_start_anew_with_every_pass(models):
+    anew = having(models["emu3"], positions=lambda position, offset: position - position.amin(1, keepdim=True))
+    assert "one token at a time" in broken(check_model(anew, GRIDS["emu3"][:1]))
+
+
+def test_rows_that_are_not_on_their_own(models):
+    crowded = having(models["emu3"], positions=lambda position, offset: position * len(offset))
+    assert "prompts of different lengths together" in broken(check_model(crowded, GRIDS["emu3"][:1]))
+
+
+def test_a_head_that_allows_what_the_layout_forbids(models, monkeypatch):
+    monkeypatch.setattr(Grid, "forbid", lambda grid, index, logits: logits)
+    assert "what the layout dictates is certain" in broken(check_model(models["emu3"], GRIDS["emu3"][:1]))
+
+
+def test_a_cache_that_forgets_to_overwrite(models, monkeypatch):
+    place = SlotCache.place
+
+    def stubborn(cache, slot, real=None, sees=None):
+        held = cache.written.gather(1, slot.clamp(max=cache.written.shape[1] - 1))
+        mask = place(cache, slot, real, sees)
+        cache.slot = torch.where(held, cache.written.shape[1] - 1, cache.slot)
+        return mask
+
+    monkeypatch.setattr(SlotCache, "place", stubborn)
+    assert "slots written before" in broken(check_model(models["emu3"], GRIDS["emu3"][:1]))
+
+
+def test_guidance_that_is_mixed_up(models, monkeypatch):
+    guide = PromptSession._guide
+
+    def swapped(session, logits, index):
+        images, rows = session.weights.shape[0], session.weights.shape[1] + 1
+        return guide(session, logits.view(images, rows, *logits.shape[1:]).flip(1).flatten(0, 1), index)
+
+    monkeypatch.setattr(PromptSession, "_guide", swapped)
+    assert "guided" in broken(check_model(models["emu3"], GRIDS["emu3"][:1]))
+
+
+def test_attention_that_takes_its_mask_otherwise(models, monkeypatch):
+    monkeypatch.setitem(fewpass.models.body.MASKS, "eager", lambda mask, like: mask)
+    assert "attention: eager" in broken(check_model(models["emu3"], GRIDS["emu3"][:1]))
+
+
+def test_a_body_that_does_not_know_what_it_said_before(models):
+    class Noisy:
+        def __init__(self, body):
+            self.body, self.calls = body, 0
+
+        def __call__(self, *arguments):
+            self.calls += 1
+            return self.body(*arguments) * (0.5 + self.calls % 2)
+
+    network = models["emu3"].network
+    found = broken(check_model(having(models["emu3"], body=Noisy(network.body)), GRIDS["emu3"][:1]))
+    assert any(what.startswith("fixed noise") for what in found)
+
+
+def test_differences_are_in_units_of_the_largest_logit():
+    low = torch.tensor([1.0, -4.0, -torch.inf])
+    assert difference(low, low) == 0
+    assert difference(low + torch.tensor([0.0, 1.0, 0.0]), low) == 0.25
+    assert difference(low, torch.tensor([1.0, -4.0, 0.0])) == float("inf")

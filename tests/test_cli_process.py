@@ -1,0 +1,90 @@
+"""The program as it is started from a shell."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+
+import pytest
+
+import fewpass
+from fewpass.cli import main
+from fewpass.metadata import read_settings
+
+FEWPASS = [sys.executable, "-m", "fewpass"]
+
+
+def test_help_does_not_wait_for_torch():
+    code = (
+        "import sys; from fewpass.cli import main; main(['--help']); main(['generate', '--help']);"
+        "main(['generate']); sys.exit('loaded: ' + str({'torch', 'transformers', 'PIL'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == "fewpass: there is no prompt\nloaded: set()\n"
+    for command in ("generate", "compare", "decoders"):
+        assert command in done.stdout
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"fewpass {fewpass.__version__}\n"
+    assert fewpass.__version__ == version("fewpass")
+
+
+def test_without_a_command_it_explains_itself(capsys):
+    assert main([]) == 0
+    assert "generate" in capsys.readouterr().out
+
+
+def test_an_error_is_one_line_and_exit_code_2():
+    done = subprocess.run([*FEWPASS, "generate", "two", "--seed", "x"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "fewpass: Invalid value for '--seed': 'x' is not a whole number\n"
+
+
+SLOWLY = """
+import sys, time
+from fewpass.trace import Trace
+from fewpass.cli import main
+
+def watch(self, canvases, watch=Trace.watch):
+    for canvas in watch(self, canvases):
+        yield canvas
+        time.sleep(1)
+
+Trace.watch = watch
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_ctrl_c_leaves_nothing(folder, tmp_path):
+    arguments = ["generate", "two red stars", "--model", str(folder), "-o", str(tmp_path / "a.png"), "--decoder", "ar"]
+    environment = os.environ | {"FORCE_COLOR": "1", "TERM": "xterm"}
+    command = [sys.executable, "-c", SLOWLY, *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
+        seen = b""
+        while b"/16 tokens" not in seen:  # the bar: the drawing has begun
+            more = os.read(process.stderr.fileno(), 4096)
+            assert more, seen
+            seen += more
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait(60) == 130
+    assert b"Traceback" not in seen + rest
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cold_start_to_image_with_the_bundled_model(tmp_path):
+    path = tmp_path / "stars.png"
+    started = time.perf_counter()
+    done = subprocess.run(
+        [*FEWPASS, "generate", "two stars on a blue background", "-o", str(path)], capture_output=True, text=True
+    )
+    seconds = time.perf_counter() - started
+    assert (done.returncode, done.stderr) == (0, "")
+    trace = read_settings(path)["trace"]
+    assert trace["passes"] < len(trace["committed"])
+    assert seconds < 20

@@ -1,0 +1,232 @@
+"""The bundled model: its prompts, its scorer, its checkpoint, and that its training keeps to the rules."""
+
+import hashlib
+import importlib
+import random
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoTokenizer, JanusConfig, JanusForConditionalGeneration
+
+from fewpass.models.emoji import match
+from fewpass.models.emoji.scenes import KINDS, MIRROR, Scene, held_out, held_out_prompts, parse, scenes, vocabulary
+from fewpass.models.emoji.scorer import score
+
+CHECKPOINT = Path(match.__file__).parent / "checkpoint"
+
+
+# --- prompts
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_prompt_reads_back_as_its_scene(kind):
+    for scene in islice(scenes(kind), 0, None, 997 if kind == "relation" else 7):
+        assert parse(scene.prompt) == parse(scene.plain_prompt) == scene
+
+
+def test_articles():
+    assert parse("a orange heart above a apple on a grey background").prompt == (
+        "an orange heart above an apple on a grey background"
+    )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "offender"),
+    [
+        ("a dragon on a red background", "dragon"),
+        ("a cat on a mauve background", "mauve"),
+        ("five cats on a red background", "five cats"),
+        ("two cat on a red background", "cat"),
+        ("a cat", "a cat"),
+    ],
+)
+def test_what_is_not_understood_is_named(prompt, offender):
+    with pytest.raises(ValueError, match=offender):
+        parse(prompt)
+
+
+def test_held_out_is_decided_by_the_plain_prompt_or_its_mirror():
+    def unlucky(prompt):
+        return int(hashlib.sha256(prompt.encode()).hexdigest(), 16) % 10 == 0
+
+    words = vocabulary()
+    apple, owl = words.by_name["apple"], words.by_name["owl"]
+    for background in words.backgrounds:
+        for relation, other in MIRROR.items():
+            one = f"a apple {relation} a owl on a {background} background"
+            two = f"a owl {other} a apple on a {background} background"
+            assert Scene(background, (apple, owl), relation=relation).held_out == (unlucky(one) or unlucky(two))
+            assert held_out(one) == held_out(two)
+
+
+def test_the_scored_prompts_are_held_out_and_drawable():
+    listed = [parse(prompt) for prompt in held_out_prompts()]
+    assert [sum(scene.kind == kind for scene in listed) for kind in KINDS] == [67, 67, 66]
+    assert len(set(listed)) == 200
+    assert all(scene.held_out and scene.drawable for scene in listed)
+
+
+# --- scorer
+
+
+def picture(background, *items, side=128):
+    """Templates, enlarged, on a background: (name, left, top, size) each."""
+    pixels = np.empty((side, side, 3), np.float32)
+    pixels[:] = vocabulary().backgrounds[background]
+    for name, left, top, size in items:
+        tile = match.templates()[[thing.name for thing in vocabulary().things].index(name)]
+        nearest = np.arange(size) * match.SIDE // size
+        rgba = tile[nearest][:, nearest]
+        window = pixels[top : top + size, left : left + size]
+        window[:] = rgba[..., :3] * 255 + window * (1 - rgba[..., 3:])
+    return pixels.round().astype(np.uint8)
+
+
+PAIR = (("cat", 8, 40, 48), ("red heart", 72, 40, 48))
+
+
+@pytest.mark.parametrize(
+    ("image", "prompt"),
+    [
+        (picture("teal", ("owl", 32, 32, 64)), "an owl on a teal background"),
+        (picture("grey", ("cat", 8, 8, 48), ("cat", 72, 8, 48), ("cat", 8, 72, 48)), "three cats on a grey background"),
+        (picture("grey", *PAIR), "a cat left of a red heart on a grey background"),
+        (picture("grey", *PAIR), "a red heart right of a cat on a grey background"),
+        (
+            picture("black", ("frog", 48, 0, 64), ("key", 48, 96, 64), side=192),
+            "a key below a frog on a black background",
+        ),
+    ],
+)
+def test_true_images_are_correct(image, prompt):
+    verdict = score(image, prompt)
+    assert verdict.correct, verdict
+
+
+@pytest.mark.parametrize(
+    ("prompt", "part"),
+    [
+        ("a cat left of a red heart on a teal background", "background"),
+        ("a dog left of a red heart on a grey background", "objects"),
+        ("a cat left of a blue heart on a grey background", "objects"),
+        ("two cats on a grey background", "objects"),
+        ("a cat on a grey background", "count"),
+        ("three red hearts on a grey background", "count"),
+        ("a red heart left of a cat on a grey background", "relation"),
+        ("a cat above a red heart on a grey background", "relation"),
+    ],
+)
+def test_what_is_wrong_is_found(prompt, part):
+    verdict = score(picture("grey", *PAIR), prompt)
+    assert not verdict.correct
+    assert not getattr(verdict, part)
+
+
+def test_nothing_and_noise_are_not_correct():
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3)).astype(np.uint8)
+    assert not score(picture("grey"), "a cat on a grey background").correct
+    assert not score(noise, "a cat on a grey background").correct
+
+
+def test_an_image_of_another_kind_is_refused():
+    with pytest.raises(ValueError, match="float64"):
+        score(np.zeros((8, 8, 3)), "a cat on a grey background")
+
+
+# --- checkpoint
+
+
+def test_checkpoint_is_small_and_its_numbers_agree():
+    assert sum(file.stat().st_size for file in CHECKPOINT.iterdir()) <= 48_000_000
+    config = JanusConfig.from_pretrained(CHECKPOINT)
+    assert config.vision_config.num_image_tokens == config.vq_config.num_patches**2
+    assert AutoTokenizer.from_pretrained(CHECKPOINT).vocab_size == config.text_config.vocab_size
+
+
+def test_tokenizer_knows_the_vocabulary():
+    tokenizer = AutoTokenizer.from_pretrained(CHECKPOINT)
+    prompts = [random.Random(0).choice(list(islice(scenes(kind), 500))).prompt for kind in KINDS]
+    for prompt in prompts:
+        ids = tokenizer(prompt + tokenizer.boi_token)["input_ids"]
+        assert ids[0] == tokenizer.bos_token_id
+        assert ids[-1] == tokenizer.convert_tokens_to_ids(tokenizer.boi_token)
+        assert len(ids) == len(prompt.split()) + 2
+        assert tokenizer.unk_token_id not in ids
+    assert tokenizer("A Dragon")["input_ids"][1:] == [*tokenizer("a")["input_ids"][1:], tokenizer.unk_token_id]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_transformers_own_generate_draws():
+    model = JanusForConditionalGeneration.from_pretrained(CHECKPOINT).eval()
+    tokenizer = AutoTokenizer.from_pretrained(CHECKPOINT)
+    inputs = tokenizer(["a cat on a grey background<begin_of_image>"], return_tensors="pt")
+    tokens = model.generate(inputs["input_ids"], inputs["attention_mask"], generation_mode="image")
+    assert tokens.shape == (1, model.config.vision_config.num_image_tokens)
+    side = model.config.vision_config.image_size
+    with torch.no_grad():
+        assert model.decode_image_tokens(tokens).shape == (1, side, side, 3)
+
+
+# --- training
+
+
+@pytest.fixture(scope="module")
+def training():
+    """Modules of the recipe, where it lies beside the tests."""
+    return lambda name: pytest.importorskip(f"training.{name}")
+
+
+def test_training_scenes_are_never_held_out(training):
+    rng, words = np.random.default_rng(0), training("sampler")
+    drawn = [words.random_scene(rng) for _ in range(300)]
+    assert {scene.kind for scene in drawn} == set(KINDS)
+    assert all(scene.drawable and not scene.held_out for scene in drawn)
+
+
+@pytest.mark.parametrize("name", ["cpu", "full"])
+def test_objects_keep_their_distance_and_the_relation(training, name):
+    preset, rng = training("presets").PRESETS[name], np.random.default_rng(0)
+    for _ in range(100):
+        scene = training("sampler").random_scene(rng)
+        placed = training("render").place(scene, preset, rng)
+        for a in placed:
+            assert 0 <= min(a.x, a.y) <= max(a.x, a.y) <= preset.image - a.size
+            assert a.x % preset.align == a.y % preset.align == 0
+            assert all(max(abs(a.x - b.x), abs(a.y - b.y)) >= a.size + preset.gap for b in placed if b is not a)
+        if scene.relation == "above":
+            assert placed[1].y - placed[0].y > placed[0].size
+
+
+def test_unconditional_prompts_keep_their_frame(training):
+    words = importlib.import_module("training.words")
+    ids = words.encode("a cat on a grey background")
+    known = words.token_ids()
+    assert words.unconditional(ids) == [known[words.BOS], *[known[words.PAD]] * 6, known[words.BOI]]
+    with pytest.raises(ValueError, match="dragon"):
+        words.encode("a dragon")
+
+
+def test_checkpoints_survive_in_parts(training, tmp_path, monkeypatch):
+    checkpoint = training("checkpoint")
+    monkeypatch.setattr(checkpoint, "PART", 1000)
+    for value in (1.0, 2.0):
+        checkpoint.save({"x": torch.full((500,), value)}, tmp_path / "last")
+    assert len(list((tmp_path / "last").iterdir())) > 2
+    assert checkpoint.load(tmp_path / "last")["x"].eq(2.0).all()
+    assert checkpoint.load(tmp_path / "none") is None
+
+
+def test_silent_parts_are_what_transformers_computes(training):
+    preset = training("presets").PRESETS["cpu"]
+    vq = training("architecture").new_vq(preset).eval()
+    plain = type(vq)(vq.config).eval()
+    plain.load_state_dict(vq.state_dict())
+    x = torch.rand(1, 3, preset.image, preset.image) * 2 - 1
+    with torch.no_grad():
+        assert torch.equal(vq.encode(x).image_tokens, plain.encode(x).image_tokens)
+        assert torch.equal(training("pool").encode_images(vq, x)[0], plain.encode(x).image_tokens)
+        tokens = torch.randint(preset.codes, (1, preset.rows**2))
+        torch.testing.assert_close(vq.decode(tokens), plain.decode(tokens))

@@ -1,0 +1,126 @@
+"""A file is the old one or the new one, whatever happens in between."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fewpass.files import check_folder, check_writable, replace
+from fewpass.metadata import png, read_settings
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_replace_writes_and_replaces(tmp_path):
+    path = tmp_path / "a.png"
+    replace(path, b"first")
+    replace(path, b"second")
+    assert path.read_bytes() == b"second"
+    assert names(tmp_path) == ["a.png"]
+
+
+def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+    seen = []
+
+    def watched(source, target, rename=os.replace):
+        seen.append((Path(source).read_bytes(), Path(target).read_bytes(), Path(source).parent == Path(target).parent))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    replace(path, b"new")
+    assert seen == [(b"new", b"old", True)]
+
+
+@pytest.mark.parametrize("moment", ["in the middle of writing", "before renaming"])
+def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, moment):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+
+    def half(self, data):
+        with open(self, "wb") as file:
+            file.write(data[: len(data) // 2])
+        raise KeyboardInterrupt
+
+    def never(source, target):
+        raise KeyboardInterrupt
+
+    if moment == "before renaming":
+        monkeypatch.setattr(os, "replace", never)
+    else:
+        monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(KeyboardInterrupt):
+        replace(path, b"new file")
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["a.png"]
+
+
+def test_a_full_disk_is_a_value_error_with_the_path(tmp_path, monkeypatch):
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ValueError, match=r"a\.png.*No space left"):
+        replace(tmp_path / "a.png", b"data")
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "link.png").symlink_to(tmp_path / "real.png")
+    replace(tmp_path / "link.png", b"data")
+    assert (tmp_path / "link.png").is_symlink()
+    assert (tmp_path / "real.png").read_bytes() == b"data"
+
+
+def test_others_may_read_what_the_umask_lets_them(tmp_path):
+    before = os.umask(0o022)
+    try:
+        replace(tmp_path / "a.png", b"data")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o644
+
+
+def test_what_can_be_written_passes_and_nothing_is_left(tmp_path):
+    check_writable(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"")
+    check_writable(tmp_path / "b.png")
+    assert names(tmp_path) == ["b.png"]
+
+
+def test_what_cannot_be_written_is_named(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"nowhere.*no such folder"):
+        check_writable(tmp_path / "nowhere" / "a.png")
+    with pytest.raises(ValueError, match="not a file"):
+        check_writable(tmp_path)
+    with pytest.raises(ValueError, match=r"/dev/null.*not a file"):
+        check_writable(Path("/dev/null"))
+
+    def locked(dir):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", locked)
+    with pytest.raises(ValueError, match=f"{tmp_path.name}.*Permission denied"):
+        check_folder(tmp_path)
+
+
+def test_settings_come_back_from_the_image(tmp_path):
+    path = tmp_path / "a.png"
+    settings = {"prompt": "zwei Sterne — 星", "seed": 2**63 - 1, "top_p": 0.9, "trace": {"committed": [1, 2]}}
+    replace(path, png(Image.new("RGB", (3, 2), (1, 2, 3)), settings))
+    assert read_settings(path) == settings
+    with Image.open(path) as image:
+        assert image.size == (3, 2)
+        assert image.getpixel((0, 0)) == (1, 2, 3)
+
+
+def test_other_files_have_no_settings(tmp_path):
+    Image.new("RGB", (1, 1)).save(tmp_path / "plain.png")
+    (tmp_path / "text.png").write_text("no image")
+    for name in ("plain.png", "text.png", "absent.png"):
+        with pytest.raises(ValueError, match=name):
+            read_settings(tmp_path / name)

@@ -1,0 +1,191 @@
+"""PJD: Jacobi decoding of several rows at once."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fewpass import Drawing, Grid, Jacobi, Sampling, decoder, pjd
+from fewpass.decode import decode
+from fewpass.rows import Rows
+from fewpass.rules import FixedPoint, Speculative
+from fewpass.testing import JointLaw, Toy, check_decoder, drawn
+from tests.test_wavefront import EVERY_GRID, PREVIEW, ROW_ENDS, SQUARE, TALL, WIDE, Recorder
+from tests.toys import FREE, GREEDY, PLAIN, coming_and_going, one_by_one
+from tests.toys import ROW_ENDS as SMALL_ROW_ENDS
+
+
+def toy(grid, decoder, law=PLAIN, draw=drawn, images=24):
+    return draw(Toy(images, grid, guidance=1.5), decoder, law, torch.arange(images))
+
+
+# A context of whole rows: nothing is lost.
+
+
+@EVERY_GRID
+@pytest.mark.parametrize("window", [1, 3, 9])
+def test_fixed_noise_in_whole_rows_is_autoregression(grid, window):
+    """Whatever is committed, everything that it depends on is in place."""
+    assert torch.equal(toy(grid, Rows(window, grid.cols, FixedPoint())), toy(grid, decoder("ar")))
+    assert torch.equal(toy(grid, Rows(window, 99, FixedPoint())), toy(grid, decoder("ar")))
+
+
+@pytest.mark.parametrize("window", [1, 3])
+def test_fixed_noise_in_whole_rows_is_autoregression_on_a_transformer(pipeline, window):
+    prompts = ["red stars", "one", "two blue stars on a red background"]
+    for settings in ({}, {"guidance": 1.0, "top_k": 10}):
+        expected = pipeline(prompts, decoder="ar", seed=1, **settings).tokens
+        drawn = pipeline(prompts, decoder=Rows(window, 4, FixedPoint()), seed=1, **settings).tokens
+        assert torch.equal(drawn, expected)
+
+
+@pytest.mark.parametrize("window", [1, 2, 5])
+def test_whole_rows_are_sjd_in_each_row(window):
+    """The first row has the tokens of SJD, which ends there; the law test is about the others."""
+    first = drawn(Toy(200, Grid(1, 6, 9)), decoder(f"sjd(window={window})"), PLAIN, torch.arange(200))
+    rows = drawn(Toy(200, Grid(3, 6, 9)), pjd(window, 6), PLAIN, torch.arange(200))
+    assert torch.equal(rows[:, :6], first)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        JointLaw(FREE, PLAIN),
+        JointLaw(FREE, Sampling(0.7, top_k=3), guidance=2.0),
+        JointLaw(SMALL_ROW_ENDS, Sampling(top_p=0.95)),
+    ],
+    ids=["plain", "top-k, guidance", "row ends, top-p"],
+)
+@pytest.mark.parametrize("draw", [drawn, coming_and_going])
+def test_whole_rows_have_the_exact_law(law, draw):
+    figure = check_decoder(pjd(2, law.grid.cols), law, images=40_000, draw=draw)
+    assert figure.exact, figure
+
+
+def test_less_context_is_seen_by_the_law_test():
+    figure = check_decoder(pjd(2, 1), JointLaw(FREE, PLAIN, sharpness=3.0), images=20_000)
+    assert figure.z > 10, figure
+
+
+def test_less_context_saves_passes():
+    def passes(decoder):
+        return sum(1 for _ in decode(Toy(20, Grid(6, 8, 9)), decoder, PLAIN, torch.arange(20)))
+
+    assert passes(pjd(4, 2)) < passes(pjd(4, 4)) < passes(pjd(4, 8))
+
+
+# What it asks.
+
+
+@EVERY_GRID
+@pytest.mark.parametrize(("window", "context"), [(1, 1), (3, 2), (9, 1)])
+def test_drafts_see_what_is_final_and_their_own_row(grid, window, context):
+    if grid is PREVIEW:
+        lines = [(s, 3) for s in (0, 3)] + [(6 + 5 * r, 5) for r in range(4)]
+    else:
+        lines = [(grid.cols * r, grid.cols) for r in range(grid.rows)]
+
+    def line(position):
+        return max((number for number, (start, _) in enumerate(lines) if start <= position), default=0)
+
+    session = Recorder(Toy(3, grid))
+    drawing = Drawing(session, pjd(window, context), PLAIN, torch.arange(3))
+    while not all(drawing.canvas.finished):
+        final = drawing.canvas.final.clone()
+        drawing.advance()
+        query = session.queries[-1]
+        for image in range(3):
+            count = [int(final[image, start : start + width].sum()) for start, width in lines]
+            asked = {}
+            for index, sees in zip(query.index[image].tolist(), query.sees[image], strict=True):
+                if index == grid.size:
+                    continue
+                seen = set(sees.nonzero().flatten().tolist())
+                own = line(index + 1)
+                expected = {s for s in range(index + 1) if final[image, s] or line(s + 1) == own}
+                assert seen == expected
+                asked.setdefault(own, set()).add(index + 1)
+            for number, targets in asked.items():
+                start, width = lines[number]
+                ahead = [t for t in targets if t >= start + count[number]]
+                first = number == 0 or lines[number - 1][1] != width or grid is PREVIEW and number == 2
+                above = width if number == 0 else count[number - 1]
+                if first and number:
+                    assert count[number - 1] == lines[number - 1][1]
+                    above = width
+                if ahead:
+                    assert above >= min(context, width)
+                    assert ahead == list(range(start + count[number], start + count[number] + len(ahead)))
+                    assert len(ahead) <= max(1, min(window + 1, above - count[number]))
+
+
+@EVERY_GRID
+@pytest.mark.parametrize("draw", [coming_and_going, one_by_one])
+@pytest.mark.parametrize(("window", "context"), [(1, 1), (3, 2)])
+def test_image_does_not_depend_on_its_company(grid, draw, window, context):
+    chosen = pjd(window, context)
+    assert torch.equal(toy(grid, chosen, draw=draw, images=7), toy(grid, chosen, images=7))
+
+
+@pytest.mark.parametrize(("window", "context"), [(2, 1), (5, 2)])
+def test_image_of_a_transformer_does_not_depend_on_its_company(pipeline, window, context):
+    prompts = ["red stars", "one", "two blue stars on a red background", "a background"]
+    together = pipeline(prompts, decoder=pjd(window, context), seed=5).tokens
+    for i, prompt in enumerate(prompts):
+        assert torch.equal(pipeline(prompt, decoder=pjd(window, context), seed=5 + i).tokens[0], together[i])
+
+
+def test_rows_stay_in_order_and_grow_from_the_left():
+    for grid in (SQUARE, WIDE, TALL):
+        for canvas in decode(Toy(5, grid), pjd(3, 1), PLAIN, torch.arange(5)):
+            final = canvas.final.view(5, grid.rows, grid.cols)
+            assert (final.long().cummin(2).values == final).all()
+            assert (final.sum(2).diff(dim=1) <= 0).all()
+
+
+def test_the_topmost_row_never_stands_still():
+    drawing = Drawing(Toy(30, SQUARE), pjd(3, 1), PLAIN, torch.arange(30))
+    while not all(drawing.canvas.finished):
+        before = drawing.canvas.length
+        drawing.advance()
+        assert (drawing.canvas.length > before).logical_or(before == SQUARE.size).all()
+
+
+def test_forced_tokens_are_drawn():
+    tokens = toy(ROW_ENDS, pjd(3, 2))
+    assert (tokens.view(-1, 4, 5)[:, :, 4] == 8).all()
+    assert (tokens.view(-1, 4, 5)[:, :, :4] < 8).all()
+
+
+def test_temperature_0_in_whole_rows_is_greedy():
+    assert torch.equal(toy(SQUARE, pjd(3, 5), GREEDY), toy(SQUARE, decoder("ar"), GREEDY))
+
+
+def test_any_rule_will_do():
+    for rule in (Speculative(), decoder("gsd(distance=0.9)").rule, decoder("sjd_block").rule, decoder("gs_sjd").rule):
+        *_, canvas = decode(Toy(9, SQUARE), Rows(3, 2, rule), PLAIN, torch.arange(9))
+        assert canvas.final.all()
+    exact = check_decoder(Rows(2, 3, decoder("sjd_block").rule), JointLaw(FREE, PLAIN), images=40_000)
+    assert exact.exact, exact
+
+
+# What cannot be.
+
+
+def test_rows_are_needed():
+    with pytest.raises(ValueError, match=r"pjd\(window=3, context=2.*rows.*1 x 9"):
+        Drawing(Toy(1, Grid(1, 9, 4)), pjd(3, 2), PLAIN, torch.arange(1))
+
+
+@pytest.mark.parametrize("options", [{"window": 0}, {"context": 0}, {"window": -1}])
+def test_options_out_of_range_are_refused(options):
+    (name, value), = options.items()
+    with pytest.raises(ValueError, match=f"{name}.*{value}"):
+        pjd(**options)
+
+
+def test_rule_is_prepared():
+    rule = Rows(2, 3, decoder("lantern").rule)
+    assert Drawing(Toy(1, SQUARE), rule, PLAIN, torch.arange(1)).decoder.rule.test.nearest is not None
+    assert replace(rule, rule=Speculative()) == Rows(2, 3)
+    assert isinstance(Jacobi(2, rule.rule), Jacobi)

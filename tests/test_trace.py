@@ -1,0 +1,61 @@
+import pytest
+import torch
+
+from fewpass import RECIPES, Canvas, Trace, ar, decode, jacobi
+from fewpass.testing import Toy
+from fewpass.trace import Clock, ClockedSession
+from tests.toys import PLAIN, WIDE
+
+N = WIDE.size
+
+
+def traced(decoder, images=4):
+    trace = Trace(torch.zeros(images, N, dtype=torch.long))
+    canvases = list(trace.watch(decode(Toy(images, WIDE), decoder, PLAIN, torch.arange(images))))
+    return trace, len(canvases)
+
+
+def test_autoregression_takes_a_pass_for_each_token():
+    trace, passes = traced(ar())
+    assert passes == N
+    assert trace.passes.tolist() == [N] * 4
+    assert trace.committed.tolist() == [list(range(1, N + 1))] * 4
+    assert trace.tokens_per_pass.tolist() == [1.0] * 4
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_passes_are_those_of_each_image(recipe):
+    trace, passes = traced(recipe())
+    assert trace.passes.max() == passes
+    assert (trace.committed >= 1).all()
+    assert (trace.committed[:, 0] == 1).all()
+    assert trace.tokens_per_pass.tolist() == pytest.approx([N / passes for passes in trace.passes.tolist()])
+
+
+def test_more_than_one_token_becomes_final_in_a_pass():
+    trace, _ = traced(jacobi(N))
+    assert (trace.tokens_per_pass > 1).all()
+    assert (trace.committed.diff(dim=1) >= 0).all()
+
+
+def test_drawing_that_was_stopped_has_zeros():
+    trace, drawing = Trace(torch.zeros(2, N, dtype=torch.long)), decode(Toy(2, WIDE), ar(), PLAIN, torch.arange(2))
+    for _, _ in zip(range(3), trace.watch(drawing), strict=False):
+        pass
+    assert trace.committed.tolist() == [[1, 2, 3] + [0] * (N - 3)] * 2
+    assert trace.tokens_per_pass.tolist() == [1.0, 1.0]
+
+
+def test_watching_changes_nothing():
+    canvas = Canvas.blank(WIDE, torch.arange(2), 1)
+    assert list(Trace(torch.zeros(2, N, dtype=torch.long)).watch([canvas])) == [canvas]
+
+
+def test_clock_adds_up_what_happens_inside(monkeypatch):
+    ticks = iter(range(100))
+    monkeypatch.setattr("time.perf_counter", lambda: next(ticks) * 2.0)
+    clock = Clock(torch.device("cpu"))
+    session = ClockedSession(Toy(3, WIDE), clock)
+    *_, canvas = decode(session, ar(), PLAIN, torch.arange(3))
+    assert canvas.finished == [True] * 3
+    assert clock.seconds == 2.0 * (N - 1)  # one tick a call, those of narrowed sessions included

@@ -1,0 +1,35 @@
+"""How far the transformer is, seen while it trains."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import JanusForConditionalGeneration
+from transformers.models.janus.modeling_janus import JanusVQVAE
+
+from fewpass.models.emoji.scenes import held_out_prompts, parse
+
+from .draw import decode, draw, save_sheet
+from .likelihood import loss_of
+from .pool import encode_images, pixels
+from .presets import Preset
+from .words import encode
+
+
+class Monitor:
+    """Held-out scenes, always the same: their loss, and images drawn for the first of their prompts."""
+
+    def __init__(self, vq: JanusVQVAE, preset: Preset, out: Path):
+        self.out = out
+        listed = held_out_prompts()
+        self.prompts = [listed[i] for kind in (0, 67, 134) for i in range(kind, kind + 8)]
+        images = pixels([parse(p) for p in self.prompts], preset, np.random.default_rng(7))
+        self.tokens = encode_images(vq, images)
+
+    @torch.no_grad()
+    def loss(self, model: JanusForConditionalGeneration) -> float:
+        ids = [torch.tensor([encode(p)], device=self.tokens.device) for p in self.prompts]
+        return float(np.mean([loss_of(model, i, t[None]).item() for i, t in zip(ids, self.tokens, strict=True)]))
+
+    def sheet(self, model: JanusForConditionalGeneration, name: str) -> None:
+        save_sheet(decode(model, draw(model, self.prompts)), self.out / name)

@@ -1,0 +1,65 @@
+"""Encoded scenes to train on: refreshed while training, each used a few times before it goes."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers.models.janus.modeling_janus import JanusVQVAE
+
+from fewpass.models.emoji.scenes import Scene
+
+from .device import autocast
+from .presets import Preset
+from .render import paint, place
+from .sampler import random_prompt, random_scene
+from .words import encode
+
+CHUNK = 64  # images per call of the encoder
+
+
+def pixels(scenes: list[Scene], preset: Preset, rng: np.random.Generator) -> Tensor:
+    """One random image per scene, in -1..1 [B, 3, H, W]."""
+    images = [paint(place(scene, preset, rng), scene.background, preset.image)[0] for scene in scenes]
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+@torch.no_grad()
+def encode_images(vq: JanusVQVAE, images: Tensor) -> Tensor:
+    """Tokens [B, rows * cols]."""
+    device = next(vq.parameters()).device
+    parts = []
+    for chunk in images.split(CHUNK):
+        with autocast(device):
+            z = vq.quant_conv(vq.encoder(chunk.to(device, memory_format=torch.channels_last))).float()
+        # the nearest code of unit length is the one with the largest cosine
+        parts.append(torch.einsum("bdhw,vd->bhwv", z, vq.quantize.embedding.weight).argmax(-1).flatten(1))
+    return torch.cat(parts)
+
+
+class Pool:
+    """Prompts and tokens of `preset.pool` random scenes, the oldest replaced first."""
+
+    def __init__(self, vq: JanusVQVAE, preset: Preset, rng: np.random.Generator):
+        self.vq, self.preset, self.rng = vq, preset, rng
+        self.prompts: list[list[int]] = []
+        self.tokens: list[Tensor] = []
+        self.oldest = 0
+
+    def refresh(self, number: int) -> None:
+        """Draws and encodes `number` fresh scenes."""
+        scenes = [random_scene(self.rng) for _ in range(number)]
+        tokens = encode_images(self.vq, pixels(scenes, self.preset, self.rng)).cpu()
+        for scene, row in zip(scenes, tokens, strict=True):
+            prompt = encode(random_prompt(scene, self.rng))
+            if len(self.prompts) < self.preset.pool:
+                self.prompts.append(prompt)
+                self.tokens.append(row)
+            else:
+                self.prompts[self.oldest], self.tokens[self.oldest] = prompt, row
+                self.oldest = (self.oldest + 1) % self.preset.pool
+
+    def group(self, number: int) -> tuple[Tensor, Tensor]:
+        """Scenes whose prompts are equally long, so that nothing is padded: ids [B, P] and tokens [B, N]."""
+        length = len(self.prompts[self.rng.integers(len(self.prompts))])
+        same = [i for i, prompt in enumerate(self.prompts) if len(prompt) == length]
+        picked = self.rng.choice(same, number)
+        return torch.tensor([self.prompts[i] for i in picked]), torch.stack([self.tokens[i] for i in picked])

@@ -1,0 +1,54 @@
+"""The two sizes at which the bundled model is trained. A preset is a value; scripts take its name."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Everything a stage needs to know. Pixel sizes are of the square that holds an object."""
+
+    image: int  # pixels per side; the token grid is image / 8
+    align: int  # object positions are multiples of this many pixels
+    one: tuple[int, ...]  # sizes of a single object
+    many: tuple[int, ...]  # sizes when there are several
+    gap: int = 8  # pixels between two objects' squares, at least
+
+    codes: int = 1024
+    code_dim: int = 16
+    vq_channels: int = 32  # GroupNorm asks for multiples of 32
+    vq_multipliers: tuple[int, ...] = (3, 1, 2, 4)  # at full resolution three channels per group, see lean.anchor
+    vq_lean: bool = True  # leave out the residual blocks at full resolution
+    vq_batch: int = 3  # whole images; of crops as many more as they are smaller
+    vq_crop: int = 64
+
+    layers: int = 6
+    width: int = 320
+    mlp: int = 768
+    batch: int = 16
+    scenes_per_refresh: int = 64  # fresh scenes encoded at each refresh of the token pool
+    pool: int = 4096  # scenes kept encoded
+
+    @property
+    def rows(self) -> int:
+        return self.image // 8
+
+
+PRESETS = {
+    # Objects sit on the 8-pixel lattice of the tokens, so that one object has one spelling per background.
+    "cpu": Preset(image=128, align=8, one=(64,), many=(40,)),
+    "full": Preset(
+        image=192,
+        align=2,
+        one=(84, 92, 100),
+        many=(52, 56, 60, 64),
+        vq_lean=False,
+        vq_batch=32,
+        vq_crop=96,
+        layers=8,
+        width=320,
+        mlp=832,
+        batch=128,
+        scenes_per_refresh=512,
+        pool=65536,
+    ),
+}

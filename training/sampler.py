@@ -1,0 +1,26 @@
+"""Random training scenes: never a held-out prompt, never an object in the background's colour."""
+
+import numpy as np
+
+from fewpass.models.emoji.scenes import KINDS, Scene, vocabulary
+
+SHARES = (0.25, 0.35, 0.40)  # single, count, relation
+
+
+def random_scene(rng: np.random.Generator) -> Scene:
+    words = vocabulary()
+    while True:
+        kind = rng.choice(KINDS, p=SHARES)
+        background = str(rng.choice(list(words.backgrounds)))
+        first, second = (words.things[i] for i in rng.choice(len(words.things), 2, replace=False))
+        if kind == "relation":
+            scene = Scene(background, (first, second), relation=str(rng.choice(words.relations)))
+        else:
+            scene = Scene(background, (first,), int(rng.choice(list(words.count_words))) if kind == "count" else 1)
+        if scene.drawable and not scene.held_out:
+            return scene
+
+
+def random_prompt(scene: Scene, rng: np.random.Generator) -> str:
+    """The prompt, one time in ten with every article written 'a', which a reader must also understand."""
+    return scene.plain_prompt if rng.random() < 0.1 else scene.prompt

@@ -1,0 +1,147 @@
+"""Stage 2: the transformer.
+
+python -m training.transformer --preset cpu --vq runs/vq/last --minutes 60 --out runs/janus
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import JanusForConditionalGeneration
+
+from . import checkpoint
+from .architecture import new_janus, new_vq
+from .clock import Clock
+from .device import autocast, pick_device
+from .likelihood import loss_of
+from .monitor import Monitor
+from .muon import Pair
+from .pool import Pool
+from .presets import PRESETS, Preset
+from .words import unconditional
+
+DROPPED = 0.1  # share of the scenes trained without their prompt, for guidance
+GROUPS = 2  # prompt lengths per step
+USES = 3  # times a scene is trained on before it is replaced
+SAVE_EVERY = 300.0  # seconds; with the held-out loss it costs about ten
+SHEET_EVERY = 3  # checkpoints
+AVERAGE = 0.99  # decay of the weights' moving average
+TABLES = ("embed_tokens", "generation_embeddings", "generation_aligner.fc1", "vision_head")  # for AdamW, not for Muon
+UNTRAINED = ("model.vqmodel.", "model.vision_model.", "model.aligner.")
+
+
+def drop_prompts(ids: Tensor, rng: np.random.Generator) -> Tensor:
+    return torch.tensor([unconditional(row) if rng.random() < DROPPED else row for row in ids.tolist()])
+
+
+class Stage:
+    """The transformer in training: what a checkpoint holds. The tokenizer inside it stays as stage 1 left it."""
+
+    def __init__(self, preset: Preset, vq: Path, device: torch.device):
+        torch.manual_seed(0)
+        self.vq = new_vq(preset)
+        self.vq.load_state_dict(checkpoint.load(vq)["model"])
+        self.model = new_janus(preset, self.vq).to(device)
+        self.vq = self.vq.to(device, memory_format=torch.channels_last).eval()
+        self.trained = {n: p for n, p in self.model.named_parameters() if not n.startswith(UNTRAINED)}
+        matrices = [p for n, p in self.trained.items() if p.ndim == 2 and not any(t in n for t in TABLES)]
+        rest = [p for n, p in self.trained.items() if p.ndim < 2 or any(t in n for t in TABLES)]
+        self.optimizer = Pair(matrices, rest, weight_decay=0.05)
+        self.average = {n: p.detach().clone() for n, p in self.trained.items()}
+
+    def state(self) -> dict:
+        weights = {n: p.detach() for n, p in self.trained.items()}
+        return {"model": weights, "average": self.average, "optimizer": self.optimizer.state_dict()}
+
+    @torch.no_grad()
+    def start_from(self, weights: dict[str, Tensor]) -> None:
+        """Weights only: another run's optimizer state would fight the new schedule."""
+        for name, p in self.trained.items():
+            p.copy_(weights[name])
+            self.average[name].copy_(weights[name])
+
+    def resume(self, state: dict) -> None:
+        self.start_from(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name, p in state["average"].items():
+            self.average[name].copy_(p)
+
+    def step(self, pool: Pool, rate: float) -> float:
+        device, losses = next(self.model.parameters()).device, []
+        for _ in range(GROUPS):
+            ids, tokens = pool.group(pool.preset.batch // GROUPS)
+            with autocast(device):
+                losses.append(loss_of(self.model, drop_prompts(ids, pool.rng).to(device), tokens.to(device)))
+        loss = torch.stack(losses).mean()
+        self.optimizer.update(loss, rate)
+        torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.trained.values()], 1 - AVERAGE)
+        return loss.item()
+
+    @torch.no_grad()
+    def averaged(self) -> JanusForConditionalGeneration:
+        """A copy of the model with the averaged weights."""
+        model = JanusForConditionalGeneration(self.model.config).to(next(self.model.parameters()).device)
+        model.load_state_dict(self.model.state_dict())
+        model.load_state_dict(self.average, strict=False)
+        return model.eval()
+
+
+def main() -> None:
+    options = parse_options()
+    preset, out, device = PRESETS[options.preset], options.out, pick_device()
+    out.mkdir(parents=True, exist_ok=True)
+    stage, saved = Stage(preset, options.vq, device), checkpoint.load(out / "last")
+    if saved:
+        stage.resume(saved)
+    elif options.init:
+        stage.start_from(initial_weights(options.init))
+    monitor = Monitor(stage.vq, preset, out)
+    clock = Clock(options.minutes, out, saved["elapsed"] if saved else 0.0, saved["step"] if saved else 0, SAVE_EVERY)
+    pool = Pool(stage.vq, preset, np.random.default_rng(clock.step + 1))
+    pool.refresh(preset.scenes_per_refresh * 6)
+    saves, due, recent = 0, 0.0, []
+
+    def save(final: bool) -> None:
+        checkpoint.save(stage.state() | {"elapsed": clock.elapsed, "step": clock.step}, out / "last")
+        model = stage.averaged()
+        clock.log(held_out=monitor.loss(model))
+        if final or saves % SHEET_EVERY == 0:
+            monitor.sheet(model, f"sheet-{clock.step:06d}.png")
+
+    while clock.fraction < 1:
+        due += preset.batch / USES
+        if due >= preset.scenes_per_refresh:
+            pool.refresh(preset.scenes_per_refresh)
+            due -= preset.scenes_per_refresh
+        recent.append(stage.step(pool, options.rate * clock.rate()))
+        if clock.tick():
+            clock.log(loss=float(np.mean(recent)), rate=options.rate * clock.rate())
+            recent.clear()
+        if clock.save_due():
+            saves += 1
+            save(final=False)
+    save(final=True)
+
+
+def initial_weights(place: Path) -> dict[str, Tensor]:
+    """From a checkpoint folder of this stage, or from an exported model."""
+    if (place / "config.json").exists():
+        return JanusForConditionalGeneration.from_pretrained(place).state_dict()
+    return checkpoint.load(place)["average"]
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--preset", choices=PRESETS, default="cpu")
+    parser.add_argument("--vq", type=Path, required=True, help="checkpoint folder of stage 1")
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--out", type=Path, required=True, help="checkpoints, log, sample sheets; resumed if there")
+    parser.add_argument("--init", type=Path, help="a checkpoint folder, or an exported model, to start from")
+    parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

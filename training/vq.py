@@ -1,0 +1,176 @@
+"""Stage 1: the VQ tokenizer.
+
+python -m training.vq --preset cpu --minutes 20 --out runs/vq
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from transformers.models.janus.modeling_janus import JanusVQVAE
+
+from . import checkpoint
+from .architecture import new_vq
+from .clock import Clock
+from .codebook import Codebook
+from .crops import batch
+from .device import autocast, pick_device
+from .muon import Pair
+from .presets import PRESETS, Preset
+
+CONTINUOUS = 0.06  # share of the time before the codebook exists
+WHOLE = 0.7  # share of the time after which whole images follow the crops
+COMMITMENT = 0.25
+EDGES = ("encoder.conv_in.weight", "decoder.conv_out.weight")  # pixels' side: for AdamW, not for Muon
+
+
+def reconstruction_loss(y: Tensor, x: Tensor, w: Tensor) -> Tensor:
+    """L1 + L2 on pixels, and L1 on their differences, which keeps edges sharp."""
+    error = y - x
+    edges = (w[..., 1:] * error.diff(dim=-1).abs()).mean() + (w[..., 1:, :] * error.diff(dim=-2).abs()).mean()
+    return (w * (error.abs() + error.square())).mean() + edges
+
+
+def latents(model: JanusVQVAE, x: Tensor) -> Tensor:
+    return F.normalize(model.quant_conv(model.encoder(x)).float(), dim=1)  # [B, D, h, w]
+
+
+def flat(z: Tensor) -> Tensor:
+    return z.permute(0, 2, 3, 1).reshape(-1, z.shape[1])
+
+
+def quantise(z: Tensor, book: Codebook) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes with a straight-through gradient, the commitment loss, and the codes' numbers [B * h * w]."""
+    index = book.index(flat(z.detach()))
+    q = book.codes[index].view(z.shape[0], *z.shape[2:], -1).permute(0, 3, 1, 2)
+    return z + (q - z).detach(), (z - q).square().sum(1).mean(), index
+
+
+@torch.no_grad()
+def fit(book: Codebook, model: JanusVQVAE, preset: Preset, rng: np.random.Generator, device: torch.device) -> None:
+    """The first codebook: k-means on the latents of a continuous autoencoder."""
+    parts = [batch(preset, rng, 64, preset.vq_crop)[0] for _ in range(8)]
+    book.fit(torch.cat([flat(latents(model, x.to(device))) for x in parts]))
+
+
+@torch.no_grad()
+def sheet(model: JanusVQVAE, book: Codebook, preset: Preset, path: Path, device: torch.device) -> float:
+    """Writes true images over reconstructions, always of the same scenes; returns the loss on them."""
+    x, w = batch(preset, np.random.default_rng(7), 16, preset.image)
+    x, w = x.to(device), w.to(device)
+    z, _, _ = quantise(latents(model, x), book)
+    y = model.decoder(model.post_quant_conv(z)).float()
+    rows = [torch.cat(list(part), dim=2) for part in (x[:8], y[:8], x[8:], y[8:])]
+    pixels = ((torch.cat(rows, dim=1).clamp(-1, 1) + 1) * 127.5).byte().permute(1, 2, 0).cpu().numpy()
+    Image.fromarray(pixels).save(path)
+    return float(reconstruction_loss(y, x, w))
+
+
+def step(model: JanusVQVAE, book: Codebook, x: Tensor, w: Tensor, fitted: bool) -> tuple[Tensor, dict[str, float]]:
+    """The loss of one batch, and what to log; moves the codebook."""
+    with autocast(x.device):
+        z = latents(model, x)
+        q, commitment, index = quantise(z, book) if fitted else (z, torch.zeros(()), None)
+        y = model.decoder(model.post_quant_conv(q))
+    pixels = reconstruction_loss(y.float(), x, w)
+    if index is not None:
+        book.update(flat(z.detach()), index)
+    shown = {"loss": pixels.item(), "commitment": commitment.item(), "codes": (book.idle < 100).sum().item()}
+    return pixels + COMMITMENT * commitment, shown
+
+
+@torch.no_grad()
+def whiten(model: JanusVQVAE, preset: Preset, rng: np.random.Generator, device: torch.device) -> None:
+    """Starts with latents that differ: `quant_conv` onto the principal directions of the encoder's features.
+
+    A random encoder's features share a large constant part, and after normalisation every latent would be the same.
+    """
+    features = flat(model.encoder(batch(preset, rng, 64, preset.vq_crop)[0].to(device)))
+    mean = features.mean(0)
+    values, vectors = torch.linalg.eigh((features - mean).T.cov())
+    top = (vectors / values.clamp(min=1e-8).sqrt()).T[-preset.code_dim :]  # [D, channels]
+    model.quant_conv.weight.copy_(top[..., None, None])
+    model.quant_conv.bias.copy_(-top @ mean)
+
+
+class Stage:
+    """The tokenizer in training: what a checkpoint holds."""
+
+    def __init__(self, preset: Preset, device: torch.device):
+        torch.manual_seed(0)
+        self.model = new_vq(preset).to(device, memory_format=torch.channels_last)
+        codes = self.model.quantize.embedding.weight.data
+        codes.copy_(F.normalize(codes, dim=-1))
+        self.book = Codebook(codes)
+        trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        matrices = [p for name, p in trained.items() if p.ndim == 4 and name not in EDGES]
+        rest = [p for name, p in trained.items() if p.ndim < 4 or name in EDGES]
+        self.optimizer = Pair(matrices, rest)
+        self.fitted = False
+
+    def state(self) -> dict:
+        parts = {name: getattr(self, name).state_dict() for name in ("model", "book", "optimizer")}
+        return parts | {"fitted": self.fitted}
+
+    def resume(self, state: dict) -> None:
+        for name in ("model", "book", "optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        self.fitted = state["fitted"]
+
+    def start_from(self, state: dict) -> None:
+        """Weights only: another run's optimizer state would fight the new schedule."""
+        self.model.load_state_dict(state["model"])
+        self.fitted = True
+
+
+def main() -> None:
+    options = parse_options()
+    preset, out, device = PRESETS[options.preset], options.out, pick_device()
+    out.mkdir(parents=True, exist_ok=True)
+    stage, saved = Stage(preset, device), checkpoint.load(out / "last")
+    if saved:
+        stage.resume(saved)
+    elif options.init:
+        stage.start_from(checkpoint.load(options.init))
+    else:
+        whiten(stage.model, preset, np.random.default_rng(0), device)
+    clock = Clock(options.minutes, out, saved["elapsed"] if saved else 0.0, saved["step"] if saved else 0)
+    rng = np.random.default_rng(clock.step)
+    crops = preset.vq_batch * (preset.image // preset.vq_crop) ** 2
+
+    def save() -> None:
+        checkpoint.save(stage.state() | {"elapsed": clock.elapsed, "step": clock.step}, out / "last")
+        clock.log(sheet=sheet(stage.model, stage.book, preset, out / "sheet.png", device))
+
+    while clock.fraction < 1:
+        if not stage.fitted and clock.fraction > CONTINUOUS:
+            fit(stage.book, stage.model, preset, rng, device)
+            stage.fitted = True
+        whole = clock.fraction > WHOLE
+        side, number = (preset.image, preset.vq_batch) if whole else (preset.vq_crop, crops)
+        x, w = (t.to(device) for t in batch(preset, rng, number, side))
+        loss, shown = step(stage.model, stage.book, x, w, stage.fitted)
+        stage.optimizer.update(loss, options.rate * clock.rate())
+        if clock.tick():
+            clock.log(side=side, **shown)
+        if clock.save_due():
+            save()
+    save()
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--preset", choices=PRESETS, default="cpu")
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--out", type=Path, required=True, help="checkpoints, log, sample sheet; resumed if there")
+    parser.add_argument("--init", type=Path, help="a checkpoint folder (runs/vq/last) to start from")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
