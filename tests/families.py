@@ -28,6 +28,7 @@ WORDS = ["a", "cat", "dog", "on", "the", "moon", "of", "x", "*", *"0123456789"]
 WORDS += ["Generate", "an", "image", "according", "to", "following", "prompt", ":"]
 TEXT = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 4}
 CODES = 24
+NORMS = ("q_norm.weight", "q_norm.bias", "k_norm.weight", "k_norm.bias")
 
 
 def tokenizer_of(vocabulary: dict[str, int], **special: str) -> PreTrainedTokenizerFast:
@@ -46,13 +47,13 @@ def numbered(*words: str) -> dict[str, int]:
 
 
 def sharpened(model: nn.Module, seed: int) -> None:
-    """Weights as they come make all laws nearly uniform, and all heads' norms alike."""
+    """Weights as they come make all laws nearly uniform, and norms do nothing. Pairs of heads share theirs."""
     torch.manual_seed(seed + 1)
     with torch.no_grad():
         model.lm_head.weight.mul_(60)
         for name, parameter in model.named_parameters():
-            if "norm" in name and parameter.shape[-1] < 64:
-                parameter.add_(0.2 * torch.randn(parameter.shape[-1]))
+            if name.endswith(NORMS):
+                parameter.add_(0.3 * torch.randn(2, parameter.shape[1]).repeat_interleave(len(parameter) // 2, 0))
 
 
 def write_emu3(folder: Path, seed: int = 0) -> Path:
@@ -146,7 +147,7 @@ def write_anole(folder: Path, seed: int = 0) -> Path:
 
 
 def write_lumina(folder: Path, seed: int = 0) -> Path:
-    """No VQGAN among the weights, norms stored once for all heads, a configuration with its trainer's marks.
+    """No VQGAN among the weights, norms stored once for heads that share them, a configuration with trainer's marks.
 
     The VQGAN stands beside, in a folder of its own.
     """
@@ -159,8 +160,7 @@ def write_lumina(folder: Path, seed: int = 0) -> Path:
 
     def as_published(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         kept = {name: tensor for name, tensor in weights.items() if not name.startswith("model.vqmodel.")}
-        return {n: w[:1].clone() if n.endswith(("q_norm.weight", "q_norm.bias", "k_norm.weight", "k_norm.bias")) else w
-                for n, w in kept.items()}  # fmt: skip
+        return {name: tensor[::2] if name.endswith(NORMS) else tensor for name, tensor in kept.items()}
 
     rewrite(folder, as_published)
     config = json.loads((folder / "config.json").read_text())

@@ -1,4 +1,4 @@
-"""Chameleon's descendants: Anole and Lumina-mGPT, tokens against a reading without a cache, pixels against the paper."""
+"""Anole and Lumina-mGPT: tokens against a reading without a cache, pixels against the paper's decoder."""
 
 import json
 import shutil
@@ -68,12 +68,18 @@ def test_what_the_models_read(pipes):
     names = {number: word for word, number in WORDS.items()}
     anole, lumina = pipes["anole"].model, pipes["lumina"].model
     spelled = lambda ids: [names[i] for i in ids.tolist()]  # noqa: E731
-    assert spelled(anole.prompt_ids("a cat", anole.grid(None))) == ["<s>", "a", "cat", "<reserved08706>", "<racm3:break>"]
+    assert spelled(anole.prompt_ids("a cat", anole.grid(None))) == [
+        "<s>",
+        "a",
+        "cat",
+        "<reserved08706>",
+        "<racm3:break>",
+    ]
     grid = lumina.grid((64, 96))
     ids = lumina.prompt_ids("a cat", grid)
     header = ["<racm3:break>", "<reserved08803>", "<reserved08802>"]
-    asked = "Generate an image of 6 4 x 9 6 according to the following prompt : a cat".split()
-    assert spelled(ids) == ["<s>", *asked, "<reserved08706>", *header]
+    asked = "Generate an image of 6 4 x 9 6 according to the following prompt : a cat"
+    assert " ".join(spelled(ids)) == " ".join(["<s>", asked, "<reserved08706>", *header])
     assert spelled(lumina.rows(ids, None, grid)[1]) == header
     assert spelled(anole.rows(ids, None, anole.grid(None))[1]) == ["<s>", "<racm3:break>"]
     assert grid.grids == ((6, 5),)

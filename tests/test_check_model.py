@@ -8,7 +8,9 @@ import torch
 import fewpass
 from fewpass import Grid
 from fewpass.cache import SlotCache
-from fewpass.contract import check_model, difference
+from fewpass.cli import main
+from fewpass.contract import CHECKS, check_model, difference
+from fewpass.models import FAMILIES
 from fewpass.models.layout import with_row_ends
 from fewpass.session import PromptSession
 from tests.families import CODES, write_anole, write_emu3, write_glm_image, write_janus, write_lumina
@@ -41,9 +43,31 @@ def test_every_family_keeps_the_contract(models, name):
     assert all(0 < error < 0.1 for error in half)
 
 
-def test_small_layouts_are_found_where_there_are_some(models):
-    assert {finding.grid for finding in check_model(models["lumina"])} == {"8x9", "8x13", "12x9"}
-    assert {finding.grid for finding in check_model(models["anole"])} == {"4x4"}
+def test_small_layouts_are_found_where_there_are_some(models, monkeypatch):
+    monkeypatch.setattr("fewpass.contract._findings", lambda model, grid, seed: [grid.grids])
+    assert check_model(models["lumina"]) == [((8, 9),), ((8, 13),), ((12, 9),)]
+    assert check_model(models["anole"]) == [((4, 4),)]
+
+
+@pytest.mark.parametrize("fault", [False, True])
+def test_the_command(tmp_path, capsys, monkeypatch, fault):
+    folder = write_emu3(tmp_path)
+    if fault:
+        monkeypatch.setitem(CHECKS, next(iter(CHECKS)), lambda probe: (torch.zeros(1), torch.ones(1)))
+    assert main(["check", str(folder), "--size", "24x16", "--device", "cpu"]) == (1 if fault else 0)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 11
+    assert all(line.split("\t")[1] == "2x4" for line in lines)
+    assert sum(line.endswith("FAILED") for line in lines) == (1 if fault else 0)
+
+
+def test_the_published_models(capsys):
+    assert main(["models"]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert {line[1] for line in lines} == set(FAMILIES)
+    for model, *_, command in lines:
+        assert command.startswith(("fewpass generate", "hf download", "pip install"))
+        assert command.endswith((f"--model {model}", f"--model {model.split('/')[-1]}"))
 
 
 def broken(findings):

@@ -99,7 +99,7 @@ def ids(cases):
 @pytest.mark.parametrize(("arguments", "named"), EARLY, ids=ids(EARLY))
 def test_before_the_model_is_loaded(refused, monkeypatch, arguments, named):
     if "--model" not in arguments and "--device" not in arguments and "--dtype" not in arguments:
-        monkeypatch.setattr("fewpass.load", None)
+        monkeypatch.setattr("fewpass.loading.load", None)
     assert named in refused(arguments)
 
 

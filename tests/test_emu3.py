@@ -93,9 +93,7 @@ def test_pictures_are_those_of_the_processor(pipe, processor):
     result = pipe("a cat", size=(8 * COLS, 8 * ROWS), seed=3, negative_prompt="")
     words = pipe.model.words(result.tokens)
     closing = torch.tensor([pipe.model.closing])
-    decoded = pipe.model.model.decode_image_tokens(
-        image_tokens=torch.cat([words, closing], 1), height=ROWS, width=COLS
-    )
+    decoded = pipe.model.model.decode_image_tokens(image_tokens=torch.cat([words, closing], 1), height=ROWS, width=COLS)
     (expected,) = processor.postprocess(list(decoded.float()), return_tensors="PIL.Image.Image")["pixel_values"]
     apart = torch.tensor(list(result.images[0].tobytes())) - torch.tensor(list(expected.tobytes()))
     assert result.images[0].size == expected.size == (8 * COLS, 8 * ROWS)

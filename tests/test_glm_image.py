@@ -77,6 +77,12 @@ def test_grids_are_those_of_the_processor(pipe, processor, size):
     assert (grid.start, grid.size) == (small_rows * small_cols, small_rows * small_cols + rows * cols)
 
 
+def test_neighbours_are_those_in_the_same_grid():
+    into, width = Grid(3, 4, CODES, before=((2, 5), (1, 2))).place(torch.arange(24))
+    assert into.tolist() == [*range(10), *range(2), *range(12)]
+    assert width.tolist() == [5] * 10 + [2] * 2 + [4] * 12
+
+
 @pytest.mark.parametrize("window", [1, 4, 17])
 def test_fixed_noise_draws_the_images_of_autoregression(pipe, window):
     grid, own = Grid(3, 4, CODES, before=((2, 5),)), pipe.model
@@ -102,6 +108,9 @@ class Diffusion:
     def to(self, device):
         return self
 
+    def set_progress_bar_config(self, disable):
+        assert disable
+
     def __call__(self, *, prior_token_ids, width, height, **options):
         self.calls.append({"width": width, "height": height, **options})
         codes = prior_token_ids.view(-1, height // 16, width // 16)
@@ -123,7 +132,7 @@ def test_tokens_are_handed_to_diffusers(folder, diffusers):
     painter = pipe.model.painter
     where, options = painter.pipeline.loaded
     assert where == folder
-    assert options["vision_language_encoder"] is pipe.model.model
+    assert options["vision_language_encoder"] is None, "it is loaded already"
     (call,) = painter.pipeline.calls
     assert call["prompt"] == PROMPTS[:2]
     assert [chance.initial_seed() for chance in call["generator"]] == [3, 4]
@@ -132,12 +141,14 @@ def test_tokens_are_handed_to_diffusers(folder, diffusers):
         assert image.size == SIZE
         shown = torch.tensor(list(image.tobytes())).view(96, 128, 3)
         assert torch.equal(shown[::32, ::32, 0], expected)
-        assert torch.equal(shown, expected.repeat_interleave(32, 0).repeat_interleave(32, 1)[..., None].expand(-1, -1, 3))
+        assert torch.equal(
+            shown, expected.repeat_interleave(32, 0).repeat_interleave(32, 1)[..., None].expand(-1, -1, 3)
+        )
 
 
 def test_a_drawing_that_is_stopped_is_grey(folder, diffusers):
     pipe = fewpass.load(folder, device="cpu")
-    result = pipe("dog", size=SIZE, seed=0, on_step=lambda canvas: canvas.lengths[0] < 240)
+    result = pipe("dog", size=SIZE, seed=0, decoder="ar", on_step=lambda canvas: canvas.lengths[0] < 240)
     assert set(result.images[0].tobytes()) == {232}
     assert (result.tokens == -1).any()
 

@@ -49,17 +49,13 @@ def test_above_repeats_the_token_over_it_as_a_point_law():
 
 
 def test_above_sample_takes_the_law_over_it():
-    assert torch.equal(
-        guesses(above_sample, [6, 9, 10]), torch.stack([law_of(2), law_of(5), torch.full((5,), 0.2)])
-    )
+    assert torch.equal(guesses(above_sample, [6, 9, 10]), torch.stack([law_of(2), law_of(5), torch.full((5,), 0.2)]))
 
 
 @pytest.mark.parametrize("guess", [above, above_sample])
 def test_nothing_is_above_the_first_row(guess):
     canvas, laws = state(committed=1)
-    assert torch.equal(
-        guess(canvas, laws, torch.tensor([[1, 2, 3]]), torch.tensor([[0]]))[0], torch.full((3, 5), 0.2)
-    )
+    assert torch.equal(guess(canvas, laws, torch.tensor([[1, 2, 3]]), torch.tensor([[0]]))[0], torch.full((3, 5), 0.2))
 
 
 @pytest.mark.parametrize("guess", [left, left_sample])
@@ -79,5 +75,5 @@ def test_every_guess_is_a_law_whatever_the_place(guess):
 
 
 def test_unknown_guess_is_named_with_the_known_ones():
-    with pytest.raises(ValueError, match="guess must be one of uniform, left, left_sample, above, above_sample, not 'up'"):
+    with pytest.raises(ValueError, match=f"guess must be one of {', '.join(GUESSES)}, not 'up'"):
         named("up")

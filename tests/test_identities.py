@@ -15,7 +15,7 @@ ALL_CONTEXT = {name: recipe for name, recipe in RECIPES.items() if recipe.lossle
 GREEDY_TOO = pytest.mark.parametrize("recipe", ALL_CONTEXT.values(), ids=ALL_CONTEXT)
 PROMPTS = ["red stars", "one", "two blue stars on a red background", "a background"]
 SEEDS = list(range(8))
-FLOAT32_FLIPS = 20
+EMOJI = ["two stars", "a star on a blue background"]
 
 
 def toy(grid, decoder, law=PLAIN, draw=drawn, images=24, seed=0):
@@ -53,13 +53,13 @@ def test_fixed_noise_is_autoregression_on_a_transformer(pipeline, guidance):
 
 @pytest.fixture(scope="module")
 def emoji_ar(emoji):
-    return emoji(["two stars", "a star on a blue background"], decoder="ar", seed=[3, 4]).tokens
+    return emoji(EMOJI, decoder="ar", seed=[3, 4]).tokens
 
 
-@pytest.mark.parametrize("window", [1, 32, 255])
-def test_fixed_noise_is_autoregression_on_the_bundled_model(emoji, emoji_ar, window):
-    together = emoji(["two stars", "a star on a blue background"], decoder=jacobi(window), seed=[3, 4])
-    assert torch.equal(together.tokens, emoji_ar)
+@pytest.mark.parametrize(("window", "images"), [(1, 1), (32, 2), (255, 2)])
+def test_fixed_noise_is_autoregression_on_the_bundled_model(emoji, emoji_ar, window, images):
+    drawn = emoji(EMOJI[:images], decoder=jacobi(window), seed=[3, 4][:images]).tokens
+    assert torch.equal(drawn, emoji_ar[:images])
 
 
 def test_fixed_noise_is_autoregression_on_the_bundled_model_in_other_company(emoji, emoji_ar):
@@ -123,32 +123,37 @@ def test_window_0_is_autoregression_under_either_noise():
 # arg-maxima may flip. Behind its first flip an image has nothing in common with the other.
 
 
-def flips(pipeline, prompt, images, batch, window):
+def flips(dtype, images, batch):
     """Images of fixed noise that leave those of autoregression, for 100 000 tokens drawn alike."""
+    model = fewpass.load("emoji", "cpu", dtype)
     left, alike = 0, 0
     for start in range(0, images, batch):
         seeds = list(range(start, start + batch))
-        a, b = (pipeline(prompt, decoder=d, seed=seeds).tokens for d in (ar(), jacobi(window)))
+        a, b = (model(EMOJI[0], decoder=d, seed=seeds).tokens for d in (ar(), jacobi(32)))
         same = (a == b).long().cumprod(1).sum(1)
         left += int((same < a.shape[1]).sum())
         alike += int(same.sum())
     return left / alike * 100_000
 
 
-def test_float32_flips_few_tokens(folder, record_property):
-    rate = flips(fewpass.load(folder, "cpu", "float32"), "red stars", images=6400, batch=400, window=6)
+# Guided logits of the bundled model differ by 2e-5 on average between a window and single queries. Near a tie of two
+# perturbed logits their gap has a density of at most 1, so one or two flips in 100 000 tokens are due.
+
+
+def test_float32_flips_few_tokens(record_property):
+    rate = flips("float32", images=16, batch=16)
     record_property("float32_flips_per_100000_tokens", rate)
-    assert rate < FLOAT32_FLIPS
+    assert rate < 50  # no more than two in the 4096 tokens compared
 
 
 @pytest.mark.full
-def test_float32_flips_few_tokens_of_the_bundled_model(record_property):
-    rate = flips(fewpass.load("emoji", "cpu", "float32"), "two stars", images=400, batch=50, window=32)
+def test_float32_flips_few_of_100_000_tokens(record_property):
+    rate = flips("float32", images=400, batch=50)
     record_property("float32_flips_per_100000_tokens", rate)
-    assert rate < FLOAT32_FLIPS
+    assert rate < 10
 
 
-def test_bfloat16_flips_are_reported(folder, record_property):
-    rate = flips(fewpass.load(folder, "cpu", "bfloat16"), "red stars", images=400, batch=400, window=6)
+def test_bfloat16_flips_are_reported(record_property):
+    rate = flips("bfloat16", images=2, batch=2)
     record_property("bfloat16_flips_per_100000_tokens", rate)
     assert rate >= 0  # no promise is made

@@ -10,7 +10,7 @@ from fewpass.decode import decode
 from fewpass.rows import Rows
 from fewpass.rules import FixedPoint, Speculative
 from fewpass.testing import JointLaw, Toy, check_decoder, drawn
-from tests.test_wavefront import EVERY_GRID, PREVIEW, ROW_ENDS, SQUARE, TALL, WIDE, Recorder
+from tests.test_wavefront import EVERY_GRID, ROW_ENDS, SQUARE, TALL, WIDE, Recorder
 from tests.toys import FREE, GREEDY, PLAIN, coming_and_going, one_by_one
 from tests.toys import ROW_ENDS as SMALL_ROW_ENDS
 
@@ -77,17 +77,18 @@ def test_less_context_saves_passes():
 # What it asks.
 
 
+def lines(grid):
+    """Where the rows begin, how long they are, and which of them open a grid."""
+    start = 0
+    for rows, cols in grid.grids:
+        for row in range(rows):
+            yield start, cols, row == 0
+            start += cols
+
+
 @EVERY_GRID
 @pytest.mark.parametrize(("window", "context"), [(1, 1), (3, 2), (9, 1)])
-def test_drafts_see_what_is_final_and_their_own_row(grid, window, context):
-    if grid is PREVIEW:
-        lines = [(s, 3) for s in (0, 3)] + [(6 + 5 * r, 5) for r in range(4)]
-    else:
-        lines = [(grid.cols * r, grid.cols) for r in range(grid.rows)]
-
-    def line(position):
-        return max((number for number, (start, _) in enumerate(lines) if start <= position), default=0)
-
+def test_it_asks_what_the_paper_tells(grid, window, context):
     session = Recorder(Toy(3, grid))
     drawing = Drawing(session, pjd(window, context), PLAIN, torch.arange(3))
     while not all(drawing.canvas.finished):
@@ -95,28 +96,34 @@ def test_drafts_see_what_is_final_and_their_own_row(grid, window, context):
         drawing.advance()
         query = session.queries[-1]
         for image in range(3):
-            count = [int(final[image, start : start + width].sum()) for start, width in lines]
-            asked = {}
-            for index, sees in zip(query.index[image].tolist(), query.sees[image], strict=True):
-                if index == grid.size:
-                    continue
-                seen = set(sees.nonzero().flatten().tolist())
-                own = line(index + 1)
-                expected = {s for s in range(index + 1) if final[image, s] or line(s + 1) == own}
-                assert seen == expected
-                asked.setdefault(own, set()).add(index + 1)
-            for number, targets in asked.items():
-                start, width = lines[number]
-                ahead = [t for t in targets if t >= start + count[number]]
-                first = number == 0 or lines[number - 1][1] != width or grid is PREVIEW and number == 2
-                above = width if number == 0 else count[number - 1]
-                if first and number:
-                    assert count[number - 1] == lines[number - 1][1]
-                    above = width
-                if ahead:
-                    assert above >= min(context, width)
-                    assert ahead == list(range(start + count[number], start + count[number] + len(ahead)))
-                    assert len(ahead) <= max(1, min(window + 1, above - count[number]))
+            asked = query.index[image] + 1
+            above = 0
+            for start, width, opens in lines(grid):
+                n = int(final[image, start : start + width].sum())
+                above = width * bool(final[image, :start].all()) if opens else above
+                targets = sorted(t for t in asked.tolist() if start + n <= t < start + width)
+                assert targets == list(range(start + n, start + n + len(targets)))
+                if n == width or above < min(context, width):
+                    assert not targets
+                else:
+                    assert len(targets) == max(min(window + 1, above - n), min(n, 1))  # the newest token is fed anyway
+                above = n
+
+
+@EVERY_GRID
+@pytest.mark.parametrize(("window", "context"), [(1, 1), (3, 2), (9, 1)])
+def test_drafts_see_what_is_final_and_their_own_row(grid, window, context):
+    row = torch.cat([torch.full((width,), number) for number, (_, width, _) in enumerate(lines(grid))])
+    row = torch.cat([row, row[-1:], row[-1:]])  # past the image
+    slot = torch.arange(grid.size + 1)
+    session = Recorder(Toy(3, grid))
+    drawing = Drawing(session, pjd(window, context), PLAIN, torch.arange(3))
+    while not all(drawing.canvas.finished):
+        final = torch.nn.functional.pad(drawing.canvas.final, (0, 1))
+        drawing.advance()
+        query = session.queries[-1]
+        own = row[slot + 1] == row[query.index + 1][..., None]
+        assert torch.equal(query.sees, (slot <= query.index[..., None]) & (final[:, None] | own))
 
 
 @EVERY_GRID
@@ -179,7 +186,7 @@ def test_rows_are_needed():
 
 @pytest.mark.parametrize("options", [{"window": 0}, {"context": 0}, {"window": -1}])
 def test_options_out_of_range_are_refused(options):
-    (name, value), = options.items()
+    ((name, value),) = options.items()
     with pytest.raises(ValueError, match=f"{name}.*{value}"):
         pjd(**options)
 

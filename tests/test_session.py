@@ -48,9 +48,9 @@ def ask(session, start, stop, tokens=TOKENS):
     return session(Query(tokens[:, start:stop], torch.arange(start, stop).expand(images, -1)))
 
 
-def assert_close(a, b):
+def assert_close(a, b, within=1e-11):
     assert a.dtype == b.dtype == torch.float64
-    assert (a - b).abs().max() < 1e-11
+    assert (a - b).abs().max() < within
 
 
 @pytest.mark.parametrize("window", [1, 3, 7, N])
@@ -60,12 +60,13 @@ def test_windows_give_the_logits_of_a_full_pass(pipeline, window):
     assert_close(torch.cat([session.first, *answers], 1), expected(pipeline))
 
 
-@pytest.mark.parametrize("attention", ["eager", "sdpa"])
-def test_attention_implementations_agree(folder, pipeline, attention):
+# Eager attention of transformers takes its softmax in float32 whatever the model's precision: 3e-6 was seen.
+@pytest.mark.parametrize(("attention", "within"), [("eager", 3e-5), ("sdpa", 1e-11)])
+def test_attention_implementations_agree(folder, pipeline, attention, within):
     other = fewpass.load(folder, "cpu", "float64", attn_implementation=attention)
     session = opened(other, PROMPTS)
     assert other.model.model.model.language_model.config._attn_implementation == attention
-    assert_close(torch.cat([session.first, ask(session, 0, 5), ask(session, 5, N)], 1), expected(pipeline))
+    assert_close(torch.cat([session.first, ask(session, 0, 5), ask(session, 5, N)], 1), expected(pipeline), within)
 
 
 def test_attention_that_takes_no_mask_is_refused(folder):
@@ -138,7 +139,7 @@ def test_joined_images_go_on(pipeline, guidance, order):
     index = torch.tensor([[4, 5, 6], [0, 1, 2], [0, 1, 2]])
     answers = session(Query(tokens.gather(1, index), index))
     full = opened(pipeline, [*early, *late], guidance)
-    assert torch.equal(session.first, full.first)
+    assert_close(session.first, full.first)
     assert_close(answers, ask(full, 0, N, tokens).gather(1, index[..., None].expand(-1, -1, CODES)))
 
 
@@ -152,19 +153,20 @@ def test_positions_past_the_image_change_nothing(pipeline):
     assert_close(ask(session, 10, N), expected(pipeline)[:, 11:])
 
 
-def test_branches_of_a_tree_do_not_see_each_other(pipeline):
-    """Behind two tokens, two branches of two: the second branch is kept past the image."""
+@pytest.mark.parametrize("aside", [N - 2, N + 1], ids=["at the end of the image", "past the image"])
+def test_branches_of_a_tree_do_not_see_each_other(pipeline, aside):
+    """Behind two tokens two branches of two, the second of them kept in the slots from `aside`."""
     session = opened(pipeline, PROMPTS, guidance=3.0)
     ask(session, 0, 2)
     main, side = TOKENS[:, 2:4], (TOKENS[:, 2:4] + 5) % CODES
     sees = torch.zeros(4, N + 3, dtype=torch.bool)
-    for query, slots in enumerate([(0, 1, 2), (0, 1, 2, 3), (0, 1, N + 1), (0, 1, N + 1, N + 2)]):
+    for query, slots in enumerate([(0, 1, 2), (0, 1, 2, 3), (0, 1, aside), (0, 1, aside, aside + 1)]):
         sees[query, list(slots)] = True
     answers = session(
         Query(
             torch.cat([main, side], 1),
             torch.tensor([2, 3, 2, 3]).expand(3, -1),
-            torch.tensor([2, 3, N + 1, N + 2]).expand(3, -1),
+            torch.tensor([2, 3, aside, aside + 1]).expand(3, -1),
             sees.expand(3, -1, -1),
         )
     )

@@ -157,7 +157,9 @@ def test_impossible_codes_are_never_drawn():
     for adaptive in (False, True):
         session = Recorder(Toy(20, SQUARE))
         answers = []
-        *_, canvas = decode(session, zipar(2, adaptive), lambda logits: answers.append(law(logits)) or answers[-1], torch.arange(20))
+        *_, canvas = decode(
+            session, zipar(2, adaptive), lambda logits: answers.append(law(logits)) or answers[-1], torch.arange(20)
+        )
         assert all(((p > 0).sum(-1) <= 2).all() for p in answers)
         assert canvas.final.all()
 

@@ -81,7 +81,7 @@ def test_a_chameleon_finds_its_decoder_where_it_came_from(tmp_path):
 
 def test_models_that_are_no_image_models():
     llama = LlamaForCausalLM(LlamaConfig(hidden_size=32, intermediate_size=8, num_hidden_layers=1, vocab_size=8))
-    with pytest.raises(ValueError, match="unknown model family 'llama'; known are .*janus, emu3, chameleon, glm_image"):
+    with pytest.raises(ValueError, match="unknown model family 'llama'; known are janus, emu3, chameleon, glm_image"):
         fewpass.wrap(llama)
 
 
@@ -174,7 +174,7 @@ def edit(folder, **changes):
 
 def test_folders_that_are_no_models(copy, tmp_path):
     edit(copy, model_type="llama")
-    with pytest.raises(ValueError, match="unknown model family 'llama'; known are .*janus, emu3, chameleon, glm_image"):
+    with pytest.raises(ValueError, match="unknown model family 'llama'; known are janus, emu3, chameleon, glm_image"):
         load(copy)
     edit(copy, model_type="multi_modality", auto_map={"AutoModel": "modeling.Mine"})
     with pytest.raises(ValueError, match="'multi_modality' comes with code of its own, which fewpass does not run"):

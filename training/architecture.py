@@ -1,6 +1,7 @@
 """The bundled model's shape, as a configuration of transformers' Janus."""
 
 import torch
+from torch.nn import functional
 from transformers import GenerationConfig, JanusConfig, JanusForConditionalGeneration
 from transformers.models.janus.configuration_janus import JanusVisionConfig, JanusVQVAEConfig
 from transformers.models.janus.modeling_janus import JanusVQVAE
@@ -34,7 +35,8 @@ def new_vq(preset: Preset) -> JanusVQVAE:
     if preset.vq_lean:
         skip_full_resolution(model)
     anchor(model)
-    model.quantize.embedding.weight.requires_grad_(False)  # the codebook's moving averages own it
+    codes = model.quantize.embedding.weight.requires_grad_(False)  # the codebook's moving averages own it
+    codes.copy_(functional.normalize(codes, dim=-1))
     return model
 
 

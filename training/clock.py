@@ -11,11 +11,15 @@ from tqdm import tqdm
 class Clock:
     """Seconds trained so far (over all resumed runs) against a budget of `minutes`."""
 
-    def __init__(self, minutes: float, out: Path, elapsed: float = 0.0, step: int = 0, every: float = 120.0):
-        self.budget, self.before, self.step, self.every = minutes * 60, elapsed, step, every
+    def __init__(
+        self, minutes: float, out: Path, saved: dict | None, stop_after: float | None = None, save_every: float = 120.0
+    ):
+        self.budget, self.save_every = minutes * 60, save_every
+        self.before, self.step = (saved["elapsed"], saved["step"]) if saved else (0.0, 0)
+        self.stop = math.inf if stop_after is None else stop_after * 60
         self.start = self.saved = self.logged = time.monotonic()
         self.log_file = out / "log.jsonl"
-        self.bar = tqdm(total=round(self.budget), initial=round(elapsed), unit="s", mininterval=5)
+        self.bar = tqdm(total=round(self.budget), initial=round(self.before), unit="s", mininterval=5)
 
     @property
     def elapsed(self) -> float:
@@ -25,10 +29,18 @@ class Clock:
     def fraction(self) -> float:
         return min(1.0, self.elapsed / self.budget)
 
-    def rate(self, warmup: float = 0.02, floor: float = 0.0) -> float:
-        """Learning rate as a share of its peak: a short linear warm-up, then a cosine to `floor`."""
-        f = self.fraction
-        return min(1.0, f / warmup) * (floor + (1 - floor) * (1 + math.cos(math.pi * f)) / 2)
+    @property
+    def running(self) -> bool:
+        """Until the budget is spent, or this run's share of it."""
+        return self.elapsed < self.budget and self.elapsed - self.before < self.stop
+
+    def state(self) -> dict[str, float]:
+        """What a checkpoint keeps."""
+        return {"elapsed": self.elapsed, "step": self.step}
+
+    def rate(self, warmup: float = 0.02) -> float:
+        """Learning rate as a share of its peak: a short linear warm-up, then a cosine to zero."""
+        return min(1.0, self.fraction / warmup) * (1 + math.cos(math.pi * self.fraction)) / 2
 
     def tick(self, seconds: float = 15.0) -> bool:
         """Counts a step; True when it is time to log."""
@@ -48,7 +60,7 @@ class Clock:
         self.bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()})
 
     def save_due(self) -> bool:
-        due = time.monotonic() - self.saved > self.every
+        due = time.monotonic() - self.saved > self.save_every
         if due:
             self.saved = time.monotonic()
         return due

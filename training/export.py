@@ -14,6 +14,7 @@ from transformers.models.janus.image_processing_pil_janus import JanusImageProce
 from . import checkpoint
 from .architecture import adopt_vq, new_janus
 from .presets import PRESETS, Preset
+from .sources import transformer_weights, vq_weights
 from .transformer import UNTRAINED
 from .words import new_tokenizer
 
@@ -39,12 +40,12 @@ def assemble(preset: Preset, vq: Path | None, transformer: Path | None) -> Janus
     torch.manual_seed(0)
     model = new_janus(preset)
     if transformer is not None:
-        weights = checkpoint.load(transformer)["average"]
+        weights = transformer_weights(transformer)
         missing, unexpected = model.load_state_dict(weights, strict=False)
         assert not unexpected, unexpected
         assert all(name.startswith((*UNTRAINED, "lm_head.")) for name in missing), missing  # lm_head is tied
     if vq is not None:
-        adopt_vq(model, checkpoint.load(vq)["model"])
+        adopt_vq(model, vq_weights(vq))
     return model.float().eval()
 
 

@@ -7,7 +7,6 @@ from transformers.models.janus.modeling_janus import JanusVQVAE
 
 from fewpass.models.emoji.scenes import Scene
 
-from .device import autocast
 from .presets import Preset
 from .render import paint, place
 from .sampler import random_prompt, random_scene
@@ -28,8 +27,7 @@ def encode_images(vq: JanusVQVAE, images: Tensor) -> Tensor:
     device = next(vq.parameters()).device
     parts = []
     for chunk in images.split(CHUNK):
-        with autocast(device):
-            z = vq.quant_conv(vq.encoder(chunk.to(device, memory_format=torch.channels_last))).float()
+        z = vq.quant_conv(vq.encoder(chunk.to(device, memory_format=torch.channels_last)))
         # the nearest code of unit length is the one with the largest cosine
         parts.append(torch.einsum("bdhw,vd->bhwv", z, vq.quantize.embedding.weight).argmax(-1).flatten(1))
     return torch.cat(parts)

@@ -1,4 +1,7 @@
-"""The two sizes at which the bundled model is trained. A preset is a value; scripts take its name."""
+"""The two sizes at which the bundled model is trained. A preset is a value; scripts take its name.
+
+Their weights have the same shapes, so that training at full size can start from what was trained on a CPU.
+"""
 
 from dataclasses import dataclass
 
@@ -44,9 +47,6 @@ PRESETS = {
         vq_lean=False,
         vq_batch=32,
         vq_crop=96,
-        layers=8,
-        width=320,
-        mlp=832,
         batch=128,
         scenes_per_refresh=512,
         pool=65536,

@@ -20,6 +20,7 @@ from .monitor import Monitor
 from .muon import Pair
 from .pool import Pool
 from .presets import PRESETS, Preset
+from .sources import transformer_weights, vq_weights
 from .words import unconditional
 
 DROPPED = 0.1  # share of the scenes trained without their prompt, for guidance
@@ -42,7 +43,7 @@ class Stage:
     def __init__(self, preset: Preset, vq: Path, device: torch.device):
         torch.manual_seed(0)
         self.vq = new_vq(preset)
-        self.vq.load_state_dict(checkpoint.load(vq)["model"])
+        self.vq.load_state_dict(vq_weights(vq))
         self.model = new_janus(preset, self.vq).to(device)
         self.vq = self.vq.to(device, memory_format=torch.channels_last).eval()
         self.trained = {n: p for n, p in self.model.named_parameters() if not n.startswith(UNTRAINED)}
@@ -96,21 +97,21 @@ def main() -> None:
     if saved:
         stage.resume(saved)
     elif options.init:
-        stage.start_from(initial_weights(options.init))
+        stage.start_from(transformer_weights(options.init))
     monitor = Monitor(stage.vq, preset, out)
-    clock = Clock(options.minutes, out, saved["elapsed"] if saved else 0.0, saved["step"] if saved else 0, SAVE_EVERY)
+    clock = Clock(options.minutes, out, saved, options.stop_after, SAVE_EVERY)
     pool = Pool(stage.vq, preset, np.random.default_rng(clock.step + 1))
     pool.refresh(preset.scenes_per_refresh * 6)
     saves, due, recent = 0, 0.0, []
 
     def save(final: bool) -> None:
-        checkpoint.save(stage.state() | {"elapsed": clock.elapsed, "step": clock.step}, out / "last")
+        checkpoint.save(stage.state() | clock.state(), out / "last")
         model = stage.averaged()
         clock.log(held_out=monitor.loss(model))
         if final or saves % SHEET_EVERY == 0:
             monitor.sheet(model, f"sheet-{clock.step:06d}.png")
 
-    while clock.fraction < 1:
+    while clock.running:
         due += preset.batch / USES
         if due >= preset.scenes_per_refresh:
             pool.refresh(preset.scenes_per_refresh)
@@ -125,19 +126,15 @@ def main() -> None:
     save(final=True)
 
 
-def initial_weights(place: Path) -> dict[str, Tensor]:
-    """From a checkpoint folder of this stage, or from an exported model."""
-    if (place / "config.json").exists():
-        return JanusForConditionalGeneration.from_pretrained(place).state_dict()
-    return checkpoint.load(place)["average"]
-
-
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", choices=PRESETS, default="cpu")
-    parser.add_argument("--vq", type=Path, required=True, help="checkpoint folder of stage 1")
+    parser.add_argument("--vq", type=Path, required=True, help="checkpoint folder of stage 1, or an exported model")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--out", type=Path, required=True, help="checkpoints, log, sample sheets; resumed if there")
+    parser.add_argument(
+        "--stop-after", type=float, help="minutes after which this run stops, to be resumed by the next"
+    )
     parser.add_argument("--init", type=Path, help="a checkpoint folder, or an exported model, to start from")
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
     return parser.parse_args()

@@ -21,6 +21,7 @@ from .crops import batch
 from .device import autocast, pick_device
 from .muon import Pair
 from .presets import PRESETS, Preset
+from .sources import vq_weights
 
 CONTINUOUS = 0.06  # share of the time before the codebook exists
 WHOLE = 0.7  # share of the time after which whole images follow the crops
@@ -74,7 +75,8 @@ def step(model: JanusVQVAE, book: Codebook, x: Tensor, w: Tensor, fitted: bool) 
     """The loss of one batch, and what to log; moves the codebook."""
     with autocast(x.device):
         z = latents(model, x)
-        q, commitment, index = quantise(z, book) if fitted else (z, torch.zeros(()), None)
+    q, commitment, index = quantise(z, book) if fitted else (z, torch.zeros(()), None)
+    with autocast(x.device):
         y = model.decoder(model.post_quant_conv(q))
     pixels = reconstruction_loss(y.float(), x, w)
     if index is not None:
@@ -103,9 +105,7 @@ class Stage:
     def __init__(self, preset: Preset, device: torch.device):
         torch.manual_seed(0)
         self.model = new_vq(preset).to(device, memory_format=torch.channels_last)
-        codes = self.model.quantize.embedding.weight.data
-        codes.copy_(F.normalize(codes, dim=-1))
-        self.book = Codebook(codes)
+        self.book = Codebook(self.model.quantize.embedding.weight.data)
         trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         matrices = [p for name, p in trained.items() if p.ndim == 4 and name not in EDGES]
         rest = [p for name, p in trained.items() if p.ndim < 4 or name in EDGES]
@@ -121,9 +121,10 @@ class Stage:
             getattr(self, name).load_state_dict(state[name])
         self.fitted = state["fitted"]
 
-    def start_from(self, state: dict) -> None:
+    def start_from(self, weights: dict[str, Tensor]) -> None:
         """Weights only: another run's optimizer state would fight the new schedule."""
-        self.model.load_state_dict(state["model"])
+        self.model.load_state_dict(weights)
+        self.book.total.copy_(self.book.codes)
         self.fitted = True
 
 
@@ -135,18 +136,18 @@ def main() -> None:
     if saved:
         stage.resume(saved)
     elif options.init:
-        stage.start_from(checkpoint.load(options.init))
+        stage.start_from(vq_weights(options.init))
     else:
         whiten(stage.model, preset, np.random.default_rng(0), device)
-    clock = Clock(options.minutes, out, saved["elapsed"] if saved else 0.0, saved["step"] if saved else 0)
+    clock = Clock(options.minutes, out, saved, options.stop_after)
     rng = np.random.default_rng(clock.step)
     crops = preset.vq_batch * (preset.image // preset.vq_crop) ** 2
 
     def save() -> None:
-        checkpoint.save(stage.state() | {"elapsed": clock.elapsed, "step": clock.step}, out / "last")
+        checkpoint.save(stage.state() | clock.state(), out / "last")
         clock.log(sheet=sheet(stage.model, stage.book, preset, out / "sheet.png", device))
 
-    while clock.fraction < 1:
+    while clock.running:
         if not stage.fitted and clock.fraction > CONTINUOUS:
             fit(stage.book, stage.model, preset, rng, device)
             stage.fitted = True
@@ -167,7 +168,10 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--preset", choices=PRESETS, default="cpu")
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--out", type=Path, required=True, help="checkpoints, log, sample sheet; resumed if there")
-    parser.add_argument("--init", type=Path, help="a checkpoint folder (runs/vq/last) to start from")
+    parser.add_argument(
+        "--stop-after", type=float, help="minutes after which this run stops, to be resumed by the next"
+    )
+    parser.add_argument("--init", type=Path, help="a checkpoint folder, or an exported model, to start from")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
     return parser.parse_args()
 

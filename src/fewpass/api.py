@@ -20,6 +20,7 @@ from fewpass.recipes import (
     pjd,
     sjd,
     sjd_block,
+    sjd_pac,
     sjdpp,
     zipar,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "pjd",
     "sjd",
     "sjd_block",
+    "sjd_pac",
     "sjdpp",
     "wrap",
     "zipar",

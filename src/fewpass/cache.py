@@ -36,6 +36,15 @@ class SlotCache(Cache):
             sees = torch.arange(self.visible, device=slot.device) <= self.slot[..., None]
         return (sees[..., : self.visible] & self.written[:, None, : self.visible])[:, None]
 
+    def reserve(self, slots: int) -> None:
+        """Have room for at least as many slots."""
+        more = slots + 1 - self.written.shape[1]
+        if more > 0:
+            self.written = F.pad(self.written, (0, more))
+            self.visible = slots + 1
+            for layer in self.layers:
+                layer.hold(*(_widened(x, slots + 1) for x in (layer.keys, layer.values)))
+
     def select(self, rows: Tensor) -> "SlotCache":
         """Only the rows listed in `rows` [r]."""
         part = self._empty(len(rows), self.written.shape[1])
@@ -59,7 +68,11 @@ class SlotCache(Cache):
 
 
 def _stack(a: Tensor, b: Tensor, slots: int) -> Tensor:
-    return torch.cat([F.pad(x, (0, 0, 0, slots - x.shape[2])) for x in (a, b)])
+    return torch.cat([_widened(x, slots) for x in (a, b)])
+
+
+def _widened(x: Tensor, slots: int) -> Tensor:
+    return F.pad(x, (0, 0, 0, slots - x.shape[2]))
 
 
 class SlotLayer(CacheLayerMixin):

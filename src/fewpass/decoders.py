@@ -14,7 +14,7 @@ from fewpass.guess import Guess, uniform
 from fewpass.laws import Laws
 from fewpass.needs import Host, prepared
 from fewpass.noise import Noise
-from fewpass.rules import FixedPoint, Rule
+from fewpass.rules import FixedPoint, Rule, Verdict
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +24,9 @@ class Query:
     `tokens` [B, n] are fed at the image positions `index` [B, n]; answer j is the law of position index_j + 1,
     given the tokens in the slots up to index_j. Positions past the image are allowed; their answers mean nothing.
 
-    Trees and two-dimensional windows say more. `slot` [B, n] is where each token is kept, by default its position;
-    slots past the image, up to grid.size + margin, hold what competes for a position. `sees` [B, n, M] says which of
-    the slots 0..M-1 the token at j may see, itself included; by default all that were written, up to its own.
+    Trees and two-dimensional windows say more. `sees` [B, n, M] says which of the slots 0..M-1 the token at j may see,
+    itself included; by default all that were written, up to its own. `slot` [B, n] is where each token is kept, by
+    default its position; slots past the image, as many as `sees` speaks of, hold what competes for a position.
     """
 
     tokens: Tensor
@@ -112,7 +112,7 @@ class Jacobi(Decoder):
         return self.window + 1
 
     def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
-        window = self._drafts(canvas)
+        window = self.drafts(canvas)
         # A guess may look one row up from the end of the window.
         laws = Laws(p.new_zeros(len(p), window + 1 + canvas.grid.widest, p.shape[-1]))
         first = canvas.ahead(1, start=-1)
@@ -121,21 +121,29 @@ class Jacobi(Decoder):
         return (laws.ring,)
 
     def draft(self, canvas: Canvas, state: State) -> Query:
-        index = canvas.ahead(self._drafts(canvas) + 1, start=-1)
+        index = canvas.ahead(self.drafts(canvas) + 1, start=-1)
         return Query(canvas.read(index), index)
 
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
+        y, kept = self.judge(canvas, state, p, noise)
+        return self.move(canvas, state, y, p, 1 + kept.long().cumprod(1).sum(1), noise)
+
+    def judge(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> Verdict:
+        """What the rule makes of the drafts, given the laws p [B, W + 1, V] of their positions and of the next one."""
+        laws, index = Laws(*state), canvas.ahead(p.shape[1])
+        return self.rule(canvas.read(index[:, :-1]), laws.read(index[:, :-1]), p, index, noise)
+
+    def move(self, canvas: Canvas, state: State, y: Tensor, p: Tensor, n: Tensor, noise: Noise) -> State:
+        """Put down y [B, W + 1], all of which may pass for draws from p, commit the first n [B] and guess again."""
         laws, index, before = Laws(*state), canvas.ahead(p.shape[1]), canvas.lengths
-        drafts = index[:, :-1]
-        y, kept = self.rule(canvas.read(drafts), laws.read(drafts), p, index, noise)
         canvas.write(index, y)
-        laws.write(index, p)  # whatever the rule left there may pass for a draw from p: the next q
-        canvas.commit(1 + kept.long().cumprod(1).sum(1))
+        laws.write(index, p)  # the next q
+        canvas.commit(n)
         moved = max(now - then for now, then in zip(canvas.lengths, before, strict=True))
         self._guess(canvas, laws, index[:, -1:], p.shape[1] - moved, noise)
         return (laws.ring,)
 
-    def _drafts(self, canvas: Canvas) -> int:
+    def drafts(self, canvas: Canvas) -> int:
         """The window, cut where even the image that is furthest behind has no more positions to draft.
 
         The last position is drafted like any other, so that it is verified alike whoever else is in the batch.
@@ -147,7 +155,7 @@ class Jacobi(Decoder):
 
         Every image still holds at least `held` guesses, so there is nothing to do for as many places.
         """
-        window = self._drafts(canvas)
+        window = self.drafts(canvas)
         held = min(held, window)
         ahead = canvas.ahead(window - held, start=held)
         q = canvas.grid.force(ahead, self.guess(canvas, laws, ahead, last))

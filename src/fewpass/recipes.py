@@ -7,6 +7,7 @@ from fewpass.relaxed import Annealed, Grouped, Neighbours
 from fewpass.rows import Rows
 from fewpass.rules import FixedPoint, Reuse, Speculative, couple
 from fewpass.spelling import Recipe, parse, recipe
+from fewpass.tree import Tree
 from fewpass.wavefront import Wavefront
 
 
@@ -44,6 +45,12 @@ def mc_sjd(window: int = 32, guess: str = "uniform") -> Jacobi:
 def gs_sjd(window: int = 32, guess: str = "uniform") -> Jacobi:
     """SJD with Gumbel sharing: drafts are drawn under noise that stays with the position. Lossless."""
     return Jacobi(window, Speculative(frozen=True), guesses.named(guess))
+
+
+@recipe("arXiv 2603.18599", lossless=True)
+def sjd_pac(window: int = 32, candidates: int = 3, depth: int = 3, guess: str = "uniform") -> Tree:
+    """SJD-PAC: `mc_sjd` with several candidates for each of the next `depth` - 1 positions. Lossless."""
+    return Tree(Jacobi(window, Speculative(redraft=couple), guesses.named(guess)), candidates, depth)
 
 
 @recipe("arXiv 2403.10444 on the drafts of arXiv 2410.01699", lossless=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -73,6 +74,8 @@ class PromptSession:
         return self.network.codebook
 
     def __call__(self, query: Query) -> Tensor:
+        if query.sees is not None:
+            self.cache.reserve(self._longest + query.sees.shape[-1] - 1)
         inputs = self._rows(self.network.embed(query.tokens))
         position = self._rows(query.index) + self.offset[:, None]
         slot = position if query.slot is None else self._rows(query.slot) + self.offset[:, None]
@@ -80,6 +83,10 @@ class PromptSession:
         ids = self.network.positions(position, self.offset)
         hidden = self.network.body(inputs, ids, self.cache.place(slot, sees=sees), self.cache)
         return self._guide(self.network.head(hidden), query.index)
+
+    @cached_property
+    def _longest(self) -> int:
+        return int(self.offset.max())
 
     def _rows(self, images: Tensor) -> Tensor:
         """What concerns an image, for each of its rows: [B, ...] -> [B * G, ...]."""

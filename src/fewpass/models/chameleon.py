@@ -42,7 +42,7 @@ class Chameleon(Model):
         self.style = style_of(config, name, len(codes))
         symbols = named(config.vocabulary_map, *self.style.symbols)
         self.vocabulary = ImageVocabulary(model, torch.tensor([*(codes[code] for code in range(len(codes))), *symbols]))
-        check_enabled(self.vocabulary, len(codes), name)
+        check_enabled(self.vocabulary, len(codes), config.vq_config.num_embeddings, name)
         self.guidance, self.sampling = self.style.guidance, sampling_of(model.generation_config, self.style.sampling)
         self.context = config.max_position_embeddings
         self.closing = tuple(named(config.vocabulary_map, END))

@@ -35,8 +35,13 @@ def check_vocabulary(words: dict[str, int] | None, name: str) -> None:
         raise ValueError(f"{name}: vocabulary_map in config.json has no image tokens: a text-only checkpoint")
 
 
-def check_enabled(vocabulary: ImageVocabulary, codes: int, name: str) -> None:
-    """Raise ValueError if the head's rows of the codes are empty, as where image output has been disabled."""
+def check_enabled(vocabulary: ImageVocabulary, codes: int, entries: int, name: str) -> None:
+    """Raise ValueError if the head's rows of the codes are empty, as where image output has been disabled.
+
+    Or if there are not as many codes as `entries` in the codebook: Lumina-mGPT 2.0 also calls itself a Chameleon.
+    """
+    if codes != entries:
+        raise ValueError(f"{name} has {codes} image tokens for a codebook of {entries}: not a descendant of Chameleon")
     rows = vocabulary.rows
     if rows is not None and not rows[vocabulary.ids[:codes] - vocabulary.ids.min()].any():
         raise ValueError(f"{name}: image output is disabled, the image rows of lm_head are all zero")

@@ -79,7 +79,7 @@ class GlmImage(Model):
             return super().load(checkpoint)
         tokenizer = checkpoint.inside(TEXT).tokenizer()
         loaded = cls(checkpoint.inside(PART).weights(cls.kind), tokenizer, checkpoint.name)
-        loaded.painter = GlmPainter(checkpoint, loaded.model)
+        loaded.painter = GlmPainter(checkpoint)
         return loaded
 
     def grid(self, size: tuple[int, int] | None) -> Grid:

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GlmImageForConditionalGeneration
 
 from fewpass.models.base import Prompt
 from fewpass.models.checkpoint import Checkpoint
@@ -19,8 +18,8 @@ class GlmPainter:
     steps = 50
     guidance = 1.5
 
-    def __init__(self, checkpoint: Checkpoint, model: GlmImageForConditionalGeneration):
-        self.checkpoint, self.model = checkpoint, model
+    def __init__(self, checkpoint: Checkpoint):
+        self.checkpoint = checkpoint
 
     def check(self, prompts: Sequence[Prompt]) -> None:
         """Raise ValueError if diffusers is not installed, or cannot be told what is drawn."""
@@ -35,11 +34,12 @@ class GlmPainter:
 
         loaded = GlmImagePipeline.from_pretrained(
             self.checkpoint.folder,
-            vision_language_encoder=self.model,
+            vision_language_encoder=None,  # what it would draw is drawn already
             torch_dtype=self.checkpoint.dtype,
             local_files_only=True,
         )
-        return loaded.to(self.model.device)
+        loaded.set_progress_bar_config(disable=True)
+        return loaded.to(self.checkpoint.device)
 
     def __call__(
         self, prior_token_ids: Tensor, size: tuple[int, int], prompts: Sequence[str], seeds: Sequence[int]
@@ -53,7 +53,7 @@ class GlmPainter:
             height=height,
             num_inference_steps=self.steps,
             guidance_scale=self.guidance,
-            generator=[torch.Generator(self.model.device).manual_seed(seed) for seed in seeds],
+            generator=[torch.Generator(self.checkpoint.device).manual_seed(seed) for seed in seeds],
             output_type="np",
         ).images
         return (torch.from_numpy(drawn) * 255).round().to(torch.uint8)

@@ -39,7 +39,7 @@ class Vqgan(nn.Module):
     @property
     def codes(self) -> Tensor:
         """What the codes stand for: [codes, D]."""
-        return self.quantize["embedding"].weight
+        return self.get_parameter("quantize.embedding.weight")
 
     def forward(self, codes: Tensor) -> Tensor:
         """Codes [B, rows, cols] as colours [B, 3, H, W] in -1..1."""

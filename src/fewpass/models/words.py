@@ -31,5 +31,5 @@ def named(vocabulary: dict[str, int] | None, *names: str) -> list[int]:
     """The ids of these words. Raises ValueError naming the one that the vocabulary does not have."""
     for name in names:
         if name not in (vocabulary or {}):
-            raise ValueError(f"the vocabulary has no {name!r}: a text-only checkpoint")
+            raise ValueError(f"the vocabulary has no {name!r}: this is no checkpoint that draws")
     return [(vocabulary or {})[name] for name in names]

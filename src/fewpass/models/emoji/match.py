@@ -42,7 +42,7 @@ def templates() -> np.ndarray:
 def _extent(number: int) -> Box:
     """The box of the visible part, in units of the side."""
     visible = templates()[number, ..., 3] > 0.25
-    ys, xs = visible.any(1).nonzero()[0], visible.any(0).nonzero()[0]
+    ys, xs = np.flatnonzero(visible.any(1)), np.flatnonzero(visible.any(0))
     return Box(xs[0] / SIDE, ys[0] / SIDE, (xs[-1] + 1) / SIDE, (ys[-1] + 1) / SIDE)
 
 

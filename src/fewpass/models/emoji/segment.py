@@ -5,11 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 STEP = 2  # components are found on every second pixel
-CONTRASTS = (
-    22.0,
-    44.0,
-    88.0,
-)  # distances from the background's colour, of 442, from which a pixel is part of something
+CONTRASTS = (22.0, 44.0, 88.0)  # distances from the background's colour, of 442, that make a pixel part of something
 REACH = 2  # parts closer than twice this many pixels (of 128) belong to one object: a cup and its steam
 SPECK = 0.002  # share of the image below which a part is a blemish
 
@@ -41,7 +37,7 @@ def contrast(pixels: np.ndarray, background: np.ndarray) -> np.ndarray:
     difference = pixels.astype(np.float32) - background
     padded = np.pad(difference, ((1, 1), (1, 1), (0, 0)), mode="edge")
     height, width = difference.shape[:2]
-    mean = sum(padded[y : y + height, x : x + width] for y in range(3) for x in range(3)) / 9
+    mean = np.mean([padded[y : y + height, x : x + width] for y in range(3) for x in range(3)], axis=0)
     return np.sqrt((mean**2).sum(-1))
 
 
@@ -49,7 +45,7 @@ def boxes(mask: np.ndarray) -> list[Box]:
     """One box per object in the mask."""
     reach = round(REACH * mask.shape[1] / 128 / STEP)
     seeds = mask[: mask.shape[0] // STEP * STEP, : mask.shape[1] // STEP * STEP]
-    seeds = seeds.reshape(seeds.shape[0] // STEP, STEP, -1, STEP).any((1, 3))
+    seeds = np.asarray(seeds.reshape(seeds.shape[0] // STEP, STEP, -1, STEP).any((1, 3)))
     labels = _label(_grow(seeds, reach))
     found = []
     for label in range(1, labels.max() + 1):
@@ -58,7 +54,7 @@ def boxes(mask: np.ndarray) -> list[Box]:
             & mask[: labels.shape[0] * STEP, : labels.shape[1] * STEP]
         )
         if part.sum() > SPECK * mask.size:
-            ys, xs = part.any(1).nonzero()[0], part.any(0).nonzero()[0]
+            ys, xs = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
             found.append(Box(float(xs[0]), float(ys[0]), float(xs[-1] + 1), float(ys[-1] + 1)))
     return found
 
@@ -66,7 +62,8 @@ def boxes(mask: np.ndarray) -> list[Box]:
 def _grow(mask: np.ndarray, reach: int) -> np.ndarray:
     for _ in range(reach):
         padded = np.pad(mask, 1)
-        mask = padded[1:-1, 1:-1] | padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
+        near = (padded[1:-1, 1:-1], padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+        mask = np.logical_or.reduce(near)
     return mask
 
 
