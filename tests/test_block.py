@@ -42,7 +42,7 @@ def test_law_is_exact(law, draw):
 
 @dataclass(frozen=True)
 class CoupledBlock(Block):
-    """Behind the block drafts stay as often as their laws allow, as in MC-SJD: biased, arXiv 2403.10444 needs fresh ones."""
+    """Behind the block drafts stay as often as their laws allow, as in MC-SJD."""
 
     def __call__(self, x, q, p, index, noise):
         y, kept = super().__call__(x, q, p, index, noise)

@@ -1,5 +1,8 @@
 """Emu3-Gen: tokens, prompts, layout and pixels as transformers has them."""
 
+import json
+import shutil
+
 import pytest
 import torch
 from transformers import Emu3ForConditionalGeneration, Emu3ImageProcessor, Emu3Processor
@@ -134,3 +137,21 @@ def test_what_its_authors_draw_with(pipe):
 def test_refusals(pipe, options, message):
     with pytest.raises(ValueError, match=message):
         pipe(**{"prompt": "a cat", **options})
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (None, "no image tokens: a text-only checkpoint"),
+        ("<|visual token 000003|>", "23 image tokens for 24 codes"),
+        ("<|extra_200|>", r"the vocabulary has no '<\|extra_200\|>'"),
+    ],
+)
+def test_checkpoints_that_do_not_draw(folder, tmp_path, words, message):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    config = json.loads((copy / "config.json").read_text())
+    known = config["vocabulary_map"]
+    config["vocabulary_map"] = words and {word: number for word, number in known.items() if word != words}
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=message):
+        fewpass.load(copy, device="cpu")

@@ -123,19 +123,19 @@ def test_group_is_what_ranks_next(group, gap, distance):
     x, q, p = some_laws()
     test = Grouped(group, gap, distance, circle().embed)
     alpha = test.alpha(x, q, p)
+
+    def apart(v, w):
+        return float((circle().vectors[v] - circle().vectors[w]).square().sum())
+
     for i, j in torch.cartesian_prod(torch.arange(len(x)), torch.arange(x.shape[1])).tolist():
         mine, p_ij, q_ij = int(x[i, j]), p[i, j], q[i, j]
         order = p_ij.argsort().tolist()
         rank = order.index(mine)
         ranked = order[max(0, rank - group // 2) : rank + group // 2 + 1]
-        vectors = circle().vectors
         members = [
             v
             for v in ranked
-            if v == mine
-            or p_ij[v] > 0
-            and abs(p_ij[v] - p_ij[mine]) < gap
-            and (vectors[v] - vectors[mine]).square().sum() < distance
+            if v == mine or (p_ij[v] > 0 and abs(p_ij[v] - p_ij[mine]) < gap and apart(v, mine) < distance)
         ]
         expected = p_ij[members].sum() / q_ij[members].sum() if p_ij[mine] > 0 else torch.zeros(())
         torch.testing.assert_close(alpha[i, j], expected, check_dtype=False)
@@ -152,7 +152,7 @@ def test_neighbours_lend_what_the_bound_allows(k, delta, factor):
         S = 0.0
         for v in test.nearest[mine].tolist():
             S += float(p[i, j, v])
-            if S <= bound and p[i, j, mine] > 0:
+            if bound >= S and p[i, j, mine] > 0:
                 pooled[mine] += p[i, j, v]
                 pooled[v] = 0
         torch.testing.assert_close(alpha[i, j], pooled[mine] / q[i, j, mine])

@@ -179,6 +179,10 @@ def test_folders_that_are_no_models(copy, tmp_path):
     edit(copy, model_type="multi_modality", auto_map={"AutoModel": "modeling.Mine"})
     with pytest.raises(ValueError, match="'multi_modality' comes with code of its own, which fewpass does not run"):
         load(copy)
+    edit(copy, model_type="emu3", text_config={"hidden_size": "wide"})
+    with pytest.raises(ValueError, match="cannot read the model in") as caught:
+        load(copy)
+    assert "\n" not in str(caught.value)
     for broken in ("{", "[]"):
         (copy / "config.json").write_text(broken)
         with pytest.raises(ValueError, match=r"cannot read .*config\.json"):

@@ -13,13 +13,13 @@ from fewpass.codebook import Codebook
 from fewpass.models.base import Model, Prompt
 from fewpass.models.body import Body
 from fewpass.models.chameleon_styles import END, TURN, style_of
-from fewpass.models.chameleon_weights import check_enabled, check_vocabulary, load_chameleon
+from fewpass.models.chameleon_weights import WORDS, check_enabled, load_chameleon
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.defaults import sampling_of
 from fewpass.models.pixels import as_bytes
 from fewpass.models.vocabulary import ImageVocabulary
 from fewpass.models.vqgan import Vqgan, find_vqgan
-from fewpass.models.words import check_known, named
+from fewpass.models.words import check_known, check_vocabulary, named
 from fewpass.session import Network
 
 
@@ -37,7 +37,7 @@ class Chameleon(Model):
     def __init__(self, model: ChameleonForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str):
         super().__init__(model, tokenizer, name)
         config = model.config
-        check_vocabulary(config.vocabulary_map, name)
+        check_vocabulary(config.vocabulary_map, WORDS, name)
         codes = model.model.vocabulary_mapping.img2bpe
         self.style = style_of(config, name, len(codes))
         symbols = named(config.vocabulary_map, *self.style.symbols)
@@ -88,11 +88,11 @@ class Chameleon(Model):
         return self._vqgan
 
     def check_pictures(self, prompts: Sequence[Prompt]) -> None:
-        assert self.vqgan
+        _ = self.vqgan
 
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
         codes = tokens.view(-1, grid.rows, grid.cols)[..., : grid.cols - len(self.style.symbols)]
-        return as_bytes(self.vqgan(codes))
+        return as_bytes(self.vqgan(codes.clamp(max=(grid.codes or grid.vocab) - 1)))
 
     def with_images(self, ids: Tensor, arguments: Mapping[str, Any]) -> Tensor:
         images = (arguments.get("mm_encoder_outputs") or {}).get("image")

@@ -4,7 +4,9 @@ from transformers import ChameleonForConditionalGeneration
 
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.vocabulary import ImageVocabulary
+from fewpass.models.words import check_vocabulary
 
+WORDS = "IMGIMG"  # how the words of images begin
 NORMS = ("q_norm.weight", "q_norm.bias", "k_norm.weight", "k_norm.bias")
 
 
@@ -14,7 +16,7 @@ def load_chameleon(checkpoint: Checkpoint) -> ChameleonForConditionalGeneration:
     Lumina-mGPT has no VQGAN among its weights, whose encoder is not needed to draw, and stores the norms of queries
     and keys once for all heads that share them.
     """
-    check_vocabulary(checkpoint.config.get("vocabulary_map"), checkpoint.name)
+    check_vocabulary(checkpoint.config.get("vocabulary_map"), WORDS, checkpoint.name)
 
     def spread(model: ChameleonForConditionalGeneration, wrong: list[str]) -> list[str]:
         stored = checkpoint.tensors(lambda name: name in wrong and name.endswith(NORMS))
@@ -27,12 +29,6 @@ def load_chameleon(checkpoint: Checkpoint) -> ChameleonForConditionalGeneration:
         return sorted(open_)
 
     return checkpoint.weights(ChameleonForConditionalGeneration, absent="model.vqmodel.", mend=spread)
-
-
-def check_vocabulary(words: dict[str, int] | None, name: str) -> None:
-    """Raise ValueError if a vocabulary is not that of a model that knows images."""
-    if not any(word.startswith("IMGIMG") for word in words or ()):
-        raise ValueError(f"{name}: vocabulary_map in config.json has no image tokens: a text-only checkpoint")
 
 
 def check_enabled(vocabulary: ImageVocabulary, codes: int, entries: int, name: str) -> None:

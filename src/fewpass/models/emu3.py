@@ -1,7 +1,7 @@
 """Emu3-Gen (arXiv 2409.18869), in transformers' format."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -11,15 +11,17 @@ from fewpass.canvas import Grid
 from fewpass.codebook import Codebook
 from fewpass.models.base import Model
 from fewpass.models.body import Body
+from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.defaults import first, sampling_of
 from fewpass.models.layout import cells, with_row_ends
 from fewpass.models.pixels import as_bytes
 from fewpass.models.vocabulary import ImageVocabulary
-from fewpass.models.words import check_known, named, special
+from fewpass.models.words import check_known, check_vocabulary, named, special
 from fewpass.sampling import Sampling
 from fewpass.session import Network
 
 SIDE = 720
+WORDS = "<|visual token"  # how the words of images begin
 NEGATIVE = (
     "lowres, bad anatomy, bad hands, text, error, missing fingers, extra digit, fewer digits, cropped, worst quality,"
     " low quality, normal quality, jpeg artifacts, signature, watermark, username, blurry."
@@ -39,6 +41,8 @@ class Emu3(Model):
         super().__init__(model, tokenizer, name)
         config, mapping = model.config, model.model.vocabulary_mapping
         row_end, frame_end, image_end = named(config.vocabulary_map, "<|extra_200|>", "<|extra_201|>", "<|image end|>")
+        if len(mapping.img2bpe) != config.vq_config.codebook_size:
+            raise ValueError(f"{name}: {len(mapping.img2bpe)} image tokens for {config.vq_config.codebook_size} codes")
         codes = [mapping.img2bpe[code] for code in range(config.vq_config.codebook_size)]
         self.closing = (frame_end, image_end, first(config.text_config.eos_token_id))
         self.guidance = float(model.generation_config.guidance_scale or 3.0)
@@ -52,6 +56,11 @@ class Emu3(Model):
             layers=config.text_config.num_hidden_layers,
             codebook=Codebook(model.model.vqmodel.quantize.embedding.weight, self.vocabulary.embed),
         )
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint) -> Self:
+        check_vocabulary(checkpoint.config.get("vocabulary_map"), WORDS, checkpoint.name)
+        return super().load(checkpoint)
 
     @property
     def pixels_per_code(self) -> int:
@@ -71,7 +80,7 @@ class Emu3(Model):
         return [ids, negative]
 
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
-        codes = tokens.view(-1, grid.rows, grid.cols)[..., :-1]
+        codes = tokens.view(-1, grid.rows, grid.cols)[..., :-1].clamp(max=self.codes - 1)
         return as_bytes(self.model.model.vqmodel.decode(codes))
 
     def requested(self, ids: Tensor, arguments: Mapping[str, Any]) -> Grid:

@@ -33,3 +33,9 @@ def named(vocabulary: dict[str, int] | None, *names: str) -> list[int]:
         if name not in (vocabulary or {}):
             raise ValueError(f"the vocabulary has no {name!r}: this is no checkpoint that draws")
     return [(vocabulary or {})[name] for name in names]
+
+
+def check_vocabulary(vocabulary: dict[str, int] | None, beginning: str, name: str) -> None:
+    """Raise ValueError if no word of a vocabulary has this beginning, which the words of images have."""
+    if not any(word.startswith(beginning) for word in vocabulary or ()):
+        raise ValueError(f"{name}: vocabulary_map in config.json has no image tokens: a text-only checkpoint")
