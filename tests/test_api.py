@@ -27,15 +27,6 @@ def test_no_module_stands_where_a_public_name_should():
         assert not inspect.ismodule(getattr(fewpass, name)), name
 
 
-def test_decode_is_the_function_although_a_module_has_its_name():
-    code = (
-        "import fewpass.decode, fewpass.pipeline; from fewpass import decode; print(decode, fewpass.decode is decode)"
-    )
-    said = run(code)
-    assert said.startswith("<function decode")
-    assert said.endswith("True")
-
-
 def test_importing_the_package_loads_no_torch():
     assert (
         run("import fewpass, sys; print(fewpass.__version__, 'torch' in sys.modules)") == f"{fewpass.__version__} False"

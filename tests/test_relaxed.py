@@ -8,7 +8,7 @@ import torch
 import fewpass.codebook
 from fewpass import Drawing, Grid, Sampling, decoder, sjd
 from fewpass.codebook import Codebook, codebook_of
-from fewpass.decode import decode
+from fewpass.loop import decode
 from fewpass.relaxed import Annealed, Grouped, Neighbours
 from fewpass.rules import Strict, mass
 from fewpass.testing import JointLaw, Toy, check_decoder, drawn

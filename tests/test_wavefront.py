@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fewpass import Drawing, Grid, Query, Sampling, Trace, decoder, zipar
-from fewpass.decode import decode
+from fewpass.loop import decode
 from fewpass.noise import Noise
 from fewpass.testing import Toy, drawn
 from tests.toys import GREEDY, PLAIN, coming_and_going, one_by_one

@@ -2,9 +2,9 @@
 
 from fewpass.bridge import generate
 from fewpass.canvas import Canvas, Grid
-from fewpass.decode import Drawing, decode
 from fewpass.decoders import Decoder, Jacobi, Query
 from fewpass.loading import load, wrap
+from fewpass.loop import Drawing, decode
 from fewpass.pipeline import Pipeline, Result
 from fewpass.recipes import (
     RECIPES,

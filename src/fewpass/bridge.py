@@ -15,9 +15,9 @@ from transformers import PreTrainedModel
 
 from fewpass import seeds as seeding
 from fewpass.canvas import Canvas, Grid
-from fewpass.decode import decode
 from fewpass.decoders import Decoder
 from fewpass.generation import GREEDY, Request, check, read, unpadded
+from fewpass.loop import decode
 from fewpass.models import wrap_model
 from fewpass.models.base import Model
 from fewpass.models.defaults import sampling_of

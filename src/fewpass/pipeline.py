@@ -11,8 +11,8 @@ from torch import Tensor
 
 from fewpass import seeds as seeding
 from fewpass.canvas import Canvas
-from fewpass.decode import decode
 from fewpass.decoders import Decoder
+from fewpass.loop import decode
 from fewpass.models.base import Model, Prompt
 from fewpass.prompts import prompts_of, written
 from fewpass.recipes import decoder as decoder_of

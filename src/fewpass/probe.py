@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewpass.canvas import Grid
-from fewpass.decode import decode
 from fewpass.decoders import Query
+from fewpass.loop import decode
 from fewpass.models.base import Model
 from fewpass.models.body import Body
 from fewpass.recipes import jacobi

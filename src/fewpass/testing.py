@@ -10,8 +10,8 @@ from torch import Tensor
 
 from fewpass.canvas import Grid
 from fewpass.codebook import Codebook
-from fewpass.decode import Session, decode
 from fewpass.decoders import Decoder, Query
+from fewpass.loop import Session, decode
 from fewpass.noise import _GOLDEN, _bits, _mix
 from fewpass.sampling import Law
 

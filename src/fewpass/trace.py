@@ -9,8 +9,8 @@ from torch import Tensor
 
 from fewpass.canvas import Canvas, Grid
 from fewpass.codebook import Codebook, codebook_of
-from fewpass.decode import ElasticSession
 from fewpass.decoders import Query
+from fewpass.loop import ElasticSession
 
 
 @dataclass(eq=False)

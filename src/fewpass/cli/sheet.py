@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fewpass.cli.colours import colour
 
-PAPER, INK, FAINT = (251, 250, 247), (29, 29, 36), (112, 112, 124)
+PAPER, INK, FAINT, EDGE = (251, 250, 247), (29, 29, 36), (112, 112, 124), (218, 216, 210)
 FIDELITY = {True: ("lossless", (22, 116, 88)), False: ("lossy", (178, 88, 18)), None: ("unknown", FAINT)}
 MARGIN, GAP, ABREAST = 56, 36, 5
 HEAD, COST = 66, 92  # heights of the texts over and under an image
@@ -71,6 +71,7 @@ def _draw_column(sheet: Image.Image, column: Column, x: int, y: int, tile: int, 
     y += HEAD
     size = (tile, _height(column.image.size, tile))
     sheet.paste(column.image.convert("RGB").resize(size, Image.Resampling.BICUBIC), (x, y))
+    pen.rectangle((x - 1, y - 1, x + tile, y + size[1]), outline=EDGE)  # where a white picture ends
     y += size[1]
     pen.text((x, y + 44), str(column.passes), INK, _font(34), anchor="ls")
     beside = x + pen.textlength(str(column.passes), _font(34)) + 9
