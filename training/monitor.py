@@ -10,21 +10,26 @@ from transformers.models.janus.modeling_janus import JanusVQVAE
 from fewpass.models.emoji.scenes import held_out_prompts, parse
 
 from .draw import decode, draw, save_sheet
+from .encoder import encode_images
 from .likelihood import loss_of
-from .pool import encode_images, pixels
+from .pool import pixels
 from .presets import Preset
+from .spelling import Spelling
 from .words import encode
 
 
 class Monitor:
     """Held-out scenes, always the same: their loss, and images drawn for the first of their prompts."""
 
-    def __init__(self, vq: JanusVQVAE, preset: Preset, out: Path):
+    def __init__(self, vq: JanusVQVAE, preset: Preset, spelling: Spelling | None, out: Path):
         self.out = out
         listed = held_out_prompts()
         self.prompts = [listed[i] for kind in (0, 67, 134) for i in range(kind, kind + 8)]
-        images = pixels([parse(p) for p in self.prompts], preset, np.random.default_rng(7))
-        self.tokens = encode_images(vq, images)
+        scenes, rng = [parse(p) for p in self.prompts], np.random.default_rng(7)
+        if spelling:
+            self.tokens = torch.stack([spelling.spell(scene, rng) for scene in scenes])
+        else:
+            self.tokens = encode_images(vq, pixels(scenes, preset, rng))
 
     @torch.no_grad()
     def loss(self, model: JanusForConditionalGeneration) -> float:

@@ -7,12 +7,11 @@ from transformers.models.janus.modeling_janus import JanusVQVAE
 
 from fewpass.models.emoji.scenes import Scene
 
+from .encoder import encode_images
 from .presets import Preset
 from .render import paint, place
 from .sampler import random_prompt, random_scene
 from .words import encode
-
-CHUNK = 64  # images per call of the encoder
 
 
 def pixels(scenes: list[Scene], preset: Preset, rng: np.random.Generator) -> Tensor:
@@ -21,16 +20,7 @@ def pixels(scenes: list[Scene], preset: Preset, rng: np.random.Generator) -> Ten
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-@torch.no_grad()
-def encode_images(vq: JanusVQVAE, images: Tensor) -> Tensor:
-    """Tokens [B, rows * cols]."""
-    device = next(vq.parameters()).device
-    parts = []
-    for chunk in images.split(CHUNK):
-        z = vq.quant_conv(vq.encoder(chunk.to(device, memory_format=torch.channels_last)))
-        # the nearest code of unit length is the one with the largest cosine
-        parts.append(torch.einsum("bdhw,vd->bhwv", z, vq.quantize.embedding.weight).argmax(-1).flatten(1))
-    return torch.cat(parts)
+USES = 3  # times a scene is trained on before it is replaced
 
 
 class Pool:
@@ -40,7 +30,8 @@ class Pool:
         self.vq, self.preset, self.rng = vq, preset, rng
         self.prompts: list[list[int]] = []
         self.tokens: list[Tensor] = []
-        self.oldest = 0
+        self.oldest, self.used = 0, 0
+        self.refresh(preset.scenes_per_refresh * 6)
 
     def refresh(self, number: int) -> None:
         """Draws and encodes `number` fresh scenes."""
@@ -57,6 +48,10 @@ class Pool:
 
     def group(self, number: int) -> tuple[Tensor, Tensor]:
         """Scenes whose prompts are equally long, so that nothing is padded: ids [B, P] and tokens [B, N]."""
+        self.used += number
+        if self.used >= self.preset.scenes_per_refresh * USES:
+            self.used = 0
+            self.refresh(self.preset.scenes_per_refresh)
         length = len(self.prompts[self.rng.integers(len(self.prompts))])
         same = [i for i, prompt in enumerate(self.prompts) if len(prompt) == length]
         picked = self.rng.choice(same, number)

@@ -5,6 +5,8 @@ Their weights have the same shapes, so that training at full size can start from
 
 from dataclasses import dataclass
 
+CELL = 8  # pixels a token spans
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -33,12 +35,17 @@ class Preset:
 
     @property
     def rows(self) -> int:
-        return self.image // 8
+        return self.image // CELL
+
+    @property
+    def on_lattice(self) -> bool:
+        """Whether objects cover whole tokens, so that each can be spelt once and for all."""
+        return not any(pixels % CELL for pixels in (self.align, *self.one, *self.many))
 
 
 PRESETS = {
     # Objects sit on the 8-pixel lattice of the tokens, so that one object has one spelling per background.
-    "cpu": Preset(image=128, align=8, one=(64,), many=(40,)),
+    "cpu": Preset(image=128, align=8, one=(64,), many=(40,), batch=10),
     "full": Preset(
         image=192,
         align=2,

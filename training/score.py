@@ -16,7 +16,8 @@ from fewpass.models.emoji.scorer import score
 
 from .device import pick_device
 from .draw import decode, draw, save_sheet
-from .pool import encode_images, pixels
+from .encoder import encode_images
+from .pool import pixels
 from .presets import PRESETS, Preset
 
 BATCH = 25

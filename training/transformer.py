@@ -21,11 +21,12 @@ from .muon import Pair
 from .pool import Pool
 from .presets import PRESETS, Preset
 from .sources import transformer_weights, vq_weights
+from .spelling import Spelling
+from .spelt import Spelt
 from .words import unconditional
 
 DROPPED = 0.1  # share of the scenes trained without their prompt, for guidance
 GROUPS = 2  # prompt lengths per step
-USES = 3  # times a scene is trained on before it is replaced
 SAVE_EVERY = 300.0  # seconds; with the held-out loss it costs about ten
 SHEET_EVERY = 3  # checkpoints
 AVERAGE = 0.99  # decay of the weights' moving average
@@ -69,12 +70,12 @@ class Stage:
         for name, p in state["average"].items():
             self.average[name].copy_(p)
 
-    def step(self, pool: Pool, rate: float) -> float:
+    def step(self, scenes: Pool | Spelt, batch: int, rate: float) -> float:
         device, losses = next(self.model.parameters()).device, []
         for _ in range(GROUPS):
-            ids, tokens = pool.group(pool.preset.batch // GROUPS)
+            ids, tokens = scenes.group(batch // GROUPS)
             with autocast(device):
-                losses.append(loss_of(self.model, drop_prompts(ids, pool.rng).to(device), tokens.to(device)))
+                losses.append(loss_of(self.model, drop_prompts(ids, scenes.rng).to(device), tokens.to(device)))
         loss = torch.stack(losses).mean()
         self.optimizer.update(loss, rate)
         torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.trained.values()], 1 - AVERAGE)
@@ -98,11 +99,12 @@ def main() -> None:
         stage.resume(saved)
     elif options.init:
         stage.start_from(transformer_weights(options.init))
-    monitor = Monitor(stage.vq, preset, out)
     clock = Clock(options.minutes, out, saved, options.stop_after, SAVE_EVERY)
-    pool = Pool(stage.vq, preset, np.random.default_rng(clock.step + 1))
-    pool.refresh(preset.scenes_per_refresh * 6)
-    saves, due, recent = 0, 0.0, []
+    rng = np.random.default_rng(clock.step + 1)
+    spelling = Spelling.remembered(stage.vq, preset, out) if preset.on_lattice else None
+    scenes = Spelt(spelling, rng) if spelling else Pool(stage.vq, preset, rng)
+    monitor = Monitor(stage.vq, preset, spelling, out)
+    saves, recent = 0, []
 
     def save(final: bool) -> None:
         checkpoint.save(stage.state() | clock.state(), out / "last")
@@ -112,11 +114,7 @@ def main() -> None:
             monitor.sheet(model, f"sheet-{clock.step:06d}.png")
 
     while clock.running:
-        due += preset.batch / USES
-        if due >= preset.scenes_per_refresh:
-            pool.refresh(preset.scenes_per_refresh)
-            due -= preset.scenes_per_refresh
-        recent.append(stage.step(pool, options.rate * clock.rate()))
+        recent.append(stage.step(scenes, preset.batch, options.rate * clock.rate()))
         if clock.tick():
             clock.log(loss=float(np.mean(recent)), rate=options.rate * clock.rate())
             recent.clear()
