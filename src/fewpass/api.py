@@ -21,6 +21,7 @@ from fewpass.recipes import (
     sjd,
     sjd_block,
     sjd_pac,
+    sjd_recall,
     sjdpp,
     zipar,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "sjd",
     "sjd_block",
     "sjd_pac",
+    "sjd_recall",
     "sjdpp",
     "wrap",
     "zipar",

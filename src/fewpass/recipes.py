@@ -3,6 +3,7 @@
 import fewpass.guess as guesses
 from fewpass.block import Block
 from fewpass.decoders import Decoder, Jacobi
+from fewpass.recall import Recall
 from fewpass.relaxed import Annealed, Grouped, Neighbours
 from fewpass.rows import Rows
 from fewpass.rules import FixedPoint, Reuse, Speculative, couple
@@ -51,6 +52,12 @@ def gs_sjd(window: int = 32, guess: str = "uniform") -> Jacobi:
 def sjd_pac(window: int = 32, candidates: int = 3, depth: int = 3, guess: str = "uniform") -> Tree:
     """SJD-PAC: `mc_sjd` with several candidates for each of the next `depth` - 1 positions. Lossless."""
     return Tree(Jacobi(window, Speculative(redraft=couple), guesses.named(guess)), candidates, depth)
+
+
+@recipe("fewpass", lossless=True)
+def sjd_recall(window: int = 64, depth: int = 8, width: int = 4, guess: str = "above") -> Recall:
+    """`mc_sjd` that also asks about what its earlier passes thought likely. Fewest passes of all. Lossless."""
+    return Recall(Jacobi(window, Speculative(redraft=couple), guesses.named(guess)), depth, width)
 
 
 @recipe("arXiv 2403.10444 on the drafts of arXiv 2410.01699", lossless=True)
