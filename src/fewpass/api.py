@@ -9,6 +9,7 @@ from fewpass.pipeline import Pipeline, Result
 from fewpass.recipes import (
     RECIPES,
     ar,
+    auto,
     cool_sd,
     decoder,
     gs_sjd,
@@ -41,6 +42,7 @@ __all__ = [
     "Sampling",
     "Trace",
     "ar",
+    "auto",
     "cool_sd",
     "decode",
     "decoder",

@@ -1,6 +1,7 @@
 """The algorithms by their names in the literature: one line and one citation each."""
 
 import fewpass.guess as guesses
+from fewpass.adaptive import Adaptive
 from fewpass.block import Block
 from fewpass.decoders import Decoder, Jacobi
 from fewpass.recall import Recall
@@ -22,6 +23,12 @@ def ar() -> Jacobi:
 def jacobi(window: int = 32, guess: str = "uniform") -> Jacobi:
     """Jacobi decoding under fixed noise: the very tokens of `ar` for the same seed, sampled or greedy. Lossless."""
     return Jacobi(window, FixedPoint(), guesses.named(guess))
+
+
+@recipe("fewpass", lossless=True)
+def auto(window: int = 64, guess: str = "above") -> Adaptive:
+    """`jacobi` with as many drafts, up to `window`, as pay on this machine: the very tokens of `ar`. Lossless."""
+    return Adaptive(Jacobi(window, FixedPoint(), guesses.named(guess)))
 
 
 @recipe("arXiv 2410.01699", lossless=True)

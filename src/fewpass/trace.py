@@ -79,6 +79,10 @@ class ClockedSession:
     def codebook(self) -> Codebook | None:
         return codebook_of(self.session)
 
+    @property
+    def network(self) -> object:
+        return getattr(self.session, "network", None)
+
     def __call__(self, query: Query) -> Tensor:
         with self.clock:
             return self.session(query)
