@@ -28,7 +28,7 @@ class Adaptive(Decoder):
     """Asks in every pass about as many drafts of `chain` as promise the most tokens per second. Lossless.
 
     Under fixed noise the tokens are those of `ar`, whatever is asked about; so the window is free to follow the
-    machine's speed, which differs from run to run. No other rule may be wrapped: elsewhere the window changes the image.
+    machine's speed, which differs from run to run. No other rule may be wrapped: there the window changes the image.
 
     What a pass costs is measured once for every network and batch, in a tenth of a second or two. What a window of w
     drafts wins is taken to be 1 + gain * w / (w + 6) tokens, the gain being estimated from the passes so far.
