@@ -28,9 +28,8 @@ class Probe:
 
     @cached_property
     def prompts(self) -> list[Tensor]:
-        words = self.model.model.get_input_embeddings().num_embeddings
         chance = torch.Generator().manual_seed(self.seed)
-        return [torch.randint(words, (n,), generator=chance).to(self.model.device) for n in LENGTHS]
+        return [self.model.random_prompt(length, chance) for length in LENGTHS]
 
     @cached_property
     def images(self) -> Tensor:

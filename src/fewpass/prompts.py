@@ -1,5 +1,6 @@
 """What a call is asked to draw."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import cast
 
@@ -15,7 +16,7 @@ def prompts_of(prompt: Prompt | Sequence[Prompt], seed: object, count: int) -> l
     """
     if count != int(count) or count < 1:
         raise ValueError(f"count must be a whole number >= 1, not {count}")
-    alone = isinstance(prompt, str) or (isinstance(prompt, Tensor) and prompt.ndim < 2)
+    alone = isinstance(prompt, str) or (isinstance(prompt, Tensor) and prompt.ndim < 2 + prompt.is_floating_point())
     prompts = cast(list[Prompt], [prompt] if alone else list(prompt))
     if alone and count == 1 and isinstance(seed, Sequence):
         count = len(seed)
@@ -27,13 +28,21 @@ def prompts_of(prompt: Prompt | Sequence[Prompt], seed: object, count: int) -> l
 
 
 def written(prompt: Prompt) -> str | list[int]:
-    """A prompt as it may be noted down."""
-    return prompt if isinstance(prompt, str) else prompt.tolist()
+    """A prompt as it may be noted down; of features, which are long, what tells them from others."""
+    if isinstance(prompt, str):
+        return prompt
+    if not prompt.is_floating_point():
+        return prompt.tolist()
+    digest = hashlib.sha256(prompt.detach().cpu().float().numpy().tobytes()).hexdigest()
+    return f"features {list(prompt.shape)} with SHA-256 {digest}"
 
 
 def _check(prompt: object) -> None:
     if isinstance(prompt, Tensor):
-        if prompt.ndim != 1 or not len(prompt) or prompt.is_floating_point():
-            raise ValueError(f"a prompt of token ids is a tensor [P] of whole numbers, not {list(prompt.shape)}")
+        if prompt.ndim != 1 + prompt.is_floating_point() or not len(prompt):
+            raise ValueError(
+                "a prompt of token ids is a tensor [P] of whole numbers, and one of features [P, C] of real ones,"
+                f" not {list(prompt.shape)} of {prompt.dtype}"
+            )
     elif not isinstance(prompt, str) or not prompt.strip():
         raise ValueError(f"a prompt must say something, not {prompt!r}")

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from fewpass.models.base import Model
 from fewpass.models.checkpoint import Checkpoint, read_json
-from fewpass.models.hub import fetch
+from fewpass.models.hub import fetch, has_config
 
 BUNDLED = {"emoji": Path(__file__).parent / "emoji" / "checkpoint"}
 FAMILIES = {  # `model_type` of config.json -> where its class is
@@ -18,6 +18,7 @@ FAMILIES = {  # `model_type` of config.json -> where its class is
     "emu3": "fewpass.models.emu3:Emu3",
     "chameleon": "fewpass.models.chameleon:Chameleon",
     "glm_image": "fewpass.models.glm_image:GlmImage",
+    "llamagen": "fewpass.models.llamagen:LlamaGen",
 }
 GROUP = "fewpass.models"  # the entry points by which other packages add families: model_type = "package.module:Class"
 
@@ -37,8 +38,8 @@ def load_model(
     folder = BUNDLED.get(name) or fetch(name, revision, local_files_only)
     if folder is None:
         raise ValueError(
-            f"unknown model {name!r}: neither a bundled one ({', '.join(BUNDLED)}), nor a folder with a config.json,"
-            " nor a repository of the hub"
+            f"unknown model {name!r}: neither a bundled one ({', '.join(BUNDLED)}), nor a folder with a config.json or"
+            " .pt files, nor a repository of the hub"
         )
     family = family_of(folder)
     return _class(family, folder).load(Checkpoint(name, folder, device, dtype, options))
@@ -51,7 +52,12 @@ def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None
 
 
 def family_of(folder: Path) -> str:
-    """The `model_type` in config.json; a pipeline of diffusers has that of the part that draws tokens."""
+    """The `model_type` in config.json; a pipeline of diffusers has that of the part that draws tokens.
+
+    LlamaGen is published as files of torch, without any config.
+    """
+    if not has_config(folder) and (folder.is_file() or any(folder.glob("*.pt"))):
+        return "llamagen"
     inside = folder / "vision_language_encoder"
     config = read_json((folder if (folder / "config.json").is_file() else inside) / "config.json")
     family = str(config.get("model_type"))

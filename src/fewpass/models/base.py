@@ -13,7 +13,7 @@ from fewpass.models.checkpoint import Checkpoint
 from fewpass.sampling import Sampling
 from fewpass.session import Network, PromptSession
 
-Prompt = str | Tensor  # a text, or the token ids [P] that a tokenizer has made of one
+Prompt = str | Tensor  # a text, or what an encoder has made of one: token ids [P], for some families features [P, C]
 
 
 class Model(ABC):
@@ -64,6 +64,16 @@ class Model(ABC):
 
         Raises ValueError for a prompt that the model cannot read.
         """
+
+    def check_prompt(self, prompt: Tensor) -> None:
+        """Raise ValueError if the model does not read such tensors."""
+        if prompt.is_floating_point():
+            raise ValueError(f"{self.name} reads token ids [P], not features {list(prompt.shape)}")
+
+    def random_prompt(self, length: int, chance: torch.Generator) -> Tensor:
+        """A prompt without meaning, of `length` tokens if there is a choice."""
+        words = self.model.get_input_embeddings().num_embeddings
+        return torch.randint(words, (length,), generator=chance).to(self.device)
 
     @abstractmethod
     def rows(self, ids: Tensor, negative: Tensor | None, grid: Grid) -> list[Tensor]:
@@ -134,4 +144,7 @@ class Model(ABC):
         return self.rows(ids, None if negative is None else self._read(negative, grid), grid)
 
     def _read(self, prompt: Prompt, grid: Grid) -> Tensor:
-        return self.prompt_ids(prompt, grid) if isinstance(prompt, str) else prompt.to(self.device)
+        if isinstance(prompt, str):
+            return self.prompt_ids(prompt, grid)
+        self.check_prompt(prompt)
+        return prompt.to(self.device)

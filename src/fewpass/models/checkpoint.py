@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
-from fewpass.models.weights import M, Mend, load_weights, one_line
+from fewpass.models.weights import M, Mend, build, load_weights, one_line
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder in transformers' format; `name` is what the user called it.
+    """A folder in transformers' format, or the files of an older one; `name` is what the user called it.
 
     `options` go to `from_pretrained`. With a `device_map` or a quantisation the weights are placed by transformers,
     and `device` is where all else goes.
@@ -42,6 +42,10 @@ class Checkpoint:
     def weights(self, kind: type[M], absent: str | None = None, mend: Mend | None = None) -> M:
         """The model of class `kind`; see `load_weights`."""
         return load_weights(kind, self.folder, self.device, self.dtype, self.options, absent, mend)
+
+    def built(self, kind: type[M], config: PreTrainedConfig, tensors: dict[str, Tensor]) -> M:
+        """The model of class `kind` out of `tensors` that were read from another format."""
+        return build(kind, config, tensors, self.device, self.dtype, self.options)
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Raises ValueError if there is none: transformers would make an empty one."""

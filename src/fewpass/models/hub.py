@@ -1,4 +1,4 @@
-"""Folders by their path, or by the name of a repository on the Hugging Face hub."""
+"""Folders and files by their path, or by the name of a repository on the Hugging Face hub."""
 
 import re
 from pathlib import Path
@@ -14,23 +14,29 @@ from huggingface_hub.errors import (
 
 from fewpass.models.weights import one_line
 
-FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # no pickles, no code
-REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # no code, and no pickles unless asked for by name
+REPOSITORY = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:/(\w[\w.-]*\.pt))?")  # and one of its files
 CONFIGS = ("config.json", "model_index.json")
+TOKENIZERS = "vq_ds16*.pt"  # what goes with a language model in a file of torch
 
 
 def fetch(name: str, revision: str | None, local_files_only: bool) -> Path | None:
-    """The folder `name`, or a repository of that name, downloaded; None if there is neither.
+    """The folder or file `name`, or a repository of that name or a file in one, downloaded; None if there is neither.
 
     Raises ValueError if there is a repository but it cannot be had.
     """
-    folder = Path(name)
-    if any((folder / config).is_file() for config in CONFIGS):
-        return folder
-    if folder.exists() or not REPOSITORY.fullmatch(name):
+    path = Path(name)
+    if has_config(path) or (path.is_file() and path.suffix == ".pt") or any(path.glob("*.pt")):
+        return path
+    found = REPOSITORY.fullmatch(name)
+    if path.exists() or not found:
         return None
+    repository, file = found.groups()
+    wanted = [file, TOKENIZERS] if file else FILES
     try:
-        path = snapshot_download(name, revision=revision, local_files_only=local_files_only, allow_patterns=FILES)
+        folder = snapshot_download(
+            repository, revision=revision, local_files_only=local_files_only, allow_patterns=wanted
+        )
     except GatedRepoError:
         raise ValueError(f"{name} is gated: accept its conditions on the hub and log in") from None
     except RevisionNotFoundError:
@@ -42,4 +48,8 @@ def fetch(name: str, revision: str | None, local_files_only: bool) -> Path | Non
         raise ValueError(f"{name!r} is no folder, and {why}") from None
     except (HfHubHTTPError, OSError) as error:
         raise ValueError(f"cannot download {name}: {one_line(error)}") from error
-    return Path(path)
+    return Path(folder, file or "")
+
+
+def has_config(folder: Path) -> bool:
+    return any((folder / config).is_file() for config in CONFIGS)

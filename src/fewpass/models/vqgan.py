@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from transformers import ChameleonConfig, PreTrainedModel
 from transformers.models.janus.configuration_janus import JanusVQVAEConfig
-from transformers.models.janus.modeling_janus import JanusVQVAEDecoder
 
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.hub import fetch
+from fewpass.models.vq_decoder import VqDecoder
 from fewpass.models.weights import one_line
 
 FOLDER = "vqgan"  # where a checkpoint that has no decoder of its own may be given one
@@ -17,16 +17,15 @@ PUBLISHED = "leloy/Anole-7b-v0.1-vqvae-hf"
 PARTS = ("quantize.embedding.", "post_quant_conv.", "decoder.")
 
 
-class Vqgan(nn.Module):
+class Vqgan(VqDecoder):
     """Janus has the same decoder but for two things: attention between its first blocks, and the order of levels."""
 
     def __init__(self, config: ChameleonConfig):
-        super().__init__()
         vq = config.vq_config
-        self.quantize = nn.ModuleDict({"embedding": nn.Embedding(vq.num_embeddings, vq.embed_dim)})
-        self.post_quant_conv = nn.Conv2d(vq.embed_dim, vq.latent_channels, 1)
-        self.decoder = JanusVQVAEDecoder(
+        super().__init__(
             JanusVQVAEConfig(
+                num_embeddings=vq.num_embeddings,
+                embed_dim=vq.embed_dim,
                 latent_channels=vq.latent_channels,
                 base_channels=vq.base_channels,
                 channel_multiplier=vq.channel_multiplier,
@@ -35,16 +34,6 @@ class Vqgan(nn.Module):
         )
         for level in self.decoder.up:
             level.attn = nn.ModuleList()
-
-    @property
-    def codes(self) -> Tensor:
-        """What the codes stand for: [codes, D]."""
-        return self.get_parameter("quantize.embedding.weight")
-
-    def forward(self, codes: Tensor) -> Tensor:
-        """Codes [B, rows, cols] as colours [B, 3, H, W] in -1..1."""
-        latents = self.quantize["embedding"](codes).permute(0, 3, 1, 2)
-        return self.decoder(self.post_quant_conv(latents))
 
 
 def find_vqgan(model: PreTrainedModel) -> Vqgan:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from transformers import PreTrainedModel
+from torch import Tensor
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 M = TypeVar("M", bound=PreTrainedModel)
@@ -47,8 +48,28 @@ def load_weights(
     for what, names in (("missing weights", missing), ("weights of the wrong shape", wrong)):
         if names:
             raise ValueError(f"{folder}: {what}: {', '.join(sorted(names)[:5])}")
-    placed = "device_map" in options or "quantization_config" in options
-    return model if placed else model.to(device)
+    return _placed(model, device, options)
+
+
+def build(
+    kind: type[M],
+    config: PreTrainedConfig,
+    tensors: dict[str, Tensor],
+    device: torch.device,
+    dtype: torch.dtype,
+    options: dict[str, Any],
+) -> M:
+    """The model of class `kind` out of weights that are here already, all of them, each in its shape."""
+    try:
+        with _quiet():
+            model = kind.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype, **options)
+    except Exception as error:  # what options raise depends on what is installed
+        raise ValueError(f"cannot build the model of {config.name_or_path}: {one_line(error)}") from error
+    return _placed(model, device, options)
+
+
+def _placed(model: M, device: torch.device, options: dict[str, Any]) -> M:
+    return model if "device_map" in options or "quantization_config" in options else model.to(device)
 
 
 @contextmanager

@@ -1,0 +1,131 @@
+"""LlamaGen (arXiv 2406.06525), in its authors' own format."""
+
+from dataclasses import replace
+from typing import Self
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from fewpass.canvas import Grid
+from fewpass.codebook import Codebook
+from fewpass.models.base import Model
+from fewpass.models.body import Body
+from fewpass.models.checkpoint import Checkpoint
+from fewpass.models.layout import cells
+from fewpass.models.llamagen_network import LlamaGenForImageGeneration
+from fewpass.models.llamagen_weights import load_llamagen
+from fewpass.models.pixels import as_bytes
+from fewpass.models.text_encoder import FOLDER, PUBLISHED, TextEncoder
+from fewpass.sampling import Sampling
+from fewpass.session import Network
+
+
+class Places:
+    """Rows and columns of a grid's tokens: [2, R, n], -1 for what stands before them."""
+
+    def __init__(self, grid: Grid):
+        self.cols = grid.cols
+
+    def __call__(self, position: Tensor, offset: Tensor) -> Tensor:
+        index = position - offset[:, None]
+        return torch.stack([index // self.cols, index % self.cols]).masked_fill(index < 0, -1)
+
+
+class LlamaGen(Model):
+    """A square image behind a class label, or behind the features of a caption; guidance contrasts with none.
+
+    A prompt is the number of a class; or a caption, or its features [P, C] as T5 gives them. The row without a
+    caption has as many slots of the learned stand-in as the caption has tokens, its last ones: in the authors' script
+    both rows have the same ones of their 120 slots masked.
+    """
+
+    kind = LlamaGenForImageGeneration
+    in_vocabulary = False
+
+    def __init__(self, model: LlamaGenForImageGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str):
+        super().__init__(model, tokenizer, name)
+        self.labels = model.config.labels
+        self.guidance, self.sampling = (4.0, Sampling(top_k=2000)) if self.labels else (7.5, Sampling(top_k=1000))
+        self.context = 2**20  # its positions go on and on
+        self.encoder: TextEncoder | None = None
+        embed = model.get_input_embeddings()
+        self.network = Network(
+            embed=embed,
+            body=Body(model.language_model),
+            head=model.lm_head,
+            layers=model.config.num_hidden_layers,
+            codebook=Codebook(model.vqmodel.codes, embed),
+        )
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint) -> Self:
+        loaded = cls(load_llamagen(checkpoint), None, checkpoint.name)
+        if not loaded.labels:
+            config = loaded.model.config
+            loaded.encoder = TextEncoder.find(checkpoint, config.caption_dim, config.caption_tokens)
+        return loaded
+
+    @property
+    def pixels_per_code(self) -> int:
+        return 2 ** (len(self.model.config.vq["channel_multiplier"]) - 1)
+
+    def grid(self, size: tuple[int, int] | None) -> Grid:
+        side, edge = self.model.config.side, self.pixels_per_code
+        own = (side * edge, side * edge)
+        if not side and size is None:
+            raise ValueError(f"the name of {self.name} does not say what size it was trained for: give the size")
+        if side and size not in (None, own):
+            raise ValueError(f"{self.name} draws {own[0]}x{own[1]} only, not {size[0]}x{size[1]}")
+        rows, cols = cells(size or own, edge, self.name)
+        if rows != cols:
+            raise ValueError(f"{self.name} draws squares, not {cols * edge}x{rows * edge}")
+        return Grid(rows, cols, self.model.config.vocab_size)
+
+    def network_for(self, grid: Grid) -> Network:
+        return replace(self.network, positions=Places(grid))
+
+    def prompt_ids(self, prompt: str, grid: Grid) -> Tensor:
+        if self.labels:
+            return self._label(prompt)
+        if self.encoder is None:
+            raise ValueError(
+                f"{self.name} reads prompts through {PUBLISHED}, which is neither in a folder {FOLDER} beside it nor"
+                " downloaded: without, it takes features [P, C]"
+            )
+        return self.encoder(prompt)
+
+    def check_prompt(self, prompt: Tensor) -> None:
+        if self.labels:
+            if prompt.shape != (1,) or prompt.is_floating_point() or not 0 <= int(prompt) <= self.labels:
+                raise ValueError(f"{self.name} draws one class of 0 to {self.labels - 1}, not {prompt.tolist()}")
+            return
+        tokens, dim = self.model.config.caption_tokens, self.model.config.caption_dim
+        if not prompt.is_floating_point() or prompt.shape[1] != dim or len(prompt) > tokens:
+            raise ValueError(
+                f"{self.name} reads features [P, {dim}] of at most {tokens} tokens, not {list(prompt.shape)}"
+            )
+
+    def random_prompt(self, length: int, chance: torch.Generator) -> Tensor:
+        if self.labels:
+            return torch.randint(self.labels, (1,), generator=chance).to(self.device)
+        return torch.randn(length, self.model.config.caption_dim, generator=chance).to(self.device)
+
+    def rows(self, ids: Tensor, negative: Tensor | None, grid: Grid) -> list[Tensor]:
+        if negative is not None:
+            return [ids, negative]
+        nothing = torch.tensor([self.labels]) if self.labels else self.model.captions.nothing[-len(ids) :]
+        return [ids, nothing.to(self.device)]
+
+    def embed(self, ids: Tensor) -> Tensor:
+        if self.labels:
+            return self.model.labels(ids.to(self.device))
+        return self.model.captions(ids.to(self.device, self.model.captions.nothing.dtype))
+
+    def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
+        return as_bytes(self.model.vqmodel(tokens.view(-1, grid.rows, grid.cols)))
+
+    def _label(self, prompt: str) -> Tensor:
+        if not prompt.strip().isdecimal() or int(prompt) >= self.labels:
+            raise ValueError(f"{self.name} draws a class, a number from 0 to {self.labels - 1}, not {prompt!r}")
+        return torch.tensor([int(prompt)], device=self.device)

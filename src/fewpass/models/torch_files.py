@@ -1,0 +1,36 @@
+"""Weights in files of `torch.save`, read as data and never as code."""
+
+import re
+import zipfile
+from argparse import Namespace
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from torch import Tensor
+
+from fewpass.models.weights import one_line
+
+PARTS = ("model", "module", "state_dict")  # where training scripts put the weights: DDP, DeepSpeed, others
+HARMLESS = [Namespace]  # the options of a training script; nothing but attributes
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The weights in a `.pt` file by their names, whether they are all that is in it or one part.
+
+    They stay on disk until they are used. Raises ValueError if the file cannot be read, or has code in it.
+    """
+    try:
+        with torch.serialization.safe_globals(HARMLESS):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except UnpicklingError as error:
+        code = re.search(r"GLOBAL (\S+)", str(error))
+        if code:
+            raise ValueError(f"{path} holds pickled code, {code[1]}, which fewpass does not run") from None
+        raise ValueError(f"cannot read {path}: it is not a file of torch.save") from None
+    except Exception as error:  # a damaged file raises all kinds
+        raise ValueError(f"cannot read {path}: {one_line(error)}") from None
+    part = next((content[part] for part in PARTS if part in content), content) if isinstance(content, dict) else None
+    if not isinstance(part, dict) or not any(isinstance(value, Tensor) for value in part.values()):
+        raise ValueError(f"{path} holds no weights")
+    return {name: value for name, value in part.items() if isinstance(value, Tensor)}
