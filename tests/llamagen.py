@@ -64,7 +64,9 @@ def vq_weights(seed: int = 0) -> dict[str, Tensor]:
             parts[f"decoder.conv_blocks.{level}.upsample.conv"] = torch.nn.Conv2d(width, width, 3, padding=1)
     parts |= {"decoder.norm_out": torch.nn.GroupNorm(32, before), "decoder.conv_out": torch.nn.Conv2d(before, 3, 3)}
     stored = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
-    varied = {name: value + 0.2 * torch.randn_like(value) if "norm" in name else value for name, value in stored.items()}
+    varied = {
+        name: value + 0.2 * torch.randn_like(value) if "norm" in name else value for name, value in stored.items()
+    }
     return weights | varied
 
 
@@ -96,7 +98,7 @@ def write_t2i(folder: Path, seed: int = 0, name: str = "t2i_XL.pt") -> Path:
 
 
 def rotary(side: int, slots: int, width: int) -> Tensor:
-    """One complex factor for each pair: zero for `slots` slots, then the rows' and the columns' turns. [S, width / 2]"""
+    """A complex factor for each pair: zero for `slots` slots, then the rows' and the columns' turns. [S, width / 2]"""
     speed = 10000.0 ** (-torch.arange(0, width // 2, 2) / (width // 2))
     row, col = (index.flatten()[:, None] * speed for index in torch.meshgrid(*[torch.arange(side)] * 2, indexing="ij"))
     angle = torch.cat([row, col], 1)

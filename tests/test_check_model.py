@@ -14,6 +14,7 @@ from fewpass.models import FAMILIES
 from fewpass.models.layout import with_row_ends
 from fewpass.session import PromptSession
 from tests.families import CODES, write_anole, write_emu3, write_glm_image, write_janus, write_lumina
+from tests.llamagen import write_c2i, write_t2i
 
 GRIDS = {
     "janus": [Grid(4, 4, CODES)],
@@ -21,8 +22,16 @@ GRIDS = {
     "anole": [Grid(4, 4, CODES)],
     "lumina": [with_row_ends(4, 6, CODES), with_row_ends(4, 4, CODES)],
     "glm_image": [Grid(3, 4, CODES, before=((2, 3),)), Grid(4, 4, CODES, before=((2, 2),))],
+    "llamagen_c2i": [Grid(4, 4, CODES)],
+    "llamagen_t2i": [Grid(3, 4, CODES), Grid(4, 4, CODES)],
 }
-WRITERS = dict(zip(GRIDS, (write_janus, write_emu3, write_anole, write_lumina, write_glm_image), strict=True))
+WRITERS = dict(
+    zip(
+        GRIDS,
+        (write_janus, write_emu3, write_anole, write_lumina, write_glm_image, write_c2i, write_t2i),
+        strict=True,
+    )
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +76,7 @@ def test_the_published_models(capsys):
     assert {line[1] for line in lines} == set(FAMILIES)
     for model, *_, command in lines:
         assert command.startswith(("fewpass generate", "hf download", "pip install"))
-        assert command.endswith((f"--model {model}", f"--model {model.split('/')[-1]}"))
+        assert command.endswith((f"--model {model}", f"--model {model.partition('/')[2]}"))
 
 
 def broken(findings):

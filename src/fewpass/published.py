@@ -16,10 +16,11 @@ class Published:
     licence: str
     before: str = ""  # what is to be done first
     folder: str = ""  # where that puts the model
+    prompt: str = PROMPT
 
     @property
     def command(self) -> str:
-        draw = f"fewpass generate {PROMPT} --model {self.folder or self.repository}"
+        draw = f"fewpass generate {self.prompt} --model {self.folder or self.repository}"
         return f"{self.before} && {draw}" if self.before else draw
 
 
@@ -32,6 +33,18 @@ def _lumina(size: int, memory: str) -> Published:
     images = f"about {size}x{size}, multiples of 32"
     licence = "none stated; made from Meta's Chameleon"
     return Published(f"Alpha-VLLM/{name}", "chameleon", images, memory, licence, " && ".join(steps), name)
+
+
+def _llamagen(repository: str, file: str, side: int, memory: str) -> Published:
+    images, licence = f"{side}x{side}", "none stated; its code is MIT"
+    if file.startswith("c2i"):
+        return Published(f"{repository}/{file}", "llamagen", f"{images}, of ImageNet", memory, licence, prompt="207")
+    home = repository.partition("/")[2]
+    before = (
+        f"hf download {repository} {file} vq_ds16_t2i.pt --local-dir {home}"
+        f" && hf download google/flan-t5-xl --include '*.json' '*.safetensors' '*.model' --local-dir {home}/t5"
+    )
+    return Published(f"{repository}/{file}", "llamagen", images, memory, licence, before, f"{home}/{file}")
 
 
 PUBLISHED = (
@@ -51,4 +64,13 @@ PUBLISHED = (
         "see its card",
         "pip install 'fewpass[glm]'",
     ),
+    _llamagen("FoundationVision/LlamaGen", "c2i_B_256.pt", 256, "1"),
+    _llamagen("FoundationVision/LlamaGen", "c2i_B_384.pt", 384, "1"),
+    _llamagen("FoundationVision/LlamaGen", "c2i_L_256.pt", 256, "1"),
+    _llamagen("FoundationVision/LlamaGen", "c2i_L_384.pt", 384, "1"),
+    _llamagen("FoundationVision/LlamaGen", "c2i_XL_384.pt", 384, "2"),
+    _llamagen("FoundationVision/LlamaGen", "c2i_XXL_384.pt", 384, "4"),
+    _llamagen("FoundationVision/LlamaGen", "c2i_3B_384.pt", 384, "7"),
+    _llamagen("peizesun/llamagen_t2i", "t2i_XL_stage1_256.pt", 256, "5 with its text encoder"),
+    _llamagen("peizesun/llamagen_t2i", "t2i_XL_stage2_512.pt", 512, "5 with its text encoder"),
 )

@@ -26,7 +26,9 @@ def files_of(path: Path) -> tuple[File, File]:
 def _candidates(path: Path, folder: Path) -> list[Path]:
     """All files of a folder; with a file, those that by their name are no other language model."""
     others = sorted(folder.glob("*.pt"))
-    return others if path.is_dir() else [path, *(file for file in others if file.name.startswith("vq") and file != path)]
+    return (
+        others if path.is_dir() else [path, *(file for file in others if file.name.startswith("vq") and file != path)]
+    )
 
 
 def _fitting(drawing: Path, pictures: dict[Path, Weights]) -> dict[Path, Weights]:

@@ -40,7 +40,7 @@ class GridRotary(nn.Module):
         speed = self.base ** (-torch.arange(0, half, 2, device=like.device).float() / half)
         angle = torch.cat([ids[..., None] * speed for ids in position_ids], -1).repeat(1, 1, 2)
         inside = (position_ids[0] >= 0)[..., None]
-        return tuple((turn * inside).to(like.dtype) for turn in (angle.cos(), angle.sin()))
+        return (angle.cos() * inside).to(like.dtype), (angle.sin() * inside).to(like.dtype)
 
 
 class GridLlama(LlamaModel):
@@ -85,7 +85,7 @@ class LlamaGenForImageGeneration(PreTrainedModel):
             self.labels = nn.Embedding(config.labels + 1, config.hidden_size)  # the last one stands for no class
         else:
             self.captions = Captions(config)
-        self.vqmodel = NormalizedVq(JanusVQVAEConfig(**config.vq))
+        self.vqmodel = NormalizedVq(JanusVQVAEConfig(**(config.vq or {})))
         self.generation_config = GenerationConfig()
         self.post_init()
 

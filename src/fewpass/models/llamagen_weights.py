@@ -89,8 +89,7 @@ def config_of(file: Path, weights: Weights, vq_file: Path, vq_weights: Weights) 
     """The shape of the model, read off its weights; the size of its images, off the name of its file."""
     size = _shapes(file, weights)
     (codes, width), layers = size(IMAGE), _count(r"layers\.(\d+)\.", weights)
-    heads = HEADS.get(width, width // HEAD)
-    if width % (4 * heads or width + 1):
+    if width % HEAD and width not in HEADS:
         raise ValueError(f"{file}: {layers} layers of width {width} are none of B, L, XL, XXL, 3B")
     vq = _vq_of(_shapes(vq_file, vq_weights), _count(r"decoder\.conv_blocks\.(\d+)\.", vq_weights), vq_weights)
     if vq["num_embeddings"] != codes:
@@ -107,7 +106,7 @@ def config_of(file: Path, weights: Weights, vq_file: Path, vq_weights: Weights) 
         hidden_size=width,
         intermediate_size=size("layers.0.feed_forward.w1.weight")[0],
         num_hidden_layers=layers,
-        num_attention_heads=heads,
+        num_attention_heads=HEADS.get(width, width // HEAD),
         rms_norm_eps=1e-5,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         labels=labels,

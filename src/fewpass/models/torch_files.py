@@ -5,6 +5,7 @@ import zipfile
 from argparse import Namespace
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from fewpass.models.weights import one_line
 
 PARTS = ("model", "module", "state_dict")  # where training scripts put the weights: DDP, DeepSpeed, others
-HARMLESS = [Namespace]  # the options of a training script; nothing but attributes
+HARMLESS: list[Any] = [Namespace]  # the options of a training script; nothing but attributes
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
