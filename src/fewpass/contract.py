@@ -10,7 +10,7 @@ from torch import Tensor
 from fewpass.canvas import Grid
 from fewpass.models.base import Model
 from fewpass.models.body import MASKS, Body
-from fewpass.probe import Probe, alone, forced, guided, overwritten, together, uncached
+from fewpass.probe import Probe, alone, compiled, forced, guided, overwritten, together, uncached
 
 SIZES = ((128, 128), (192, 128), (128, 192))  # pixels; the model's own size if it draws none of them
 CHECKS: dict[str, Callable[[Probe], tuple[Tensor, Tensor]]] = {
@@ -20,6 +20,7 @@ CHECKS: dict[str, Callable[[Probe], tuple[Tensor, Tensor]]] = {
     "guided = its rows mixed by hand": guided,
     "what the layout dictates is certain": forced,
 }
+EXACT = (torch.float32, torch.float64)
 WINDOWS = (1, 4)  # and the whole image
 
 
@@ -47,7 +48,9 @@ def check_model(model: Model, grids: Sequence[Grid] | None = None, seed: int = 0
     model in float32 is also compared with a copy of itself in bfloat16.
     """
     with torch.inference_mode():
-        return [finding for grid in grids or _grids(model) for finding in _findings(model, grid, seed)]
+        layouts = grids or _grids(model)
+        findings = [finding for grid in layouts for finding in _findings(model, grid, seed)]
+        return [*findings, _compiled(Probe(model, layouts[0], seed))]
 
 
 def _grids(model: Model) -> list[Grid]:
@@ -61,9 +64,8 @@ def _grids(model: Model) -> list[Grid]:
 
 
 def _findings(model: Model, grid: Grid, seed: int) -> Iterator[Finding]:
-    probe, shape = Probe(model, grid, seed), " + ".join(f"{rows}x{cols}" for rows, cols in grid.grids)
-    exact = model.model.dtype in (torch.float32, torch.float64)
-    near = 1e-4 if exact else 0.1
+    probe, shape, near = Probe(model, grid, seed), _shape(grid), _near(model)
+    exact = model.model.dtype in EXACT
     for what, check in CHECKS.items():
         yield Finding(what, shape, difference(*check(probe)), near)
     for what, this, that in _attentions(probe):
@@ -77,6 +79,23 @@ def _findings(model: Model, grid: Grid, seed: int) -> Iterator[Finding]:
         yield Finding("bfloat16 against float32", shape, difference(alone(half), alone(probe)), None)
         unequal = (half.draw(grid.size - 1) != half.draw(0)).double().mean().item()
         yield Finding("bfloat16, fixed noise: whole window = autoregression", shape, unequal, None)
+
+
+def _compiled(probe: Probe) -> Finding:
+    """Once for all layouts: what is traced does not depend on them."""
+    try:
+        error = difference(*compiled(probe))
+    except torch._dynamo.exc.TorchDynamoException:  # it cannot be traced, or not once for all
+        error = float("inf")
+    return Finding("traced by torch.compile = as it is", _shape(probe.grid), error, _near(probe.model))
+
+
+def _shape(grid: Grid) -> str:
+    return " + ".join(f"{rows}x{cols}" for rows, cols in grid.grids)
+
+
+def _near(model: Model) -> float:
+    return 1e-4 if model.model.dtype in EXACT else 0.1
 
 
 def _attentions(probe: Probe) -> Iterator[tuple[str, Tensor, Tensor]]:
