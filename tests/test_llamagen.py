@@ -223,6 +223,9 @@ BROKEN = {
     "weights of the wrong shape: layers.0.ffn_norm.weight": lambda: (
         paper.gpt_weights(captions=False) | {"layers.0.ffn_norm.weight": torch.ones(3)}
     ),
+    "weights of the wrong shape: tok_embeddings.weight": lambda: (
+        paper.gpt_weights(captions=False) | {"tok_embeddings.weight": torch.ones(7)}
+    ),
     "draws 7 codes, and .*vq_ds16_c2i.pt has 24": lambda: (
         paper.gpt_weights(captions=False) | {"tok_embeddings.weight": torch.ones(7, paper.WIDTH)}
     ),
@@ -269,7 +272,17 @@ def test_several_models_in_one_folder(copy, pipes):
     torch.save({"model": paper.gpt_weights(captions=False, seed=7)}, copy / "c2i_L.pt")
     for stranger in ("vq_ds8_c2i.pt", "vq_ds16_t2i.pt"):
         torch.save({"model": paper.vq_weights(seed=7)}, copy / stranger)
-    with pytest.raises(ValueError, match=r"several files with a language model, c2i_B\.pt, c2i_L\.pt: name the one"):
+    torch.save({"quantize.embedding.weight": torch.ones(paper.CODES, 8)}, copy / "vq_ds16_c2i_old.pt")
+    with pytest.raises(
+        ValueError, match=r"several image tokenizers, vq_ds16_c2i\.pt, vq_ds16_c2i_old\.pt: leave the one"
+    ):
+        fewpass.load(copy / "c2i_B.pt", "cpu")
+    (copy / "vq_ds16_c2i.pt").rename(copy / "keep")
+    with pytest.raises(ValueError, match=r"missing weights: decoder\.conv_blocks\.0\.res\.0\.conv1\.weight"):
+        fewpass.load(copy / "c2i_B.pt", "cpu")
+    (copy / "vq_ds16_c2i_old.pt").unlink()
+    (copy / "keep").rename(copy / "vq_ds16_c2i.pt")
+    with pytest.raises(ValueError, match=r"several language models, c2i_B\.pt, c2i_L\.pt: name the one"):
         fewpass.load(copy, "cpu")
     chosen = fewpass.load(copy / "c2i_B.pt", "cpu")("1", size=SIZE, seed=0)
     assert chosen.images[0].tobytes() == pipes["c2i"]("1", size=SIZE, seed=0).images[0].tobytes()
@@ -370,7 +383,10 @@ def test_options_reach_the_network(folders, pipes):
     eager = fewpass.load(folders["c2i"], "cpu", "float64", attn_implementation="eager").model
     assert eager.model.language_model.config._attn_implementation == "eager"
     assert eager.model.dtype == torch.float64
+    placed = fewpass.load(folders["c2i"], device_map={"": "cpu"})
+    assert placed.model.model.hf_device_map == {"": "cpu"}
     images = drawn()
+    assert torch.equal(*(answers(pipe.model, "3", images, 2.0) for pipe in (placed, pipes["c2i"])))
     assert torch.allclose(
         answers(eager, "3", images, 2.0).float(), answers(pipes["c2i"].model, "3", images, 2.0), rtol=1e-3, atol=1e-3
     )

@@ -8,6 +8,7 @@ import types
 import pytest
 import torch
 from huggingface_hub import errors
+from peft import LoraConfig, get_peft_model
 from transformers import (
     BitsAndBytesConfig,
     ChameleonForConditionalGeneration,
@@ -52,6 +53,25 @@ def test_a_model_that_is_loaded_already(folder, pipe):
         assert torch.equal(wrapped("a cat", size=SIZE, seed=1).tokens, expected)
         assert wrapped.model.model is model
     assert not model.training
+
+
+def test_a_model_with_adapters(folder, pipe):
+    model = Emu3ForConditionalGeneration.from_pretrained(folder)
+    adapted = get_peft_model(model, LoraConfig(target_modules=["q_proj", "lm_head"], init_lora_weights=False))
+    ids = pipe.model.prompt_ids("a cat", pipe.model.grid(SIZE))
+    same = {"size": SIZE, "seed": 1, "guidance": 1}
+    drawn = fewpass.wrap(adapted)(ids, **same).tokens
+    assert not torch.equal(drawn, pipe(ids, **same).tokens)
+    with adapted.disable_adapter():
+        assert torch.equal(fewpass.wrap(adapted)(ids, **same).tokens, pipe(ids, **same).tokens)
+    merged = adapted.merge_and_unload()
+    assert torch.equal(fewpass.wrap(merged)(ids, **same).tokens, drawn)
+
+
+def test_a_model_that_transformers_has_placed(folder, pipe):
+    placed = fewpass.load(folder, device_map={"": "cpu"})
+    assert placed.model.model.hf_device_map == {"": "cpu"}
+    assert torch.equal(placed("dog", size=SIZE, seed=0).tokens, pipe("dog", size=SIZE, seed=0).tokens)
 
 
 def test_token_ids_where_there_is_no_tokenizer(folder, pipe):

@@ -25,10 +25,11 @@ def load(
 ) -> Pipeline:
     """The model called `name_or_folder`, ready to draw.
 
-    `emoji` is the bundled model; anything else is a folder in transformers' format or a repository of the hub, whose
-    `revision` is downloaded unless `local_files_only`. `device` is "cpu" or "cuda", None for the GPU if there is one;
-    `dtype` None is float32 on the CPU and bfloat16 on a GPU. `device_map`, `quantization_config` and
-    `attn_implementation` ("sdpa" or "eager") go to transformers' `from_pretrained`; the first two place the weights.
+    `emoji` is the bundled model; anything else is a folder in transformers' format, LlamaGen's `.pt` files in a folder
+    or one of them, or a repository of the hub, whose `revision` is downloaded unless `local_files_only`. `device` is
+    "cpu" or "cuda", None for the GPU if there is one; `dtype` None is float32 on the CPU and bfloat16 on a GPU.
+    `device_map`, `quantization_config` and `attn_implementation` ("sdpa" or "eager") go to transformers'
+    `from_pretrained`; the first two place the weights.
 
     Raises ValueError saying in one line what is missing or will not do.
     """
@@ -52,7 +53,7 @@ def wrap(model: PreTrainedModel, processor: object = None) -> Pipeline:
     """A model that transformers has loaded already (quantised, sharded, fine-tuned), ready to draw.
 
     `processor` is its processor or tokenizer; without one, prompts are tensors of token ids. The model is shared, not
-    copied, and set to evaluation mode.
+    copied, and set to evaluation mode. One that is wrapped by peft is used with its adapters.
 
     Raises ValueError for a family that is not known.
     """

@@ -66,13 +66,14 @@ class Pipeline:
     ) -> Result:
         """Draw `count` images of each prompt.
 
-        A prompt is a text, or a tensor of the token ids that the model is to read before the image. `decoder` is a
-        decoder or its spelling, `"sjd(window=16)"`; the default is lossless. `guidance` is the scale of
-        classifier-free guidance, 1 for none; `temperature` 0 takes the likeliest code every time, `top_k` 0 and
-        `top_p` 1 keep all codes. For these four None is the model's own. `seed`: a number s gives image i the seed
-        s + i, a list gives one each (for a single prompt: as many images as seeds), None draws them. `size` is
-        (width, height) in pixels. `on_step(canvas)` sees the canvas after every pass and stops the drawing by
-        returning False. An image depends on its prompt, its seed and the settings, on nothing else.
+        A prompt is a text, or a tensor of the token ids that the model is to read before the image; for LlamaGen, the
+        number of a class, or features [P, C] of a text. `decoder` is a decoder or its spelling, `"sjd(window=16)"`; the
+        default is lossless. `guidance` is the scale of classifier-free guidance, 1 for none; `temperature` 0 takes the
+        likeliest code every time, `top_k` 0 and `top_p` 1 keep all codes. For these four None is the model's own.
+        `seed`: a number s gives image i the seed s + i, a list gives one each (for a single prompt: as many images as
+        seeds), None draws them. `size` is (width, height) in pixels. `on_step(canvas)` sees the canvas after every
+        pass and stops the drawing by returning False. An image depends on its prompt, its seed and the settings, on
+        nothing else.
 
         Raises ValueError naming the value that is out of range.
         """

@@ -46,7 +46,9 @@ def load_model(
 
 
 def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> Model:
-    """A model of transformers that is loaded already. Raises ValueError if its family is not known."""
+    """A model of transformers that is loaded already, or one of peft. Raises ValueError if its family is not known."""
+    inside = getattr(model, "get_base_model", None)
+    model = inside() if inside else model  # the adapters of peft are in its layers
     name = model.config.name_or_path or type(model).__name__
     return _class(model.config.model_type, name)(model, tokenizer, name)
 

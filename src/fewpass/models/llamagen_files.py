@@ -18,17 +18,17 @@ def files_of(path: Path) -> tuple[File, File]:
     files = {file: read_weights(file) for file in _candidates(path, folder)}
     if path.is_file() and IMAGE not in files[path]:
         raise ValueError(f"{path} holds no language model: missing weights: {IMAGE}")
-    drawing = _only(folder, "language model", {f: w for f, w in files.items() if IMAGE in w})
-    pictures = _only(folder, "image tokenizer", _fitting(drawing[0], {f: w for f, w in files.items() if CODEBOOK in w}))
-    return drawing, pictures
+    models, tokenizers = ({f: w for f, w in files.items() if name in w} for name in (IMAGE, CODEBOOK))
+    drawing = _only(folder, "language model", models, "name the one to draw with, as a file")
+    return drawing, _only(
+        folder, "image tokenizer", _fitting(drawing[0], tokenizers), "leave the one that belongs to it"
+    )
 
 
 def _candidates(path: Path, folder: Path) -> list[Path]:
     """All files of a folder; with a file, those that by their name are no other language model."""
-    others = sorted(folder.glob("*.pt"))
-    return (
-        others if path.is_dir() else [path, *(file for file in others if file.name.startswith("vq") and file != path)]
-    )
+    files = sorted(folder.glob("*.pt"))
+    return files if path.is_dir() else [path, *(file for file in files if file.name.startswith("vq") and file != path)]
 
 
 def _fitting(drawing: Path, pictures: dict[Path, Weights]) -> dict[Path, Weights]:
@@ -38,11 +38,11 @@ def _fitting(drawing: Path, pictures: dict[Path, Weights]) -> dict[Path, Weights
     return named if len(pictures) > 1 and named else pictures
 
 
-def _only(folder: Path, what: str, files: dict[Path, Weights]) -> File:
+def _only(folder: Path, what: str, files: dict[Path, Weights], choice: str) -> File:
     if not files:
         raise ValueError(f"there is no {what} among the .pt files in {folder}")
     if len(files) > 1:
         names = ", ".join(file.name for file in files)
-        raise ValueError(f"{folder} has several files with a {what}, {names}: name the one to draw with, as a file")
+        raise ValueError(f"{folder} has several {what}s, {names}: {choice}")
     ((file, weights),) = files.items()
     return file, weights

@@ -88,7 +88,7 @@ def _arranged(name: str, weight: Tensor, config: LlamaGenConfig) -> Tensor:
 def config_of(file: Path, weights: Weights, vq_file: Path, vq_weights: Weights) -> LlamaGenConfig:
     """The shape of the model, read off its weights; the size of its images, off the name of its file."""
     size = _shapes(file, weights)
-    (codes, width), layers = size(IMAGE), _count(r"layers\.(\d+)\.", weights)
+    (codes, width), layers = size(IMAGE, 2), _count(r"layers\.(\d+)\.", weights)
     if width % HEAD and width not in HEADS:
         raise ValueError(f"{file}: {layers} layers of width {width} are none of B, L, XL, XXL, 3B")
     vq = _vq_of(_shapes(vq_file, vq_weights), _count(r"decoder\.conv_blocks\.(\d+)\.", vq_weights), vq_weights)
@@ -96,15 +96,15 @@ def config_of(file: Path, weights: Weights, vq_file: Path, vq_weights: Weights) 
         raise ValueError(f"{file} draws {codes} codes, and {vq_file} has {vq['num_embeddings']}")
     labels, (tokens, dim) = 0, (0, 0)
     if "cls_embedding.embedding_table.weight" in weights:
-        labels = size("cls_embedding.embedding_table.weight")[0] - 1
+        labels = size("cls_embedding.embedding_table.weight", 2)[0] - 1
     else:
-        tokens, dim = size("cls_embedding.uncond_embedding")
+        tokens, dim = size("cls_embedding.uncond_embedding", 2)
     sizes = [int(number) for number in re.findall(r"256|384|512", file.stem)]
     return LlamaGenConfig(
         name_or_path=str(file),
         vocab_size=codes,
         hidden_size=width,
-        intermediate_size=size("layers.0.feed_forward.w1.weight")[0],
+        intermediate_size=size("layers.0.feed_forward.w1.weight", 2)[0],
         num_hidden_layers=layers,
         num_attention_heads=HEADS.get(width, width // HEAD),
         rms_norm_eps=1e-5,
@@ -117,23 +117,25 @@ def config_of(file: Path, weights: Weights, vq_file: Path, vq_weights: Weights) 
     )
 
 
-def _vq_of(size: Callable[[str], torch.Size], levels: int, weights: Weights) -> dict:
-    codes, dim = size(CODEBOOK)
-    widths = [size(f"decoder.conv_blocks.{level}.res.0.conv1.weight")[0] for level in range(levels)]
+def _vq_of(size: Callable[[str, int], torch.Size], levels: int, weights: Weights) -> dict:
+    codes, dim = size(CODEBOOK, 2)
+    widths = [size(f"decoder.conv_blocks.{level}.res.0.conv1.weight", 4)[0] for level in range(max(levels, 1))]
     return {
         "num_embeddings": codes,
         "embed_dim": dim,
-        "latent_channels": size("post_quant_conv.weight")[0],
+        "latent_channels": size("post_quant_conv.weight", 4)[0],
         "base_channels": widths[-1],
         "channel_multiplier": [width // widths[-1] for width in reversed(widths)],
         "num_res_blocks": _count(r"decoder\.conv_blocks\.0\.res\.(\d+)\.", weights) - 1,
     }
 
 
-def _shapes(file: Path, weights: Weights) -> Callable[[str], torch.Size]:
-    def size(name: str) -> torch.Size:
+def _shapes(file: Path, weights: Weights) -> Callable[[str, int], torch.Size]:
+    def size(name: str, dimensions: int) -> torch.Size:
         if name not in weights:
             raise ValueError(f"{file}: missing weights: {name}")
+        if weights[name].ndim != dimensions:
+            raise ValueError(f"{file}: weights of the wrong shape: {name}")
         return weights[name].shape
 
     return size
