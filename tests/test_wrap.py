@@ -55,6 +55,7 @@ def test_a_model_that_is_loaded_already(folder, pipe):
     assert not model.training
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft asks for it
 def test_a_model_with_adapters(folder, pipe):
     model = Emu3ForConditionalGeneration.from_pretrained(folder)
     adapted = get_peft_model(model, LoraConfig(target_modules=["q_proj", "up_proj"], init_lora_weights=False))
