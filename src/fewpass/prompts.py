@@ -22,7 +22,7 @@ def prompts_of(prompt: Prompt | Sequence[Prompt], seed: object, count: int) -> l
     if not prompts or not count:
         raise ValueError("there is no prompt" if count else "there is no seed")
     for text in prompts:
-        _check(text)
+        check_prompt(text)
     return [text for text in prompts for _ in range(count)]
 
 
@@ -31,7 +31,8 @@ def written(prompt: Prompt) -> str | list[int]:
     return prompt if isinstance(prompt, str) else prompt.tolist()
 
 
-def _check(prompt: object) -> None:
+def check_prompt(prompt: object) -> None:
+    """Raise ValueError for a prompt that says nothing."""
     if isinstance(prompt, Tensor):
         if prompt.ndim != 1 or not len(prompt) or prompt.is_floating_point():
             raise ValueError(f"a prompt of token ids is a tensor [P] of whole numbers, not {list(prompt.shape)}")

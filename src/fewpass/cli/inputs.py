@@ -53,8 +53,8 @@ def read_size(typed: str | None) -> tuple[int, int] | None:
 
 def read_decoder(spelling: str | None, window: int | None = None) -> "Decoder":
     """The decoder that `spelling` names, the default if None, with its option `window` replaced if one is given."""
-    from fewpass.pipeline import DEFAULT_DECODER
     from fewpass.recipes import decoder
+    from fewpass.settings import DEFAULT_DECODER
 
     chosen = decoder(spelling or DEFAULT_DECODER)
     if window is None:
