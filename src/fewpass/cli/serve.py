@@ -28,6 +28,7 @@ def serve(
     window: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="The largest for clients.")] = 256,
     timeout: Annotated[float, typer.Option(parser=o.real, metavar="S", help="Seconds for a request.")] = 600,
     grace: Annotated[float, typer.Option(parser=o.real, metavar="S", help="Seconds to finish in when stopped.")] = 30,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="What clients call the model.")] = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
 ) -> None:
@@ -48,7 +49,7 @@ def serve(
         from fewpass.serve.app import create_app
 
         where = f"http://{_named(host)}:{bound.getsockname()[1]}"
-        server = Server(create_app(pipe, limits, api_key), limits, lambda: _announce(pipe.model.name, where))
+        server = Server(create_app(pipe, limits, api_key, name), limits, lambda: _announce(pipe.model.name, where))
         if host not in LOCAL and api_key is None:
             print(f"fewpass: whoever reaches {where} can draw; --api-key keeps strangers out", file=sys.stderr)
         server.run([bound])

@@ -20,7 +20,7 @@ from fewpass.serve.errors import ApiError
 from fewpass.serve.limits import Limits
 from fewpass.serve.metrics import Metrics
 
-log = logging.getLogger("uvicorn.error")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
