@@ -211,6 +211,8 @@ REFUSED = {
     "window": ({"window": -1}, "window", "-1"),
     "window too large": ({"window": 257}, "window", "257"),
     "window too large in a decoder": ({"decoder": "sjd(window=10000000)"}, "decoder", "10000000"),
+    "window too large in rows": ({"decoder": "pjd(window=10000000)"}, "decoder", "10000000"),
+    "too many neighbours": ({"decoder": "lantern(neighbours=16000)"}, "decoder", "16000"),
     "huge tree": ({"decoder": "sjd_pac(candidates=9, depth=9)"}, "decoder", "candidates=9"),
     "window of ar": ({"decoder": "ar", "window": 3}, "window", "3"),
     "guidance": ({"guidance": -0.5}, "guidance", "-0.5"),

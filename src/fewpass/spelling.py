@@ -71,6 +71,11 @@ def parse(text: str, recipes: Mapping[str, Recipe[...]]) -> Decoder:
     return chosen(*args, **options)
 
 
+def options_of(text: str) -> dict[str, Any]:
+    """The options that a spelling gives by name."""
+    return _read(text)[2]
+
+
 def with_option(text: str, option: str, value: int) -> str | None:
     """The spelling with another value for an option that it gives; None if it does not."""
     call = ast.parse(text, mode="eval").body

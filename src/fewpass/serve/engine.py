@@ -50,12 +50,10 @@ class Order:
     previews: int  # of each image
     notify: Callable[[Event], object]
     placed: float = field(default_factory=time.monotonic)
-    shown: dict[int, int] = field(default_factory=dict)  # previews by image, those that were skipped counted
-    sent: dict[int, int] = field(default_factory=dict)
-    open: list[Job] = field(default_factory=list)
+    shown: dict[int, int] = field(default_factory=dict)  # previews of each image, those that were skipped too
 
     def __post_init__(self) -> None:
-        self.open = list(self.jobs)
+        self.open = list(self.jobs)  # not finished yet
 
 
 class Engine:

@@ -37,7 +37,8 @@ class Guard:
                 await self.app(scope, _replaying(body, receive), self._hurrying(send))
 
     def _check_key(self, scope: Scope) -> None:
-        if self.key is None or not scope["path"].startswith("/v1"):
+        path = scope["path"].removeprefix(scope.get("root_path", ""))  # the application may be mounted somewhere
+        if self.key is None or not path.startswith("/v1"):
             return
         given = dict(scope["headers"]).get(b"authorization", b"")
         if not hmac.compare_digest(given, b"Bearer " + self.key.encode()):

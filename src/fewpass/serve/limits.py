@@ -28,6 +28,9 @@ class Limits:
         for name in ("batch", "images", "pixels", "prompt", "window", "body"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be a whole number >= 1, not {getattr(self, name)}")
+        for name, most in (("images", 10), ("prompt", 32_000)):  # OpenAI's own
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} is at most {most}, not {getattr(self, name)}")
         for name in ("queue", "grace"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be a number >= 0, not {getattr(self, name)}")

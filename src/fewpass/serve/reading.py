@@ -12,8 +12,10 @@ from fewpass.serve.errors import ApiError, naming
 from fewpass.serve.limits import Limits
 from fewpass.serve.schema import GenerationRequest
 from fewpass.settings import DEFAULT_DECODER, Settings
+from fewpass.spelling import options_of
 from fewpass.tree import Tree
 
+OPTION = 1000  # the largest whole number for any option of a decoder: memory grows with all of them
 BRANCHES = 64  # candidates of one position, in all branches of a tree
 
 
@@ -67,8 +69,10 @@ def _decoder(body: GenerationRequest, limits: Limits) -> Decoder:
     decoder = decoder_of(body.decoder or DEFAULT_DECODER)
     if body.window is not None:
         decoder = with_window(decoder, body.window)
-    if decoder.margin > limits.window + 1:
-        raise ValueError(f"{decoder}: windows have at most {limits.window} drafts here")
+    for option, value in options_of(str(decoder)).items():
+        most = limits.window if option == "window" else OPTION
+        if isinstance(value, int) and value > most:
+            raise ValueError(f"{option} is at most {most} here, not {value}")
     if isinstance(decoder, Tree) and decoder.candidates**decoder.levels > BRANCHES:
         raise ValueError(f"{decoder}: trees have at most {BRANCHES} branches here")
     return decoder
