@@ -3,9 +3,10 @@
 from fewpass.bridge import generate
 from fewpass.canvas import Canvas, Grid
 from fewpass.decoders import Decoder, Jacobi, Query
+from fewpass.job import Job
 from fewpass.loading import load, wrap
 from fewpass.loop import Drawing, decode
-from fewpass.pipeline import Pipeline, Result
+from fewpass.pipeline import Pipeline
 from fewpass.recipes import (
     RECIPES,
     ar,
@@ -26,7 +27,9 @@ from fewpass.recipes import (
     sjdpp,
     zipar,
 )
+from fewpass.result import Result
 from fewpass.sampling import Sampling
+from fewpass.scheduler import Failed, Finished, Scheduler
 from fewpass.trace import Trace
 
 __all__ = [
@@ -34,12 +37,16 @@ __all__ = [
     "Canvas",
     "Decoder",
     "Drawing",
+    "Failed",
+    "Finished",
     "Grid",
     "Jacobi",
+    "Job",
     "Pipeline",
     "Query",
     "Result",
     "Sampling",
+    "Scheduler",
     "Trace",
     "ar",
     "auto",

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fewpass.canvas import Canvas, Grid
 from fewpass.decoders import Decoder, Query
+from fewpass.needs import Host
 from fewpass.noise import Noise
 from fewpass.sampling import Law
 
@@ -34,6 +35,14 @@ class ElasticSession(Session, Protocol):
     def join(self, other: Self) -> Self: ...
 
 
+def fitted(decoder: Decoder, host: Host) -> Decoder:
+    """The decoder with all that it needs to know of `host`. Raises ValueError naming decoder and what is missing."""
+    try:
+        return decoder.prepared(host)
+    except ValueError as error:
+        raise ValueError(f"{decoder}: {error}") from None
+
+
 class Drawing:
     """Images that are being drawn together, each committing its own number of tokens in every pass.
 
@@ -43,10 +52,7 @@ class Drawing:
     """
 
     def __init__(self, session: Session, decoder: Decoder, law: Law, seeds: Tensor):
-        try:
-            self.decoder = decoder.prepared(session)
-        except ValueError as error:
-            raise ValueError(f"{decoder}: {error}") from None
+        self.decoder = fitted(decoder, session)
         self.session, self.law, self.seeds = session, law, seeds
         self.step = torch.zeros_like(seeds)
         self.canvas = Canvas.blank(session.grid, seeds, decoder.margin)

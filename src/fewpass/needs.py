@@ -1,8 +1,10 @@
 """Parts of a decoder that need to know something of the session before the first pass."""
 
+from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar, runtime_checkable
 
 from fewpass.canvas import Grid
+from fewpass.codebook import Codebook
 
 Part = TypeVar("Part")
 
@@ -12,6 +14,14 @@ class Host(Protocol):
 
     @property
     def grid(self) -> Grid: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Prospect:
+    """What a session will be able to tell once it is opened."""
+
+    grid: Grid
+    codebook: Codebook | None
 
 
 @runtime_checkable

@@ -1,9 +1,7 @@
 """Prompts become images."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from PIL import Image
@@ -12,33 +10,19 @@ from torch import Tensor
 from fewpass import seeds as seeding
 from fewpass.canvas import Canvas
 from fewpass.decoders import Decoder
+from fewpass.job import Job
 from fewpass.loop import decode
 from fewpass.models.base import Model, Prompt
-from fewpass.prompts import prompts_of, written
-from fewpass.recipes import decoder as decoder_of
-from fewpass.sampling import Sampling
+from fewpass.prompts import prompts_of
+from fewpass.result import Result
+from fewpass.scheduler import Scheduler
 from fewpass.scoring import score
+from fewpass.session import PromptSession
+from fewpass.settings import Settings
+from fewpass.stream import jobs_of, stream
 from fewpass.trace import Clock, ClockedSession, Trace
 
-DEFAULT_DECODER = "mc_sjd"  # lossless
 BLANK = 232  # the grey of what has not been drawn yet
-
-
-@dataclass(eq=False)
-class Result:
-    """What a call drew: `images`, their `tokens` [B, N] int64 and `seeds`, and what it cost.
-
-    `logprobs` [B, N] are log-probabilities under the final law, if they were asked for. A drawing that was stopped
-    has -1 for tokens, 0 for log-probabilities and grey for pixels that were not final. `settings` are what it takes
-    to draw image i again: its prompt, its seed and everything they share.
-    """
-
-    images: list[Image.Image]
-    tokens: Tensor
-    seeds: list[int]
-    trace: Trace
-    settings: list[dict[str, Any]]
-    logprobs: Tensor | None = None
 
 
 class Pipeline:
@@ -79,35 +63,91 @@ class Pipeline:
         """
         started = time.perf_counter()
         clock = Clock(self.model.device)
-        drawing = decoder_of(decoder or DEFAULT_DECODER)
-        law = self._sampling(temperature, top_k, top_p)
+        settings = Settings.of(self.model, decoder, guidance, temperature, top_k, top_p, size, negative_prompt)
         prompts = prompts_of(prompt, seed, count)
         seeds = seeding.assign(seed, len(prompts))
-        scale = _scale(guidance, negative_prompt, self.model)
-        grid = self.model.grid(size)
-        negatives = [negative_prompt] * len(prompts)
-        self.model.check_pictures(prompts)
+        jobs = [settings.job(*pair) for pair in zip(prompts, seeds, strict=True)]
         with clock:
-            session = self.model.open(prompts, grid, scale, negatives)
-        trace = Trace(torch.zeros(len(prompts), grid.size, dtype=torch.long))
-        device_seeds = torch.tensor(seeds, device=self.model.device)
-        for canvas in trace.watch(decode(ClockedSession(session, clock), drawing, law, device_seeds)):
+            session = self._open(jobs)
+        drawing = decode(
+            ClockedSession(session, clock),
+            settings.decoder,
+            settings.sampling,
+            torch.tensor(seeds, device=self.model.device),
+        )
+        trace = Trace(torch.zeros(len(jobs), session.grid.size, dtype=torch.long))
+        for canvas in trace.watch(drawing):
             if on_step is not None and on_step(canvas) is False:
                 break
-        tokens = canvas.tokens[:, : grid.size].masked_fill(~canvas.final, -1).cpu()
-        scores = score(self.model.open(prompts, grid, scale, negatives), law, tokens) if logprobs else None
-        images = self._images(canvas, prompts, seeds)
-        shared = {
-            "model": self.model.name,
-            "decoder": str(drawing),
-            "lossless": drawing.lossless,
-            "guidance": scale,
-            **asdict(law),
-            "negative_prompt": None if negative_prompt is None else written(negative_prompt),
-            "size": list(images[0].size),
-        }
-        settings = [{"prompt": written(p), "seed": s, **shared} for p, s in zip(prompts, seeds, strict=True)]
+        result = self.result(jobs, canvas, trace, logprobs=logprobs)
         trace.model_seconds, trace.seconds = clock.seconds, time.perf_counter() - started
+        return result
+
+    def stream(
+        self,
+        prompts: Iterable[Prompt | Job],
+        *,
+        batch: int = 8,
+        decoder: Decoder | str | None = None,
+        guidance: float | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | Iterable[int] | None = None,
+        count: int = 1,
+        size: tuple[int, int] | None = None,
+        negative_prompt: Prompt | None = None,
+        on_step: Callable[[Canvas], object] | None = None,
+        logprobs: bool = False,
+    ) -> Iterator[tuple[int, Result]]:
+        """Draw prompts as they come, `batch` images at a time: each image's number and result as soon as it is done.
+
+        `prompts` may be lazy and without end: one is taken as soon as there is a place for its images, which share
+        forward passes with those that are being drawn. The options are those of a call; `seed` may be an iterable
+        too. A `Job` among the prompts is one image with settings of its own. `on_step` sees the canvas of all images
+        being drawn together, after every pass; returning False ends the stream.
+
+        Images are those that calls would draw, but come in the order in which they are finished. The seconds of their
+        traces are those in the batch. Raises ValueError as a call does, when it comes to a prompt that will not do;
+        to skip those, make jobs of prompts with `job`, which raises it too.
+        """
+        if isinstance(prompts, str | Tensor):
+            raise ValueError(f"prompts must be several texts, not {prompts!r}")
+        settings = Settings.of(self.model, decoder, guidance, temperature, top_k, top_p, size, negative_prompt)
+        scheduler = Scheduler(self.model, batch)
+        if count != int(count) or count < 1:
+            raise ValueError(f"count must be a whole number >= 1, not {count}")
+        finished = stream(scheduler, jobs_of(prompts, settings, seeding.endless(seed), count), on_step)
+        return ((i, self.result([f.job], f.canvas, f.trace, logprobs=logprobs)) for i, f in finished)
+
+    def job(
+        self,
+        prompt: Prompt,
+        *,
+        decoder: Decoder | str | None = None,
+        guidance: float | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        size: tuple[int, int] | None = None,
+        negative_prompt: Prompt | None = None,
+    ) -> Job:
+        """One image to be drawn by `stream` or a `Scheduler`, with the options of a call.
+
+        Raises ValueError naming the value that will not do.
+        """
+        settings = Settings.of(self.model, decoder, guidance, temperature, top_k, top_p, size, negative_prompt)
+        return settings.job(prompt, *seeding.assign(seed, 1))
+
+    @torch.inference_mode()
+    def result(self, jobs: Sequence[Job], canvas: Canvas, trace: Trace, *, logprobs: bool = False) -> Result:
+        """The images of `jobs`, which have been drawn together on `canvas`, and all that there is to say of them."""
+        prompts, seeds = [job.prompt for job in jobs], [job.seed for job in jobs]
+        tokens = canvas.tokens[:, : canvas.grid.size].masked_fill(~canvas.final, -1).cpu()
+        scores = score(self._open(jobs), jobs[0].sampling, tokens) if logprobs else None
+        images = self._images(canvas, prompts, seeds)
+        settings = [job.settings(self.model.name, images[0].size) for job in jobs]
         return Result(images, tokens, seeds, trace, settings, scores)
 
     @torch.inference_mode()
@@ -120,27 +160,13 @@ class Pipeline:
         drawn = drawn.repeat_interleave(cell, 1).repeat_interleave(cell, 2)
         return _as_images(torch.where(drawn[..., None], pixels, BLANK))
 
+    def _open(self, jobs: Sequence[Job]) -> PromptSession:
+        return self.model.open_rows([job.rows for job in jobs], jobs[0].grid, [job.guidance for job in jobs])
+
     def _images(self, canvas: Canvas, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Image.Image]:
         if not all(canvas.finished):
             return self.render(canvas)
         return _as_images(self.model.pictures(canvas.tokens[:, : canvas.grid.size], canvas.grid, prompts, seeds))
-
-    def _sampling(self, temperature: float | None, top_k: int | None, top_p: float | None) -> Sampling:
-        own = self.model.sampling
-        return Sampling(
-            own.temperature if temperature is None else temperature,
-            own.top_k if top_k is None else top_k,
-            own.top_p if top_p is None else top_p,
-        )
-
-
-def _scale(guidance: float | None, negative_prompt: Prompt | None, model: Model) -> float:
-    scale = model.guidance if guidance is None else float(guidance)
-    if not 0 <= scale < float("inf"):
-        raise ValueError(f"guidance must be a number >= 0, not {guidance}")
-    if negative_prompt is not None and scale == 1:
-        raise ValueError(f"negative_prompt {negative_prompt!r} has no effect without guidance")
-    return scale
 
 
 def _as_images(pictures: Tensor) -> list[Image.Image]:

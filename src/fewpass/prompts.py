@@ -23,7 +23,7 @@ def prompts_of(prompt: Prompt | Sequence[Prompt], seed: object, count: int) -> l
     if not prompts or not count:
         raise ValueError("there is no prompt" if count else "there is no seed")
     for text in prompts:
-        _check(text)
+        check_prompt(text)
     return [text for text in prompts for _ in range(count)]
 
 
@@ -37,7 +37,8 @@ def written(prompt: Prompt) -> str | list[int]:
     return f"features {list(prompt.shape)} with SHA-256 {digest}"
 
 
-def _check(prompt: object) -> None:
+def check_prompt(prompt: object) -> None:
+    """Raise ValueError for a prompt that says nothing."""
     if isinstance(prompt, Tensor):
         if prompt.ndim != 1 + prompt.is_floating_point() or not len(prompt):
             raise ValueError(

@@ -8,7 +8,7 @@ from fewpass.recall import Recall
 from fewpass.relaxed import Annealed, Grouped, Neighbours
 from fewpass.rows import Rows
 from fewpass.rules import FixedPoint, Reuse, Speculative, couple
-from fewpass.spelling import Recipe, parse, recipe
+from fewpass.spelling import Recipe, parse, recipe, with_option
 from fewpass.tree import Tree
 from fewpass.wavefront import Wavefront
 
@@ -117,3 +117,11 @@ RECIPES: dict[str, Recipe[...]] = {r.name: r for r in list(globals().values()) i
 def decoder(chosen: Decoder | str) -> Decoder:
     """A decoder, given as itself or as its spelling: `"sjd"`, `"sjdpp(threshold=0.2, guess=left_sample)"`."""
     return parse(chosen, RECIPES) if isinstance(chosen, str) else chosen
+
+
+def with_window(chosen: Decoder, window: int) -> Decoder:
+    """The same decoder with another window. Raises ValueError if it has none."""
+    spelling = with_option(str(chosen), "window", window)
+    if spelling is None:
+        raise ValueError(f"{chosen} has no window, so window {window} has no effect")
+    return decoder(spelling)

@@ -2,7 +2,8 @@
 
 import operator
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 
 LIMIT = 2**63
 
@@ -20,6 +21,15 @@ def assign(seed: int | Sequence[int] | None, images: int) -> list[int]:
             raise ValueError(f"{len(seeds)} seeds for {images} images")
         return seeds
     return [_checked(_checked(seed) + i) for i in range(images)]
+
+
+def endless(seed: int | Iterable[int] | None) -> Iterator[int]:
+    """One seed after the other, as `assign` would give them; an iterable may come to its end."""
+    if isinstance(seed, Iterable) and not isinstance(seed, str):
+        return map(_checked, seed)
+    if seed is None:
+        return (secrets.randbelow(LIMIT) for _ in count())
+    return map(_checked, count(_checked(seed)))
 
 
 def _checked(seed: object) -> int:

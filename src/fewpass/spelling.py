@@ -71,6 +71,20 @@ def parse(text: str, recipes: Mapping[str, Recipe[...]]) -> Decoder:
     return chosen(*args, **options)
 
 
+def options_of(text: str) -> dict[str, Any]:
+    """The options that a spelling gives by name."""
+    return _read(text)[2]
+
+
+def with_option(text: str, option: str, value: int) -> str | None:
+    """The spelling with another value for an option that it gives; None if it does not."""
+    call = ast.parse(text, mode="eval").body
+    given = [k for k in call.keywords if k.arg == option] if isinstance(call, ast.Call) else []
+    for keyword in given:
+        keyword.value = ast.Constant(value)
+    return ast.unparse(call) if given else None
+
+
 def _read(text: str) -> tuple[str, list[Any], dict[str, Any]]:
     try:
         node = ast.parse(text.strip(), mode="eval").body

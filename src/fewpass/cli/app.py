@@ -11,6 +11,7 @@ from fewpass.cli.decoders import decoders
 from fewpass.cli.generate import generate
 from fewpass.cli.models import models
 from fewpass.cli.options import OWN
+from fewpass.cli.serve import serve
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command(epilog=OWN)(generate)
@@ -18,6 +19,7 @@ app.command(epilog=OWN)(compare)
 app.command()(decoders)
 app.command()(models)
 app.command()(check)
+app.command()(serve)
 
 
 def _version(asked: bool) -> None:

@@ -1,6 +1,5 @@
 """What the user typed, as the library takes it."""
 
-import ast
 import re
 import sys
 from collections.abc import Sequence
@@ -53,19 +52,11 @@ def read_size(typed: str | None) -> tuple[int, int] | None:
 
 def read_decoder(spelling: str | None, window: int | None = None) -> "Decoder":
     """The decoder that `spelling` names, the default if None, with its option `window` replaced if one is given."""
-    from fewpass.pipeline import DEFAULT_DECODER
-    from fewpass.recipes import decoder
+    from fewpass.recipes import decoder, with_window
+    from fewpass.settings import DEFAULT_DECODER
 
     chosen = decoder(spelling or DEFAULT_DECODER)
-    if window is None:
-        return chosen
-    call = ast.parse(str(chosen), mode="eval").body
-    options = call.keywords if isinstance(call, ast.Call) else []
-    for option in options:
-        if option.arg == "window":
-            option.value = ast.Constant(window)
-            return decoder(ast.unparse(call))
-    raise ValueError(f"{chosen} has no window, so --window {window} has no effect")
+    return chosen if window is None else with_window(chosen, window)
 
 
 def check_sampling(temperature: float | None, top_k: int | None, top_p: float | None) -> None:

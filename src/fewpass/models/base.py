@@ -126,22 +126,32 @@ class Model(ABC):
         self, prompts: Sequence[Prompt], grid: Grid, guidance: float, negatives: Sequence[Prompt | None]
     ) -> PromptSession:
         """A session that continues one prompt for each image."""
-        rows = [self._image(*pair, grid, guidance) for pair in zip(prompts, negatives, strict=True)]
-        longest = max(len(row) for image in rows for row in image)
+        rows = [self.read(*pair, grid, guidance) for pair in zip(prompts, negatives, strict=True)]
+        return self.open_rows(rows, grid, [guidance] * len(rows))
+
+    def read(self, prompt: Prompt, negative: Prompt | None, grid: Grid, guidance: float) -> list[Tensor]:
+        """The rows of one image, token ids: the prompt's, and with guidance those it is contrasted with.
+
+        Raises ValueError if they cannot be read, or do not fit together with the image.
+        """
+        ids = self._read(prompt, grid)
+        rows = [ids]
+        if guidance != 1:
+            rows = self.rows(ids, None if negative is None else self._read(negative, grid), grid)
+        longest = max(map(len, rows))
         if longest + grid.size > self.context:
             raise ValueError(
                 f"{self.name} reads {self.context} tokens: a prompt of {longest} and an image of {grid.size} do not fit"
             )
-        groups = max(map(len, rows))
-        weights = torch.tensor([self.mixing(guidance, groups)] * len(rows), device=self.device)
-        embedded = [[self.embed(row) for row in image + image[-1:] * (groups - len(image))] for image in rows]
-        return PromptSession.open(self.network_for(grid), grid, embedded, weights)
+        return rows
 
-    def _image(self, prompt: Prompt, negative: Prompt | None, grid: Grid, guidance: float) -> list[Tensor]:
-        ids = self._read(prompt, grid)
-        if guidance == 1:
-            return [ids]
-        return self.rows(ids, None if negative is None else self._read(negative, grid), grid)
+    def open_rows(self, rows: Sequence[Sequence[Tensor]], grid: Grid, guidance: Sequence[float]) -> PromptSession:
+        """A session that continues what `read` has made of prompts; `guidance` is each image's own."""
+        groups = max(map(len, rows))
+        weights = torch.tensor([self.mixing(scale, groups) for scale in guidance], device=self.device)
+        whole = [[*image, *[image[-1]] * (groups - len(image))] for image in rows]
+        embedded = [[self.embed(row) for row in image] for image in whole]
+        return PromptSession.open(self.network_for(grid), grid, embedded, weights)
 
     def _read(self, prompt: Prompt, grid: Grid) -> Tensor:
         if isinstance(prompt, str):

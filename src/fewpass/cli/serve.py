@@ -1,0 +1,63 @@
+"""`fewpass serve`"""
+
+import sys
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from fewpass.cli import options as o
+from fewpass.cli.terminal import open_model
+
+NEEDED = ("fastapi", "uvicorn", "prometheus_client")
+LOCAL = ("127.0.0.1", "::1", "localhost")
+
+
+def serve(
+    model: o.Model = "emoji",
+    host: Annotated[str, typer.Option(metavar="NAME", help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(parser=o.whole, metavar="N", help="0: any that is free.")] = 8000,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="FEWPASS_API_KEY", metavar="KEY", help="Clients must know it.")
+    ] = None,
+    batch: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Images drawn at a time.")] = 8,
+    queue: Annotated[int, typer.Option(parser=o.whole, metavar="N", help="Images that may wait.")] = 64,
+    images: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="In one request.")] = 10,
+    pixels: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="In one image.")] = 1024 * 1024,
+    prompt: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Characters in one prompt.")] = 4000,
+    window: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="The largest for clients.")] = 256,
+    timeout: Annotated[float, typer.Option(parser=o.real, metavar="S", help="Seconds for a request.")] = 600,
+    grace: Annotated[float, typer.Option(parser=o.real, metavar="S", help="Seconds to finish in when stopped.")] = 30,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="What clients call the model.")] = None,
+    device: o.Device = None,
+    dtype: o.Dtype = None,
+) -> None:
+    """Serve a model over HTTP, as OpenAI's images API: POST /v1/images/generations."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise ValueError(f"serving needs {', '.join(missing)}: pip install 'fewpass[serve]'")
+    if api_key is not None and not (api_key.isascii() and api_key.strip()):
+        raise ValueError("an API key is made of ASCII characters, and not of spaces alone")
+
+    from fewpass.serve.limits import Limits
+    from fewpass.serve.server import Server, listen
+
+    limits = Limits(batch, queue, images, pixels, prompt, window, timeout=timeout, grace=grace)
+    with listen(host, port) as bound:
+        pipe = open_model(model, device, dtype)
+
+        from fewpass.serve.app import create_app
+
+        where = f"http://{_named(host)}:{bound.getsockname()[1]}"
+        server = Server(create_app(pipe, limits, api_key, name), limits, lambda: _announce(pipe.model.name, where))
+        if host not in LOCAL and api_key is None:
+            print(f"fewpass: whoever reaches {where} can draw; --api-key keeps strangers out", file=sys.stderr)
+        server.run([bound])
+
+
+def _named(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _announce(model: str, where: str) -> None:
+    print(f"{model} at {where}/v1", file=sys.stderr, flush=True)

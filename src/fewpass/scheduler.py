@@ -1,0 +1,171 @@
+"""One ragged batch that is kept full: images leave it when they are finished, and the next ones take their places."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from fewpass.canvas import Canvas
+from fewpass.job import Job
+from fewpass.loop import Drawing
+from fewpass.models.base import Model
+from fewpass.trace import Clock, ClockedSession, Trace
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A job whose image is done: a canvas of one image, and what it cost.
+
+    The seconds of the trace are those that the image was in the batch, together with others.
+    """
+
+    job: Job
+    canvas: Canvas
+    trace: Trace
+
+
+@dataclass(frozen=True, eq=False)
+class Failed:
+    """A job that an unexpected error put an end to."""
+
+    job: Job
+    error: Exception
+
+
+class Group:
+    """Jobs of equal company, drawn in the same forward passes.
+
+    `committed` [B, N] is the pass at which each token became final, see `Trace`; `since` is when each image came.
+    """
+
+    def __init__(self, model: Model, jobs: Sequence[Job], clock: Clock):
+        self.jobs, self.clock = list(jobs), clock
+        self.since = [(time.perf_counter(), clock.seconds)] * len(jobs)
+        job = jobs[0]
+        with clock:
+            session = model.open_rows([job.rows for job in jobs], job.grid, [job.guidance for job in jobs])
+        seeds = torch.tensor([job.seed for job in jobs], device=model.device)
+        self.drawing = Drawing(ClockedSession(session, clock), job.decoder, job.sampling, seeds)
+        self.committed = self.drawing.canvas.final.long()
+
+    def advance(self) -> None:
+        """One forward pass, unless there is nothing left to draw."""
+        if all(self.drawing.canvas.finished):
+            return
+        self.drawing.advance()
+        new = self.drawing.canvas.final & (self.committed == 0)
+        self.committed = torch.where(new, self.drawing.step[:, None] + 1, self.committed)
+
+    def join(self, other: "Group") -> None:
+        self.drawing.join(other.drawing)
+        self.committed = torch.cat([self.committed, other.committed])
+        self.jobs, self.since = self.jobs + other.jobs, self.since + other.since
+
+    def keep(self, stays: Callable[[int], bool]) -> None:
+        """Go on with only the images whose number in the group `stays`."""
+        numbers = [i for i in range(len(self.jobs)) if stays(i)]
+        images = torch.tensor(numbers, dtype=torch.long, device=self.committed.device)
+        self.drawing.select(images)
+        self.committed = self.committed[images]
+        self.jobs, self.since = [self.jobs[i] for i in numbers], [self.since[i] for i in numbers]
+
+    def canvas(self, image: int) -> Canvas:
+        """A copy of one image as far as it is."""
+        return self.drawing.canvas.select(torch.tensor([image], device=self.committed.device))
+
+    def take_finished(self) -> list[Finished]:
+        """The images that are done leave."""
+        done = self.drawing.canvas.finished
+        finished = [Finished(self.jobs[i], self.canvas(i), self._trace(i)) for i, is_done in enumerate(done) if is_done]
+        if finished and len(finished) < len(done):
+            self.keep(lambda i: not done[i])
+        elif finished:
+            self.jobs = []
+        return finished
+
+    def _trace(self, image: int) -> Trace:
+        started, before = self.since[image]
+        seconds, inside = time.perf_counter() - started, self.clock.seconds - before
+        return Trace(self.committed[image : image + 1].cpu(), seconds, inside)
+
+
+class Scheduler:
+    """Draws jobs, at most `batch` images at a time, first come, first served.
+
+    A job enters as soon as there is a place. Those of equal company share their forward passes; where not all do,
+    `step` is one pass for each company. What an image becomes does not depend on who else is here. Nothing here is
+    thread-safe.
+    """
+
+    def __init__(self, model: Model, batch: int):
+        if batch != int(batch) or batch < 1:
+            raise ValueError(f"batch must be a whole number of images >= 1, not {batch}")
+        self.model, self.batch = model, int(batch)
+        self.clock = Clock(model.device)
+        self.waiting: deque[Job] = deque()
+        self.passes = 0  # forward passes so far, the prompts' included
+        self._groups: dict[Hashable, Group] = {}
+
+    @property
+    def drawing(self) -> list[Job]:
+        return [job for group in self._groups.values() for job in group.jobs]
+
+    @property
+    def places(self) -> int:
+        """How many more jobs could be drawn at once."""
+        return self.batch - len(self.drawing) - len(self.waiting)
+
+    def add(self, job: Job) -> None:
+        self.waiting.append(job)
+
+    @torch.inference_mode()
+    def drop(self, jobs: Sequence[Job]) -> None:
+        """Forget these jobs, whether they wait, are being drawn or are done already."""
+        out = set(map(id, jobs))
+        self.waiting = deque(job for job in self.waiting if id(job) not in out)
+        for company, group in list(self._groups.items()):
+            stays = [id(job) not in out for job in group.jobs]
+            if not any(stays):
+                del self._groups[company]
+            elif not all(stays):
+                group.keep(stays.__getitem__)
+
+    @torch.inference_mode()
+    def step(self) -> list[Finished | Failed]:
+        """Let waiting jobs in, then one forward pass; who is done with that. An error ends only those it concerns."""
+        over: list[Finished | Failed] = list(self._admit())
+        for company, group in list(self._groups.items()):
+            try:
+                group.advance()
+                self.passes += 1
+                over += group.take_finished()
+            except Exception as error:
+                over += [Failed(job, error) for job in group.jobs]
+                group.jobs = []
+            if not group.jobs:
+                del self._groups[company]
+        return over
+
+    def canvases(self) -> Iterator[tuple[list[Job], Canvas]]:
+        """The images that are being drawn, company by company; the loop goes on writing to these canvases."""
+        for group in self._groups.values():
+            yield group.jobs, group.drawing.canvas
+
+    def _admit(self) -> Iterator[Failed]:
+        """Run the prompts' passes of as many as there are places for."""
+        coming: dict[Hashable, list[Job]] = {}
+        for _ in range(min(len(self.waiting), self.batch - len(self.drawing))):
+            job = self.waiting.popleft()
+            coming.setdefault(job.company, []).append(job)
+        for company, jobs in coming.items():
+            try:
+                group = Group(self.model, jobs, self.clock)
+                self.passes += 1
+                if company in self._groups:
+                    self._groups[company].join(group)
+                else:
+                    self._groups[company] = group
+            except Exception as error:
+                yield from (Failed(job, error) for job in jobs)

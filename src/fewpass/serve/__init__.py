@@ -1,0 +1,1 @@
+"""An OpenAI-compatible images API over one model. Needs the extra `serve`."""

@@ -1,0 +1,150 @@
+"""The application: its routes and what surrounds them."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Security
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from fastapi.security import HTTPBearer
+from starlette.types import Receive, Scope, Send
+
+from fewpass import __version__
+from fewpass.pipeline import Pipeline
+from fewpass.serve.engine import Engine
+from fewpass.serve.errors import ApiError, ErrorBody, install
+from fewpass.serve.generation import Generation
+from fewpass.serve.guard import Guard
+from fewpass.serve.limits import Limits
+from fewpass.serve.metrics import Metrics
+from fewpass.serve.presence import unless_gone
+from fewpass.serve.reading import read_jobs
+from fewpass.serve.schema import (
+    CompletedEvent,
+    GenerationRequest,
+    ImagesResponse,
+    ModelCard,
+    ModelList,
+    PartialImageEvent,
+    Status,
+)
+from fewpass.serve.watch import Watch
+
+GONE = 499  # what nobody will read
+
+
+def create_app(
+    pipe: Pipeline, limits: Limits | None = None, api_key: str | None = None, name: str | None = None
+) -> FastAPI:
+    """An ASGI application that draws with `pipe`, which is nobody else's from now on.
+
+    `name` is what clients call the model, by default its own, without the path of a folder. `app.state.engine` is the
+    `Engine`; it starts and stops with the application.
+    """
+    limits, metrics = limits or Limits(), Metrics()
+    pipe.model.name = name or _public(pipe.model.name)
+    engine = Engine(pipe, limits, metrics)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        engine.start()
+        yield
+        await asyncio.to_thread(engine.close)
+
+    app = FastAPI(title="fewpass", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.engine = engine
+    install(app)
+    app.include_router(_images(pipe, engine, api_key is not None))
+    app.include_router(_health(engine, metrics))
+    app.add_middleware(Guard, key=api_key, body=limits.body, stall=limits.stall)
+    app.add_middleware(Watch, metrics=metrics)
+    return app
+
+
+class EventStream(StreamingResponse):
+    """The events of a generation, as long as somebody listens."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, generation: Generation):
+        super().__init__(generation.events(), headers={"Cache-Control": "no-store"})
+        self.generation = generation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self.generation:
+            await unless_gone(receive, self.stream_response(send))
+
+
+def _public(name: str) -> str:
+    """Where the server keeps its files is not for clients: of a folder, which may be in any message, the last part."""
+    return Path(name).resolve().name if Path(name).is_dir() else name
+
+
+def _images(pipe: Pipeline, engine: Engine, keyed: bool) -> APIRouter:
+    key = [Security(HTTPBearer(auto_error=False))] if keyed else []  # for the document; the guard checks it
+    api = APIRouter(prefix="/v1", dependencies=key, responses=_errors(*([401] if keyed else []), 408, 413))
+    reader = ThreadPoolExecutor(1, "fewpass-reader")  # tokenizers are not for several threads at once
+    encoder = ThreadPoolExecutor(2, "fewpass-encoder")
+    card = ModelCard(id=pipe.model.name, created=int(time.time()))
+
+    @api.post(
+        "/images/generations",
+        response_model=ImagesResponse,
+        responses=_errors(400, 404, 429, 500, 503, 504) | _events(),
+    )
+    async def generate(body: GenerationRequest, request: Request) -> Any:
+        loop = asyncio.get_running_loop()
+        jobs = await loop.run_in_executor(reader, read_jobs, body, pipe.model, engine.limits)
+        generation = Generation(engine, encoder, body, jobs)
+        if body.stream:
+            return EventStream(generation)
+        async with generation:
+            return await unless_gone(request.receive, generation.answer()) or Response(status_code=GONE)
+
+    @api.get("/models")
+    async def models() -> ModelList:
+        return ModelList(data=[card])
+
+    @api.get("/models/{model:path}", responses=_errors(404))
+    async def model(model: str) -> ModelCard:
+        if model != card.id:
+            raise ApiError(404, f"there is no model {model!r}", param="model", code="model_not_found")
+        return card
+
+    return api
+
+
+def _health(engine: Engine, metrics: Metrics) -> APIRouter:
+    api = APIRouter()
+
+    @api.get("/healthz")
+    async def healthz() -> Status:
+        """The process answers."""
+        return Status()
+
+    @api.get("/readyz", responses=_errors(503))
+    async def readyz() -> Status:
+        """It also draws, and is not about to stop."""
+        if not engine.ready:
+            raise ApiError(503, "the server does not draw now", code="not_ready")
+        return Status()
+
+    @api.get("/metrics", response_class=PlainTextResponse)
+    def prometheus() -> Response:
+        return Response(metrics.text(), media_type=metrics.content_type)
+
+    return api
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": ErrorBody} for status in statuses}
+
+
+def _events() -> dict[int | str, dict[str, Any]]:
+    """For the document: what a stream consists of."""
+    kinds = [kind.model_json_schema() for kind in (PartialImageEvent, CompletedEvent)]
+    return {200: {"content": {EventStream.media_type: {"schema": {"type": "string", "x-events": kinds}}}}}

@@ -1,0 +1,45 @@
+"""What Prometheus is told."""
+
+from collections.abc import Callable
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 600)
+PASSES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+TOKENS_PER_PASS = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 32)
+
+
+class Metrics:
+    """One registry for each server: nothing global."""
+
+    content_type = CONTENT_TYPE_PLAIN_0_0_4
+
+    def __init__(self) -> None:
+        self._registry = own = CollectorRegistry()
+        labels = ["endpoint", "status"]
+        self.requests = Counter("fewpass_requests", "Requests answered.", labels, registry=own)
+        self.request_seconds = self._seconds("fewpass_request_seconds", "From a request to the end of its answer.")
+        self.images = Counter("fewpass_images", "Images by what became of them.", ["outcome"], registry=own)
+        self.passes = Counter("fewpass_forward_passes", "Forward passes, whoever shared them.", registry=own)
+        self.tokens = Counter("fewpass_tokens", "Tokens of finished images.", registry=own)
+        self.image_passes = Histogram(
+            "fewpass_image_passes", "Forward passes a finished image took.", buckets=PASSES, registry=own
+        )
+        self.tokens_per_pass = Histogram(
+            "fewpass_tokens_per_pass", "Of a finished image.", buckets=TOKENS_PER_PASS, registry=own
+        )
+        self.queue_seconds = self._seconds("fewpass_queue_seconds", "What a finished image waited for its place.")
+        self.image_seconds = self._seconds("fewpass_image_seconds", "What a finished image was in the batch.")
+
+    def follow(self, waiting: Callable[[], int], drawing: Callable[[], int]) -> None:
+        """Where to read how many images wait and are being drawn."""
+        Gauge("fewpass_queue_images", "Images that wait.", registry=self._registry).set_function(waiting)
+        Gauge("fewpass_drawing_images", "Images in the batch.", registry=self._registry).set_function(drawing)
+
+    def text(self) -> bytes:
+        return generate_latest(self._registry)
+
+    def _seconds(self, name: str, text: str) -> Any:
+        return Histogram(name, text, buckets=SECONDS, registry=self._registry)

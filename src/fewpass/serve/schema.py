@@ -1,0 +1,121 @@
+"""Bodies of requests and answers, as in OpenAI's images API; the fields that fewpass adds are marked."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fewpass.seeds import LIMIT
+
+Format = Literal["png", "jpeg", "webp"]
+
+
+class GenerationRequest(BaseModel):
+    """`POST /v1/images/generations`. `user` and `safety_identifier` are taken and change nothing."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    prompt: Annotated[str, Field(min_length=1, max_length=32_000, description="What is to be drawn.")]
+    model: Annotated[str | None, Field(description="The model served, which is also the default.")] = None
+    n: Annotated[int | None, Field(ge=1, le=10, description="How many images.")] = None
+    size: Annotated[
+        str | None, Field(pattern=r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$", description="WIDTHxHEIGHT")
+    ] = None
+    stream: Annotated[bool | None, Field(description="Answer with server-sent events.")] = None
+    partial_images: Annotated[int | None, Field(ge=0, le=3, description="With `stream`: images on the way.")] = None
+    response_format: Literal["b64_json"] | None = None
+    output_format: Format | None = None
+    output_compression: Annotated[int | None, Field(ge=0, le=100, description="Of JPEG and WebP: quality.")] = None
+    background: Literal["auto", "opaque"] | None = None
+    quality: Literal["auto"] | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+
+    seed: Annotated[int | None, Field(ge=0, lt=LIMIT, description="fewpass: image i has the seed `seed` + i.")] = None
+    decoder: Annotated[str | None, Field(max_length=200, description="fewpass: such as 'sjd(window=16)'.")] = None
+    window: Annotated[int | None, Field(ge=0, description="fewpass: instead of the decoder's own.")] = None
+    guidance: Annotated[float | None, Field(ge=0, description="fewpass: scale of guidance, 1 for none.")] = None
+    temperature: Annotated[float | None, Field(ge=0, description="fewpass")] = None
+    top_k: Annotated[int | None, Field(ge=0, lt=LIMIT, description="fewpass: 0 keeps every code.")] = None
+    top_p: Annotated[float | None, Field(gt=0, le=1, description="fewpass")] = None
+    negative_prompt: Annotated[str | None, Field(max_length=32_000, description="fewpass")] = None
+
+
+class InputTokensDetails(BaseModel):
+    text_tokens: int
+    image_tokens: int = 0
+
+
+class Usage(BaseModel):
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    input_tokens_details: InputTokensDetails
+
+    @classmethod
+    def of(cls, read: int, drawn: int) -> "Usage":
+        """For `read` tokens of prompts and `drawn` tokens of images."""
+        details = InputTokensDetails(text_tokens=read)
+        return cls(input_tokens=read, output_tokens=drawn, total_tokens=read + drawn, input_tokens_details=details)
+
+
+class ImageData(BaseModel):
+    """`seed` and `passes` are fewpass's: the seed that draws the image again, the forward passes that it took."""
+
+    b64_json: str
+    seed: int
+    passes: int
+
+
+class ImagesResponse(BaseModel):
+    created: int
+    data: list[ImageData]
+    size: str
+    output_format: Format
+    background: Literal["opaque"] = "opaque"
+    usage: Usage
+
+
+class PartialImageEvent(BaseModel):
+    """`image_index` is fewpass's: which of the `n` images this is."""
+
+    type: Literal["image_generation.partial_image"] = "image_generation.partial_image"
+    b64_json: str
+    partial_image_index: int
+    created_at: int
+    size: str
+    output_format: Format
+    background: Literal["opaque"] = "opaque"
+    quality: Literal["auto"] = "auto"
+    image_index: int
+
+
+class CompletedEvent(BaseModel):
+    """`image_index`, `seed` and `passes` are fewpass's."""
+
+    type: Literal["image_generation.completed"] = "image_generation.completed"
+    b64_json: str
+    created_at: int
+    size: str
+    output_format: Format
+    background: Literal["opaque"] = "opaque"
+    quality: Literal["auto"] = "auto"
+    usage: Usage
+    image_index: int
+    seed: int
+    passes: int
+
+
+class ModelCard(BaseModel):
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = "fewpass"
+
+
+class ModelList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class Status(BaseModel):
+    status: Literal["ok"] = "ok"

@@ -1,0 +1,424 @@
+"""The server as OpenAI's own client sees it, and as those see it who mean no good."""
+
+import json
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
+openai = pytest.importorskip("openai", reason="the client under test is not installed: pip install openai")
+
+import httpx  # noqa: E402
+from prometheus_client.parser import text_string_to_metric_families  # noqa: E402
+
+import fewpass  # noqa: E402
+from fewpass.metadata import KEY  # noqa: E402
+from fewpass.pipeline import BLANK  # noqa: E402
+from fewpass.serve.limits import Limits  # noqa: E402
+from tests.serving import PATIENCE, Gate, Running, picture, until  # noqa: E402
+from tests.tiny import SIDE  # noqa: E402
+
+N = SIDE**2
+PROMPT = "red stars"
+
+
+@pytest.fixture(scope="module")
+def served(folder):
+    """The pipeline that a server has for itself."""
+    return fewpass.load(folder, "cpu", "float64")
+
+
+@pytest.fixture(scope="module")
+def server(served):
+    with Running(served, Limits(batch=3, body=20_000, prompt=200)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    return server.client()
+
+
+def sample(server, name, **labels):
+    """A number of /metrics."""
+    families = text_string_to_metric_families(server.get("/metrics").text)
+    found = [s.value for f in families for s in f.samples if s.name == name and labels.items() <= s.labels.items()]
+    return sum(found)
+
+
+# What is drawn.
+
+
+def test_images_are_those_of_a_call(client, pipeline):
+    answer = client.images.generate(prompt=PROMPT, n=3, extra_body={"seed": 5})
+    alone = pipeline(PROMPT, seed=5, count=3)
+    assert [picture(d.b64_json).tobytes() for d in answer.data] == [image.tobytes() for image in alone.images]
+    assert [d.seed for d in answer.data] == [5, 6, 7]
+    assert [d.passes for d in answer.data] == alone.trace.passes.tolist()
+    assert (answer.size, answer.output_format, answer.background) == ("8x8", "png", "opaque")
+    read = len(pipeline.model.prompt_ids(PROMPT, pipeline.model.grid(None)))
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (3 * read, 3 * N)
+    assert answer.usage.total_tokens == 3 * (read + N)
+
+
+def test_a_png_carries_what_draws_it_again(client, pipeline):
+    answer = client.images.generate(prompt=PROMPT)  # a seed of the server's choice
+    image = picture(answer.data[0].b64_json)
+    settings = json.loads(image.info[KEY])
+    assert settings["model"] == "tiny"  # where the folder is, is not for clients
+    assert settings["seed"] == answer.data[0].seed
+    assert pipeline(PROMPT, seed=settings["seed"]).images[0].tobytes() == image.tobytes()
+
+
+SETTINGS = [
+    {"seed": 1},
+    {"seed": 2, "guidance": 1},
+    {"seed": 3, "guidance": 2.5, "negative_prompt": "one"},
+    {"seed": 4, "decoder": "jacobi(window=4)"},
+    {"seed": 5, "decoder": "sjd", "window": 3},
+    {"seed": 6, "temperature": 0},
+    {"seed": 7, "top_k": 5, "top_p": 0.9, "temperature": 0.7},
+    {"seed": 8, "decoder": "ar"},
+]
+
+
+def test_clients_who_draw_together_get_what_they_would_get_alone(client, pipeline):
+    def ask(settings):
+        return client.images.generate(prompt=PROMPT, extra_body=settings).data[0]
+
+    with ThreadPoolExecutor(len(SETTINGS)) as clients:
+        answers = list(clients.map(ask, SETTINGS))
+    for settings, answer in zip(SETTINGS, answers, strict=True):
+        window = settings.get("window")
+        own = settings | {"decoder": f"sjd(window={window})"} if window else settings
+        alone = pipeline(PROMPT, **{k: v for k, v in own.items() if k != "window"})
+        assert picture(answer.b64_json).tobytes() == alone.images[0].tobytes(), settings
+
+
+@pytest.mark.parametrize("form", ["png", "jpeg", "webp"])
+def test_formats(client, form):
+    more = {} if form == "png" else {"output_compression": 50}
+    answer = client.images.generate(prompt=PROMPT, output_format=form, **more)
+    assert picture(answer.data[0].b64_json).format == form.upper()
+    assert answer.output_format == form
+
+
+# Streams.
+
+
+def test_stream_shows_rows_as_they_are_finished(client, pipeline):
+    events = list(
+        client.images.generate(
+            prompt=PROMPT, stream=True, partial_images=3, extra_body={"seed": 9, "decoder": "ar", "guidance": 2}
+        )
+    )
+    assert [type(e).__name__ for e in events] == ["ImageGenPartialImageEvent"] * 3 + ["ImageGenCompletedEvent"]
+    assert [e.type for e in events] == ["image_generation.partial_image"] * 3 + ["image_generation.completed"]
+    assert [e.partial_image_index for e in events[:3]] == [0, 1, 2]
+    assert {e.size for e in events} == {"8x8"}
+    assert (
+        picture(events[-1].b64_json).tobytes() == pipeline(PROMPT, seed=9, decoder="ar", guidance=2).images[0].tobytes()
+    )
+    assert events[-1].usage.output_tokens == N
+    for rows, event in enumerate(events[:3], start=1):
+        image = picture(event.b64_json)
+        grey = [all(image.getpixel((x, 2 * row)) == (BLANK,) * 3 for x in range(image.width)) for row in range(SIDE)]
+        assert grey == [row >= rows for row in range(SIDE)]
+
+
+def test_stream_of_several_images_says_which(client, pipeline):
+    events = list(client.images.generate(prompt=PROMPT, n=4, stream=True, extra_body={"seed": 2}))
+    assert sorted(e.image_index for e in events) == [0, 1, 2, 3]
+    for event in events:
+        assert event.seed == 2 + event.image_index
+        assert picture(event.b64_json).tobytes() == pipeline(PROMPT, seed=event.seed).images[0].tobytes()
+
+
+def test_events_have_every_field_of_openais_types(client):
+    for event in client.images.generate(prompt=PROMPT, stream=True, partial_images=1, extra_body={"decoder": "ar"}):
+        required = {name for name, field in type(event).model_fields.items() if field.is_required()}
+        assert required <= event.model_dump(exclude_unset=True).keys()
+        type(event).model_validate(event.model_dump(), strict=True)
+
+
+# Models, health, metrics.
+
+
+def test_models(client, server):
+    assert [(m.id, m.object, m.owned_by) for m in client.models.list()] == [("tiny", "model", "fewpass")]
+    assert client.models.retrieve("tiny").id == "tiny"
+    assert client.images.generate(prompt=PROMPT, model="tiny").data
+    for ask in (lambda: client.models.retrieve("dall-e-3"), lambda: client.images.generate(prompt=PROMPT, model="d")):
+        with pytest.raises(openai.NotFoundError) as error:
+            ask()
+        assert error.value.code == "model_not_found"
+
+
+def test_health(server):
+    assert (server.get("/healthz").status_code, server.get("/readyz").status_code) == (200, 200)
+
+
+def test_metrics_count_what_was_drawn(server, pipeline):
+    names = ("fewpass_images_total", "fewpass_tokens_total", "fewpass_forward_passes_total")
+    before = [sample(server, name) for name in names]
+    answer = server.post({"prompt": PROMPT, "n": 2, "decoder": "ar"})
+    assert answer.status_code == 200
+    assert [sample(server, name) - b for name, b in zip(names, before, strict=True)] == [2, 2 * N, N]
+    endpoint = "/v1/images/generations"
+    assert sample(server, "fewpass_requests_total", endpoint=endpoint, status="200") >= 1
+    assert sample(server, "fewpass_tokens_per_pass_count") == sample(server, "fewpass_images_total", outcome="finished")
+    assert sample(server, "fewpass_queue_images") == sample(server, "fewpass_drawing_images") == 0
+    assert sample(server, "fewpass_request_seconds_count") > 0
+    server.get("/made/up/by/a/client")
+    assert "made" not in server.get("/metrics").text
+
+
+# Bad input.
+
+REFUSED = {
+    "prompt missing": ({"n": 1}, "prompt", "missing"),
+    "prompt empty": ({"prompt": ""}, "prompt", "''"),
+    "prompt blank": ({"prompt": " \n"}, "prompt", r"' \n'"),
+    "prompt not a text": ({"prompt": 3}, "prompt", "3"),
+    "prompt too long": ({"prompt": "one " * 51}, "prompt", "204 characters"),
+    "prompt far too long": ({"prompt": "a " * 9000}, "prompt", "9000|18000"),
+    "prompt of unknown words": ({"prompt": "dragon"}, "prompt", "'dragon'"),
+    "prompt that does not fit": ({"prompt": "one " * 49}, "prompt", "do not fit"),
+    "half a letter": ({"prompt": "\ud800"}, "prompt", "ud800"),
+    "n 0": ({"n": 0}, "n", "0"),
+    "n 11": ({"n": 11}, "n", "11"),
+    "n as text": ({"n": "2"}, "n", "'2'"),
+    "n true": ({"n": True}, "n", "True"),
+    "size": ({"size": "large"}, "size", "'large'"),
+    "size of another model": ({"size": "16x16"}, "size", "16x16"),
+    "size too large": ({"size": "2000x2000"}, "size", "2000"),
+    "url": ({"response_format": "url"}, "response_format", "'url'"),
+    "quality": ({"quality": "hd"}, "quality", "'hd'"),
+    "transparent": ({"background": "transparent"}, "background", "'transparent'"),
+    "format": ({"output_format": "bmp"}, "output_format", "'bmp'"),
+    "compression of png": ({"output_compression": 5}, "output_compression", "5"),
+    "partial images": ({"stream": True, "partial_images": 4}, "partial_images", "4"),
+    "partial images of no stream": ({"partial_images": 2}, "partial_images", "2"),
+    "unknown field": ({"style": "vivid"}, "style", "'style'"),
+    "seed below 0": ({"seed": -1}, "seed", "-1"),
+    "seed too large": ({"seed": 2**63}, "seed", str(2**63)),
+    "last seed too large": ({"seed": 2**63 - 1, "n": 2}, "seed", str(2**63)),
+    "unknown decoder": ({"decoder": "fast"}, "decoder", "'fast'"),
+    "decoder option": ({"decoder": "sjd(width=2)"}, "decoder", "'width'"),
+    "decoder of code": ({"decoder": "__import__('os')"}, "decoder", "__import__"),
+    "window": ({"window": -1}, "window", "-1"),
+    "window too large": ({"window": 257}, "window", "257"),
+    "window too large in a decoder": ({"decoder": "sjd(window=10000000)"}, "decoder", "10000000"),
+    "window too large in rows": ({"decoder": "pjd(window=10000000)"}, "decoder", "10000000"),
+    "too many neighbours": ({"decoder": "lantern(neighbours=16000)"}, "decoder", "16000"),
+    "huge tree": ({"decoder": "sjd_pac(candidates=9, depth=9)"}, "decoder", "candidates=9"),
+    "window of ar": ({"decoder": "ar", "window": 3}, "window", "3"),
+    "guidance": ({"guidance": -0.5}, "guidance", "-0.5"),
+    "temperature": ({"temperature": -1}, "temperature", "-1"),
+    "top_k": ({"top_k": 1.5}, "top_k", "1.5"),
+    "top_p": ({"top_p": 0}, "top_p", "0"),
+    "negative prompt": ({"negative_prompt": "dragon"}, "negative_prompt", "'dragon'"),
+    "negative prompt without guidance": ({"guidance": 1, "negative_prompt": "one"}, "negative_prompt", "'one'"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_refused_by_the_name_of_its_field(server, case):
+    body, param, message = REFUSED[case]
+    body = body if "missing" in case else {"prompt": PROMPT} | body
+    answer = server.post(content=json.dumps(body), headers={"content-type": "application/json"})
+    error = answer.json()["error"]
+    assert answer.status_code == 400
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert (error["param"], error["type"]) == (param, "invalid_request_error")
+    assert any(part in error["message"] for part in message.split("|")), error
+    assert "\n" not in error["message"]
+
+
+MALFORMED = {
+    "nothing": (b"", 400),
+    "no JSON": (b"{", 400),
+    "no text": (b"\xff\xfe{", 400),
+    "a list": (b"[]", 400),
+    "a number": (b"1", 400),
+    "NaN": (b'{"prompt": "one", "guidance": NaN}', 400),
+    "infinity": (b'{"prompt": "one", "temperature": 1e999}', 400),
+    "a number of many digits": (b'{"prompt": "one", "seed": ' + b"9" * 9000 + b"}", 400),
+    "deep": (b"[" * 19_000, 400),
+    "too long": (b'{"prompt": "' + b"a" * 20_000 + b'"}', 413),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_malformed_bodies(server, case):
+    content, status = MALFORMED[case]
+    answer = server.post(content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == status
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_long_body_of_unknown_length(server):
+    answer = server.post(content=(b"x" * 1000 for _ in range(30)), headers={"content-type": "application/json"})
+    assert answer.status_code == 413
+
+
+def test_bodies_must_call_themselves_json(server):
+    """A page in a browser may send others to a server on the same machine, unasked."""
+    answer = server.post(content=b'{"prompt": "one"}', headers={"content-type": "text/plain"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_body")
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("DELETE", "/v1/models", 405)])
+def test_other_paths_and_methods(server, method, path, status):
+    answer = httpx.request(method, server.url + path)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (status, "invalid_request_error")
+
+
+# The key.
+
+
+def test_key(served):
+    with Running(served, key="sesame") as running:
+        assert running.client().models.list().data
+        for headers in ({}, {"authorization": "Bearer sesam"}, {"authorization": "sesame"}, {"authorization": b"\xff"}):
+            for path in ("/v1/models", "/v1/nothing"):
+                answer = httpx.get(running.url + path, headers=headers)
+                assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
+            # Nothing of the body is looked at.
+            assert running.post(content=b"{", headers=headers).status_code == 401
+        assert running.get("/healthz").status_code == 200
+        assert running.get("/readyz").status_code == 200
+
+
+# Too much, too slow, gone.
+
+
+def ask_later(running, **body):
+    """A request under way; the answer is `answers[0]` when the thread has ended."""
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(running.post({"prompt": PROMPT} | body)))
+    thread.start()
+    return thread, answers
+
+
+def test_full_queue_is_429_and_says_when_to_come_again(served):
+    with Running(served, Limits(batch=1, queue=1)) as running:
+        gate = Gate(running)
+        threads = [ask_later(running, seed=i) for i in range(2)]
+        until(lambda: running.engine._images == 2)
+        with pytest.raises(openai.RateLimitError) as error:
+            running.client().images.generate(prompt=PROMPT)
+        assert int(error.value.response.headers["retry-after"]) >= 1
+        assert error.value.code == "rate_limit_exceeded"
+        assert running.post({"prompt": PROMPT, "n": 3}).json()["error"]["param"] == "n"  # more than ever fit
+        gate.open()
+        for thread, answers in threads:
+            thread.join(PATIENCE)
+            assert answers[0].status_code == 200
+        assert running.post({"prompt": PROMPT}).status_code == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_client_who_goes_frees_its_rows_within_a_pass(served, stream):
+    with Running(served, Limits(batch=2)) as running:
+        gate = Gate(running)
+        stays = ask_later(running, seed=1, decoder="ar")
+        body = json.dumps({"prompt": PROMPT, "n": 2, "stream": stream, "decoder": "ar"})
+        goes = socket.create_connection(("127.0.0.1", running.port))
+        goes.sendall(
+            b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            + f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+        )
+        until(lambda: running.engine._images == 3)
+        gate.let(2)
+        assert len(gate.scheduler.drawing) == 2
+        commands = running.engine._commands
+        goes.close()
+        until(lambda: not commands.empty())
+        gate.let(1)  # the pass that was about to begin
+        until(lambda: running.engine._images == 1)
+        gate.let(1)
+        assert [job.seed for job in gate.scheduler.drawing] == [1]
+        gate.open()
+        stays[0].join(PATIENCE)
+        assert stays[1][0].status_code == 200
+        assert sample(running, "fewpass_images_total", outcome="dropped") == 2
+
+
+def test_timeout(served):
+    with Running(served, Limits(timeout=0.3)) as running:
+        gate = Gate(running)
+        answer = running.post({"prompt": PROMPT})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout")
+        with pytest.raises(openai.APIError, match="given up"):
+            list(running.client().images.generate(prompt=PROMPT, stream=True))
+        gate.open()
+        until(lambda: running.engine._images == 0)
+
+
+def test_slow_sender_is_cut_off(served):
+    with Running(served, Limits(stall=0.2)) as running, socket.create_connection(("127.0.0.1", running.port)) as slow:
+        slow.settimeout(PATIENCE)
+        slow.sendall(b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
+        assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
+
+
+def test_error_while_drawing_is_500_and_the_next_image_is_drawn(served, monkeypatch, caplog):
+    with Running(served) as running:
+        with monkeypatch.context() as patch:
+            patch.setattr(type(served.model.network.body), "__call__", lambda *given: 1 / 0)
+            answer = running.post({"prompt": PROMPT})
+            assert (answer.status_code, answer.json()["error"]["type"]) == (500, "server_error")
+            assert "zero" not in answer.text
+            with pytest.raises(openai.APIError, match="could not be drawn"):
+                list(running.client().images.generate(prompt=PROMPT, stream=True))
+        assert "division by zero" in caplog.text
+        assert running.post({"prompt": PROMPT}).status_code == 200
+        assert running.engine._images == 0
+
+
+def test_not_ready_when_drawing_has_stopped(served, monkeypatch, caplog):
+    with Running(served) as running:
+        monkeypatch.setattr(running.engine._scheduler, "step", lambda: 1 / 0)
+        assert running.post({"prompt": PROMPT}).status_code == 500
+        until(lambda: not running.engine.ready)
+        assert running.post({"prompt": PROMPT}).status_code == 503
+        assert (running.get("/readyz").status_code, running.get("/healthz").status_code) == (503, 200)
+    assert "drawing has stopped" in caplog.text
+
+
+# The end.
+
+
+def test_stopping_finishes_what_is_being_drawn_and_refuses_the_rest(served, pipeline):
+    with Running(served, Limits(batch=1)) as running:
+        gate = Gate(running)
+        drawn = ask_later(running, seed=3)
+        until(lambda: running.engine._images == 1)
+        gate.let(1)
+        waits = ask_later(running, seed=4)
+        until(lambda: running.engine._images == 2)
+        running.tell_to_stop()
+        until(lambda: not running.engine.ready)
+        gate.open()
+        running.join()
+    for thread, _ in (drawn, waits):
+        thread.join(PATIENCE)
+    image = picture(drawn[1][0].json()["data"][0]["b64_json"])
+    assert image.tobytes() == pipeline(PROMPT, seed=3).images[0].tobytes()
+    assert (waits[1][0].status_code, waits[1][0].json()["error"]["code"]) == (503, "server_stopping")
+
+
+def test_stopping_gives_up_what_takes_longer_than_the_grace(served):
+    with Running(served, Limits(grace=0.2)) as running:
+        gate = Gate(running)
+        thread, answers = ask_later(running, decoder="ar")
+        until(lambda: running.engine._images == 1)
+        gate.let(1)
+        running.tell_to_stop()
+        until(lambda: running.engine._commands.qsize() >= 2)
+        gate.open()
+        thread.join(PATIENCE)
+    assert answers[0].status_code == 503

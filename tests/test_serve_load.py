@@ -1,0 +1,56 @@
+"""Many clients at once, and requests made up from the API's own document."""
+
+import asyncio
+import os
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
+pytest.importorskip("psutil", reason="what loads the server is not installed: pip install 'fewpass[serve-test]'")
+schemathesis = pytest.importorskip(
+    "schemathesis", reason="what makes requests up is not installed: pip install 'fewpass[serve-test]'"
+)
+
+import hypothesis  # noqa: E402
+from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: E402
+
+import fewpass  # noqa: E402
+from bench.load import GROWTH, Clients  # noqa: E402
+from fewpass.serve.limits import Limits  # noqa: E402
+from tests.serving import Running  # noqa: E402
+
+pytestmark = pytest.mark.serve
+EXAMPLES = int(os.environ.get("FEWPASS_FUZZ_EXAMPLES", "30"))
+SECONDS = float(os.environ.get("FEWPASS_LOAD_SECONDS", "30"))
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    with Running(fewpass.load(folder, "cpu", "float64"), Limits(batch=8, queue=24)) as running:
+        yield running
+
+
+def test_fifty_clients(server):
+    report = asyncio.run(Clients(server.url, "red stars").run(50, SECONDS, os.getpid()))
+    assert report.wrong == []
+    for kind in ("plain: right", "several: right", "stream: right", "slow: right", "vanish: gone", "garbage: refused"):
+        assert report.answers[kind] > 0, report.answers
+    assert report.growth < GROWTH
+
+
+# What the document allows and forbids.
+
+
+@pytest.fixture(scope="module")
+def document(server):
+    return schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+
+
+schema = schemathesis.pytest.from_fixture("document")
+
+
+@schema.parametrize()
+@hypothesis.settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+def test_every_answer_is_one_that_the_document_foresees(case):
+    # A prompt may be as the document says, and still be one that this model cannot read.
+    case.call_and_validate(excluded_checks=[positive_data_acceptance])
