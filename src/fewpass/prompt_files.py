@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ class Row:
     tags: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.prompt, str) or not self.prompt.strip() or not _encodable(self.prompt):
+        if not isinstance(self.prompt, str) or not self.prompt.strip():
             raise ValueError(f"{self.place}: a prompt must say something, not {self.prompt!r}")
 
 
@@ -157,7 +158,7 @@ def _captions(name: str, text: str) -> Iterator[Row]:
 
 
 def _parsed(place: str, text: str) -> Any:
-    """JSON, without what readers of JSON disagree about: keys that come twice, and NaN."""
+    """JSON, without what readers of JSON disagree about: keys that come twice, NaN, and halves of characters."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
@@ -170,17 +171,15 @@ def _parsed(place: str, text: str) -> Any:
         raise ValueError(f"{place}: {word} is no JSON")
 
     try:
-        return json.loads(text, object_pairs_hook=unique, parse_constant=constant)
+        value = json.loads(text, object_pairs_hook=unique, parse_constant=constant)
     except json.JSONDecodeError as error:
         line = f", line {error.lineno}" if error.lineno > 1 else ""
         raise ValueError(f"{place}{line}: this is no JSON: {error.msg} at column {error.colno}") from None
     except RecursionError:
         raise ValueError(f"{place}: this is nested too deeply") from None
-
-
-def _encodable(text: str) -> bool:
-    """False for halves of characters, which JSON can spell and no file can hold."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+    if half := re.search("[\ud800-\udfff]", json.dumps(value, ensure_ascii=False)):
+        raise ValueError(f"{place}: {half[0]!r} is half a character")
+    return value
 
 
 READERS: dict[str, Callable[[str, str], Iterator[Row]]] = {

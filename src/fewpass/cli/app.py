@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from fewpass import __version__
+from fewpass.cli.batch import batch
 from fewpass.cli.check import check
 from fewpass.cli.compare import compare
 from fewpass.cli.decoders import decoders
@@ -15,6 +16,7 @@ from fewpass.cli.options import OWN
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command(epilog=OWN)(generate)
 app.command(epilog=OWN)(compare)
+app.command(epilog=OWN)(batch)
 app.command()(decoders)
 app.command()(models)
 app.command()(check)
