@@ -1,49 +1,67 @@
 """The inner loop of a batch: entries in, images or errors out."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 
 from fewpass.batch.entries import Entry
 from fewpass.batch.outcome import Drawn, Failed, Outcome
 from fewpass.cli.report import record
+from fewpass.job import Job
 from fewpass.metadata import png
 from fewpass.pipeline import Pipeline
+from fewpass.scheduler import Finished, Scheduler
 
 
-def draw(pipe: Pipeline, entries: Sequence[Entry], together: int, dtype: str | None) -> Iterator[Outcome]:
+def draw(pipe: Pipeline, entries: Iterable[Entry], together: int, dtype: str | None) -> Iterator[Outcome]:
     """What becomes of each entry, at most `together` drawn at once.
 
-    What an image becomes does not depend on its company, and an entry that cannot be drawn takes no other with it.
+    An entry that cannot be drawn takes no other with it: where an error ends several, as when memory runs out, they
+    are drawn again, half as many at once. What an image becomes does not depend on its company.
     Raises ValueError if the device itself has failed.
     """
-    alike: dict[str, list[Entry]] = {}
-    for entry in entries:
-        alike.setdefault(json.dumps(entry.options, sort_keys=True), []).append(entry)
-    for group in alike.values():
-        for start in range(0, len(group), together):
-            yield from _draw_together(pipe, group[start : start + together], dtype)
+    scheduler, drawing, again = Scheduler(pipe.model, together), dict[Job, Entry](), list[Entry]()
+    coming = iter(sorted(entries, key=_options))
+    while True:
+        while scheduler.places > 0 and (entry := next(coming, None)) is not None:
+            try:
+                job = pipe.job(entry.prompt, seed=entry.seed, **entry.options)
+            except Exception as error:
+                yield Failed(entry, described(error))
+            else:
+                scheduler.add(job)
+                drawing[job] = entry
+        if not drawing:
+            break
+        for over in scheduler.step():
+            entry = drawing.pop(over.job)
+            try:
+                if not isinstance(over, Finished):
+                    raise over.error
+                yield _drawn(pipe, entry, over, dtype)
+            except torch.AcceleratorError as error:
+                raise ValueError(f"the device has failed, start again to go on: {described(error)}") from error
+            except Exception as error:
+                if together == 1:
+                    yield Failed(entry, described(error))
+                else:
+                    again.append(entry)
+    if again:
+        yield from draw(pipe, again, together // 2, dtype)
 
 
-def _draw_together(pipe: Pipeline, entries: Sequence[Entry], dtype: str | None) -> Iterator[Outcome]:
-    """Draw entries of equal options; in halves if they cannot be drawn together."""
-    try:
-        result = pipe([e.prompt for e in entries], seed=[e.seed for e in entries], **entries[0].options)
-    except torch.AcceleratorError as error:
-        raise ValueError(f"the device has failed, start again to go on: {described(error)}") from error
-    except Exception as error:
-        if len(entries) == 1:
-            yield Failed(entries[0], described(error))
-            return
-    else:
-        for i, entry in enumerate(entries):
-            kept = {"id": entry.id, "tags": dict(entry.tags), **record(pipe, dtype, result, i)}
-            yield Drawn(entry, png(result.images[i], kept), kept)
-        return
-    middle = len(entries) // 2
-    yield from _draw_together(pipe, entries[:middle], dtype)
-    yield from _draw_together(pipe, entries[middle:], dtype)
+def _options(entry: Entry) -> str:
+    """Entries of equal options are drawn one after the other: they share forward passes."""
+    return json.dumps(entry.options, sort_keys=True)
+
+
+def _drawn(pipe: Pipeline, entry: Entry, over: Finished, dtype: str | None) -> Drawn:
+    result = pipe.result([over.job], over.canvas, over.trace)
+    kept: dict[str, Any] = {"id": entry.id, "tags": dict(entry.tags), **record(pipe, dtype, result, 0)}
+    del kept["trace"]["images_together"]  # they came and went
+    return Drawn(entry, png(result.images[0], kept), kept)
 
 
 def described(error: Exception) -> str:
