@@ -1,12 +1,11 @@
 """The inner loop of a batch: entries in, images or errors out."""
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 
-from fewpass.batch.entries import Entry
+from fewpass.batch.entries import Entry, by_options
 from fewpass.batch.outcome import Drawn, Failed, Outcome
 from fewpass.cli.report import record
 from fewpass.job import Job
@@ -15,7 +14,7 @@ from fewpass.pipeline import Pipeline
 from fewpass.scheduler import Finished, Scheduler
 
 
-def draw(pipe: Pipeline, entries: Iterable[Entry], together: int, dtype: str | None) -> Iterator[Outcome]:
+def draw(pipe: Pipeline, dtype: str | None, entries: Iterable[Entry], together: int) -> Iterator[Outcome]:
     """What becomes of each entry, at most `together` drawn at once.
 
     An entry that cannot be drawn takes no other with it: where an error ends several, as when memory runs out, they
@@ -23,7 +22,7 @@ def draw(pipe: Pipeline, entries: Iterable[Entry], together: int, dtype: str | N
     Raises ValueError if the device itself has failed.
     """
     scheduler, drawing, again = Scheduler(pipe.model, together), dict[Job, Entry](), list[Entry]()
-    coming = iter(sorted(entries, key=_options))
+    coming = iter(by_options(entries))
     while True:
         while scheduler.places > 0 and (entry := next(coming, None)) is not None:
             try:
@@ -49,12 +48,7 @@ def draw(pipe: Pipeline, entries: Iterable[Entry], together: int, dtype: str | N
                 else:
                     again.append(entry)
     if again:
-        yield from draw(pipe, again, together // 2, dtype)
-
-
-def _options(entry: Entry) -> str:
-    """Entries of equal options are drawn one after the other: they share forward passes."""
-    return json.dumps(entry.options, sort_keys=True)
+        yield from draw(pipe, dtype, again, together // 2)
 
 
 def _drawn(pipe: Pipeline, entry: Entry, over: Finished, dtype: str | None) -> Drawn:

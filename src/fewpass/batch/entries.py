@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -37,6 +37,11 @@ class Entry:
 
 def _with_tuples(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+
+
+def by_options(entries: Iterable[Entry]) -> list[Entry]:
+    """Entries of equal options one after the other: they share forward passes."""
+    return sorted(entries, key=lambda entry: json.dumps(entry.options, sort_keys=True))
 
 
 def digest(entries: Sequence[Entry]) -> str:

@@ -1,8 +1,10 @@
 """`fewpass batch`"""
 
 import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +13,13 @@ from fewpass.cli.inputs import read_decoder
 from fewpass.cli.pace import images_drawn
 from fewpass.cli.terminal import open_model
 from fewpass.prompt_files import read_rows
+
+if TYPE_CHECKING:
+    from fewpass.batch.entries import Entry
+    from fewpass.batch.fleet import Fleet
+    from fewpass.batch.outcome import Outcome
+
+    DrawSome = Callable[[Sequence[Entry], int], Iterator[Outcome]]
 
 
 def batch(
@@ -36,6 +45,16 @@ def batch(
     ] = 16,
     parquet: Annotated[bool, typer.Option("--parquet", help="Write results.parquet too.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed prompts again.")] = False,
+    ray: Annotated[
+        str | None, typer.Option("--ray", metavar="[ADDRESS]", help="On a Ray cluster; this machine without ADDRESS.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(parser=o.at_least_one, metavar="N", help="Of the cluster; as many as fit if not given."),
+    ] = None,
+    cores: Annotated[
+        int | None, typer.Option(parser=o.at_least_one, metavar="N", help="Of a worker, where there are no GPUs; 4.")
+    ] = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
 ) -> int:
@@ -46,7 +65,6 @@ def batch(
     """
     rows = read_rows(file)
 
-    from fewpass.batch.draw import draw
     from fewpass.batch.entries import digest, entries_of
     from fewpass.batch.folder import Folder
     from fewpass.batch.options import checked
@@ -65,6 +83,7 @@ def batch(
         "negative_prompt": negative_prompt,
     }
     options = {name: checked(name, value) for name, value in given.items() if value is not None}
+    fleet = _fleet(ray, workers, cores, model, device, dtype)
     folder = Folder(_path(output))
     with folder.locked():
         earlier = folder.run() or {}
@@ -73,13 +92,11 @@ def batch(
         run = {"model": model, "dtype": dtype, "seed": first, "images": len(entries), "digest": digest(entries)}
         folder.check(run)
         left = folder.left(entries, retry_failed)
-        pipe = open_model(model, device, dtype) if left else None
-        if pipe is not None:
-            pipe.model.grid(options.get("size"))  # a size that no row can have
+        draw_some = (fleet.draw if fleet else _alone(model, device, dtype, options)) if left else None
         folder.begin(run)
-        if pipe is not None:
+        if draw_some:
             with images_drawn(len(entries), len(entries) - len(left)) as show:
-                for outcome in draw(pipe, left, batch_size, dtype):
+                for outcome in draw_some(left, batch_size):
                     folder.save(outcome)
                     show()
         lines = folder.finish(entries)
@@ -90,6 +107,32 @@ def batch(
     if failed:
         print(f"{failed} failed, see {str(folder.results)!r}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _alone(model: str, device: str | None, dtype: str | None, options: Mapping[str, Any]) -> "DrawSome":
+    """Drawing in this process. Raises ValueError for a size that no row could have."""
+    from fewpass.batch.draw import draw
+
+    pipe = open_model(model, device, dtype)
+    pipe.model.grid(options.get("size"))
+    return partial(draw, pipe, dtype)
+
+
+def _fleet(
+    address: str | None, workers: int | None, cores: int | None, model: str, device: str | None, dtype: str | None
+) -> "Fleet | None":
+    """The fleet asked for with --ray."""
+    if address is None:
+        for name, value in {"workers": workers, "cores": cores}.items():
+            if value is not None:
+                raise ValueError(f"--{name} {value} has no effect without --ray")
+        return None
+    from fewpass.batch.fleet import CORES, Fleet
+
+    where = str(Path(model).resolve()) if Path(model).is_dir() else model
+    fleet = Fleet(address, where, device, dtype, workers, cores or CORES)
+    fleet.check()
+    return fleet
 
 
 def _path(typed: str) -> Path:
