@@ -139,7 +139,7 @@ def drawn(nodes, pipeline, **changes):
 
 
 def test_the_example_draws_with_the_bundled_model(nodes, host):
-    outputs = execute(json.loads((FOLDER / "example_workflows" / "fewpass_api.json").read_text()), nodes)
+    outputs = execute(json.loads((FOLDER / "workflow_api.json").read_text()), nodes)
     (images,), pipe = SaveImage.saved, outputs["1"][0]
     assert (images.dtype, images.shape[0], images.shape[3]) == (torch.float32, 4, 3)
     assert 0 <= images.min() < images.max() <= 1
@@ -150,7 +150,7 @@ def test_the_example_draws_with_the_bundled_model(nodes, host):
 
 
 def test_both_workflows_say_the_same(nodes):
-    api = json.loads((FOLDER / "example_workflows" / "fewpass_api.json").read_text())
+    api = json.loads((FOLDER / "workflow_api.json").read_text())
     page = json.loads((FOLDER / "example_workflows" / "fewpass.json").read_text())
     links = {link[0]: link for link in page["links"]}
     assert len(page["nodes"]) == len(api)
