@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,14 +16,14 @@ from fewpass.batch.entries import Entry, by_options
 from fewpass.batch.outcome import Drawn, Failed, Outcome
 from fewpass.loading import load
 
-CORES = 4
+CORES = 4  # of a worker, if nobody says how many
 
 
 @dataclass(frozen=True)
 class Fleet:
     """Which cluster, how many workers on it, and how many cores each of them has where there are no GPUs.
 
-    `workers` None is as many as fit. Every machine of the cluster must be able to read `model`.
+    `workers` None is as many as fit, `cores` None as many as there are for each, up to 4. Every machine of the cluster must be able to read `model`.
     """
 
     address: str
@@ -30,7 +31,7 @@ class Fleet:
     device: str | None = None
     dtype: str | None = None
     workers: int | None = None
-    cores: int = CORES
+    cores: int | None = None
 
     def check(self) -> None:
         """Raise ValueError if Ray is missing or the device is one that Ray would have to choose."""
@@ -56,7 +57,7 @@ class Fleet:
             items = [{"entries": json.dumps([entry.to_json() for entry in part])} for part in parts]
             drawn = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
                 Worker,
-                fn_constructor_args=(self, together),
+                fn_constructor_args=(self, _anywhere(self.model), int(share.get("num_cpus", 0)), together),
                 batch_size=1,
                 compute=ray.data.ActorPoolStrategy(size=workers),
                 **share,
@@ -74,8 +75,8 @@ class Fleet:
         if gpus and self.device != "cpu":
             fit, share = gpus, {"num_gpus": 1}
         else:
-            each = min(self.cores, cores) if self.workers is None else self.cores
-            fit, share = cores // max(1, each), {"num_cpus": each}
+            each = self.cores or max(1, min(CORES, cores // (self.workers or 1)))
+            fit, share = cores // each, {"num_cpus": each}
         workers = fit if self.workers is None else self.workers
         if not 1 <= workers <= fit:
             raise ValueError(f"{workers} workers do not fit: the cluster has {cores} cores and {gpus} GPUs")
@@ -85,11 +86,12 @@ class Fleet:
 class Worker:
     """One process of the fleet, with the model in memory."""
 
-    def __init__(self, fleet: Fleet, together: int):
+    def __init__(self, fleet: Fleet, source: str, cores: int, together: int):
         self.fleet, self.together = fleet, together
-        if not torch.cuda.is_available() or fleet.device == "cpu":
-            torch.set_num_threads(fleet.cores)
-        self.pipe = load(fleet.model, fleet.device, fleet.dtype)
+        if cores:
+            torch.set_num_threads(cores)
+        self.pipe = load(source, fleet.device, fleet.dtype)
+        self.pipe.model.name = fleet.model  # as the user spells it, wherever this process runs
 
     def __call__(self, batch: Mapping[str, Sequence[str]]) -> dict[str, list[Any]]:
         entries = [Entry.from_json(text) for part in batch["entries"] for text in json.loads(part)]
@@ -100,6 +102,11 @@ class Worker:
             "record": [json.dumps(outcome.record) if isinstance(outcome, Drawn) else "" for outcome in outcomes],
             "error": [outcome.error if isinstance(outcome, Failed) else "" for outcome in outcomes],
         }
+
+
+def _anywhere(model: str) -> str:
+    """A model's name for processes that run in other folders."""
+    return str(Path(model).resolve()) if Path(model).is_dir() else model
 
 
 def _outcome(entry: Entry, row: Mapping[str, Any]) -> Outcome:

@@ -53,7 +53,8 @@ def batch(
         typer.Option(parser=o.at_least_one, metavar="N", help="Of the cluster; as many as fit if not given."),
     ] = None,
     cores: Annotated[
-        int | None, typer.Option(parser=o.at_least_one, metavar="N", help="Of a worker, where there are no GPUs; 4.")
+        int | None,
+        typer.Option(parser=o.at_least_one, metavar="N", help="Of a worker, where there are no GPUs; up to 4."),
     ] = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
@@ -127,10 +128,9 @@ def _fleet(
             if value is not None:
                 raise ValueError(f"--{name} {value} has no effect without --ray")
         return None
-    from fewpass.batch.fleet import CORES, Fleet
+    from fewpass.batch.fleet import Fleet
 
-    where = str(Path(model).resolve()) if Path(model).is_dir() else model
-    fleet = Fleet(address, where, device, dtype, workers, cores or CORES)
+    fleet = Fleet(address, model, device, dtype, workers, cores)
     fleet.check()
     return fleet
 
