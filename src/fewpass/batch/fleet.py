@@ -23,7 +23,8 @@ CORES = 4  # of a worker, if nobody says how many
 class Fleet:
     """Which cluster, how many workers on it, and how many cores each of them has where there are no GPUs.
 
-    `workers` None is as many as fit, `cores` None as many as there are for each, up to 4. Every machine of the cluster must be able to read `model`.
+    `workers` None is as many as fit, `cores` None as many as there are for each, up to 4. Every machine of the
+    cluster must be able to read `model`.
     """
 
     address: str
