@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from PIL import Image
 
 from fewpass.batch.entries import Entry
 from fewpass.batch.outcome import Drawn, Outcome, drawn_line, failed_line, file_of
@@ -120,11 +121,14 @@ class Folder:
 
     def _recovered(self, entry: Entry) -> dict[str, Any] | None:
         """The line of an image that was put in its place just before a kill."""
+        path = self.images / file_of(entry)
         try:
-            record = read_settings(self.images / file_of(entry))
+            record = read_settings(path)
+            with Image.open(path) as image:
+                image.load()  # a power cut may have left half of it
             if (record["id"], record["prompt"], record["seed"]) == (entry.id, entry.prompt, entry.seed):
                 return drawn_line(entry, record)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OSError, SyntaxError):
             pass
         return None
 
