@@ -1,9 +1,12 @@
 """Files that are whole or not there."""
 
 import os
+import re
 import secrets
 import tempfile
 from pathlib import Path
+
+TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")  # the names of files that are not whole yet
 
 
 def check_writable(path: Path) -> None:
@@ -38,3 +41,10 @@ def replace(path: Path, data: bytes) -> None:
         raise ValueError(f"cannot write {str(path)!r}: {error.strerror}") from None
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what calls of `replace` have left in `folder` that were killed. Nobody may be writing there."""
+    for left in folder.glob(".*.tmp"):
+        if TEMPORARY.fullmatch(left.name):
+            left.unlink(missing_ok=True)

@@ -5,17 +5,20 @@ from typing import Annotated
 import typer
 
 from fewpass import __version__
+from fewpass.cli.batch import batch
 from fewpass.cli.check import check
 from fewpass.cli.compare import compare
 from fewpass.cli.decoders import decoders
 from fewpass.cli.generate import generate
 from fewpass.cli.models import models
+from fewpass.cli.optional import WithRay
 from fewpass.cli.options import OWN
 from fewpass.cli.serve import serve
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command(epilog=OWN)(generate)
 app.command(epilog=OWN)(compare)
+app.command(epilog=OWN, cls=WithRay)(batch)
 app.command()(decoders)
 app.command()(models)
 app.command()(check)

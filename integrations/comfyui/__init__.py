@@ -1,0 +1,8 @@
+"""fewpass in ComfyUI: put this folder into `custom_nodes`."""
+
+from .nodes import Loader, Sampler
+
+NODE_CLASS_MAPPINGS = {"FewpassLoader": Loader, "FewpassSampler": Sampler}
+NODE_DISPLAY_NAME_MAPPINGS = {"FewpassLoader": "fewpass: load model", "FewpassSampler": "fewpass: draw"}
+
+__all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS"]

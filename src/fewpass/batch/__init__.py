@@ -1,0 +1,1 @@
+"""Many prompts from a file, a folder of images out: `fewpass batch`."""

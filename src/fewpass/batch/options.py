@@ -1,0 +1,82 @@
+"""Settings that a row may have of its own, as people write them in tables and in JSON."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from fewpass.recipes import decoder
+from fewpass.sampling import Sampling
+
+
+def checked(name: str, value: object) -> Any:
+    """The value of an option of `Pipeline.__call__`, written as text or as JSON.
+
+    Raises ValueError naming option and value if there is no such option or the value will not do.
+    """
+    return OPTIONS[name](name, value)
+
+
+def whole(name: str, value: object) -> int:
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,30}", value.strip()):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError(f"{name} must be a whole number, not {value!r}")
+
+
+def _real(name: str, value: object) -> float:
+    try:
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            return float(value)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(f"{name} must be a number, not {value!r}")
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{name} must be a text, not {value!r}")
+    return value
+
+
+def _guidance(name: str, value: object) -> float:
+    scale = _real(name, value)
+    if not 0 <= scale < float("inf"):
+        raise ValueError(f"{name} must be a number >= 0, not {value!r}")
+    return scale
+
+
+def _temperature(name: str, value: object) -> float:
+    return Sampling(temperature=_real(name, value)).temperature
+
+
+def _top_k(name: str, value: object) -> int:
+    return Sampling(top_k=whole(name, value)).top_k
+
+
+def _top_p(name: str, value: object) -> float:
+    return Sampling(top_p=_real(name, value)).top_p
+
+
+def _size(name: str, value: object) -> tuple[int, int]:
+    """`384x256`, or a list of two numbers in JSON."""
+    if isinstance(value, str) and (found := re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})", value.strip().lower())):
+        return int(found[1]), int(found[2])
+    if isinstance(value, list | tuple) and len(value) == 2:
+        return whole(name, value[0]), whole(name, value[1])
+    raise ValueError(f"{name} must be WIDTHxHEIGHT in pixels, like 384x384, not {value!r}")
+
+
+def _decoder(name: str, value: object) -> str:
+    return str(decoder(_text(name, value)))
+
+
+OPTIONS: dict[str, Callable[[str, object], Any]] = {
+    "decoder": _decoder,
+    "guidance": _guidance,
+    "temperature": _temperature,
+    "top_k": _top_k,
+    "top_p": _top_p,
+    "size": _size,
+    "negative_prompt": _text,
+}

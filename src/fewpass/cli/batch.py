@@ -1,0 +1,141 @@
+"""`fewpass batch`"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fewpass.cli import options as o
+from fewpass.cli.inputs import read_decoder
+from fewpass.cli.pace import images_drawn
+from fewpass.cli.terminal import open_model
+from fewpass.prompt_files import read_rows
+
+if TYPE_CHECKING:
+    from fewpass.batch.entries import Entry
+    from fewpass.batch.fleet import Fleet
+    from fewpass.batch.outcome import Outcome
+
+    DrawSome = Callable[[Sequence[Entry], int], Iterator[Outcome]]
+
+
+def batch(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Prompts: .txt, .csv, .tsv, .jsonl, or COCO's .json.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FOLDER", help="New, or that of an earlier start.")],
+    model: o.Model = "emoji",
+    decoder: Annotated[
+        str | None, typer.Option(metavar="SPELLING", help="Such as 'sjd(window=16)'; see `fewpass decoders`.")
+    ] = None,
+    guidance: o.Guidance = None,
+    temperature: o.Temperature = None,
+    top_k: o.TopK = None,
+    top_p: o.TopP = None,
+    seed: o.Seed = None,
+    count: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Images of each prompt.")] = 1,
+    size: o.Size = None,
+    negative_prompt: o.NegativePrompt = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="A column to copy into the results; may come again.")
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(parser=o.at_least_one, metavar="N", help="Images drawn at once: a matter of memory.")
+    ] = 16,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Write results.parquet too.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed prompts again.")] = False,
+    ray: Annotated[
+        str | None, typer.Option("--ray", metavar="[ADDRESS]", help="On a Ray cluster; this machine without ADDRESS.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(parser=o.at_least_one, metavar="N", help="Of the cluster; as many as fit if not given."),
+    ] = None,
+    cores: Annotated[
+        int | None,
+        typer.Option(parser=o.at_least_one, metavar="N", help="Of a worker, where there are no GPUs; up to 4."),
+    ] = None,
+    device: o.Device = None,
+    dtype: o.Dtype = None,
+) -> int:
+    """Draw the prompts of a file into a folder; started again after any interruption, go on.
+
+    Columns id, seed, decoder, guidance, temperature, top_k, top_p, size and negative_prompt hold for their row. The
+    exit code is 1 if a prompt has failed.
+    """
+    rows = read_rows(file)
+
+    from fewpass.batch.entries import digest, entries_of
+    from fewpass.batch.folder import Folder
+    from fewpass.batch.options import checked
+    from fewpass.batch.parquet import check_parquet, write_parquet
+    from fewpass.seeds import assign
+
+    if parquet:
+        check_parquet()
+    given = {
+        "decoder": str(read_decoder(decoder)),
+        "guidance": guidance,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "size": size,
+        "negative_prompt": negative_prompt,
+    }
+    options = {name: checked(name, value) for name, value in given.items() if value is not None}
+    fleet = _fleet(ray, workers, cores, model, device, dtype)
+    folder = Folder(_path(output))
+    with folder.locked():
+        earlier = folder.run() or {}
+        (first,) = assign(earlier.get("seed") if seed is None else seed, 1)  # drawn in an earlier start, or now
+        entries = entries_of(rows, options, first, count, keep or [])
+        run = {"model": model, "dtype": dtype, "seed": first, "images": len(entries), "digest": digest(entries)}
+        folder.check(run)
+        left = folder.left(entries, retry_failed)
+        draw_some = (fleet.draw if fleet else _alone(model, device, dtype, options)) if left else None
+        folder.begin(run)
+        if draw_some:
+            with images_drawn(len(entries), len(entries) - len(left)) as show:
+                for outcome in draw_some(left, batch_size):
+                    folder.save(outcome)
+                    show()
+        lines = folder.finish(entries)
+        if parquet:
+            write_parquet(folder.path / "results.parquet", lines)
+    failed = sum(line["status"] == "failed" for line in lines)
+    print(f"{len(lines) - failed} images in {str(folder.images)!r}")
+    if failed:
+        print(f"{failed} failed, see {str(folder.results)!r}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _alone(model: str, device: str | None, dtype: str | None, options: Mapping[str, Any]) -> "DrawSome":
+    """Drawing in this process. Raises ValueError for a size that no row could have."""
+    from fewpass.batch.draw import draw
+
+    pipe = open_model(model, device, dtype)
+    pipe.model.grid(options.get("size"))
+    return partial(draw, pipe, dtype)
+
+
+def _fleet(
+    address: str | None, workers: int | None, cores: int | None, model: str, device: str | None, dtype: str | None
+) -> "Fleet | None":
+    """The fleet asked for with --ray."""
+    if address is None:
+        for name, value in {"workers": workers, "cores": cores}.items():
+            if value is not None:
+                raise ValueError(f"--{name} {value} has no effect without --ray")
+        return None
+    from fewpass.batch.fleet import Fleet
+
+    fleet = Fleet(address, model, device, dtype, workers, cores)
+    fleet.check()
+    return fleet
+
+
+def _path(typed: str) -> Path:
+    if not typed or "\0" in typed:
+        raise ValueError(f"an output must be a folder, not {typed!r}")
+    return Path(typed)

@@ -1,0 +1,385 @@
+"""`fewpass batch`: every image once, whatever happens in between."""
+
+import json
+import os
+import shutil
+import signal
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+from PIL import Image
+
+from fewpass.batch.draw import draw
+from fewpass.batch.entries import Entry, entries_of
+from fewpass.batch.outcome import Drawn, Failed
+from fewpass.cli import main
+from fewpass.metadata import read_settings
+from fewpass.prompt_files import read_rows
+from fewpass.scheduler import Group
+
+PROMPTS = """id,prompt,seed,guidance,top_k,decoder,negative_prompt
+a,two red stars,7,,,,
+b,blue stars,,2.5,,ar,red
+c,two,,,5,,
+d,one on a blue background,9,1,,"sjd(window=4)",
+e,red stars,,,,,
+"""
+
+
+@pytest.fixture
+def here(pipeline, tmp_path, monkeypatch) -> Path:
+    """An empty folder with a file of prompts, where the small model is loaded already."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fewpass.cli.batch.open_model", lambda *_: pipeline)
+    Path("p.csv").write_text(PROMPTS)
+    return tmp_path
+
+
+@pytest.fixture
+def batch(here, capsys):
+    """Runs the command; gives its exit code and what it said on standard error."""
+
+    def run(*arguments: str, file: str = "p.csv", output: str = "out") -> tuple[int, str]:
+        code = main(["batch", file, "-o", output, "--dtype", "float64", *arguments])
+        return code, capsys.readouterr().err
+
+    return run
+
+
+def lines(output: str = "out") -> list[dict]:
+    return [json.loads(line) for line in Path(output, "results.jsonl").read_text().splitlines()]
+
+
+def pixels(output: str = "out") -> dict[str, bytes]:
+    """Every file in the folder of images, decoded."""
+    found = {}
+    for path in Path(output, "images").iterdir():
+        with Image.open(path) as image:
+            found[path.name] = np.array(image.convert("RGB")).tobytes()
+    return found
+
+
+def timeless(results: list[dict]) -> list[dict]:
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in results]
+
+
+def test_images_are_those_of_the_pipeline(batch, pipeline):
+    assert batch("--seed", "40", "--temperature", "0.9") == (0, "")
+    expected = {
+        "a": {"prompt": "two red stars", "seed": 7},
+        "b": {"prompt": "blue stars", "seed": 41, "guidance": 2.5, "decoder": "ar", "negative_prompt": "red"},
+        "c": {"prompt": "two", "seed": 42, "top_k": 5},
+        "d": {"prompt": "one on a blue background", "seed": 9, "guidance": 1, "decoder": "sjd(window=4)"},
+        "e": {"prompt": "red stars", "seed": 44},
+    }
+    drawn = pixels()
+    assert sorted(drawn) == [f"{name}.png" for name in expected]
+    for line, (name, call) in zip(lines(), expected.items(), strict=True):
+        result = pipeline(**call, temperature=0.9)
+        assert np.array(result.images[0]).tobytes() == drawn[f"{name}.png"]
+        assert (line["id"], line["status"], line["image"]) == (name, "drawn", f"images/{name}.png")
+        assert result.settings[0].items() <= read_settings(f"out/images/{name}.png").items()
+        assert (line["prompt"], line["seed"]) == (call["prompt"], call["seed"])
+        assert line["decoder"] == result.settings[0]["decoder"]
+        assert line["top_k"] == call.get("top_k", 0)
+        assert line["passes"] == int(result.trace.passes[0])
+        assert (line["width"], line["height"], line["dtype"]) == (8, 8, "float64")
+
+
+@pytest.mark.parametrize("size", ["1", "3"])
+def test_how_many_are_drawn_at_once_changes_nothing(batch, size):
+    batch("--seed", "1")
+    batch("--seed", "1", "--batch-size", size, output="other")
+    assert pixels() == pixels("other")
+    assert timeless(lines()) == timeless(lines("other"))
+
+
+def test_a_failing_prompt_is_recorded_and_the_rest_goes_on(batch):
+    Path("p.txt").write_text("two\na dragon\nred stars\n")
+    code, said = batch(file="p.txt")
+    assert (code, said) == (1, "1 failed, see 'out/results.jsonl'\n")
+    assert [line["status"] for line in lines()] == ["drawn", "failed", "drawn"]
+    assert "dragon" in lines()[1]["error"]
+    assert sorted(pixels()) == ["00000.png", "00002.png"]
+    assert batch(file="p.txt") == (code, said)
+
+
+def test_what_has_failed_is_tried_again_if_asked(batch, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(Group, "advance", lambda self: 1 / 0)
+        assert batch("--seed", "1")[0] == 1
+    assert {line["error"] for line in lines()} == {"ZeroDivisionError: division by zero"}
+    assert batch("--seed", "1")[0] == 1
+    assert batch("--seed", "1", "--retry-failed") == (0, "")
+    assert batch("--seed", "1", output="other") == (0, "")
+    assert pixels() == pixels("other")
+    assert timeless(lines()) == timeless(lines("other"))
+
+
+def test_what_does_not_fit_is_drawn_in_smaller_groups(pipeline, monkeypatch):
+    def crowded(self, advance=Group.advance):
+        if len(self.jobs) > 2:
+            raise torch.OutOfMemoryError("no room")
+        advance(self)
+
+    monkeypatch.setattr(Group, "advance", crowded)
+    entries = [Entry(str(i), "two", i, {"decoder": "ar"}, {}) for i in range(5)]
+    outcomes = list(draw(pipeline, None, entries, 5))
+    assert sorted(outcome.entry.id for outcome in outcomes if isinstance(outcome, Drawn)) == list("01234")
+    monkeypatch.setattr(Group, "advance", lambda self: crowded(self, 1 / 0))
+    assert all(isinstance(outcome, Failed) for outcome in draw(pipeline, None, entries, 5))
+
+
+def test_a_lost_device_ends_the_run_and_keeps_what_is_drawn(batch, monkeypatch):
+    def lost(self, advance=Group.advance):
+        advance(self)
+        if Path("out/images").exists() and len(pixels()) > 1:
+            raise torch.AcceleratorError("unplugged")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Group, "advance", lost)
+        code, said = batch("--seed", "1", "--batch-size", "1")
+    assert (code, len(pixels()), len(lines())) == (2, 2, 2)
+    assert "the device has failed" in said
+    assert batch("--seed", "1") == (0, "")
+    assert [line["status"] for line in lines()] == ["drawn"] * 5
+
+
+def dying(moment: int, run) -> bool:
+    """Runs in a process of its own that is killed at the `moment`-th step of writing a file. Has it been?"""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python 3.12 says that threads do not survive this
+        child = os.fork()
+    if child == 0:
+        try:
+            _kill_at(moment)
+            os._exit(run()[0])
+        finally:
+            os._exit(99)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def _kill_at(moment: int) -> None:
+    """Steps are: half of the file is written, all of it is, it is in its place."""
+    steps, write, put = iter(range(10**6)), Path.write_bytes, os.replace
+
+    def step() -> None:
+        if next(steps) == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def write_bytes(path: Path, data: bytes) -> None:
+        write(path, data[: len(data) // 2])
+        step()
+        write(path, data)
+        step()
+
+    def replace(*paths: Path) -> None:
+        put(*paths)
+        step()
+
+    Path.write_bytes, os.replace = write_bytes, replace
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_killed_at_any_moment_it_goes_on(batch):
+    Path("p.csv").write_text("id,prompt\na,two\nb,red\n")
+    batch("--seed", "1", output="whole")
+    killed, expected = 0, pixels("whole")
+    while dying(killed, lambda: batch("--seed", "1", "--batch-size", "2")):
+        if Path("out/images").exists():
+            seen = pixels() if not list(Path("out/images").glob(".*.tmp")) else {}
+            assert seen.items() <= expected.items()
+        shutil.copytree("out", f"after-{killed}")
+        shutil.rmtree("out")
+        killed += 1
+    assert killed > 3 * len(expected)
+    for moment in range(killed):
+        assert batch("--seed", "1", output=f"after-{moment}") == (0, "")
+        assert pixels(f"after-{moment}") == expected
+        assert timeless(lines(f"after-{moment}")) == timeless(lines("whole"))
+        assert sorted(os.listdir(f"after-{moment}")) == sorted(os.listdir("whole"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_killed_over_and_over_it_comes_to_its_end(batch):
+    starts = 1
+    while dying(6, lambda: batch("--seed", "1", "--batch-size", "1")):
+        starts += 1
+    assert 1 < starts < 10
+    assert [line["id"] for line in lines()] == list("abcde")
+    assert len(pixels()) == 5
+
+
+def test_no_image_is_drawn_twice(batch, monkeypatch):
+    batch("--seed", "1")
+    whole = lines()
+    for missing in (b"", Path("out/results.jsonl").read_bytes()[:-20]):
+        Path("out/results.jsonl").write_bytes(missing)
+        monkeypatch.setattr("fewpass.cli.batch.open_model", None)
+        assert batch("--seed", "1") == (0, "")
+        assert lines() == whole
+
+
+def test_an_image_that_is_lost_or_damaged_is_drawn_again(batch):
+    batch("--seed", "1")
+    before = pixels()
+    Path("out/images/b.png").unlink()
+    Path("out/images/d.png").write_bytes(b"")
+    half = Path("out/images/e.png").read_bytes()[:-40]
+    Path("out/images/e.png").write_bytes(half)  # a power cut: neither the image nor its line is whole
+    Path("out/results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines()[:4]))
+    assert batch("--seed", "1") == (0, "")
+    assert pixels() == before
+    assert [line["id"] for line in lines()] == list("abcde")
+
+
+def test_seeds_that_were_drawn_are_remembered(batch):
+    batch()
+    before = pixels()
+    shutil.rmtree("out/images")
+    batch()
+    assert pixels() == before
+    batch(output="other")
+    assert pixels("other") != before
+
+
+def test_several_images_of_each_prompt(batch, pipeline):
+    Path("p.jsonl").write_text('{"id": "a", "prompt": "two", "seed": 5}\n{"id": "b", "prompt": "red"}\n')
+    batch("--count", "2", "--seed", "1", file="p.jsonl")
+    assert [(line["id"], line["seed"]) for line in lines()] == [("a-0", 5), ("a-1", 6), ("b-0", 3), ("b-1", 4)]
+    assert len(pixels()) == 4
+
+
+def test_tags_of_benchmarks_and_kept_columns_reach_the_results(batch):
+    Path("parti.tsv").write_text("Prompt\tCategory\tChallenge\tNote\ntwo\tAbstract\tBasic\t\n")
+    Path("p.jsonl").write_text('{"prompt": "two", "source": ["x", 1]}')
+    batch(file="parti.tsv")
+    batch("--keep", "source", file="p.jsonl", output="other")
+    assert lines()[0]["tags"] == {"category": "Abstract", "challenge": "Basic"}
+    assert lines("other")[0]["tags"] == {"source": ["x", 1]} == read_settings("other/images/00000.png")["tags"]
+
+
+def test_the_results_as_parquet(batch):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    Path("p.txt").write_text("two\na dragon\n")
+    batch("--parquet", file="p.txt")
+    table = parquet.read_table("out/results.parquet").to_pylist()
+    for row, line in zip(table, lines(), strict=True):
+        assert {key: value for key, value in row.items() if value is not None} == {
+            key: value for key, value in {**line, "tags": "{}"}.items() if value is not None
+        }
+
+
+def test_progress_is_shown_on_a_terminal(batch, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    _, said = batch()
+    assert "5/5" in said
+    assert "images/s" in said
+
+
+def refused(batch, *arguments: str, **places: str) -> str:
+    before = sorted(Path().rglob("*"))
+    code, said = batch(*arguments, **places)
+    assert code == 2
+    assert said.startswith("fewpass: ")
+    assert said.count("\n") == 1
+    assert sorted(Path().rglob("*")) == before
+    return said
+
+
+BAD = [
+    ("p.csv", "id,prompt\na,two\na,red\n", ["p.csv:3: ", "'a'", "p.csv:2"]),
+    ("p.csv", "id,prompt\nAb,two\naB,red\n", ["p.csv:3: ", "'aB'"]),
+    ("p.csv", "id,prompt\n../a,two\n", ["p.csv:2: ", "'../a'"]),
+    ("p.csv", "id,prompt\n,two\nb,red\n", ["p.csv:2: ", "no id"]),
+    ("p.csv", "prompt,colour\ntwo,red\n", ["p.csv:2: ", "'colour'", "negative_prompt"]),
+    ("p.csv", "prompt,seed\ntwo,1.5\n", ["p.csv:2: ", "seed", "'1.5'"]),
+    ("p.csv", "prompt,seed\ntwo,-1\n", ["p.csv:2: ", "seed", "-1"]),
+    ("p.csv", "prompt,guidance\ntwo,nan\n", ["p.csv:2: ", "guidance", "nan"]),
+    ("p.csv", "prompt,top_p\ntwo,1\nred,2\n", ["p.csv:3: ", "top_p", "2"]),
+    ("p.csv", "prompt,size\ntwo,big\n", ["p.csv:2: ", "size", "'big'"]),
+    ("p.csv", "prompt,decoder\ntwo,sdj\n", ["p.csv:2: ", "'sdj'"]),
+    ("p.jsonl", '{"prompt": "two", "top_k": true}', ["p.jsonl:1: ", "top_k", "True"]),
+    ("p.jsonl", '{"prompt": "two", "id": 1.5}', ["p.jsonl:1: ", "1.5"]),
+    ("p.jsonl", '{"prompt": "two", "negative_prompt": 7}', ["p.jsonl:1: ", "negative_prompt", "7"]),
+    ("p.txt", "two\n\nred", ["p.txt:2: "]),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "named"), BAD)
+def test_bad_rows(batch, name, content, named):
+    Path(name).write_text(content)
+    said = refused(batch, file=name)
+    assert all(part in said for part in named), said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--keep", "mood"], "'mood'"),
+        (["--keep", "seed"], "'seed'"),
+        (["--batch-size", "0"], "'0'"),
+        (["--guidance", "-2"], "-2"),
+        (["--decoder", "sdj"], "'sdj'"),
+        (["--size", "16x16"], "16x16"),
+        (["--workers", "2"], "--ray"),
+        (["--ray", "--device", "cuda:1"], "'cuda:1'"),
+    ],
+)
+def test_bad_options(batch, monkeypatch, arguments, named):
+    monkeypatch.setattr("fewpass.batch.fleet.find_spec", lambda name: name)
+    assert named in refused(batch, *arguments)
+
+
+@pytest.mark.parametrize(("module", "option"), [("pyarrow", "--parquet"), ("ray", "--ray")])
+def test_what_is_missing_is_said_with_the_extra(batch, monkeypatch, module, option):
+    monkeypatch.setattr("fewpass.batch.parquet.find_spec", lambda name: None)
+    monkeypatch.setattr("fewpass.batch.fleet.find_spec", lambda name: None)
+    assert f'pip install "fewpass[{option[2:]}]"' in refused(batch, option)
+
+
+def test_a_folder_of_another_run_is_refused(batch):
+    batch("--seed", "1")
+    assert "its seed is 1, not 2" in refused(batch, "--seed", "2")
+    assert "its model is 'emoji', not 'other'" in refused(batch, "--model", "other")
+    assert "prompts" in refused(batch, "--top-k", "3")
+    Path("p.csv").write_text(PROMPTS.replace("blue stars", "two stars"))
+    assert "prompts" in refused(batch)
+
+
+def test_a_folder_with_another_purpose_is_refused(batch):
+    Path("out").mkdir()
+    Path("out/thesis.txt").write_text("all of it")
+    assert "'out' is not empty" in refused(batch)
+    assert "not a folder" in refused(batch, output="p.csv")
+    assert "absent" in refused(batch, output="absent/out")
+    assert "''" in refused(batch, output="")
+
+
+def test_two_runs_in_one_folder_at_once_are_refused(batch):
+    batch("--seed", "1")
+    with FileLock("out/.lock"):
+        assert "another run is at work in 'out'" in refused(batch, "--seed", "1")
+    assert batch("--seed", "1") == (0, "")
+
+
+def test_entries_survive_json():
+    entries = entries_of(read_rows_of('{"prompt": "two", "size": [8, 8], "top_p": 0.5}'), {"guidance": 2.0}, 3)
+    assert [Entry.from_json(entry.to_json()) for entry in entries] == entries
+    assert entries[0].options == {"guidance": 2.0, "size": (8, 8), "top_p": 0.5}
+
+
+def read_rows_of(line: str):
+    path = Path("row.jsonl")
+    try:
+        path.write_text(line)
+        return read_rows(path)
+    finally:
+        path.unlink()
