@@ -41,5 +41,6 @@ def remarks(rows: Sequence[Row]) -> list[str]:
         return []
     extra = sum(n - 1 for _, n in again)
     return [
-        f"{extra} of {len(rows)} prompts repeat an earlier one, such as {again[0][0]!r}; each was drawn with a seed of its own"
+        f"{extra} of {len(rows)} prompts repeat an earlier one, such as {again[0][0]!r};"
+        " each was drawn with a seed of its own"
     ]
