@@ -49,19 +49,18 @@ class Drawer:
             else:
                 yield decoder, None
 
-    def draw(self, folder: RunFolder, decoder: Decoder, items: Sequence[Item]) -> Iterator[int]:
-        """Draw the items that are not in the folder yet; yields how many more are there, after every batch."""
-        missing = [item for item in items if folder.record(str(decoder), item) is None]
-        for start in range(0, len(missing), self.together):
-            batch = missing[start : start + self.together]
-            result = self._draw([item.row.prompt for item in batch], [item.seed for item in batch], decoder)
-            reading = self._read(result)
-            for i, item in enumerate(batch):
-                path = folder.image(str(decoder), item)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                about = record(self.pipe, self.dtype, result, i) | _seen(result, reading, i)
-                replace(path, png(result.images[i], about))
-            yield len(batch)
+    def draw(self, folder: RunFolder, decoder: Decoder, items: Sequence[Item]) -> None:
+        """Draw those of the items, in one batch, that are not in the folder yet."""
+        items = [item for item in items if folder.record(str(decoder), item) is None]
+        if not items:
+            return
+        result = self._draw([item.row.prompt for item in items], [item.seed for item in items], decoder)
+        reading = self._read(result)
+        for i, item in enumerate(items):
+            path = folder.image(str(decoder), item)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            about = record(self.pipe, self.dtype, result, i) | _seen(result, reading, i)
+            replace(path, png(result.images[i], about))
 
     def _draw(
         self,

@@ -18,32 +18,34 @@ RUN = "run.json"
 class RunFolder:
     path: Path
 
-    def begin(self, settings: Mapping[str, Any], resume: bool) -> None:
-        """Make the folder that of a run with these settings, or go on with a run of the same.
-
-        Raises ValueError if it holds anything else: another run, a run that nobody asked to resume, other files.
+    def check(self, resume: bool) -> None:
+        """Raise ValueError if the folder is not to be written into: it holds a run that nobody asked to resume, or
+        files that are no run.
         """
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"cannot write into {str(self.path)!r}: it is not a folder")
         check_folder(self.path if self.path.exists() else self.path.resolve().parent)
-        known = self.path / RUN
-        if known.is_file():
-            self._compare(json.loads(known.read_text(encoding="utf-8")), settings, resume)
-            return
-        if self.path.exists() and any(self.path.iterdir()):
+        if (self.path / RUN).is_file():
+            if not resume:
+                raise ValueError(f"{str(self.path)!r} holds a run already: --resume goes on with it")
+        elif self.path.exists() and any(self.path.iterdir()):
             raise ValueError(f"{str(self.path)!r} holds files that are no run of fewpass eval: choose an empty folder")
-        self.path.mkdir(exist_ok=True)
-        replace(known, _json(settings))
 
-    def _compare(self, then: Mapping[str, Any], now: Mapping[str, Any], resume: bool) -> None:
-        if not resume:
-            raise ValueError(f"{str(self.path)!r} holds a run already: --resume goes on with it")
-        now = json.loads(_json(now))
+    def begin(self, settings: Mapping[str, Any]) -> None:
+        """Make the folder that of a run with these settings, or go on with one.
+
+        Raises ValueError naming the setting in which the run that is there differs.
+        """
+        known, now = self.path / RUN, json.loads(json.dumps(settings))
+        if not known.is_file():
+            self.write(RUN, json.dumps(settings, indent=1))
+            return
+        then = json.loads(known.read_text(encoding="utf-8"))
         for name in {**then, **now}:
             if then.get(name) != now.get(name):
                 raise ValueError(
                     f"{str(self.path)!r} holds a run with {name} {then.get(name)!r}, not {now.get(name)!r}:"
-                    " it cannot be resumed with other settings"
+                    " choose another folder"
                 )
 
     def image(self, decoder: str, item: Item) -> Path:
@@ -74,7 +76,3 @@ class RunFolder:
 def slug(decoder: str) -> str:
     """A decoder as the name of a folder: `sjd(window=15, guess=uniform)` is `sjd-window-15-guess-uniform`."""
     return re.sub(r"[^\w.]+", "-", decoder).strip("-")
-
-
-def _json(settings: Mapping[str, Any]) -> bytes:
-    return json.dumps(settings, indent=1).encode()

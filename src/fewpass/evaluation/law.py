@@ -1,5 +1,6 @@
 """Do decoders draw from the law of the model? Measured on a toy whose joint law can be computed."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -9,12 +10,14 @@ import torch
 
 from fewpass.canvas import Grid
 from fewpass.decoders import Decoder
+from fewpass.evaluation.folder import RunFolder
 from fewpass.evaluation.wrong import wrong_decoders
 from fewpass.recipes import RECIPES
 from fewpass.sampling import Sampling
 from fewpass.spelling import Recipe
 from fewpass.testing import JointLaw, LawFigure, check_decoder, coming_and_going, drawn
 
+LAW = "law.json"
 FREE = Grid(2, 3, 4)
 ROW_ENDS = Grid(2, 4, 5, codes=4, forced=torch.tensor([-1, -1, -1, 4] * 2))
 # On six tokens, defaults that are meant for hundreds would make some recipes autoregression or SJD.
@@ -67,6 +70,16 @@ class LawRow:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    @property
+    def exact(self) -> bool:
+        """In every setting."""
+        return all(figure.exact for figure in self.figures.values())
+
+    @property
+    def as_expected(self) -> bool:
+        """Lossless and exact, or lossy; wrong, and caught in some setting."""
+        return self.exact if self.lossless else self.lossless is False or not self.exact
+
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> "LawRow":
         return cls(**row | {"figures": {name: LawFigure(**figure) for name, figure in row["figures"].items()}})
@@ -78,6 +91,20 @@ def subjects() -> Iterator[tuple[str, bool | None, Decoder]]:
         yield name, recipe.lossless, small(recipe)
     for name, decoder in wrong_decoders(FREE.size - 1).items():
         yield name, None, decoder
+
+
+def measured(folder: RunFolder, images: int) -> Iterator[LawRow]:
+    """The rows of all subjects, with so many images for each figure; those that the folder has are not drawn again."""
+    known = folder.path / LAW
+    stored = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
+    rows = {row["spelling"]: row for row in stored.get("rows", [])} if stored.get("images") == images else {}
+    for name, lossless, decoder in subjects():
+        spelling = str(decoder) if lossless is not None else name
+        if spelling not in rows:
+            row = LawRow(name, spelling, lossless, dict(figures_of(decoder, images)))
+            rows[spelling] = row.to_json()
+            folder.write(LAW, json.dumps({"images": images, "rows": list(rows.values())}, indent=1))
+        yield LawRow.from_json(rows[spelling])
 
 
 def small(recipe: Recipe[...]) -> Decoder:
