@@ -10,8 +10,8 @@ from fewpass.block import Block, _agreed
 from fewpass.loop import decode
 from fewpass.noise import Noise
 from fewpass.rules import Speculative, Strict, Verdict
-from fewpass.testing import JointLaw, Toy, check_decoder, drawn
-from tests.toys import FREE, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, coming_and_going, one_by_one
+from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
+from tests.toys import FREE, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, one_by_one
 
 LAWS = {
     "plain": JointLaw(FREE, PLAIN),

@@ -6,8 +6,8 @@ import torch
 import fewpass
 from fewpass import RECIPES, Query, ar, gs_sjd, jacobi, mc_sjd, sjd, sjdpp
 from fewpass.guess import GUESSES
-from fewpass.testing import Toy, drawn
-from tests.toys import GREEDY, PLAIN, WIDE, WIDE_ROW_ENDS, coming_and_going, one_by_one
+from fewpass.testing import Toy, coming_and_going, drawn
+from tests.toys import GREEDY, PLAIN, WIDE, WIDE_ROW_ENDS, one_by_one
 
 LAYOUTS = pytest.mark.parametrize("grid", [WIDE, WIDE_ROW_ENDS], ids=["free", "row_ends"])
 EVERY = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)

@@ -11,9 +11,9 @@ from fewpass.codebook import Codebook, codebook_of
 from fewpass.loop import decode
 from fewpass.relaxed import Annealed, Grouped, Neighbours
 from fewpass.rules import Strict, mass
-from fewpass.testing import JointLaw, Toy, check_decoder, drawn
+from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
 from fewpass.trace import Clock, ClockedSession
-from tests.toys import FREE, GREEDY, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, coming_and_going, one_by_one
+from tests.toys import FREE, GREEDY, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, one_by_one
 
 LAYOUTS = pytest.mark.parametrize("grid", [WIDE, WIDE_ROW_ENDS], ids=["free", "row_ends"])
 SJD_AGAIN = [

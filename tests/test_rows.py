@@ -9,9 +9,9 @@ from fewpass import Drawing, Grid, Jacobi, Sampling, decoder, pjd
 from fewpass.loop import decode
 from fewpass.rows import Rows
 from fewpass.rules import FixedPoint, Speculative
-from fewpass.testing import JointLaw, Toy, check_decoder, drawn
+from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
 from tests.test_wavefront import EVERY_GRID, ROW_ENDS, SQUARE, TALL, WIDE, Recorder
-from tests.toys import FREE, GREEDY, PLAIN, coming_and_going, one_by_one
+from tests.toys import FREE, GREEDY, PLAIN, one_by_one
 from tests.toys import ROW_ENDS as SMALL_ROW_ENDS
 
 

@@ -10,9 +10,9 @@ from fewpass.branches import Branches
 from fewpass.laws import Laws
 from fewpass.loop import decode
 from fewpass.noise import FRESH, Noise
-from fewpass.testing import JointLaw, Toy, check_decoder, drawn
+from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
 from fewpass.tree import LANE, Tree, _choose
-from tests.toys import FREE, GREEDY, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, coming_and_going, one_by_one
+from tests.toys import FREE, GREEDY, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, one_by_one
 
 LAWS = {
     "plain": JointLaw(FREE, PLAIN),

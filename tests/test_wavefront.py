@@ -6,8 +6,8 @@ import torch
 from fewpass import Drawing, Grid, Query, Sampling, Trace, decoder, zipar
 from fewpass.loop import decode
 from fewpass.noise import Noise
-from fewpass.testing import Toy, drawn
-from tests.toys import GREEDY, PLAIN, coming_and_going, one_by_one
+from fewpass.testing import Toy, coming_and_going, drawn
+from tests.toys import GREEDY, PLAIN, one_by_one
 
 SQUARE = Grid(5, 5, 9)
 WIDE = Grid(3, 7, 9)

@@ -1,5 +1,7 @@
 """What the model makes of finished images."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -10,18 +12,38 @@ from fewpass.sampling import Law
 CHUNK = 64  # positions read in one pass
 
 
-@torch.inference_mode()
-def score(session: Session, law: Law, tokens: Tensor) -> Tensor:
-    """Log-probability of each of `tokens` [B, N] under `law`, given those before it: one more reading of the images.
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """`logprobs` [B, N] of the tokens under the law that follows those before them, and the `entropy` [B, N] of that
+    law, both in nats. Where a token is not drawn yet, and behind it, both are 0.
+    """
 
-    `session` has just been opened. Where one is not drawn yet, -1, it and all behind it score 0.
+    logprobs: Tensor
+    entropy: Tensor
+
+
+@torch.inference_mode()
+def read(session: Session, law: Law, tokens: Tensor) -> Reading:
+    """Read finished images, `tokens` [B, N], once more; -1 is a token that is not drawn yet.
+
+    `session` has just been opened.
     """
     fed = tokens.clamp(min=0).to(session.first.device)
-    laws = [law(session.first).gather(-1, fed[:, :1, None])]
+    parts = [_seen(law(session.first), fed[:, :1])]
     last = session.grid.size - 1
     for start in range(0, last, CHUNK):
         index = torch.arange(start, min(start + CHUNK, last), device=fed.device).expand(len(fed), -1)
-        p = law(session(Query(fed.gather(1, index), index)))
-        laws.append(p.gather(-1, fed.gather(1, index + 1)[..., None]))
-    scores = torch.cat(laws, 1)[..., 0].log().cpu()
-    return scores.masked_fill((tokens < 0).cumsum(1) > 0, 0.0)
+        parts.append(_seen(law(session(Query(fed.gather(1, index), index))), fed.gather(1, index + 1)))
+    behind = (tokens < 0).cumsum(1) > 0
+    logprobs, entropy = (torch.cat(part, 1).cpu().masked_fill(behind, 0.0) for part in zip(*parts, strict=True))
+    return Reading(logprobs, entropy)
+
+
+def score(session: Session, law: Law, tokens: Tensor) -> Tensor:
+    """Log-probability of each of `tokens` [B, N] under `law`, given those before it. See `read`."""
+    return read(session, law, tokens).logprobs
+
+
+def _seen(p: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Of laws p [B, n, V]: the log-probabilities of `tokens` [B, n], and the entropies [B, n]."""
+    return p.gather(-1, tokens[..., None])[..., 0].log(), torch.special.entr(p).sum(-1)

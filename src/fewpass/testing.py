@@ -11,7 +11,7 @@ from torch import Tensor
 from fewpass.canvas import Grid
 from fewpass.codebook import Codebook
 from fewpass.decoders import Decoder, Query
-from fewpass.loop import Session, decode
+from fewpass.loop import Drawing, ElasticSession, Session, decode
 from fewpass.noise import _GOLDEN, _bits, _mix
 from fewpass.sampling import Law
 
@@ -86,6 +86,27 @@ def drawn(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Tensor
     """The tokens [B, N] of the finished images."""
     *_, canvas = decode(session, decoder, law, seeds)
     return canvas.tokens[:, : session.grid.size]
+
+
+@torch.inference_mode()
+def coming_and_going(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Tensor:
+    """As `drawn`, but the images come in three groups, a pass apart, and leave when they are finished."""
+    assert isinstance(session, ElasticSession)
+    groups = torch.arange(len(seeds)).tensor_split(3)
+    arrivals = [(g, Drawing(session.select(g), decoder, law, seeds[g])) for g in groups if len(g)]
+    images, drawing = arrivals.pop(0)
+    tokens = torch.full((len(seeds), session.grid.size), -1)
+    while len(images):
+        drawing.advance()
+        tokens[images] = drawing.canvas.tokens[:, : session.grid.size]
+        if arrivals:
+            late, other = arrivals.pop(0)
+            drawing.join(other)
+            images = torch.cat([images, late])
+        going = torch.tensor([i for i, done in enumerate(drawing.canvas.finished) if not done], dtype=torch.long)
+        drawing.select(going)
+        images = images[going]
+    return tokens
 
 
 @dataclass(frozen=True, eq=False)

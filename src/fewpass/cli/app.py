@@ -9,6 +9,7 @@ from fewpass.cli.batch import batch
 from fewpass.cli.check import check
 from fewpass.cli.compare import compare
 from fewpass.cli.decoders import decoders
+from fewpass.cli.evaluate import evaluate
 from fewpass.cli.generate import generate
 from fewpass.cli.models import models
 from fewpass.cli.optional import WithRay
@@ -23,6 +24,7 @@ app.command()(decoders)
 app.command()(models)
 app.command()(check)
 app.command()(serve)
+app.command("eval", epilog=OWN)(evaluate)
 
 
 def _version(asked: bool) -> None:

@@ -179,10 +179,19 @@ def held_out_prompts() -> tuple[str, ...]:
     return tuple(Path(__file__).with_name("held_out.txt").read_text(encoding="utf-8").splitlines())
 
 
-def choose_held_out() -> list[str]:
-    """How `held_out.txt` was made; minutes of hashing that nobody should wait for."""
+@cache
+def evaluation_prompts() -> tuple[str, ...]:
+    """500 held-out prompts, those of `held_out_prompts` among them; single, count and relation take turns."""
+    return tuple(Path(__file__).with_name("evaluation.txt").read_text(encoding="utf-8").splitlines())
+
+
+def choose_held_out(numbers: tuple[int, int, int] = (67, 67, 66)) -> list[str]:
+    """How `held_out.txt` was made: so many single, count and relation prompts; minutes of hashing.
+
+    `evaluation.txt` has 88, 206 and 206 in turns; there are no more single ones.
+    """
     chosen: list[str] = []
-    for kind, number in zip(KINDS, (67, 67, 66), strict=True):
+    for kind, number in zip(KINDS, numbers, strict=True):
         prompts = [scene.prompt for scene in scenes(kind) if scene.held_out]
         # an order that depends on nothing but the prompts, and is not the one that held them out
         chosen += sorted(prompts, key=lambda p: sha256(f"score {p}".encode()).hexdigest())[:number]

@@ -1,0 +1,48 @@
+"""Where figures were measured, and with what."""
+
+import os
+import platform
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+from torch import nn
+
+from fewpass import __version__
+
+PACKAGES = ("torch", "transformers", "numpy", "pillow", "torchmetrics", "matplotlib")
+
+
+def machine(device: torch.device) -> str:
+    """The processor, and the GPU if that is where the model is: `AMD EPYC 9654, 8 threads`."""
+    processor = f"{_processor()}, {torch.get_num_threads()} of {os.cpu_count()} threads"
+    return f"{torch.cuda.get_device_name(device)}, {processor}" if device.type == "cuda" else processor
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "fewpass": __version__}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def fingerprint(model: nn.Module) -> str:
+    """What tells the weights of one model from those of another: a hash of some numbers of every tensor."""
+    digest = sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        flat = weight.detach().flatten()
+        some = flat[:: max(1, len(flat) // 64)][:64].cpu()
+        digest.update(name.encode() + some.to(torch.float64).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()

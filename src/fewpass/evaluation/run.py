@@ -1,0 +1,172 @@
+"""An evaluation, from what it is to measure to its report."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from fewpass.canvas import Grid
+from fewpass.decoders import Decoder
+from fewpass.device import chosen_dtype
+from fewpass.evaluation import table
+from fewpass.evaluation.clip import ClipScorer
+from fewpass.evaluation.drawing import Conditions
+from fewpass.evaluation.drawings import Drawings
+from fewpass.evaluation.features import inception_features, scene_features
+from fewpass.evaluation.folder import RunFolder
+from fewpass.evaluation.items import Item, remarks
+from fewpass.evaluation.law import LawRow
+from fewpass.evaluation.layouts import Layout
+from fewpass.evaluation.machine import fingerprint, machine, versions
+from fewpass.evaluation.report import Report
+from fewpass.evaluation.scenes import are_scenes
+from fewpass.evaluation.summary import BASELINE, Instruments, Summary, summarise
+from fewpass.pipeline import Pipeline
+
+
+def settings_of(pipe: Pipeline, dtype: str | None, conditions: Conditions, seed: int, together: int) -> dict[str, Any]:
+    """What two runs must share for their images and seconds to be of one kind."""
+    model, given = pipe.model, {k: v for k, v in asdict(conditions).items() if v is not None}
+    own = {"guidance": model.guidance, **asdict(model.sampling)}
+    return {
+        "model": model.name,
+        "weights": fingerprint(model.model),
+        **own,
+        **given,
+        "seed": seed,
+        "together": together,
+        "device": str(model.device),
+        "dtype": str(chosen_dtype(dtype, model.device)).removeprefix("torch."),
+        "machine": machine(model.device),
+        "versions": versions(),
+    }
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Where the weights of metrics are, and real images to compare with."""
+
+    clip: str
+    inception: Path
+    reference: Path | None = None
+
+    def real_images(self) -> Iterator[Image.Image]:
+        """Raises ValueError if the folder holds none."""
+        found = 0
+        for path in sorted(self.reference.iterdir()) if self.reference is not None else []:
+            try:
+                with Image.open(path) as image:
+                    yield image.convert("RGB")
+                    found += 1
+            except (UnidentifiedImageError, IsADirectoryError):
+                continue
+        if found < 2:
+            raise ValueError(f"{str(self.reference)!r} holds {found} images; FID needs at least 2")
+
+
+def instruments_of(items: Sequence[Item], tools: Tools) -> tuple[Instruments, dict[str, str], list[str]]:
+    """What can be measured on these prompts, in words too, and what cannot and why."""
+    scenes, skipped = are_scenes(items), []
+    features, clip, reference = scene_features() if scenes else None, None, None
+    if not scenes:
+        skipped.append("Scene score: the scorer reads prompts of the bundled model only.")
+        try:
+            features = inception_features(tools.inception)
+        except ValueError as error:
+            skipped.append(f"FID, and diversity in features: {error}.")
+        try:
+            clip = ClipScorer(tools.clip)
+        except ValueError as error:
+            skipped.append(f"CLIP score: {error}.")
+    if tools.reference is not None and features is not None:
+        reference = features.of(tools.real_images())
+    names = {} if features is None else {"features": features.name}
+    names |= {} if clip is None else {"clip": clip.name}
+    return Instruments(scenes, features, reference, clip), names, skipped
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A run whose images are all drawn."""
+
+    folder: RunFolder
+    settings: Mapping[str, Any]
+    grid: Grid
+    decoders: Sequence[Decoder]
+    items: Sequence[Item]
+    source: str  # of the prompts, in words
+    tools: Tools
+    layouts: Sequence[Layout]
+    law: Sequence[LawRow]
+    law_images: int
+    command: str
+    skipped: Sequence[str]
+
+    def conclude(self) -> list[Summary]:
+        """Measure, and write `report.html`, `figures/`, `table.md`, `results.json` and the benchmarks' folders."""
+        everything = [Drawings.read(self.folder, str(d), d.lossless, self.items) for d in self.decoders]
+        instruments, names, skipped = instruments_of(self.items, self.tools)
+        summaries = summarise(everything, instruments)
+        if all(d.decoder != BASELINE for d in everything):
+            skipped.append("Differences and FID to ar: ar was not among the decoders.")
+        if not any(d.pairs for d in everything):
+            skipped.append("Diversity: no prompt was drawn twice (--pairs, --count).")
+        report = Report(
+            f"{self.settings['model']}: {len(everything)} decoders",
+            self.conditions,
+            self.grid,
+            everything,
+            summaries,
+            self.law,
+            self.law_images,
+            [layout.export(drawings) for layout in self.layouts for drawings in everything],
+            names,
+            {**self.settings, "prompts": self.source, "images": f"{len(self.items)} of every decoder"},
+            self.command,
+            [*self.skipped, *skipped],
+            remarks([item.row for item in self.items if item.round == 0]),
+        )
+        figures = report.figures()
+        for name, data in figures.items():
+            self.folder.write(f"figures/{name}.png", data)
+        self.folder.write("table.md", table.markdown(summaries, self.conditions))
+        self.folder.write("results.json", json.dumps(_results(report), indent=1))
+        self.folder.write("report.html", report.html(figures))
+        return summaries
+
+    @property
+    def conditions(self) -> str:
+        """How it was measured, in a sentence."""
+        s, prompts = self.settings, len({item.number for item in self.items})
+        words = [f"{prompts} {self.source}", f"guidance {s['guidance']:g}", f"temperature {s['temperature']:g}"]
+        words += [f"top-k {s['top_k']}"] if s["top_k"] else []
+        words += [f"top-p {s['top_p']:g}"] if s["top_p"] < 1 else []
+        words += [f"{s['together']} images at a time" if s["together"] > 1 else "one image at a time", s["dtype"]]
+        return f"{', '.join(words)}; {s['machine']}."
+
+
+def _results(report: Report) -> dict[str, Any]:
+    """All figures, for programs. What is not known is null."""
+    decoders = [asdict(s) | {"right": None if s.right is None else s.right.tolist()} for s in report.summaries]
+    return _plain(
+        {
+            "settings": dict(report.settings),
+            "command": report.command,
+            "decoders": decoders,
+            "law": {"images": report.law_images, "rows": [row.to_json() for row in report.law]},
+            "left_out": list(report.skipped),
+        }
+    )
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no NaN."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,77 @@
+"""Decoders that are wrong in ways that released code is: a check that does not see them proves nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from fewpass.decoders import Decoder, Jacobi
+from fewpass.noise import Noise
+from fewpass.rules import Speculative, Strict, Verdict, couple
+
+
+@dataclass(frozen=True)
+class RedrawFromP(Strict):
+    """A rejected guess is replaced by a draw from p."""
+
+    def residual(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
+        return p
+
+
+@dataclass(frozen=True)
+class CoolTwice(Strict):
+    """The temperature is applied once more, to the residual."""
+
+    temperature: float
+
+    def residual(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
+        return super().residual(x, q, p) ** (1 / self.temperature)
+
+
+@dataclass(frozen=True)
+class OldLabels(Speculative):
+    """Guesses that are kept keep the law that they were first drawn from as their label."""
+
+    def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
+        y, kept = super().__call__(x, q, p, index, noise)
+        p[:, :-1][kept] = q[kept]  # the decoder takes p for the next q
+        return Verdict(y, kept)
+
+
+@dataclass(frozen=True)
+class SameNumbers(Speculative):
+    """Guesses are tested with the same number in every pass."""
+
+    def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
+        return super().__call__(x, q, p, index, replace(noise, step=0 * noise.step))
+
+
+@dataclass(frozen=True)
+class Liar(Speculative):
+    """New guesses are the likeliest tokens of the laws that they are said to be drawn from."""
+
+    def draw(self, p: Tensor, index: Tensor, noise: Noise) -> Tensor:
+        return p.argmax(-1)
+
+
+@dataclass(frozen=True)
+class AddsConstant(Strict):
+    """A constant keeps the residual from being empty, and lets tokens of probability 0 through."""
+
+    def residual(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
+        return super().residual(x, q, p) + 1e-3
+
+
+WRONG: Mapping[str, Speculative] = {
+    "redraw from p": Speculative(RedrawFromP()),
+    "old labels": OldLabels(redraft=couple),
+    "residual cooled twice": Speculative(CoolTwice(0.7), couple),
+    "same numbers in every pass": SameNumbers(redraft=couple),
+    "guesses that are no draws": Liar(),
+    "residual plus a constant": Speculative(AddsConstant()),
+}
+
+
+def wrong_decoders(window: int) -> dict[str, Decoder]:
+    """The wrong rules, each in a window of so many drafts."""
+    return {name: Jacobi(window, rule) for name, rule in WRONG.items()}

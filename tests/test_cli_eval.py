@@ -1,0 +1,201 @@
+"""`fewpass eval`: images that are drawn once, and a report that needs nothing else."""
+
+import json
+import re
+
+import pytest
+
+from fewpass.cli import main
+from fewpass.evaluation import law
+from fewpass.evaluation.law import LawRow, measured, subjects
+from fewpass.evaluation.wrong import WRONG
+from fewpass.metadata import read_settings
+from fewpass.models.emoji.scenes import KINDS, evaluation_prompts, held_out_prompts, parse
+from fewpass.recipes import RECIPES, ar, sjd
+from fewpass.testing import LawFigure
+
+PROMPTS = ["two red stars", "one blue stars", "one red stars"]
+DECODERS = "ar; sjd(window=3); sjdpp(window=3)"
+
+
+@pytest.fixture(scope="module")
+def run(folder, tmp_path_factory):
+    """A small run that is done, and the arguments that made it. Tests leave it as it was."""
+    path = tmp_path_factory.mktemp("eval")
+    (path / "prompts.txt").write_text("\n".join(PROMPTS))
+    out = path / "out"
+    arguments = ["eval", "-o", str(out), "--model", str(folder), "--prompts", str(path / "prompts.txt")]
+    arguments += ["--decoders", DECODERS, "--pairs", "1", "--together", "2", "--benchmarks", "t2i-compbench"]
+    assert main(arguments) == 0
+    return out, arguments
+
+
+def images(out):
+    return {str(p.relative_to(out)): p.stat().st_mtime_ns for p in (out / "images").rglob("*.png")}
+
+
+def test_everything_is_drawn_by_every_decoder_with_the_same_seeds(run):
+    out, _ = run
+    seeds = {}
+    for path in (out / "images").rglob("*.png"):
+        record = read_settings(path)
+        seeds.setdefault(record["decoder"], {})[path.name] = (record["prompt"], record["seed"])
+        assert len(record["logprobs"]) == len(record["entropy"]) == len(record["tokens"]) == 16
+    assert len(seeds) == 3
+    assert seeds["ar"] == seeds["sjd(window=3, guess=uniform)"]
+    assert sorted(seeds["ar"].values()) == sorted([*zip(PROMPTS, range(3), strict=True), (PROMPTS[0], 1_000_000)])
+
+
+def test_results_are_those_of_the_images(run):
+    out, _ = run
+    results = json.loads((out / "results.json").read_text())
+    first, second, third = results["decoders"]
+    assert [d["lossless"] for d in results["decoders"]] == [True, True, False]
+    assert first["passes"] == {"mean": 16, "low": 16, "high": 16, "n": 4}
+    records = [read_settings(path) for path in (out / "images" / "sjd-window-3-guess-uniform").iterdir()]
+    assert second["passes"]["mean"] == sum(r["trace"]["passes"] for r in records) / 4
+    nll = [-sum(r["logprobs"]) / 16 for r in records]
+    assert second["nll"]["mean"] == pytest.approx(sum(nll) / 4)
+    assert first["versus"]["nll"]["mean"] == 0
+    assert third["versus"]["nll"]["n"] == 4
+    assert first["disagreement"]["n"] == 1
+    assert first["score"] == {}
+    table = (out / "table.md").read_text()
+    assert "| `ar` | lossless | 16.0 | 1.00 |" in table
+    assert "3 prompts of prompts.txt" in table
+
+
+def test_the_report_is_one_file_that_says_all(run):
+    out, _ = run
+    html = (out / "report.html").read_text()
+    assert not re.findall(r'(?:src|href)="(?!data:|#|https://github)[^"]*"', html)
+    assert "@import" not in html
+    assert "{{" not in html
+    for word in [
+        "sjd",
+        "2 images at a time",
+        "CLIP score: the weights of",
+        "no file",
+        "--decoders",
+        "Left out",
+        *PROMPTS,
+    ]:
+        assert word in html
+    assert html.count("data:image/png") == len(list((out / "figures").iterdir())) == 7
+    assert html.count("data:image/webp") == 3 * 3
+    assert (out / "t2i-compbench" / "ar" / "samples" / "two red stars_000001.png").exists()
+
+
+def test_resuming_draws_what_is_missing_and_nothing_else(run):
+    out, arguments = run
+    gone = out / "images" / "ar" / "00001-0.png"
+    before, tokens = images(out), read_settings(gone)["tokens"]
+    gone.unlink()
+    assert main([*arguments, "--resume"]) == 0
+    after = images(out)
+    assert read_settings(gone)["tokens"] == tokens  # alone in its batch now
+    assert {name for name in after if after[name] != before[name]} == {"images/ar/00001-0.png"}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ([], "--resume"),
+        (["--resume", "--seed", "5"], "seed 0, not 5"),
+        (["--resume", "--top-k", "2"], "top_k 0, not 2"),
+    ],
+)
+def test_another_run_is_refused(run, capsys, more, said):
+    out, arguments = run
+    before = images(out)
+    assert main([*arguments, *more]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert images(out) == before
+
+
+BAD = [
+    (["--decoders", "sdj"], "'sdj'"),
+    (["--decoders", " ; "], "' ; '"),
+    (["--prompts", "absent.txt"], "absent.txt"),
+    (["--prompts", "columns.tsv"], "columns.tsv"),
+    (["--prompts", "blank.txt"], "blank.txt:2"),
+    (["--benchmarks", "geneval"], "geneval"),
+    (["--benchmarks", "best"], "'best'"),
+    (["--pairs", "-1"], "-1"),
+    (["--law-images", "-5"], "-5"),
+    (["--limit", "0"], "'0'"),
+    (["--together", "0"], "'0'"),
+    (["--seed", "-1"], "-1"),
+    (["--reference", "absent"], "'absent'"),
+    (["--model", "absent"], "'absent'"),
+    (["--size", "big"], "'big'"),
+    (["-o", ""], "''"),
+    (["-o", "absent/out"], "absent"),
+    (["-o", "."], "empty folder"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), BAD, ids=[" ".join(arguments) for arguments, _ in BAD])
+def test_bad_input_is_one_line_and_no_folder(arguments, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "columns.tsv").write_text("text\tkind\na cat\tanimal\n")
+    (tmp_path / "blank.txt").write_text("a cat\n\na dog\n")
+    assert main(["eval", "-o", "out", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["blank.txt", "columns.tsv"]
+
+
+def test_a_decoder_that_was_asked_for_by_name_must_fit(folder, tmp_path, capsys):
+    (tmp_path / "prompts.txt").write_text("two")
+    arguments = ["--model", str(folder), "--prompts", str(tmp_path / "prompts.txt"), "--decoders", "zipar(window=-1)"]
+    assert main(["eval", "-o", str(tmp_path / "out"), *arguments]) == 2
+    assert "-1" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_packages_are_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("fewpass.evaluation.extra.PACKAGES", ("matplotlib", "no_such_package"))
+    assert main(["eval", "-o", str(tmp_path / "out")]) == 2
+    assert 'no_such_package is not installed: pip install "fewpass[eval]"' in capsys.readouterr().err
+
+
+# --- the law
+
+
+def test_every_recipe_and_every_wrong_decoder_is_measured():
+    named = [(name, lossless) for name, lossless, _ in subjects()]
+    assert named == [(n, r.lossless) for n, r in RECIPES.items()] + [(name, None) for name in WRONG]
+
+
+def test_law_is_measured_once(tmp_path, monkeypatch):
+    from fewpass.evaluation.folder import RunFolder
+
+    monkeypatch.setattr(law, "subjects", lambda: iter([("ar", True, ar()), ("sjd", True, sjd(5))]))
+    monkeypatch.setattr(law, "SETTINGS", law.SETTINGS[:1])
+    rows = list(measured(RunFolder(tmp_path), 300))
+    assert [row.figures["plain"].exact for row in rows] == [True, True]
+    monkeypatch.setattr(law, "figures_of", lambda decoder, images: pytest.fail("drawn again"))
+    assert list(measured(RunFolder(tmp_path), 300)) == rows
+
+
+def test_what_is_expected_of_a_decoder():
+    exact, off = LawFigure(0.5, 0.1, 0.1, 0), LawFigure(50.0, 0.3, 0.1, 0)
+    rows = {lossless: LawRow("", "", lossless, {"a": exact, "b": off}) for lossless in (True, False, None)}
+    assert [rows[lossless].as_expected for lossless in (True, False, None)] == [False, True, True]
+    assert not LawRow("", "", None, {"a": exact}).as_expected
+
+
+# --- prompts of the bundled model
+
+
+def test_the_evaluation_prompts_are_held_out_and_take_turns():
+    listed = evaluation_prompts()
+    scenes = [parse(prompt) for prompt in listed]
+    assert len(set(listed)) == 500
+    assert set(held_out_prompts()) <= set(listed)
+    assert all(scene.held_out and scene.drawable for scene in scenes)
+    assert [scene.kind for scene in scenes[:6]] == [*KINDS, *KINDS]
