@@ -4,8 +4,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mkdocs.exceptions import PluginError
-
 FETCHED = re.compile(
     r"""<(?:script|img|iframe|source|video|audio)\b[^>]*\bsrc=["'](?:https?:)?//[^"']+"""
     r"""|<link\b(?![^>]*rel=["'](?:canonical|prev|next)["'])[^>]*\bhref=["'](?:https?:)?//[^"']+"""
@@ -15,6 +13,8 @@ FETCHED = re.compile(
 
 def on_post_build(config: Any) -> None:
     """Called by mkdocs with all pages and style sheets on disk."""
+    from mkdocs.exceptions import PluginError
+
     for path in sorted(Path(config["site_dir"]).rglob("*")):
         if path.suffix in (".html", ".css"):
             for found in fetched(path.read_text(encoding="utf-8")):

@@ -6,4 +6,5 @@ from figures import FIGURES
 
 if __name__ == "__main__":
     for name, draw in FIGURES.items():
-        (Path(__file__).parent.parent / "figures" / f"{name}.svg").write_text(draw().svg(), encoding="utf-8")
+        path = Path(__file__).parent.parent / "figures" / f"{name}.svg"
+        path.write_text(draw().svg(), encoding="utf-8")

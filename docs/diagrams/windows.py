@@ -28,7 +28,7 @@ def loop() -> Pen:
             for j, kind in enumerate(kinds):
                 pen.token(start + j * small["step"], 77, "", kind, 22)
     pen.arrow((490, 144), (490, 170), (70, 170), (70, 144))
-    pen.box(206, 158, 148, 24, "panel", 8)
+    pen.box(198, 157, 164, 26, "panel", 8)
     pen.text(280, 170, "until the image is full", "soft", 13.5)
     return pen
 
