@@ -25,7 +25,9 @@ def runnable(page: Path) -> list[tuple[str, str]]:
     return [(block["kind"], block["text"]) for block in found if not block["why"]]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)], ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if runnable(page)], ids=lambda page: str(page.relative_to(DOCS))
+)
 def test_the_code_of_a_page_runs(page, pipeline, tmp_path, monkeypatch):
     """From top to bottom, with a small model in the place of the bundled one."""
     monkeypatch.chdir(tmp_path)
@@ -72,7 +74,9 @@ def test_nothing_of_a_diagram_is_outside_of_it(name):
 
 
 def test_every_decoder_is_in_the_table_with_its_source_and_law():
-    lines = [line.strip("|").split("|") for line in text("choose.md").splitlines() if re.match(r"\| `\w+` \| .*\|.*\|", line)]
+    lines = [
+        line.strip("|").split("|") for line in text("choose.md").splitlines() if re.match(r"\| `\w+` \| .*\|.*\|", line)
+    ]
     rows = {row[0].strip(" `"): row[1:3] for row in lines if len(row) == 4}
     plain = {name: [re.sub(r"\[(.*?)\]\(.*?\)", r"\1", cell).strip() for cell in row] for name, row in rows.items()}
     lossless = {True: "lossless", False: "lossy"}

@@ -7,7 +7,9 @@ RACE = [0.9, 0.35, 1.3, 0.55, 2.1, 0.7]  # exponential noise of six codes
 
 def gumbel() -> Pen:
     """The same race in every pass: the winner changes only when the law has changed a lot."""
-    pen = Pen(262, "Gumbel sharing: laws of three passes, divided by the same noise; the same code wins as long as it can")
+    pen = Pen(
+        262, "Gumbel sharing: laws of three passes, divided by the same noise; the same code wins as long as it can"
+    )
     laws = [[0.1, 0.3, 0.15, 0.2, 0.2, 0.05], [0.12, 0.24, 0.2, 0.22, 0.15, 0.07], [0.1, 0.08, 0.12, 0.52, 0.13, 0.05]]
     pen.label(66, "law p")
     pen.label(132, "÷ noise e")
@@ -29,7 +31,9 @@ def gumbel() -> Pen:
 
 def relaxed() -> Pen:
     """Three ways to let more drafts stand."""
-    pen = Pen(248, "Relaxed tests: GSD compares groups of codes, LANTERN lends the mass of similar codes, COOL-SD scales")
+    pen = Pen(
+        248, "Relaxed tests: GSD compares groups of codes, LANTERN lends the mass of similar codes, COOL-SD scales"
+    )
     for i, (name, what) in enumerate(
         (
             ("GSD", "p(group) / q(group)"),
@@ -63,7 +67,9 @@ def _lent(pen: Pen, left: float) -> None:
     pen.shapes.append(f'<circle class="grid dash" cx="{x}" cy="{y}" r="44"/>')
     for i, (dx, dy) in enumerate(around):
         near = ((left + dx - x) ** 2 + (dy - y) ** 2) ** 0.5 < 44
-        pen.shapes.append(f'<circle class="{"shared" if near else "p thin"}" cx="{left + dx}" cy="{dy}" r="{6 + i % 3}"/>')
+        pen.shapes.append(
+            f'<circle class="{"shared" if near else "p thin"}" cx="{left + dx}" cy="{dy}" r="{6 + i % 3}"/>'
+        )
         if near:
             far = ((left + dx - x) ** 2 + (dy - y) ** 2) ** 0.5
             u, v = (x - left - dx) / far, (y - dy) / far

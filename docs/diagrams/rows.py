@@ -8,7 +8,9 @@ COLS = 10
 
 def zipar() -> Pen:
     """A staircase of rows, each drawn token by token."""
-    pen = Pen(236, "ZipAR: each row starts when the row above has a window of tokens; all open rows grow by one token a pass")
+    pen = Pen(
+        236, "ZipAR: each row starts when the row above has a window of tokens; all open rows grow by one token a pass"
+    )
     done = [10, 8, 5, 2, 0]
     for row, n in enumerate(done):
         for col in range(COLS):

@@ -35,7 +35,9 @@ def loop() -> Pen:
 
 def jacobi() -> Pen:
     """The same noise in every pass, until nothing changes any more."""
-    pen = Pen(258, "Three passes of Jacobi decoding: with the same noise in every pass, more and more tokens stay the same")
+    pen = Pen(
+        258, "Three passes of Jacobi decoding: with the same noise in every pass, more and more tokens stay the same"
+    )
     pen.label(24, "fixed noise")
     for j in range(6):
         x = X + 62 * j
@@ -103,7 +105,7 @@ def block() -> Pen:
     step, base = 74, 108
     pen.label(70, "bᵢ")
     pen.text(8, 92, "agreed on so far", "soft", 12, "start")
-    for i, (ratio, height) in enumerate(zip(ratios, agreed, strict=True)):
+    for i, height in enumerate(agreed):
         x = X + 16 + i * step
         pen.box(x - 20, base - 78 * height, 40, 78 * height, "shared", 3)
         pen.text(x, base - 78 * height - 10, f"{height:.2g}", "soft", 13)
@@ -124,13 +126,19 @@ def block() -> Pen:
 
 def tree() -> Pen:
     """Several candidates for the next positions, and a chain behind them."""
-    pen = Pen(286, "SJD-PAC: three candidates for each of the next two positions, and a chain of drafts behind the first")
+    pen = Pen(
+        286, "SJD-PAC: three candidates for each of the next two positions, and a chain of drafts behind the first"
+    )
     names = ("last token", "3 candidates", "3 candidates", "chain of drafts", "", "")
     column = [44, 150, 268, 366, 430, 494]
     for x, name in zip(column, names, strict=True):
         pen.text(x if name != "chain of drafts" else 430, 16, name, "soft", 13.5)
     first = [70, 152, 234]
-    leaves = [[(70, 46), (70, 72), (70, 98)], [(152, 126), (152, 152), (152, 178)], [(234, 206), (234, 232), (234, 258)]]
+    leaves = [
+        [(70, 46), (70, 72), (70, 98)],
+        [(152, 126), (152, 152), (152, 178)],
+        [(234, 206), (234, 232), (234, 258)],
+    ]
     taken = (1, 2)  # the second candidate, then its third
     for k, y in enumerate(first):
         pen.line((column[0], 152), (column[1], y), kind="p-line" if k == taken[0] else "grid")
