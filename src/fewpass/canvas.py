@@ -35,10 +35,12 @@ class Grid:
 
     @property
     def size(self) -> int:
+        """All positions, N."""
         return sum(rows * cols for rows, cols in self.grids)
 
     @property
     def widest(self) -> int:
+        """Columns of the widest grid."""
         return max(cols for _, cols in self.grids)
 
     def place(self, index: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,6 +115,7 @@ class Canvas:
 
     @property
     def finished(self) -> list[bool]:
+        """Which images have no open position left."""
         return [n >= self.grid.size for n in self.lengths]
 
     def ahead(self, n: int, start: int = 0) -> Tensor:
@@ -120,9 +123,11 @@ class Canvas:
         return self.length[:, None] + torch.arange(start, start + n, device=self.length.device)
 
     def read(self, index: Tensor) -> Tensor:
+        """The tokens at the positions `index` [B, n]: [B, n] int64, final or guessed."""
         return self.tokens.gather(1, index)
 
     def write(self, index: Tensor, tokens: Tensor) -> None:
+        """Put `tokens` [B, n] at the positions `index` [B, n]; nothing becomes final by it."""
         self.tokens.scatter_(1, index, tokens)
 
     def commit(self, n: Tensor | int) -> None:

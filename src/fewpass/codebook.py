@@ -42,8 +42,10 @@ class WithCodebook(Protocol):
     """A session that knows its model's codebook, or says None."""
 
     @property
-    def codebook(self) -> Codebook | None: ...
+    def codebook(self) -> Codebook | None:
+        """None if the model has none."""
 
 
 def codebook_of(session: object) -> Codebook | None:
+    """The codebook of a session's model, None if it has none or does not say."""
     return session.codebook if isinstance(session, WithCodebook) else None

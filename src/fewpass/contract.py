@@ -38,6 +38,7 @@ class Finding:
 
     @property
     def passed(self) -> bool:
+        """Within the limit, or without one."""
         return self.limit is None or self.error <= self.limit
 
 

@@ -21,4 +21,5 @@ class Laws:
         return self.ring[self._at(index)]
 
     def write(self, index: Tensor, law: Tensor) -> None:
+        """Put the laws `law` [B, n, V] at the positions `index` [B, n]."""
         self.ring[self._at(index)] = law

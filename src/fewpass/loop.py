@@ -29,7 +29,10 @@ class Session(Protocol):
 
 @runtime_checkable
 class ElasticSession(Session, Protocol):
-    """A session whose images may leave and join between passes."""
+    """A session whose images may leave and join between passes.
+
+    `select` goes on with the images listed in `images` [b], `join` with these and then those of `other`.
+    """
 
     def select(self, images: Tensor) -> Self: ...
     def join(self, other: Self) -> Self: ...
@@ -49,6 +52,8 @@ class Drawing:
     `session` continues their prompts, `law` turns its logits into probabilities, `seeds` [B] int64 are the images'.
     What an image becomes depends on its seed, never on who else is here: `select` and `join` may be called between
     any two passes.
+
+    Raises ValueError naming what the decoder needs and the session cannot offer.
     """
 
     def __init__(self, session: Session, decoder: Decoder, law: Law, seeds: Tensor):
@@ -63,6 +68,7 @@ class Drawing:
 
     @property
     def noise(self) -> Noise:
+        """The random numbers of this pass."""
         return Noise(self.seeds, self.step)
 
     def advance(self) -> None:
@@ -95,6 +101,8 @@ def decode(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Itera
 
     `canvas.tokens` is [B, N + margin], of which `canvas.length` [B] are committed. An elastic session is narrowed
     to the images that are not finished yet.
+
+    Raises ValueError naming what the decoder needs and the session cannot offer.
     """
     drawing = Drawing(session, decoder, law, seeds)
     images = torch.arange(len(seeds), device=seeds.device)

@@ -26,6 +26,8 @@ class Prospect:
 
 @runtime_checkable
 class Needy(Protocol):
+    """A part that has to know the session."""
+
     def prepared(self, session: Host) -> Self:
         """The same part with what it needs. Raises ValueError if the session cannot tell."""
 

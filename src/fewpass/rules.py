@@ -26,6 +26,8 @@ class Verdict(NamedTuple):
 
 
 class Rule(Protocol):
+    """Verifies a window, and draws what is guessed when it moves on."""
+
     def draw(self, p: Tensor, index: Tensor, noise: Noise) -> Tensor:
         """A new token from each law: [B, n, V] -> [B, n]."""
 
@@ -77,6 +79,8 @@ class Strict:
 
 
 class Outcome(NamedTuple):
+    """What becomes of each guess, by a redraft."""
+
     stays: Tensor  # [B, W] the guess is kept
     corrected: Tensor  # [B, W] it is replaced by a draw from the residual; the others are drawn anew from p
 

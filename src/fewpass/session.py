@@ -110,6 +110,7 @@ class PromptSession:
         return self.grid.forbid(index + 1, base)
 
     def select(self, images: Tensor) -> "PromptSession":
+        """Only the images listed in `images` [b], with their caches."""
         group = self.weights.shape[1] + 1
         rows = (images[:, None] * group + torch.arange(group, device=images.device)).flatten()
         return PromptSession(
@@ -122,6 +123,7 @@ class PromptSession:
         )
 
     def join(self, other: "PromptSession") -> "PromptSession":
+        """These images and then those of `other`, a session of the same network, grid and number of rows."""
         return PromptSession(
             self.network,
             self.grid,

@@ -66,9 +66,11 @@ class Toy:
         self.words = F.pad(self.words, (0, max(0, slots - self.words.shape[1])))
 
     def select(self, images: Tensor) -> "Toy":
+        """Only the images listed in `images` [b]."""
         return self._having(self.words[images], self.first[images])
 
     def join(self, other: "Toy") -> "Toy":
+        """These images and then those of `other`."""
         for one, another in ((self, other), (other, self)):
             one._reserve(another.words.shape[1])
         return self._having(torch.cat([self.words, other.words]), torch.cat([self.first, other.first]))
@@ -119,6 +121,7 @@ class JointLaw:
     guidance: float = 1.0
 
     def session(self, images: int) -> Toy:
+        """A toy that draws `images` images at once."""
         return Toy(images, self.grid, self.sharpness, self.guidance)
 
     @cached_property
@@ -153,6 +156,7 @@ class LawFigure:
 
     @property
     def exact(self) -> bool:
+        """No deviation that chance does not explain, and no image that cannot be."""
         return abs(self.z) < 5 and self.impossible == 0
 
 
@@ -161,8 +165,10 @@ def check_decoder(
 ) -> LawFigure:
     """Draw many toy images and compare their frequencies with the exact joint law.
 
-    `draw` is how: all in one batch, unless something else is to be tried. Cells that expect fewer than 10 images are
-    pooled.
+    Image i has the seed `seed` + i. `draw` is how: all in one batch, unless something else is to be tried. Cells that
+    expect fewer than 10 images are pooled.
+
+    Raises ValueError if the decoder needs what a toy cannot offer.
     """
     p = joint.probability
     n, expected = joint.counts(decoder, images, seed, draw), p * images

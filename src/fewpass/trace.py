@@ -27,10 +27,12 @@ class Trace:
 
     @property
     def passes(self) -> Tensor:
+        """[B] int64, the prompt's pass included."""
         return self.committed.amax(1)
 
     @property
     def tokens_per_pass(self) -> Tensor:
+        """[B] float32, of the tokens that became final."""
         return (self.committed > 0).sum(1) / self.passes
 
     def watch(self, canvases: Iterable[Canvas]) -> Iterator[Canvas]:

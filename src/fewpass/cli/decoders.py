@@ -23,4 +23,4 @@ def _option(parameter: Parameter) -> str:
 
 
 def _doc(recipe: object) -> str:
-    return " ".join((recipe.__doc__ or "").split())
+    return " ".join((recipe.__doc__ or "").partition("\n\n")[0].split())

@@ -43,10 +43,12 @@ class Model(ABC):
 
     @property
     def device(self) -> torch.device:
+        """Where inputs go."""
         return self.model.device
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Raises ValueError if the model came without one."""
         if self._tokenizer is None:
             raise ValueError(f"{self.name} came without a tokenizer: it takes token ids only")
         return self._tokenizer
@@ -117,15 +119,20 @@ class Model(ABC):
         return [guidance] * (groups - 1)
 
     def network_for(self, grid: Grid) -> Network:
+        """The network, for models whose position ids depend on the layout."""
         return self.network
 
     def embed(self, ids: Tensor) -> Tensor:
+        """What the language model reads for a prompt's token ids: [P] -> [P, D]."""
         return self.model.get_input_embeddings()(ids.to(self.device))
 
     def open(
         self, prompts: Sequence[Prompt], grid: Grid, guidance: float, negatives: Sequence[Prompt | None]
     ) -> PromptSession:
-        """A session that continues one prompt for each image."""
+        """A session that continues one prompt for each image; `guidance` is the scale, 1 for none.
+
+        Raises ValueError if a prompt and the image do not fit into the context.
+        """
         rows = [self.read(*pair, grid, guidance) for pair in zip(prompts, negatives, strict=True)]
         return self.open_rows(rows, grid, [guidance] * len(rows))
 

@@ -16,9 +16,11 @@ class ImageVocabulary:
         self._span = slice(int(ids.min()), int(ids.max()) + 1)
 
     def embed(self, tokens: Tensor) -> Tensor:
+        """What the language model reads for canvas tokens: [R, n] -> [R, n, D]."""
         return self.model.get_input_embeddings()(self.ids[tokens])
 
     def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states [R, n, D] -> logits of canvas tokens [R, n, V]."""
         rows = self.rows
         if rows is None:
             return self.model.get_output_embeddings()(hidden).to(hidden.device)[..., self.ids]

@@ -1,0 +1,12 @@
+"""All diagrams by the names of their files."""
+
+from collections.abc import Callable
+
+from laws import gumbel, relaxed
+from pen import Pen
+from rows import pjd, zipar
+from windows import block, coupling, jacobi, loop, sjd, sjdpp, tree
+
+FIGURES: dict[str, Callable[[], Pen]] = {
+    f.__name__: f for f in (loop, jacobi, sjd, coupling, gumbel, sjdpp, block, tree, relaxed, zipar, pjd)
+}

@@ -1,0 +1,109 @@
+"""The documentation says what is so: its code runs, its diagrams and tables are up to date."""
+
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import pytest
+
+import fewpass
+from fewpass.cli import main
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = sorted(page for page in DOCS.rglob("*.md") if page.name != "README-proposal.md")
+BLOCK = re.compile(r"^(?P<why><!-- not run: \S.*? -->\n)?```(?P<kind>python|sh)\n(?P<text>.*?)^```$", re.M | re.S)
+
+
+def text(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def runnable(page: Path) -> list[tuple[str, str]]:
+    """The blocks of a page that are not said to need what a test has not: their language and their text."""
+    found = BLOCK.finditer(page.read_text(encoding="utf-8"))
+    return [(block["kind"], block["text"]) for block in found if not block["why"]]
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if runnable(page)], ids=lambda page: str(page.relative_to(DOCS))
+)
+def test_the_code_of_a_page_runs(page, pipeline, tmp_path, monkeypatch):
+    """From top to bottom, with a small model in the place of the bundled one."""
+    monkeypatch.chdir(tmp_path)
+    for place in ("fewpass.load", "fewpass.loading.load"):
+        monkeypatch.setattr(place, lambda name, *where, **options: pipeline)
+    names = {"__name__": "page"}
+    for kind, code in runnable(page):
+        if kind == "python":
+            exec(compile(code, f"{page.name}: {code[:40]!r}", "exec"), names)
+            continue
+        for command in code.splitlines():
+            program, *arguments = shlex.split(command)
+            assert program == "fewpass", f"{page.name}: {command!r} needs <!-- not run: why --> above it"
+            assert main(arguments) == 0, command
+
+
+def test_blocks_that_run_are_told_from_those_that_do_not(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```python\na = 1\n```\n\n<!-- not run: it installs -->\n```sh\npip install .\n```\n```toml\n```\n")
+    assert runnable(page) == [("python", "a = 1\n")]
+
+
+def test_diagrams_are_what_their_script_draws():
+    figures = drawn()
+    assert {path.stem: path.read_text(encoding="utf-8") for path in (DOCS / "figures").glob("*.svg")} == figures
+    assert all(f'"figures/{name}.svg"' in text("methods.md") for name in figures)
+
+
+def drawn() -> dict[str, str]:
+    figures = runpy.run_path(str(DOCS / "diagrams"), run_name="not main")["FIGURES"]
+    return {name: draw().svg() for name, draw in figures.items()}
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted((DOCS / "figures").glob("*.svg"))])
+def test_nothing_of_a_diagram_is_outside_of_it(name):
+    svg = text(f"figures/{name}.svg")
+    width, height = map(float, re.search(r'viewBox="0 0 (\S+) (\S+)"', svg).groups())
+    for words in re.finditer(r'x="(\S+)" y="(\S+)" font-size="(\S+)" text-anchor="(\w+)">(.*?)<', svg):
+        x, y, size = map(float, words.groups()[:3])
+        wide = 0.6 * size * len(words[5].replace("&lt;", "<"))  # letters of the usual fonts are narrower
+        left = x - {"start": 0, "middle": 0.5, "end": 1}[words[4]] * wide
+        assert -2 <= left <= width - wide + 10, words[5]
+        assert 0 < y < height, words[5]
+
+
+def test_every_decoder_is_in_the_table_with_its_source_and_law():
+    lines = [
+        line.strip("|").split("|") for line in text("choose.md").splitlines() if re.match(r"\| `\w+` \| .*\|.*\|", line)
+    ]
+    rows = {row[0].strip(" `"): row[1:3] for row in lines if len(row) == 4}
+    plain = {name: [re.sub(r"\[(.*?)\]\(.*?\)", r"\1", cell).strip() for cell in row] for name, row in rows.items()}
+    lossless = {True: "lossless", False: "lossy"}
+    assert plain == {name: [made.source, lossless[made.lossless]] for name, made in fewpass.RECIPES.items()}
+
+
+def test_every_decoder_is_explained_with_its_papers():
+    for name, made in fewpass.RECIPES.items():
+        assert name == "ar" or f"`{name}`" in text("methods.md")
+        for paper in re.findall(r"\d{4}\.\d{5}", made.source):
+            assert f"[arXiv {paper}](https://arxiv.org/abs/{paper})" in text("methods.md")
+
+
+def test_the_lossless_value_of_every_option_is_one():
+    rows = re.findall(r"^\| `(\w+)` \| .*?(?:faster|fewer).*? \| `?([^|`]+)`? \|$", text("choose.md"), re.M)
+    assert {name for name, _ in rows} == {name for name, made in fewpass.RECIPES.items() if not made.lossless}
+
+
+def test_pages_fetch_nothing():
+    fetched = runpy.run_path(str(DOCS / "offline_check.py"))["fetched"]
+    for bad in (
+        '<script defer src="https://unpkg.com/x.js">',
+        '<link rel="stylesheet" href="//fonts.googleapis.com/css?family=Inter">',
+        "@import 'https://example.org/a.css'",
+        "a { background: url(https://example.org/a.png) }",
+        '<img alt="" src="http://example.org/a.png">',
+    ):
+        assert fetched(bad), bad
+    for good in ('<a href="https://arxiv.org/abs/1">', '<script src="assets/x.js">', "a { background: url(a.png) }"):
+        assert not fetched(good), good
