@@ -5,7 +5,7 @@ from fewpass.canvas import Canvas, Grid
 from fewpass.decoders import Decoder, Jacobi, Query
 from fewpass.loading import load, wrap
 from fewpass.loop import Drawing, decode
-from fewpass.pipeline import Pipeline, Result
+from fewpass.pipeline import Pipeline
 from fewpass.recipes import (
     RECIPES,
     ar,
@@ -24,7 +24,9 @@ from fewpass.recipes import (
     sjdpp,
     zipar,
 )
+from fewpass.result import Result
 from fewpass.sampling import Sampling
+from fewpass.stream import Stream
 from fewpass.trace import Trace
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "Query",
     "Result",
     "Sampling",
+    "Stream",
     "Trace",
     "ar",
     "cool_sd",

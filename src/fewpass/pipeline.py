@@ -1,9 +1,6 @@
 """Prompts become images."""
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from PIL import Image
@@ -12,33 +9,15 @@ from torch import Tensor
 from fewpass import seeds as seeding
 from fewpass.canvas import Canvas
 from fewpass.decoders import Decoder
-from fewpass.loop import decode
 from fewpass.models.base import Model, Prompt
-from fewpass.prompts import prompts_of, written
+from fewpass.prompts import prompts_of
 from fewpass.recipes import decoder as decoder_of
+from fewpass.result import Result
 from fewpass.sampling import Sampling
-from fewpass.scoring import score
-from fewpass.trace import Clock, ClockedSession, Trace
+from fewpass.stream import Request, Stream
 
 DEFAULT_DECODER = "mc_sjd"  # lossless
 BLANK = 232  # the grey of what has not been drawn yet
-
-
-@dataclass(eq=False)
-class Result:
-    """What a call drew: `images`, their `tokens` [B, N] int64 and `seeds`, and what it cost.
-
-    `logprobs` [B, N] are log-probabilities under the final law, if they were asked for. A drawing that was stopped
-    has -1 for tokens, 0 for log-probabilities and grey for pixels that were not final. `settings` are what it takes
-    to draw image i again: its prompt, its seed and everything they share.
-    """
-
-    images: list[Image.Image]
-    tokens: Tensor
-    seeds: list[int]
-    trace: Trace
-    settings: list[dict[str, Any]]
-    logprobs: Tensor | None = None
 
 
 class Pipeline:
@@ -47,7 +26,6 @@ class Pipeline:
     def __init__(self, model: Model):
         self.model = model
 
-    @torch.inference_mode()
     def __call__(
         self,
         prompt: Prompt | Sequence[Prompt],
@@ -76,38 +54,50 @@ class Pipeline:
 
         Raises ValueError naming the value that is out of range.
         """
-        started = time.perf_counter()
-        clock = Clock(self.model.device)
+        drawing = self.stream(
+            prompt,
+            decoder=decoder,
+            guidance=guidance,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+            count=count,
+            size=size,
+            negative_prompt=negative_prompt,
+        )
+        for canvas in drawing:
+            if on_step is not None and on_step(canvas) is False:
+                break
+        return drawing.result(logprobs)
+
+    @torch.inference_mode()
+    def stream(
+        self,
+        prompt: Prompt | Sequence[Prompt],
+        *,
+        decoder: Decoder | str | None = None,
+        guidance: float | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | Sequence[int] | None = None,
+        count: int = 1,
+        size: tuple[int, int] | None = None,
+        negative_prompt: Prompt | None = None,
+    ) -> Stream:
+        """The same drawing one pass at a time: an iterator of the canvas after every pass, to be left at any time.
+
+        Several may be under way at once, if they take turns in one thread. Settings and errors are those of a call.
+        """
         drawing = decoder_of(decoder or DEFAULT_DECODER)
         law = self._sampling(temperature, top_k, top_p)
         prompts = prompts_of(prompt, seed, count)
         seeds = seeding.assign(seed, len(prompts))
         scale = _scale(guidance, negative_prompt, self.model)
         grid = self.model.grid(size)
-        negatives = [negative_prompt] * len(prompts)
         self.model.check_pictures(prompts)
-        with clock:
-            session = self.model.open(prompts, grid, scale, negatives)
-        trace = Trace(torch.zeros(len(prompts), grid.size, dtype=torch.long))
-        device_seeds = torch.tensor(seeds, device=self.model.device)
-        for canvas in trace.watch(decode(ClockedSession(session, clock), drawing, law, device_seeds)):
-            if on_step is not None and on_step(canvas) is False:
-                break
-        tokens = canvas.tokens[:, : grid.size].masked_fill(~canvas.final, -1).cpu()
-        scores = score(self.model.open(prompts, grid, scale, negatives), law, tokens) if logprobs else None
-        images = self._images(canvas, prompts, seeds)
-        shared = {
-            "model": self.model.name,
-            "decoder": str(drawing),
-            "lossless": drawing.lossless,
-            "guidance": scale,
-            **asdict(law),
-            "negative_prompt": None if negative_prompt is None else written(negative_prompt),
-            "size": list(images[0].size),
-        }
-        settings = [{"prompt": written(p), "seed": s, **shared} for p, s in zip(prompts, seeds, strict=True)]
-        trace.model_seconds, trace.seconds = clock.seconds, time.perf_counter() - started
-        return Result(images, tokens, seeds, trace, settings, scores)
+        return Stream(self, Request(prompts, seeds, drawing, law, grid, scale, negative_prompt))
 
     @torch.inference_mode()
     def render(self, canvas: Canvas) -> list[Image.Image]:
@@ -119,7 +109,9 @@ class Pipeline:
         drawn = drawn.repeat_interleave(cell, 1).repeat_interleave(cell, 2)
         return _as_images(torch.where(drawn[..., None], pixels, BLANK))
 
-    def _images(self, canvas: Canvas, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Image.Image]:
+    @torch.inference_mode()
+    def pictures(self, canvas: Canvas, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Image.Image]:
+        """What was drawn, at its best: `render` where it was stopped, the model's finished pictures otherwise."""
         if not all(canvas.finished):
             return self.render(canvas)
         return _as_images(self.model.pictures(canvas.tokens[:, : canvas.grid.size], canvas.grid, prompts, seeds))

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fewpass.pipeline import Pipeline, Result
+    from fewpass.pipeline import Pipeline
+    from fewpass.result import Result
 
 
 def law(lossless: bool | None) -> str:
