@@ -70,6 +70,10 @@ class Stream(Iterator[Canvas]):
         passes = decode(ClockedSession(session, self._model), request.decoder, request.law, seeds)
         self._canvases = self.trace.watch(passes)
 
+    @property
+    def finished(self) -> bool:
+        return self.canvas is not None and all(self.canvas.finished)
+
     @torch.inference_mode()
     def __next__(self) -> Canvas:
         with self._timed():

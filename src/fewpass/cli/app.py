@@ -8,6 +8,7 @@ from fewpass import __version__
 from fewpass.cli.check import check
 from fewpass.cli.compare import compare
 from fewpass.cli.decoders import decoders
+from fewpass.cli.demo import demo
 from fewpass.cli.generate import generate
 from fewpass.cli.models import models
 from fewpass.cli.options import OWN
@@ -18,6 +19,7 @@ app.command(epilog=OWN)(compare)
 app.command()(decoders)
 app.command()(models)
 app.command()(check)
+app.command()(demo)
 
 
 def _version(asked: bool) -> None:
