@@ -40,6 +40,7 @@ def verdict(views: Sequence[View], same: bool) -> str:
 
 def _panel(view: View) -> str:
     name, _, options = str(view.decoder).rstrip(")").partition("(")
+    settings = escape(options.replace("=", " ")) or "one token per pass"
     word = law(view.decoder.lossless)
     done = 100 * view.tokens / view.total
     rate = f"{view.tokens / view.passes:.2f}" if view.passes else "0"
@@ -47,7 +48,7 @@ def _panel(view: View) -> str:
     return f"""
 <section class="fp-panel{" fp-finished" * view.finished}" aria-label="{escape(name)}" data-passes="{view.passes}">
 <header><h2>{escape(name)}</h2><span class="fp-law fp-{word.split()[0]}">{word}</span>
-<p>{escape(options.replace("=", " ")) or "one token per pass"}</p></header>
+<p title="{settings}">{settings}</p></header>
 <div class="fp-picture" style="{_lattice(view)}">{_image(view.picture, f"the image drawn by {name} so far")}</div>
 <div class="fp-bar"><i style="width:{done:.1f}%"></i></div>
 <div class="fp-facts">

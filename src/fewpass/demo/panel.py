@@ -83,9 +83,13 @@ def heat(committed: NDArray[np.integer], slowest: int) -> bytes:
 
 
 def _preview(stream: Stream) -> bytes:
+    """The picture as far as it is final, clear elsewhere."""
     if stream.canvas is None:
         return b""
-    picture = stream.pipe.render(stream.canvas)[0]
+    picture, grid = stream.pipe.render(stream.canvas)[0], stream.request.grid
+    final = stream.canvas.final[0, grid.start :].view(grid.rows, grid.cols).cpu().numpy()
+    seen = final[:, : picture.width // (picture.height // grid.rows)]  # row ends are no part of the picture
+    picture.putalpha(Image.fromarray(seen.astype(np.uint8) * 255).resize(picture.size, Image.Resampling.NEAREST))
     picture.thumbnail((PREVIEW, PREVIEW))
     return _png(picture)
 

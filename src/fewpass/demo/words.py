@@ -3,7 +3,6 @@
 import re
 from html import escape
 
-from fewpass.cli.report import law
 from fewpass.recipes import RECIPES
 from fewpass.recipes import decoder as decoder_of
 
@@ -11,7 +10,7 @@ EXAMPLES = {
     "emoji": (
         "two stars on a blue background",
         "an owl on a white background",
-        "a red heart left of a cat on a white background",
+        "a heart left of a cat on a teal background",
         "three pineapples on a yellow background",
     )
 }
@@ -34,7 +33,7 @@ def told_of(spelling: str | None) -> tuple[int | None, str]:
     text = " ".join((recipe.__doc__ or "").split())
     words = re.sub(r"`(.+?)`", r"<code>\1</code>", escape(text))
     source = f'<span class="fp-source">{escape(recipe.source)}</span>'
-    return (int(found[1]) if found else None), f'<p data-law="{law(recipe.lossless)}">{words} {source}</p>'
+    return (int(found[1]) if found else None), f"<p>{words} {source}</p>"
 
 
 def alert(message: str) -> str:
