@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -89,8 +90,9 @@ def server(folder, tmp_path_factory):
         port = free.getsockname()[1]
     running = Server(["--model", str(folder), "--port", str(port)], tmp_path_factory.mktemp("demo") / "log")
     yield running
-    running.process.terminate()
-    running.process.wait(30)
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(60) == 130
+    assert "Traceback" not in running.log.read_text()
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,9 @@ class Handlers:
 
     def draw(self, given: Update, request: gr.Request) -> Iterator[Update]:
         """The race, one update for every look at it."""
-        stop, parts = self._stops.setdefault(str(request.session_hash), threading.Event()), self.parts
+        stop, parts = self._stops.get(str(request.session_hash)), self.parts
+        if stop is None:  # the tab was closed while it waited
+            return
         try:
             race = contest(
                 self.shelf[given[parts.model]],

@@ -1,14 +1,10 @@
 """The page, served."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
-from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
 
 from fewpass.demo.mark import MARK
 from fewpass.demo.page import build
@@ -18,8 +14,9 @@ SANS = ("ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "N
 MONO = ("ui-monospace", "Cascadia Mono", "Menlo", "Consolas", "Liberation Mono", "monospace")
 POLICY = (  # whatever the page's libraries would like: browsers ask nobody but us
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'none'"
+    "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'self'"
 )
+HEADERS = [(b"content-security-policy", POLICY.encode()), (b"referrer-policy", b"no-referrer")]
 
 
 def serve(shelf: Shelf, dtype: str | None, host: str, port: int | None) -> tuple[gr.Blocks, str]:
@@ -45,7 +42,7 @@ def serve(shelf: Shelf, dtype: str | None, host: str, port: int | None) -> tuple
             favicon_path=MARK,
             css_paths=Path(__file__).with_name("style.css"),
             theme=gr.themes.Base(font=SANS, font_mono=MONO),
-            app_kwargs={"middleware": [Middleware(BaseHTTPMiddleware, dispatch=_closed)], "docs_url": None},
+            app_kwargs={"middleware": [Middleware(Closed)], "docs_url": None},
         )
     except OSError:
         page.close()
@@ -53,9 +50,16 @@ def serve(shelf: Shelf, dtype: str | None, host: str, port: int | None) -> tuple
     return page, address
 
 
-async def _closed(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Every answer tells the browser to load nothing from elsewhere."""
-    response: Any = await go_on(request)
-    response.headers["Content-Security-Policy"] = POLICY
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+class Closed:
+    """Every answer of an ASGI application tells the browser to load nothing from elsewhere."""
+
+    def __init__(self, app: Any):
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def told(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *HEADERS]}
+            await send(message)
+
+        await self.app(scope, receive, told if scope["type"] == "http" else send)
