@@ -18,7 +18,7 @@ class Trace:
     """`passes` [B] counts forward passes with the prompt's, so autoregression needs N of them.
 
     `committed` [B, N] is the pass at which each token became final, 1 for token 0, and 0 where drawing stopped
-    before. `seconds` is the whole call, `model_seconds` the part inside the model, prompts included.
+    before. `seconds` is all that the drawing took, `model_seconds` the part inside the model, prompts included.
     """
 
     committed: Tensor

@@ -9,6 +9,7 @@ from fewpass.cli.batch import batch
 from fewpass.cli.check import check
 from fewpass.cli.compare import compare
 from fewpass.cli.decoders import decoders
+from fewpass.cli.demo import demo
 from fewpass.cli.evaluate import evaluate
 from fewpass.cli.generate import generate
 from fewpass.cli.models import models
@@ -25,6 +26,7 @@ app.command()(models)
 app.command()(check)
 app.command()(serve)
 app.command("eval", epilog=OWN)(evaluate)
+app.command()(demo)
 
 
 def _version(asked: bool) -> None:

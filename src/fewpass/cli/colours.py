@@ -10,9 +10,19 @@ ANCHORS = (
 )
 
 
-def colour(share: NDArray[np.floating]) -> NDArray[np.uint8]:
+def colour(shares: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Numbers between 0 and 1 as RGB: [...] -> [..., 3]."""
-    at = np.clip(share, 0, 1) * (len(ANCHORS) - 1)
+    at = np.clip(shares, 0, 1) * (len(ANCHORS) - 1)
     low = np.minimum(at.astype(int), len(ANCHORS) - 2)
     mixed = ANCHORS[low] + (at - low)[..., None] * (ANCHORS[low + 1] - ANCHORS[low])
     return mixed.round().astype(np.uint8)
+
+
+def share(passes: NDArray[np.integer], slowest: int) -> NDArray[np.floating]:
+    """Where passes lie on the colour scale: its square root, so that fast decoders have their share of colours too."""
+    return ((passes - 1) / max(1, slowest - 1)) ** 0.5
+
+
+def ticks(slowest: int) -> list[int]:
+    """The passes at the beginning, the quarters and the end of the colour scale."""
+    return [round(1 + (slowest - 1) * (quarter / 4) ** 2) for quarter in range(5)]

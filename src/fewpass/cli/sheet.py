@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from fewpass.cli.colours import colour
+from fewpass.cli.colours import colour, share, ticks
 
 PAPER, INK, FAINT, EDGE = (251, 250, 247), (29, 29, 36), (112, 112, 124), (218, 216, 210)
 FIDELITY = {True: ("lossless", (22, 116, 88)), False: ("lossy", (178, 88, 18)), None: ("unknown", FAINT)}
@@ -86,7 +86,7 @@ def _heat(committed: NDArray[np.integer], tile: int, slowest: int) -> Image.Imag
     rows, cols = committed.shape
     height = _height((cols, rows), tile)
     fine = committed[np.ix_(np.arange(height) * rows // height, np.arange(tile) * cols // tile)]
-    pixels = colour(_share(fine, slowest)).astype(float)
+    pixels = colour(share(fine, slowest)).astype(float)
     edge = np.zeros(fine.shape, bool)
     edge[:, 1:] |= fine[:, 1:] != fine[:, :-1]
     edge[1:] |= fine[1:] != fine[:-1]
@@ -97,16 +97,10 @@ def _heat(committed: NDArray[np.integer], tile: int, slowest: int) -> Image.Imag
 def _draw_legend(sheet: Image.Image, x: int, y: int, width: int, slowest: int) -> None:
     pen = ImageDraw.Draw(sheet)
     pen.text((x, y + 16), MEANING, INK, _fitting(MEANING, width), anchor="ls")
-    ticks = [round(1 + (slowest - 1) * (quarter / 4) ** 2) for quarter in range(5)]
     sheet.paste(Image.fromarray(colour(np.linspace(0, 1, width))[None].repeat(16, 0)), (x, y + 30))
-    for tick, anchor in dict(zip(ticks, ["ls", "ms", "ms", "ms", "rs"], strict=True)).items():
-        at = x + float(_share(np.array(tick), slowest)) * (width - 1)
+    for tick, anchor in dict(zip(ticks(slowest), ["ls", "ms", "ms", "ms", "rs"], strict=True)).items():
+        at = x + float(share(np.array(tick), slowest)) * (width - 1)
         pen.text((at, y + 66), str(tick), FAINT, _font(15), anchor=anchor)
-
-
-def _share(passes: NDArray[np.integer], slowest: int) -> NDArray[np.floating]:
-    """Where passes lie on the colour scale: its square root, so that fast decoders have their share of colours too."""
-    return ((passes - 1) / max(1, slowest - 1)) ** 0.5
 
 
 def _height(size: tuple[int, ...], width: int) -> int:

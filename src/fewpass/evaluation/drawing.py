@@ -12,7 +12,8 @@ from fewpass.evaluation.folder import RunFolder
 from fewpass.evaluation.items import Item
 from fewpass.files import replace
 from fewpass.metadata import png
-from fewpass.pipeline import Pipeline, Result
+from fewpass.pipeline import Pipeline
+from fewpass.result import Result
 from fewpass.sampling import Sampling
 from fewpass.scoring import Reading, read
 

@@ -1,0 +1,104 @@
+"""A drawing as the page shows it."""
+
+import io
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fewpass.cli.colours import colour, share
+from fewpass.cli.report import record
+from fewpass.decoders import Decoder
+from fewpass.demo.drawing import Stream
+from fewpass.metadata import png
+from fewpass.pipeline import Pipeline
+from fewpass.recipes import decoder as decoder_of
+
+PREVIEW = 512  # pixels at most, for a picture that is still being drawn
+
+
+@dataclass(frozen=True)
+class View:
+    """One look at a drawing. Pictures are data: URLs, "" for none; `rows` and `cols` are those of its tokens."""
+
+    decoder: Decoder
+    rows: int
+    cols: int
+    total: int  # tokens to draw
+    tokens: int = 0  # that are final
+    passes: int = 0
+    seconds: float = 0.0
+    picture: str = ""
+    heat: str = ""
+    finished: bool = False
+
+    @classmethod
+    def pair(cls, pipe: Pipeline, rival: str) -> list["View"]:
+        """`ar` and its rival before anything is drawn."""
+        grid = pipe.model.grid(None)
+        return [cls(decoder_of(name), grid.rows, grid.cols, grid.size) for name in ("ar", rival)]
+
+
+class Panel:
+    """Looks at one drawing. The seconds are those of its passes: making pictures of it is not its own cost."""
+
+    def __init__(self, stream: Stream, dtype: str | None):
+        self.stream, self._dtype = stream, dtype
+        self._last: View | None = None
+
+    def look(self) -> View:
+        """What is to be seen now; a finished picture carries the settings that draw it again."""
+        if self._last is not None and self._last.finished:
+            return self._last
+        stream, seconds = self.stream, self.stream.trace.seconds
+        committed, grid = stream.trace.committed[0].numpy(), stream.job.grid
+        if stream.finished:
+            result = stream.result()
+            picture = png(result.images[0], record(stream.pipe, self._dtype, result, 0))
+        else:
+            picture = _preview(stream)
+        self._last = View(
+            stream.job.decoder,
+            grid.rows,
+            grid.cols,
+            grid.size,
+            tokens=int((committed > 0).sum()),
+            passes=int(committed.max()),
+            seconds=seconds,
+            picture=_url(picture) if picture else "",
+            heat=_url(heat(committed[grid.start :].reshape(grid.rows, grid.cols), grid.size)),
+            finished=stream.finished,
+        )
+        return self._last
+
+
+def heat(committed: NDArray[np.integer], slowest: int) -> bytes:
+    """The pass at which each token [rows, cols] became final as a PNG of a pixel each, clear where none has."""
+    colours: NDArray[Any] = colour(share(np.maximum(committed, 1), slowest))
+    alpha = np.where(committed > 0, 255, 0).astype(np.uint8)
+    return _png(Image.fromarray(np.dstack([colours, alpha])))
+
+
+def _preview(stream: Stream) -> bytes:
+    """The picture as far as it is final, clear elsewhere."""
+    if stream.canvas is None:
+        return b""
+    picture, grid = stream.pipe.render(stream.canvas)[0], stream.job.grid
+    final = stream.canvas.final[0, grid.start :].view(grid.rows, grid.cols).cpu().numpy()
+    seen = final[:, : picture.width // (picture.height // grid.rows)]  # row ends are no part of the picture
+    picture.putalpha(Image.fromarray(seen.astype(np.uint8) * 255).resize(picture.size, Image.Resampling.NEAREST))
+    picture.thumbnail((PREVIEW, PREVIEW))
+    return _png(picture)
+
+
+def _png(image: Image.Image) -> bytes:
+    data = io.BytesIO()
+    image.save(data, "PNG", compress_level=1)
+    return data.getvalue()
+
+
+def _url(data: bytes) -> str:
+    return f"data:image/png;base64,{b64encode(data).decode()}"

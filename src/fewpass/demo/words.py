@@ -1,0 +1,45 @@
+"""What the page says about decoders, examples and mistakes."""
+
+import re
+from html import escape
+
+from fewpass.recipes import RECIPES
+from fewpass.recipes import decoder as decoder_of
+
+EXAMPLES = {
+    "emoji": (
+        "two stars on a blue background",
+        "an owl on a white background",
+        "a heart left of a cat on a teal background",
+        "three pineapples on a yellow background",
+    )
+}
+ANYTHING = ("a red fox in the snow", "a lighthouse at dusk, oil painting", "a bowl of oranges on a wooden table")
+
+
+def examples_of(model: str) -> tuple[str, ...]:
+    """Prompts to begin with: the bundled model knows few words."""
+    return EXAMPLES.get(model, ANYTHING)
+
+
+def told_of(spelling: str | None) -> tuple[int | None, str]:
+    """The window of a decoder, None where it has none, and what it is in HTML; nothing of what cannot be read."""
+    try:
+        chosen = decoder_of(spelling or "")
+    except ValueError:
+        return None, ""
+    name = str(chosen).partition("(")[0]
+    recipe, found = RECIPES[name], re.search(r"\bwindow=(\d+)", str(chosen))
+    text = " ".join((recipe.__doc__ or "").split())
+    words = re.sub(r"`(.+?)`", r"<code>\1</code>", escape(text))
+    source = f'<span class="fp-source">{escape(recipe.source)}</span>'
+    return (int(found[1]) if found else None), f"<p>{words} {source}</p>"
+
+
+def alert(message: str) -> str:
+    """One line about what will not do."""
+    return f'<p class="fp-alert" role="alert">{escape(message)}</p>'
+
+
+def waiting() -> str:
+    return '<p class="fp-waiting" role="status">Waiting for the machine …</p>'

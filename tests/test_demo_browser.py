@@ -1,0 +1,254 @@
+"""The demo in a real browser: Debian's chromium, driven by playwright."""
+
+import base64
+import io
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image
+
+from fewpass.metadata import KEY
+from tests.tiny import SIDE
+
+CHROMIUM = shutil.which("chromium")
+MISSING = [name for name in ("gradio", "playwright") if find_spec(name) is None] + ["chromium"] * (CHROMIUM is None)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}: pip install .[demo,browser], a chromium"),
+]
+N = SIDE**2
+LAPTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+# The program as it is, but slow enough to be watched, and telling what it does.
+SERVER = """
+import sys, time
+
+def watch_connections(event, arguments):
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+        if host not in ("127.0.0.1", "::1", "localhost"):
+            print("OUTSIDE", arguments[1], flush=True)
+    if event == "socket.getaddrinfo" and arguments[0] not in ("127.0.0.1", "localhost", b"127.0.0.1", None):
+        print("OUTSIDE", arguments[0], flush=True)
+
+sys.addaudithook(watch_connections)
+
+from fewpass.cli import main
+from fewpass.trace import Trace
+
+def watch(self, canvases, watch=Trace.watch):
+    for canvas in watch(self, canvases):
+        time.sleep(0.08)
+        print("PASS", flush=True)
+        yield canvas
+
+Trace.watch = watch
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+class Server:
+    def __init__(self, arguments, log: Path):
+        self.log = log
+        with log.open("w") as out:
+            command = [sys.executable, "-W", "ignore", "-c", SERVER, "demo", *arguments]
+            self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        while not (found := re.search(r"^(http://.*)$", log.read_text(), re.M)):
+            assert self.process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        self.address = found[1]
+
+    @property
+    def passes(self) -> int:
+        return log_lines(self.log).count("PASS")
+
+    def settled(self) -> int:
+        """The passes there have been, once there are no more of them."""
+        while (before := self.passes) != (time.sleep(1), self.passes)[1]:
+            pass
+        return before
+
+
+def log_lines(log: Path) -> list[str]:
+    return log.read_text().splitlines()
+
+
+@pytest.fixture(scope="module")
+def server(folder, tmp_path_factory):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    running = Server(["--model", str(folder), "--port", str(port)], tmp_path_factory.mktemp("demo") / "log")
+    yield running
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(60) == 130
+    assert "Traceback" not in running.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser, server):
+    """Opens the page. In the end, no page has asked anybody else for anything, or complained."""
+    pages, asked, complaints = [], [], []
+
+    def open_page(size=LAPTOP):
+        page = browser.new_page(viewport=size)
+        pages.append(page)
+        page.set_default_timeout(60_000)
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("websocket", lambda opened: asked.append(opened.url))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(server.address)
+        page.wait_for_selector("#fp-run")
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    own = urlsplit(server.address).netloc
+    assert asked
+    assert [url for url in asked if urlsplit(url).scheme not in ("data", "blob") and urlsplit(url).netloc != own] == []
+    assert complaints == []
+    assert [line for line in log_lines(server.log) if line.startswith("OUTSIDE")] == []
+
+
+def passes(page):
+    return page.eval_on_selector_all(".fp-panel", "panels => panels.map(panel => Number(panel.dataset.passes))")
+
+
+def wait_for_pass(page, count):
+    page.wait_for_function(f"() => document.querySelector('.fp-panel').dataset.passes >= {count}")
+
+
+def wait_for_end(page):
+    page.wait_for_function("() => document.querySelectorAll('.fp-finished').length === 2")
+    page.wait_for_selector("#fp-run:not([disabled])")
+
+
+def test_a_race(visit):
+    page = visit()
+    page.fill("#fp-prompt textarea", "two red stars")
+    page.click("#fp-decoder input")
+    page.click("[role=option] >> text=/^gs_sjd$/")
+    page.wait_for_function("() => document.querySelector('#fp-about').innerText.includes('Gumbel')")
+    page.fill("#fp-window input", "3")
+    page.fill("#fp-seed input", "9007199254740993")  # which JavaScript's numbers cannot hold
+    # Every picture that either panel shows.
+    page.evaluate(
+        """() => { window.seen = [new Set(), new Set()];
+        new MutationObserver(() => document.querySelectorAll('.fp-picture').forEach((box, i) => {
+            const image = box.querySelector('img'); if (image) window.seen[i].add(image.src); }))
+        .observe(document.querySelector('#fp-board'), {childList: true, subtree: true}); }"""
+    )
+    page.click("#fp-run")
+    wait_for_pass(page, 3)
+    assert page.is_disabled("#fp-run")
+    assert page.is_visible(".fp-heat img")
+    wait_for_end(page)
+    slow, fast = passes(page)
+    assert slow == N
+    assert 1 < fast < N
+    assert min(page.evaluate("() => window.seen.map(images => images.size)")) >= 3
+    note = page.inner_text(".fp-note")
+    assert f"gs_sjd took {fast} passes instead of {slow}" in note
+    assert "Seed 9007199254740993." in note
+    assert [text.split("\n")[0] for text in page.locator(".fp-panel header").all_inner_texts()] == ["ar", "gs_sjd"]
+    url = page.locator(".fp-save").nth(1).get_attribute("href")
+    with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as saved:
+        assert saved.size == (2 * SIDE, 2 * SIDE)
+        kept = json.loads(saved.info[KEY])
+    assert (kept["seed"], kept["decoder"]) == (9007199254740993, "gs_sjd(window=3, guess=uniform)")
+    assert page.evaluate("() => document.querySelector('.fp-picture img').naturalWidth") == 2 * SIDE
+
+
+def test_stop(visit, server):
+    page = visit()
+    page.click("#fp-examples button >> nth=0")
+    page.fill("#fp-prompt textarea", "two blue stars")
+    page.press("#fp-prompt textarea", "Enter")
+    wait_for_pass(page, 3)
+    page.click("#fp-stop")
+    page.wait_for_function("() => document.querySelector('.fp-note').innerText.startsWith('Stopped.')")
+    page.wait_for_selector("#fp-run:not([disabled])")
+    assert page.is_disabled("#fp-stop")
+    assert passes(page)[0] < N
+    assert server.settled() == server.passes  # the machine is free
+    page.click("#fp-run")
+    wait_for_end(page)
+
+
+def test_a_tab_that_is_closed_draws_no_further(visit, server):
+    page, before = visit(), server.settled()
+    page.fill("#fp-prompt textarea", "two red stars")
+    page.fill("#fp-window input", "0")  # as slow as ar: two times N passes
+    page.click("#fp-run")
+    wait_for_pass(page, 3)
+    page.close()
+    assert server.settled() - before < 2 * N
+
+
+def test_bad_input_is_answered_on_the_page(visit):
+    page = visit()
+    for field, typed, said in (
+        ("#fp-prompt textarea", "a <b>dragon</b>", "<b>dragon</b>"),
+        ("#fp-seed input", "x", "a seed must be a whole number, not 'x'"),
+        ("#fp-window input", "-2", "-2"),
+        ("#fp-window input", "1.5", "1.5"),
+        ("#fp-guidance input", "-3", "guidance must be a number >= 0, not -3"),
+        ("#fp-prompt textarea", "", "a prompt must say something, not ''"),
+    ):
+        good = {"#fp-prompt textarea": "two stars", "#fp-seed input": "7", "#fp-window input": "3"}
+        for name, value in (good | {"#fp-guidance input": "2", field: typed}).items():
+            page.fill(name, value)
+        page.click("#fp-run")
+        page.wait_for_function("said => document.querySelector('#fp-message').innerText.includes(said)", arg=said)
+        assert page.locator("[role=alert]").count() == 1
+        page.wait_for_selector("#fp-run:not([disabled])")
+
+
+def test_a_phone_shows_both_panels_side_by_side(visit):
+    page = visit(PHONE)
+    left, right = (box.bounding_box() for box in page.locator(".fp-picture").all())
+    assert left["y"] == right["y"]
+    assert left["x"] + left["width"] < right["x"]
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_pages_may_ask_nobody_else(visit):
+    page = visit()
+    answer = page.request.get(page.url)
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert not re.search(r"<(link|script|img|iframe)[^>]*(href|src)=.?(https?:)?//", answer.text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--model", "no/such model"], "no/such model"), (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1")],
+)
+def test_what_cannot_be_served_is_one_line(arguments, said, folder):
+    given = ["--model", str(folder), *arguments] if "--model" not in arguments else arguments
+    command = [sys.executable, "-W", "ignore", "-m", "fewpass", "demo", *given]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
