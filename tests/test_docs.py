@@ -11,7 +11,7 @@ import fewpass
 from fewpass.cli import main
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = sorted(page for page in DOCS.rglob("*.md") if page.name != "README-proposal.md")
+PAGES = sorted(DOCS.rglob("*.md"))
 BLOCK = re.compile(r"^(?P<why><!-- not run: \S.*? -->\n)?```(?P<kind>python|sh)\n(?P<text>.*?)^```$", re.M | re.S)
 
 

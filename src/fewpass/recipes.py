@@ -36,12 +36,6 @@ def jacobi(window: int = 32, guess: str = "uniform") -> Jacobi:
     return Jacobi(window, FixedPoint(), guesses.named(guess))
 
 
-@recipe("fewpass", lossless=True)
-def auto(window: int = 64, guess: str = "above") -> Adaptive:
-    """`jacobi` with as many drafts, up to `window`, as pay on this machine: the very tokens of `ar`. Lossless."""
-    return Adaptive(Jacobi(window, FixedPoint(), guesses.named(guess)))
-
-
 @recipe("arXiv 2410.01699", lossless=True)
 def sjd(window: int = 15, guess: str = "uniform") -> Jacobi:
     """Speculative Jacobi decoding: keep a draft with probability p/q, draw all drafts anew. Lossless.
@@ -88,12 +82,6 @@ def sjd_pac(window: int = 32, candidates: int = 3, depth: int = 3, guess: str = 
     return Tree(Jacobi(window, Speculative(redraft=couple), guesses.named(guess)), candidates, depth)
 
 
-@recipe("fewpass", lossless=True)
-def sjd_recall(window: int = 64, depth: int = 8, width: int = 4, guess: str = "above") -> Recall:
-    """`mc_sjd` that also asks about what its earlier passes thought likely. Fewest passes of all. Lossless."""
-    return Recall(Jacobi(window, Speculative(redraft=couple), guesses.named(guess)), depth, width)
-
-
 @recipe("arXiv 2403.10444 on the drafts of arXiv 2410.01699", lossless=True)
 def sjd_block(window: int = 15, guess: str = "uniform") -> Jacobi:
     """SJD that verifies its drafts as a block: more of them are kept in each pass. Lossless.
@@ -101,6 +89,18 @@ def sjd_block(window: int = 15, guess: str = "uniform") -> Jacobi:
     arXiv 2403.10444, algorithm 2, on the drafts of arXiv 2410.01699.
     """
     return Jacobi(window, Block(), guesses.named(guess))
+
+
+@recipe("fewpass, on arXiv 2510.24211", lossless=True)
+def sjd_recall(window: int = 64, depth: int = 8, width: int = 4, guess: str = "above") -> Recall:
+    """`mc_sjd` that also asks about what its earlier passes thought likely. Fewest passes of all. Lossless."""
+    return Recall(Jacobi(window, Speculative(redraft=couple), guesses.named(guess)), depth, width)
+
+
+@recipe("fewpass, on arXiv 2002.09928", lossless=True)
+def auto(window: int = 64, guess: str = "above") -> Adaptive:
+    """`jacobi` with as many drafts, up to `window`, as pay on this machine: the very tokens of `ar`. Lossless."""
+    return Adaptive(Jacobi(window, FixedPoint(), guesses.named(guess)))
 
 
 @recipe("arXiv 2508.07747", lossless=False)
