@@ -27,7 +27,7 @@ SEEDS = 4
 GROWTH = 1.1  # of the server's memory, from the second quarter of the time to the last
 PATIENCE = 600.0
 OWN = [{}, {"guidance": 1}, {"decoder": "sjd(window=8)"}, {"guidance": 2, "output_format": "webp"}]
-GARBAGE = [b"", b"{", b"[]", b"\xff", b'{"prompt": ""}', b'{"prompt": 1}', b'{"n": -1}', b"[" * 9000, b"x" * 70_000]
+GARBAGE = [b"", b"{", b"[]", b"\xff", b'{"prompt": ""}', b'{"prompt": 1}', b'{"n": -1}', b"[" * 9000, b"x" * (2 << 20)]
 
 
 @dataclass

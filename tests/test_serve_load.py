@@ -12,6 +12,7 @@ schemathesis = pytest.importorskip(
 )
 
 import hypothesis  # noqa: E402
+from schemathesis import GenerationMode  # noqa: E402
 from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: E402
 
 import fewpass  # noqa: E402
@@ -46,11 +47,35 @@ def document(server):
     return schemathesis.openapi.from_url(f"{server.url}/openapi.json")
 
 
-schema = schemathesis.pytest.from_fixture("document")
+OPERATIONS = {
+    ("/v1/images/generations", "POST", GenerationMode.POSITIVE): EXAMPLES,
+    ("/v1/images/generations", "POST", GenerationMode.NEGATIVE): EXAMPLES,
+    ("/v1/models", "GET", GenerationMode.POSITIVE): 1,
+    ("/v1/models/{model}", "GET", GenerationMode.POSITIVE): 5,
+    ("/healthz", "GET", GenerationMode.POSITIVE): 1,
+    ("/readyz", "GET", GenerationMode.POSITIVE): 1,
+    ("/metrics", "GET", GenerationMode.POSITIVE): 1,
+}
 
 
-@schema.parametrize()
-@hypothesis.settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
-def test_every_answer_is_one_that_the_document_foresees(case):
-    # A prompt may be as the document says, and still be one that this model cannot read.
-    case.call_and_validate(excluded_checks=[positive_data_acceptance])
+def test_every_operation_is_tried(document):
+    known = {(o.ok().path, o.ok().method.upper()) for o in document.get_all_operations()}
+    assert known == {(path, method) for path, method, _ in OPERATIONS}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: f"{o[1]} {o[0]} {o[2]}")
+def test_every_answer_is_one_that_the_document_foresees(document, operation):
+    path, method, mode = operation
+
+    @hypothesis.settings(
+        max_examples=OPERATIONS[operation],
+        deadline=None,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(case=document[path][method].as_strategy(mode))
+    def check(case):
+        # A prompt may be as the document says, and still be one that this model cannot read.
+        case.call_and_validate(excluded_checks=[positive_data_acceptance])
+
+    check()

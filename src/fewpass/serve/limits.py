@@ -19,7 +19,7 @@ class Limits:
     pixels: int = 1024 * 1024
     prompt: int = 4000
     window: int = 256
-    body: int = 64 * 1024
+    body: int = 1 << 20  # all fields at their longest, every letter escaped, fit
     timeout: float = 600.0
     stall: float = 30.0
     grace: float = 30.0

@@ -15,7 +15,9 @@ class GenerationRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     prompt: Annotated[str, Field(min_length=1, max_length=32_000, description="What is to be drawn.")]
-    model: Annotated[str | None, Field(description="The model served, which is also the default.")] = None
+    model: Annotated[str | None, Field(max_length=512, description="The model served, which is also the default.")] = (
+        None
+    )
     n: Annotated[int | None, Field(ge=1, le=10, description="How many images.")] = None
     size: Annotated[
         str | None, Field(pattern=r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$", description="WIDTHxHEIGHT")
@@ -27,8 +29,8 @@ class GenerationRequest(BaseModel):
     output_compression: Annotated[int | None, Field(ge=0, le=100, description="Of JPEG and WebP: quality.")] = None
     background: Literal["auto", "opaque"] | None = None
     quality: Literal["auto"] | None = None
-    user: str | None = None
-    safety_identifier: str | None = None
+    user: Annotated[str | None, Field(max_length=512)] = None
+    safety_identifier: Annotated[str | None, Field(max_length=512)] = None
 
     seed: Annotated[int | None, Field(ge=0, lt=LIMIT, description="fewpass: image i has the seed `seed` + i.")] = None
     decoder: Annotated[str | None, Field(max_length=200, description="fewpass: such as 'sjd(window=16)'.")] = None
