@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import socket
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -253,9 +254,27 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys):
     assert capsys.readouterr().err == 'fewpass: the demo is a page made with Gradio: pip install "fewpass[demo]"\n'
 
 
-@pytest.mark.parametrize("port", ["0", "65536", "x"])
-def test_a_port_that_is_none_is_named(port, capsys):
-    assert main(["demo", "--port", port]) == 2
-    error = capsys.readouterr().err
-    assert port in error
-    assert error.count("\n") == 1
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--port", "0"], "0"),
+        (["--port", "65536"], "65536"),
+        (["--port", "x"], "'x' is not a whole number"),
+        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1: "),
+        (["--model", "no/such model"], "no/such model"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line(arguments, said, monkeypatch, capsys):
+    monkeypatch.setattr("fewpass.cli.demo.find_spec", lambda name: "it is there")
+    assert main(["demo", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+
+
+def test_a_port_in_use_is_named_before_anything_is_loaded(monkeypatch, capsys):
+    monkeypatch.setattr("fewpass.cli.demo.find_spec", lambda name: "it is there")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["demo", "--port", str(port), "--model", "no/such model"]) == 2
+    assert capsys.readouterr().err == f"fewpass: cannot listen on 127.0.0.1:{port}: Address already in use\n"

@@ -22,7 +22,7 @@ HEADERS = [(b"content-security-policy", POLICY.encode()), (b"referrer-policy", b
 def serve(shelf: Shelf, dtype: str | None, host: str, port: int | None) -> tuple[gr.Blocks, str]:
     """Start to serve the page, from a thread, and return it with its address; `close()` it in the end.
 
-    A port of None is the first from 7860 on that is free. Raises ValueError if it cannot be had.
+    A port of None is the first from 7860 on that is free. Raises ValueError if none can be had.
     """
     page = build(shelf, dtype)
     try:
