@@ -18,6 +18,13 @@ PROMPTS = ["two red stars", "one blue stars", "one red stars"]
 DECODERS = "ar; sjd(window=3); sjdpp(window=3)"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def coarse_figures():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fewpass.evaluation.figures.style.DPI", 30)
+        yield
+
+
 @pytest.fixture(scope="module")
 def run(folder, tmp_path_factory):
     """A small run that is done, and the arguments that made it. Tests leave it as it was."""
@@ -81,6 +88,9 @@ def test_the_report_is_one_file_that_says_all(run):
         *PROMPTS,
     ]:
         assert word in html
+    command = re.search(r"<pre>(fewpass eval .*)</pre>", html)[1]
+    assert "--together 2" in command
+    assert "--resume" not in command
     assert html.count("data:image/png") == len(list((out / "figures").iterdir())) == 7
     assert html.count("data:image/webp") == 3 * 3
     assert (out / "t2i-compbench" / "ar" / "samples" / "two red stars_000001.png").exists()

@@ -96,7 +96,7 @@ def test_speed_around_a_position_is_one_over_its_mean_cost():
     d = made([[1, 2, 2, 2], [1, 2, 3, 4]])
     assert tokens_per_pass(d) == pytest.approx([1, 1.5, 1.5, 1.5])
     grid = SimpleNamespace(start=0, rows=2, cols=2)
-    assert heat(d, grid).tolist() == pytest.approx([[1, 1.5], [1.5, 1.5]])
+    assert heat(d, grid) == pytest.approx(np.array([[1, 1.5], [1.5, 1.5]]))
     assert smooth(np.array([0.0, 3.0, 6.0]), 3).tolist() == pytest.approx([1.5, 3, 4.5])
 
 

@@ -28,6 +28,7 @@ LAW_IMAGES = 50_000
 
 
 def evaluate(
+    context: typer.Context,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FOLDER", help="Where all goes.")] = "evaluation",
     model: o.Model = "emoji",
     prompts: Annotated[
@@ -129,12 +130,22 @@ def evaluate(
         layouts,
         law,
         images,
-        shlex.join(["fewpass", *sys.argv[1:]]),
+        _again(context),
         skipped,
     )
     summaries = evaluation.conclude()
     show(table.columns(summaries), [table.cells(summary) for summary in summaries])
     print(folder.path / "report.html", file=sys.stderr)
+
+
+def _again(context: typer.Context) -> str:
+    """The command that does the same in an empty folder."""
+    words = ["fewpass", str(context.info_name)]
+    for option in context.command.params:
+        source = context.get_parameter_source(str(option.name))
+        if source is not None and source.name == "COMMANDLINE" and option.name != "resume":
+            words += [option.opts[0], str(context.params[str(option.name)])]
+    return shlex.join(words)
 
 
 def _folder(typed: str) -> Path:

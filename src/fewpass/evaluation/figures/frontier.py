@@ -33,6 +33,8 @@ def frontier(summaries: Sequence[Summary]) -> Any:
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     axis.margins(x=0.14, y=0.16)
+    if scale == 100:
+        axis.set_ylim(top=min(axis.get_ylim()[1], 103))
     axis.set_xlabel("forward passes per image (log scale)")
     axis.set_ylabel(label)
     axis.invert_xaxis()
@@ -59,23 +61,18 @@ def _undominated(points: Sequence[tuple[float, float]], more: bool) -> list[tupl
 def _label(axis: Any, named: Sequence[tuple[str, float, float]]) -> None:
     """Names beside points, moved apart up and down until none hides another; a thin line where that is far."""
     axis.figure.draw_without_rendering()
-    at = [(name, *axis.transData.transform((x, y))) for name, x, y in named]
-    unit = axis.figure.dpi / 72
-    taken: list[tuple[float, float, float, float]] = [
-        (x - 6 * unit, y - 5 * unit, x + 6 * unit, y + 5 * unit) for _, x, y in at
-    ]
-    for name, x, y in sorted(at, key=lambda place: place[2]):
-        wide, high = (len(name) * 5.6 + 4) * unit, 11 * unit
+    unit = axis.figure.dpi / 72  # places below are in points, like font sizes
+    at = [(name, (x, y), *(axis.transData.transform((x, y)) / unit)) for name, x, y in named]
+    taken = [(x - 6, y - 5, x + 6, y + 5) for _, _, x, y in at]
+    for name, point, x, y in sorted(at, key=lambda place: place[3]):
         for shift in (0, 12, -12, 20, -20, 30, -30, 42, -42, 56, -56, 70, -70):
-            left, low = x + 9 * unit, y + shift * unit - high / 2
-            box = (left, low, left + wide, low + high)
+            box = (x + 9, y + shift - 5.5, x + 13 + 5.6 * len(name), y + shift + 5.5)
             if not any(box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in taken):
                 break
         taken.append(box)
         axis.annotate(
             name,
-            (x, y),
-            xycoords="figure pixels",
+            point,
             xytext=(9, shift),
             textcoords="offset points",
             va="center",

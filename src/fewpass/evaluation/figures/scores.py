@@ -19,7 +19,7 @@ def by_category(summaries: Sequence[Summary]) -> Any:
             axis.axvline(base.score[category].mean * 100, color=BASE, lw=0.8, ls=(0, (1, 2)))
         _intervals(axis, summaries, [s.score[category] for s in summaries], 100)
         axis.set_title(f"{category}, {summaries[0].score[category].n} images")
-        axis.set_xlim(0, 100)
+        axis.set_xlim(-4, 104)
         axis.set_xlabel("right, %")
     return drawn
 

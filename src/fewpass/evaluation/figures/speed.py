@@ -17,7 +17,7 @@ from fewpass.evaluation.locality import (
     tokens_per_pass,
 )
 
-ABREAST = 4
+ABREAST = 5
 BINS = 12
 
 
@@ -37,7 +37,7 @@ def over_image(everything: Sequence[Drawings], grid: Grid) -> Any:
 def heat_maps(everything: Sequence[Drawings], grid: Grid) -> Any:
     """Tokens per pass over the picture, one scale for all."""
     maps = [heat(d, grid) for d in everything]
-    drawn, axes = panels(len(maps), 5, 1.75, 1.75 * grid.rows / grid.cols + 0.35)
+    drawn, axes = panels(len(maps), ABREAST, 1.75, 1.75 * grid.rows / grid.cols + 0.35)
     limits = {"vmin": 1.0, "vmax": max(float(np.quantile(np.stack(maps), 0.995)), 1.01)}
     for axis, d, values in zip(axes, everything, maps, strict=True):
         shown = axis.imshow(values, cmap=colours(), interpolation="nearest", **limits)
@@ -62,7 +62,7 @@ def by_position(everything: Sequence[Drawings], grid: Grid) -> Any:
         axis.set_ylim(0, 100)
         axis.set_xlim(0, places[-1])
     drawn.supxlabel("row of the image", fontsize=9.5)
-    drawn.supylabel("tokens accepted as drafts, %", fontsize=9.5)
+    drawn.supylabel("tokens that cost no pass of their own, %", fontsize=9.5)
     return drawn
 
 
@@ -75,19 +75,19 @@ def by_entropy(everything: Sequence[Drawings]) -> Any:
         axis.set_ylim(0, 100)
         axis.set_xlim(left=0)
     drawn.supxlabel("entropy of the model's law at the token, bits", fontsize=9.5)
-    drawn.supylabel("tokens accepted as drafts, %", fontsize=9.5)
+    drawn.supylabel("tokens that cost no pass of their own, %", fontsize=9.5)
     return drawn
 
 
 def _each(everything: Sequence[Drawings], curves: Sequence[tuple[Numbers, Numbers]], mark: str = "") -> tuple[Any, Any]:
     """A panel for each decoder, with the curves of all."""
-    drawn, axes = panels(len(everything), ABREAST, 2.3, 1.6, sharex=True, sharey=True)
+    drawn, axes = panels(len(everything), ABREAST, 1.85, 1.5, sharex=True, sharey=True)
     for chosen, (axis, d) in enumerate(zip(axes, everything, strict=True)):
         for number, (x, y) in enumerate(curves):
             if number != chosen:
                 axis.plot(x, y, color=RULE, lw=1, zorder=2)
         x, y = curves[chosen]
-        axis.plot(x, y, mark or None, ls="-", ms=3, color=tint(d.decoder, d.lossless), lw=1.8, zorder=3)
+        axis.plot(x, y, marker=mark or None, ms=3, color=tint(d.decoder, d.lossless), lw=1.8, zorder=3)
         axis.set_title(d.name, fontsize=9.5, color=tint(d.decoder, d.lossless))
         axis.tick_params(labelcolor=FAINT)
     return drawn, axes

@@ -68,6 +68,8 @@ def panels(number: int, abreast: int, width: float, height: float, **shared: Any
     for axis, used in zip_longest(axes, range(number)):
         if used is None:
             axis.set_visible(False)
+    for axis in axes[max(0, number - abreast) : number]:  # the lowest of every column
+        axis.tick_params(labelbottom=True)
     return whole, axes[:number]
 
 
