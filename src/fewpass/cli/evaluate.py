@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fewpass.evaluation.law import LawRow
     from fewpass.prompt_files import Row
 
-LAW_IMAGES = 50_000
+LAW_IMAGES, FEWEST = 50_000, 10_000  # below that, next to no image of the toy is expected often enough to be counted
 
 
 def evaluate(
@@ -71,8 +71,10 @@ def evaluate(
 
     folder, pixels = RunFolder(_folder(output)), read_size(size)
     folder.check(resume)
-    if pairs < 0 or (law_images or 0) < 0:
-        raise ValueError(f"{min(pairs, law_images or 0)} is less than 0")
+    if pairs < 0:
+        raise ValueError(f"pairs must be a number of prompts, not {pairs}")
+    if law_images and law_images < FEWEST:
+        raise ValueError(f"law_images must be 0 or at least {FEWEST}, not {law_images}: fewer show nothing")
     check_sampling(temperature, top_k, top_p)
 
     from fewpass.evaluation import clip as clips
