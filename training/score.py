@@ -19,6 +19,7 @@ from .draw import decode, draw, save_sheet
 from .encoder import encode_images
 from .pool import pixels
 from .presets import PRESETS, Preset
+from .spelling import Spelling
 
 BATCH = 25
 
@@ -29,6 +30,12 @@ def true_images(model: JanusForConditionalGeneration | None, prompts: list[str],
     if model is None:
         return ((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
     return decode(model, encode_images(model.model.vqmodel, images))
+
+
+def spelt_images(model: JanusForConditionalGeneration, prompts: list[str], preset: Preset, out: Path) -> np.ndarray:
+    """Scenes spelt from encoded objects, as the transformer has seen them."""
+    spelling, rng = Spelling.remembered(model.model.vqmodel, preset, out), np.random.default_rng(11)
+    return decode(model, torch.stack([spelling.spell(parse(prompt), rng) for prompt in prompts]))
 
 
 def drawn_images(
@@ -67,6 +74,8 @@ def main() -> None:
     model = JanusForConditionalGeneration.from_pretrained(options.model).to(pick_device()).eval()
     prompts, preset = list(held_out_prompts()), PRESETS[options.preset]
     pictures = {"rendered": true_images(None, prompts, preset), "reconstructed": true_images(model, prompts, preset)}
+    if preset.on_lattice:
+        pictures["spelt"] = spelt_images(model, prompts, preset, options.out)
     if not options.only_true:
         pictures["drawn"] = drawn_images(model, prompts, options.guidance, options.temperature, options.seed)
     for name, images in pictures.items():
