@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
-openai = pytest.importorskip("openai", reason="the client under test is not installed: pip install openai")
+httpx = pytest.importorskip("httpx", reason="what tests the server is not installed: pip install 'fewpass[serve-test]'")
+openai = pytest.importorskip(
+    "openai", reason="what tests the server is not installed: pip install 'fewpass[serve-test]'"
+)
 
-import httpx  # noqa: E402
 from prometheus_client.parser import text_string_to_metric_families  # noqa: E402
 
 import fewpass  # noqa: E402

@@ -6,9 +6,10 @@ import os
 import pytest
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
-pytest.importorskip("psutil", reason="what loads the server is not installed: pip install 'fewpass[serve-test]'")
+for needed in ("openai", "httpx", "psutil"):
+    pytest.importorskip(needed, reason="what tests the server is not installed: pip install 'fewpass[serve-test]'")
 schemathesis = pytest.importorskip(
-    "schemathesis", reason="what makes requests up is not installed: pip install 'fewpass[serve-test]'"
+    "schemathesis", reason="what tests the server is not installed: pip install 'fewpass[serve-test]'"
 )
 
 import hypothesis  # noqa: E402
