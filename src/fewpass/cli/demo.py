@@ -1,8 +1,6 @@
 """`fewpass demo`"""
 
 import os
-import socket
-import time
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -30,32 +28,18 @@ def demo(
         raise ValueError(f"a port lies in 1 to 65535, not {port}")
     if find_spec("gradio") is None:
         raise ValueError('the demo is a page made with Gradio: pip install "fewpass[demo]"')
-    _check_address(host, port)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
+    from fewpass.demo.address import listen, url
     from fewpass.demo.shelf import Shelf
 
-    shelf = Shelf(model or ["emoji"], lambda name: open_model(name, device, dtype))
-    shelf[shelf.names[0]]  # what cannot be loaded is said now
+    with listen(host, port) as listening:
+        shelf = Shelf(model or ["emoji"], lambda name: open_model(name, device, dtype))
+        shelf[shelf.names[0]]  # what cannot be loaded is said now
 
-    from fewpass.demo.server import serve
+        from fewpass.demo.server import serve
 
-    page, address = serve(shelf, dtype, host, port)
-    try:
-        print(address, flush=True)
+        print(url(listening), flush=True)
         if host not in LOCAL:
             print("whoever can reach this machine can use the page", flush=True)
-        while True:
-            time.sleep(3600)
-    finally:
-        page.close(verbose=False)
-
-
-def _check_address(host: str, port: int | None) -> None:
-    """Raise ValueError saying why nothing can listen there."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, port or 0), family=family).close()
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise ValueError(f"cannot listen on {host}{f':{port}' if port else ''}: {reason}") from None
+        serve(shelf, dtype, listening)

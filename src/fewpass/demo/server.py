@@ -1,10 +1,12 @@
 """The page, served."""
 
+import socket
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from starlette.middleware import Middleware
+import uvicorn
+from fastapi import FastAPI
 
 from fewpass.demo.mark import MARK
 from fewpass.demo.page import build
@@ -19,35 +21,29 @@ POLICY = (  # whatever the page's libraries would like: browsers ask nobody but 
 HEADERS = [(b"content-security-policy", POLICY.encode()), (b"referrer-policy", b"no-referrer")]
 
 
-def serve(shelf: Shelf, dtype: str | None, host: str, port: int | None) -> tuple[gr.Blocks, str]:
-    """Start to serve the page, from a thread, and return it with its address; `close()` it in the end.
+def serve(shelf: Shelf, dtype: str | None, listening: socket.socket) -> None:
+    """Serve the page to whoever connects to `listening`, until this is interrupted. Loads the first model.
 
-    A port of None is the first from 7860 on that is free. Raises ValueError if none can be had.
+    Not by Gradio's own `launch`: that asks itself first, and gives up on slow machines and behind proxies.
     """
-    page = build(shelf, dtype)
-    try:
-        _, address, _ = page.launch(
-            server_name=host,
-            server_port=port,
-            share=False,
-            prevent_thread_lock=True,
-            quiet=True,
-            footer_links=[],
-            run_history=False,
-            ssr_mode=False,
-            enable_monitoring=False,
-            mcp_server=False,
-            pwa=False,
-            max_file_size=1,  # nobody has anything to upload
-            favicon_path=MARK,
-            css_paths=Path(__file__).with_name("style.css"),
-            theme=gr.themes.Base(font=SANS, font_mono=MONO),
-            app_kwargs={"middleware": [Middleware(Closed)], "docs_url": None},
-        )
-    except OSError:
-        page.close()
-        raise ValueError(f"cannot listen on {host}" + (f":{port}" if port else "")) from None
-    return page, address
+    app = gr.mount_gradio_app(
+        FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        build(shelf, dtype),
+        path="/",
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        mcp_server=False,
+        pwa=False,
+        max_file_size=1,  # nobody has anything to upload
+        favicon_path=MARK,
+        css_paths=Path(__file__).with_name("style.css"),
+        theme=gr.themes.Base(font=SANS, font_mono=MONO),
+    )
+    config = uvicorn.Config(Closed(app), log_level="critical", timeout_graceful_shutdown=2)  # open tabs do not go away
+    uvicorn.Server(config).run(sockets=[listening])
 
 
 class Closed:
