@@ -9,8 +9,8 @@ from fewpass import Drawing, Grid, Sampling, ar, decoder, mc_sjd, sjd_recall
 from fewpass.laws import Laws
 from fewpass.loop import decode
 from fewpass.recall import Recall
-from fewpass.testing import JointLaw, Toy, check_decoder, drawn
-from tests.toys import FREE, GREEDY, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, coming_and_going, one_by_one
+from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
+from tests.toys import FREE, GREEDY, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, one_by_one
 
 LAWS = {
     "plain": JointLaw(FREE, PLAIN),

@@ -38,8 +38,10 @@ class Adaptive(Decoder):
     seconds: tuple[float, ...] = ()  # that a pass takes with each of WINDOWS
 
     def prepared(self, session: Host) -> Self:
-        chain = self.chain.prepared(session)
-        return replace(self, chain=chain, seconds=self.seconds or costs(session, self._windows))
+        measured = self.seconds
+        if not measured and callable(session):  # not where only the layout is known yet
+            measured = costs(session, self._windows)
+        return replace(self, chain=self.chain.prepared(session), seconds=measured)
 
     @property
     def margin(self) -> int:

@@ -92,8 +92,8 @@ def sjd_block(window: int = 15, guess: str = "uniform") -> Jacobi:
 
 
 @recipe("fewpass, on arXiv 2510.24211", lossless=True)
-def sjd_recall(window: int = 64, depth: int = 8, width: int = 4, guess: str = "above") -> Recall:
-    """`mc_sjd` that also asks about what its earlier passes thought likely. Fewest passes of all. Lossless."""
+def sjd_recall(window: int = 16, depth: int = 4, width: int = 2, guess: str = "above") -> Recall:
+    """`mc_sjd` that also asks about what its earlier passes thought likely; the project's own. Lossless."""
     return Recall(Jacobi(window, Speculative(redraft=couple), guesses.named(guess)), depth, width)
 
 

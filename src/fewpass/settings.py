@@ -12,7 +12,7 @@ from fewpass.prompts import check_prompt
 from fewpass.recipes import decoder as decoder_of
 from fewpass.sampling import Sampling
 
-DEFAULT_DECODER = "mc_sjd"  # lossless
+DEFAULT_DECODER = "sjd_recall"  # lossless
 
 
 @dataclass(frozen=True, eq=False)

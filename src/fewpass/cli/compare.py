@@ -20,7 +20,7 @@ def compare(
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="A .png file.")] = "sheet.png",
     decoders: Annotated[
         str, typer.Option(metavar="SPELLINGS", help="With ; between them, such as 'ar; sjd(window=16)', or all.")
-    ] = "ar; sjd; mc_sjd; sjdpp",
+    ] = "ar; sjd; mc_sjd; sjd_recall",
     model: o.Model = "emoji",
     guidance: o.Guidance = None,
     temperature: o.Temperature = None,
