@@ -8,8 +8,8 @@ import torch
 import fewpass
 from fewpass import Drawing, Grid, Sampling, ar, auto, decoder, jacobi
 from fewpass.adaptive import WINDOWS, Adaptive, costs
-from fewpass.testing import Toy, drawn
-from tests.toys import PLAIN, WIDE, WIDE_ROW_ENDS, coming_and_going, one_by_one
+from fewpass.testing import Toy, coming_and_going, drawn
+from tests.toys import PLAIN, WIDE, WIDE_ROW_ENDS, one_by_one
 
 FLAT = (1.0,) * 12
 STEEP = tuple(1.0 + w for w in WINDOWS)

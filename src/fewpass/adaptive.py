@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fewpass.canvas import Canvas
 from fewpass.decoders import Decoder, Jacobi, Query, State
-from fewpass.needs import Host
+from fewpass.needs import Host, Prospect
 from fewpass.noise import Noise
 
 WINDOWS = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
@@ -39,6 +39,8 @@ class Adaptive(Decoder):
 
     def prepared(self, session: Host) -> Self:
         chain = self.chain.prepared(session)
+        if isinstance(session, Prospect):  # there is nothing yet whose passes could be timed
+            return replace(self, chain=chain)
         return replace(self, chain=chain, seconds=self.seconds or costs(session, self._windows))
 
     @property
