@@ -8,7 +8,7 @@ import torch
 import fewpass
 from fewpass import Drawing, Grid, Sampling, ar, auto, decoder, jacobi
 from fewpass.adaptive import WINDOWS, Adaptive, costs
-from fewpass.testing import Toy, drawn
+from fewpass.testing import Toy, coming_and_going, drawn
 from tests.toys import PLAIN, WIDE, WIDE_ROW_ENDS, one_by_one
 
 FLAT = (1.0,) * 12
@@ -36,7 +36,7 @@ def windows(decoder, sharpness, passes=12):
 @pytest.mark.parametrize("grid", [WIDE, WIDE_ROW_ENDS], ids=["free", "row_ends"])
 @pytest.mark.parametrize("seconds", [FLAT, STEEP, tuple(1 + (w > 5) * 9.0 for w in WINDOWS)])
 def test_tokens_are_those_of_ar(grid, seconds):
-    for draw in (drawn, one_by_one):
+    for draw in (drawn, coming_and_going, one_by_one):
         assert torch.equal(toy(grid, priced(seconds), draw), toy(grid, ar()))
 
 

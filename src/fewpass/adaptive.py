@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fewpass.canvas import Canvas
 from fewpass.decoders import Decoder, Jacobi, Query, State
-from fewpass.needs import Host
+from fewpass.needs import Host, Prospect
 from fewpass.noise import Noise
 
 WINDOWS = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
@@ -38,10 +38,10 @@ class Adaptive(Decoder):
     seconds: tuple[float, ...] = ()  # that a pass takes with each of WINDOWS
 
     def prepared(self, session: Host) -> Self:
-        measured = self.seconds
-        if not measured and callable(session):  # not where only the layout is known yet
-            measured = costs(session, self._windows)
-        return replace(self, chain=self.chain.prepared(session), seconds=measured)
+        chain = self.chain.prepared(session)
+        if isinstance(session, Prospect):  # there is nothing yet whose passes could be timed
+            return replace(self, chain=chain)
+        return replace(self, chain=chain, seconds=self.seconds or costs(session, self._windows))
 
     @property
     def margin(self) -> int:
