@@ -13,6 +13,7 @@ from torch import Tensor
 
 import fewpass
 from fewpass.canvas import Canvas
+from fewpass.settings import DEFAULT_DECODER
 
 OWN = -1  # in a widget: the model's own value
 MODELS = "fewpass"  # the folder of `models` where checkpoints may lie
@@ -66,7 +67,7 @@ class Sampler:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, dict[str, Any]]:
-        names = sorted(fewpass.RECIPES, key=lambda name: name != "mc_sjd")  # the default comes first
+        names = sorted(fewpass.RECIPES, key=lambda name: name != DEFAULT_DECODER)  # the default comes first
         return {
             "required": {
                 "pipeline": ("FEWPASS_PIPELINE",),
