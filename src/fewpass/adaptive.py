@@ -15,7 +15,7 @@ from fewpass.needs import Host, Prospect
 from fewpass.noise import Noise
 
 WINDOWS = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-HALF = 6.0  # drafts that win half of what drafts can win; fitted to the bundled model
+HALF = 6.0  # drafts that win half of what drafts can win: a first guess, not measured yet
 FIRST = 4.0  # tokens a pass would win with a window without end, before anything is known
 MEMORY = 0.9  # of what earlier passes won
 PROBE = 24  # while drafts do not pay, every so many passes a few are asked about all the same
