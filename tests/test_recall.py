@@ -5,30 +5,11 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from fewpass import Drawing, Grid, Sampling, ar, decoder, mc_sjd, sjd_recall
+from fewpass import Drawing, Grid, ar, decoder, mc_sjd, sjd_recall
 from fewpass.laws import Laws
-from fewpass.loop import decode
 from fewpass.recall import Recall
-from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
-from tests.toys import FREE, GREEDY, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, one_by_one
-
-LAWS = {
-    "plain": JointLaw(FREE, PLAIN),
-    "sharp, guidance": JointLaw(FREE, PLAIN, sharpness=3.0, guidance=2.0),
-    "top-k, temperature": JointLaw(FREE, Sampling(0.7, top_k=2)),
-    "row ends, top-p": JointLaw(ROW_ENDS, Sampling(top_p=0.9)),
-}
-
-
-def toy(grid, decoder, law=PLAIN, draw=drawn, images=24):
-    return draw(Toy(images, grid, 1.5, guidance=1.5), decoder, law, torch.arange(images))
-
-
-def mean_passes(decoder, images=100):
-    grid = Grid(8, 8, 16)
-    seen = decode(Toy(images, grid, 3.0), decoder, PLAIN, torch.arange(images))
-    return sum(float((canvas.length < grid.size).sum()) for canvas in seen) / images
-
+from fewpass.testing import Toy, check_decoder, coming_and_going
+from tests.toys import GREEDY, LAWS, PLAIN, WIDE, WIDE_ROW_ENDS, mean_passes, one_by_one, toy
 
 # The law.
 
@@ -126,8 +107,8 @@ def test_the_first_draft_is_no_candidate():
 
 
 def test_candidates_save_passes():
-    assert mean_passes(sjd_recall(16, 8, 4, "uniform")) < mean_passes(mc_sjd(16))
-    assert mean_passes(sjd_recall(16, 8, 4, "uniform")) < mean_passes(sjd_recall(16, 8, 1, "uniform"))
+    assert mean_passes(sjd_recall(16, 8, 4, "uniform"), 3.0) < mean_passes(mc_sjd(16), 3.0)
+    assert mean_passes(sjd_recall(16, 8, 4, "uniform"), 3.0) < mean_passes(sjd_recall(16, 8, 1, "uniform"), 3.0)
 
 
 @pytest.mark.parametrize(
