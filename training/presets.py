@@ -44,8 +44,9 @@ class Preset:
 
 
 PRESETS = {
-    # Objects sit on the 8-pixel lattice of the tokens, so that one object has one spelling per background.
-    "cpu": Preset(image=128, align=8, one=(64,), many=(40,), batch=10),
+    # Objects sit on the 8-pixel lattice of the tokens, and all have one size, so that one object has one spelling per
+    # background: what is learned from one kind of scene is known in the others.
+    "cpu": Preset(image=128, align=8, one=(40,), many=(40,), batch=16),
     "full": Preset(
         image=192,
         align=2,

@@ -70,7 +70,7 @@ def _encoded(vq: JanusVQVAE, preset: Preset) -> Iterator[tuple[str, np.ndarray]]
 def _alone(background: str, preset: Preset) -> Iterator[list[Placed]]:
     """Every object that can stand on a background, at every size, in the company it will have: none, or one other."""
     things = [thing for thing in vocabulary().things if thing.colour != background]
-    for size in preset.one:
+    for size in set(preset.one) - set(preset.many):
         middle = (preset.image - size) // 2 // CELL * CELL
         yield from ([Placed(thing, middle, middle, size)] for thing in things)
     for size in preset.many:

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .emphasis import emphasis
+from .render import place
 from .sampler import random_prompt, random_scene
 from .spelling import Spelling
 from .words import encode
@@ -16,15 +18,18 @@ class Spelt:
 
     def __init__(self, spelling: Spelling, rng: np.random.Generator):
         self.spelling, self.rng = spelling, rng
-        self.waiting: dict[int, list[tuple[list[int], Tensor]]] = defaultdict(list)  # by the prompt's length
+        self.waiting: dict[int, list[tuple[Tensor, Tensor, Tensor]]] = defaultdict(list)  # by the prompt's length
 
-    def group(self, number: int) -> tuple[Tensor, Tensor]:
-        """Scenes whose prompts are equally long, so that nothing is padded: ids [B, P] and tokens [B, N]."""
+    def group(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Scenes whose prompts are equally long, so that nothing is padded: ids [B, P], tokens and weights [B, N]."""
         while True:
             scene = random_scene(self.rng)
             ids = encode(random_prompt(scene, self.rng))
+            placed = place(scene, self.spelling.preset, self.rng)
+            tokens = self.spelling.tokens(placed, scene.background)
             scenes = self.waiting[len(ids)]
-            scenes.append((ids, self.spelling.spell(scene, self.rng)))
+            scenes.append((torch.tensor(ids), tokens, emphasis(placed, self.spelling.preset)))
             if len(scenes) == number:
                 del self.waiting[len(ids)]
-                return torch.tensor([i for i, _ in scenes]), torch.stack([tokens for _, tokens in scenes])
+                ids_, tokens_, weights = zip(*scenes, strict=True)
+                return torch.stack(ids_), torch.stack(tokens_), torch.stack(weights)
