@@ -6,9 +6,7 @@ from torch import Tensor
 from transformers import JanusForConditionalGeneration
 
 
-def loss_of(
-    model: JanusForConditionalGeneration, ids: Tensor, tokens: Tensor, weights: Tensor | None = None
-) -> Tensor:
+def loss_of(model: JanusForConditionalGeneration, ids: Tensor, tokens: Tensor, weights: Tensor | None = None) -> Tensor:
     """Nats per image token after prompts [B, P] for tokens [B, N]; their mean, by `weights` [B, N] where given."""
     prompt = model.get_input_embeddings()(ids)
     image = model.prepare_embeddings_for_image_generation(tokens[:, :-1])
