@@ -7,9 +7,9 @@ from transformers.models.janus.modeling_janus import JanusVQVAE
 
 from fewpass.models.emoji.scenes import Scene
 
+from .emphasis import emphasis
 from .encoder import encode_images
 from .presets import Preset
-from .emphasis import emphasis
 from .render import Placed, paint, place
 from .sampler import random_prompt, random_scene
 from .words import encode
