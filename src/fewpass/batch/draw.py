@@ -7,10 +7,10 @@ import torch
 
 from fewpass.batch.entries import Entry, by_options
 from fewpass.batch.outcome import Drawn, Failed, Outcome
-from fewpass.cli.report import record
 from fewpass.job import Job
 from fewpass.metadata import png
 from fewpass.pipeline import Pipeline
+from fewpass.report import record
 from fewpass.scheduler import Finished, Scheduler
 
 

@@ -26,15 +26,13 @@ def batch(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Prompts: .txt, .csv, .tsv, .jsonl, or COCO's .json.")],
     output: Annotated[str, typer.Option("--output", "-o", metavar="FOLDER", help="New, or that of an earlier start.")],
     model: o.Model = "emoji",
-    decoder: Annotated[
-        str | None, typer.Option(metavar="SPELLING", help="Such as 'sjd(window=16)'; see `fewpass decoders`.")
-    ] = None,
+    decoder: o.Decoder = None,
     guidance: o.Guidance = None,
     temperature: o.Temperature = None,
     top_k: o.TopK = None,
     top_p: o.TopP = None,
     seed: o.Seed = None,
-    count: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Images of each prompt.")] = 1,
+    count: o.Count = 1,
     size: o.Size = None,
     negative_prompt: o.NegativePrompt = None,
     keep: Annotated[

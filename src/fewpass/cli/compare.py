@@ -18,9 +18,7 @@ from fewpass.files import check_writable, replace
 def compare(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="In quotes.")],
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="A .png file.")] = "sheet.png",
-    decoders: Annotated[
-        str, typer.Option(metavar="SPELLINGS", help="With ; between them, such as 'ar; sjd(window=16)', or all.")
-    ] = "ar; sjd; mc_sjd; sjd_recall",
+    decoders: o.Decoders = "ar; sjd; mc_sjd; sjd_recall",
     model: o.Model = "emoji",
     guidance: o.Guidance = None,
     temperature: o.Temperature = None,
@@ -37,10 +35,10 @@ def compare(
     check_suffix(path, ".png")
     check_writable(path)
 
-    from fewpass.cli.report import law, record
     from fewpass.cli.sheet import Column, draw_sheet
     from fewpass.metadata import png
     from fewpass.recipes import RECIPES
+    from fewpass.report import law, record
     from fewpass.seeds import assign
 
     spellings = list(RECIPES) if decoders.strip() == "all" else [s for s in decoders.split(";") if s.strip()]

@@ -7,8 +7,8 @@ from fewpass.cli.tables import show
 
 def decoders() -> None:
     """List the decoders: options and defaults, lossless or lossy, where they come from."""
-    from fewpass.cli.report import law
     from fewpass.recipes import RECIPES
+    from fewpass.report import law
 
     rows = [
         [name, ", ".join(map(_option, recipe.parameters.values())), law(recipe.lossless), recipe.source, _doc(recipe)]

@@ -34,11 +34,9 @@ def evaluate(
     prompts: Annotated[
         str | None, typer.Option(metavar="FILE", help="Or a benchmark's folder; held-out prompts for bundled models.")
     ] = None,
-    decoders: Annotated[
-        str, typer.Option(metavar="SPELLINGS", help="With ; between them, such as 'ar; sjd(window=16)', or all.")
-    ] = "all",
+    decoders: o.Decoders = "all",
     limit: Annotated[int | None, typer.Option(parser=o.at_least_one, metavar="N", help="Only N prompts.")] = None,
-    count: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Images of each prompt.")] = 1,
+    count: o.Count = 1,
     pairs: Annotated[
         int, typer.Option(parser=o.whole, metavar="N", help="Prompts, the first ones, drawn twice to see diversity.")
     ] = 50,

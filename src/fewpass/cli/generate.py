@@ -18,9 +18,7 @@ def generate(
     ] = None,
     output: Annotated[str, typer.Option("--output", "-o", metavar="PATH", help="A .png file, or a folder.")] = ".",
     model: o.Model = "emoji",
-    decoder: Annotated[
-        str | None, typer.Option(metavar="SPELLING", help="Such as 'sjd(window=16)'; see `fewpass decoders`.")
-    ] = None,
+    decoder: o.Decoder = None,
     window: Annotated[
         int | None, typer.Option(parser=o.whole, metavar="N", help="Instead of the decoder's own window.")
     ] = None,
@@ -29,7 +27,7 @@ def generate(
     top_k: o.TopK = None,
     top_p: o.TopP = None,
     seed: o.Seed = None,
-    count: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Images of each prompt.")] = 1,
+    count: o.Count = 1,
     size: o.Size = None,
     negative_prompt: o.NegativePrompt = None,
     steps: Annotated[str | None, typer.Option(metavar="FILE", help="A .gif file: the image as it grew.")] = None,
@@ -44,8 +42,8 @@ def generate(
     target, film_path, pixels = Target.of(output, len(texts)), film_file(steps, len(texts)), read_size(size)
 
     from fewpass.cli.film import Film
-    from fewpass.cli.report import image_line, record, total_line
     from fewpass.metadata import png
+    from fewpass.report import image_line, record, total_line
     from fewpass.seeds import assign
 
     # What can be seen to be wrong is said before the model is loaded.

@@ -29,6 +29,13 @@ def real(typed: str) -> float:
 Model = Annotated[
     str, typer.Option(metavar="NAME", help="A bundled model, a folder in transformers' format, or a hub repository.")
 ]
+Decoder = Annotated[
+    str | None, typer.Option(metavar="SPELLING", help="Such as 'sjd(window=16)'; see `fewpass decoders`.")
+]
+Decoders = Annotated[
+    str, typer.Option(metavar="SPELLINGS", help="With ; between them, such as 'ar; sjd(window=16)', or all.")
+]
+Count = Annotated[int, typer.Option(parser=at_least_one, metavar="N", help="Images of each prompt.")]
 Guidance = Annotated[
     float | None, typer.Option(parser=real, metavar="SCALE", help="Of classifier-free guidance, 1 for none. *")
 ]

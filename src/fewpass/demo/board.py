@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from html import escape
 
 from fewpass.cli.colours import ANCHORS, ticks
-from fewpass.cli.report import law
 from fewpass.demo.panel import View
+from fewpass.report import law
 
 MEANING = "Pass at which each token became final"
 

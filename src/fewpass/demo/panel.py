@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fewpass.cli.colours import colour, share
-from fewpass.cli.report import record
 from fewpass.decoders import Decoder
 from fewpass.demo.drawing import Stream
 from fewpass.metadata import png
 from fewpass.pipeline import Pipeline
 from fewpass.recipes import decoder as decoder_of
+from fewpass.report import record
 
 PREVIEW = 512  # pixels at most, for a picture that is still being drawn
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 
 from fewpass.canvas import Canvas
-from fewpass.cli.report import record
 from fewpass.decoders import Decoder
 from fewpass.evaluation.folder import RunFolder
 from fewpass.evaluation.items import Item
 from fewpass.files import replace
 from fewpass.metadata import png
 from fewpass.pipeline import Pipeline
+from fewpass.report import record
 from fewpass.result import Result
 from fewpass.sampling import Sampling
 from fewpass.scoring import Reading, read

@@ -6,54 +6,18 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-
-from PIL import Image
 
 from fewpass.canvas import Canvas
 from fewpass.job import Job
 from fewpass.pipeline import Pipeline
-from fewpass.result import Result
 from fewpass.scheduler import Failed, Finished, Scheduler
 from fewpass.serve.errors import ApiError
 from fewpass.serve.limits import Limits
 from fewpass.serve.metrics import Metrics
+from fewpass.serve.order import Drawn, Event, Order, Preview
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Preview:
-    """The image `index` of an order as far as it is final."""
-
-    index: int
-    image: Image.Image
-
-
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """The image `index` of an order."""
-
-    index: int
-    result: Result
-
-
-Event = Preview | Drawn | ApiError  # an error ends the order
-
-
-@dataclass(eq=False)
-class Order:
-    """The images of one request. `notify` is called from the drawing thread and must not block."""
-
-    jobs: Sequence[Job]
-    previews: int  # of each image
-    notify: Callable[[Event], object]
-    placed: float = field(default_factory=time.monotonic)
-    shown: dict[int, int] = field(default_factory=dict)  # previews of each image, those that were skipped too
-
-    def __post_init__(self) -> None:
-        self.open = list(self.jobs)  # not finished yet
 
 
 class Engine:
@@ -154,31 +118,15 @@ class Engine:
             order.notify(ApiError(500, "the image could not be drawn; the server's log says why"))
             self._drop(order)
             return
-        self._count(order, result)
+        self._seconds += 0.2 * (result.trace.seconds - self._seconds)
+        self.metrics.drawn(result.trace, time.monotonic() - order.placed)
         self._release(order, outcome.job)
         order.notify(Drawn(order.jobs.index(outcome.job), result))
 
-    def _count(self, order: Order, result: Result) -> None:
-        trace, metrics = result.trace, self.metrics
-        self._seconds += 0.2 * (trace.seconds - self._seconds)
-        metrics.images.labels("finished").inc()
-        metrics.tokens.inc(result.tokens.shape[1])
-        metrics.image_passes.observe(int(trace.passes[0]))
-        metrics.tokens_per_pass.observe(float(trace.tokens_per_pass[0]))
-        metrics.image_seconds.observe(trace.seconds)
-        metrics.queue_seconds.observe(max(time.monotonic() - order.placed - trace.seconds, 0))
-
     def _preview(self, order: Order, job: Job, canvas: Canvas, image: int) -> None:
-        """Show an image when another part of its rows is done: all of them are to be cut into equal parts."""
-        if not order.previews:
-            return
-        index, grid = order.jobs.index(job), canvas.grid
-        rows = max(canvas.lengths[image] - grid.start, 0) // grid.cols
-        due = rows * (order.previews + 1) // grid.rows
-        if order.shown.get(index, 0) < due <= order.previews:
-            order.shown[index] = due
+        if order.preview_due(job, canvas, image):
             (picture,) = self.pipe.render(canvas.select(canvas.length.new_tensor([image])))
-            order.notify(Preview(index, picture))
+            order.notify(Preview(order.jobs.index(job), picture))
 
     def _add(self, order: Order) -> None:
         if self._refusing:

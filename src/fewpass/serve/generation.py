@@ -13,8 +13,9 @@ from PIL import Image
 
 from fewpass.job import Job
 from fewpass.serve.encoding import encoded
-from fewpass.serve.engine import Drawn, Engine, Event, Preview
+from fewpass.serve.engine import Engine
 from fewpass.serve.errors import ApiError
+from fewpass.serve.order import Drawn, Event, Preview
 from fewpass.serve.schema import (
     CompletedEvent,
     Format,

@@ -6,6 +6,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
+from fewpass.trace import Trace
+
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 600)
 PASSES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 TOKENS_PER_PASS = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 32)
@@ -37,6 +39,15 @@ class Metrics:
         """Where to read how many images wait and are being drawn."""
         Gauge("fewpass_queue_images", "Images that wait.", registry=self._registry).set_function(waiting)
         Gauge("fewpass_drawing_images", "Images in the batch.", registry=self._registry).set_function(drawing)
+
+    def drawn(self, trace: Trace, waited: float) -> None:
+        """An image is finished, `waited` seconds after it was ordered."""
+        self.images.labels("finished").inc()
+        self.tokens.inc(trace.committed.shape[1])
+        self.image_passes.observe(int(trace.passes[0]))
+        self.tokens_per_pass.observe(float(trace.tokens_per_pass[0]))
+        self.image_seconds.observe(trace.seconds)
+        self.queue_seconds.observe(max(waited - trace.seconds, 0))
 
     def text(self) -> bytes:
         return generate_latest(self._registry)

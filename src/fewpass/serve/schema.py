@@ -77,12 +77,10 @@ class ImagesResponse(BaseModel):
     usage: Usage
 
 
-class PartialImageEvent(BaseModel):
+class ImageEvent(BaseModel):
     """`image_index` is fewpass's: which of the `n` images this is."""
 
-    type: Literal["image_generation.partial_image"] = "image_generation.partial_image"
     b64_json: str
-    partial_image_index: int
     created_at: int
     size: str
     output_format: Format
@@ -91,18 +89,16 @@ class PartialImageEvent(BaseModel):
     image_index: int
 
 
-class CompletedEvent(BaseModel):
-    """`image_index`, `seed` and `passes` are fewpass's."""
+class PartialImageEvent(ImageEvent):
+    type: Literal["image_generation.partial_image"] = "image_generation.partial_image"
+    partial_image_index: int
+
+
+class CompletedEvent(ImageEvent):
+    """`seed` and `passes` are fewpass's."""
 
     type: Literal["image_generation.completed"] = "image_generation.completed"
-    b64_json: str
-    created_at: int
-    size: str
-    output_format: Format
-    background: Literal["opaque"] = "opaque"
-    quality: Literal["auto"] = "auto"
     usage: Usage
-    image_index: int
     seed: int
     passes: int
 
