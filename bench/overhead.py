@@ -19,7 +19,14 @@ from fewpass.models.llamagen import LlamaGen
 from fewpass.models.llamagen_network import LlamaGenConfig, LlamaGenForImageGeneration
 from fewpass.seeds import assign
 
-SIZES = {"B": (12, 12, 768), "L": (24, 16, 1024), "XL": (36, 20, 1280), "XXL": (48, 24, 1536)}  # layers, heads, width
+# layers, heads, width
+SIZES = {
+    "small": (6, 8, 256),
+    "B": (12, 12, 768),
+    "L": (24, 16, 1024),
+    "XL": (36, 20, 1280),
+    "XXL": (48, 24, 1536),
+}
 VQ = {"num_embeddings": 16384, "channel_multiplier": [1, 1, 2, 2, 4]}
 WARM_UP = 3
 
@@ -30,6 +37,7 @@ def main() -> None:
     parser.add_argument("--decoder", default="mc_sjd(window=15)", help="15 drafts and a token that is final")
     parser.add_argument("--passes", type=int, default=10)
     parser.add_argument("--images", type=int, default=1, help="drawn together")
+    parser.add_argument("--top-k", type=int, default=0, help="0 for every code")
     parser.add_argument("--guidance", type=float, default=7.5, help="1 for one row of the model an image")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
@@ -54,7 +62,8 @@ def measured(options: argparse.Namespace) -> dict[str, float]:
         session = model.open(prompts, model.grid(None), options.guidance, [None] * options.images)
         seeds = torch.tensor(assign(0, options.images), device=model.device)
         started, before = now(model.device), (body.seconds, head.seconds)
-        drawing = fewpass.decode(session, fewpass.decoder(options.decoder), model.sampling, seeds)
+        law = fewpass.Sampling(top_k=options.top_k)
+        drawing = fewpass.decode(session, fewpass.decoder(options.decoder), law, seeds)
         for _canvas in drawing:
             took, inside = now(model.device) - started, (body.seconds - before[0], head.seconds - before[1])
             passes.append({"body": inside[0], "head": inside[1], "elsewhere": took - sum(inside)})

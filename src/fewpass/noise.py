@@ -7,10 +7,11 @@ storage, and autoregressive and fixed-noise Jacobi decoding agree token for toke
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 ACCEPT, CORRECT, FRESH, RACE = range(4)  # what a number is used for: equal uses never meet at one (step, position)
-
+BLOCK = 64  # tokens of the vocabulary whose mass is summed up before one of them is drawn
 _GOLDEN = -0x61C8864680B583EB  # 2**64 / golden ratio: successive multiples are far apart in every bit
 
 
@@ -24,6 +25,16 @@ def _mix(x: Tensor) -> Tensor:
 def _bits(x: Tensor) -> Tensor:
     """The upper 40 bits, the best mixed ones."""
     return x >> 24 & (1 << 40) - 1
+
+
+def _invert(mass: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the share u [..., 1] of all mass [..., n] is reached, and how far into the mass there, from 0 to 1."""
+    cdf = mass.cumsum(-1, dtype=torch.float64)
+    target = u * cdf[..., -1:]
+    at = torch.searchsorted(cdf, target, right=True).clamp_(max=mass.shape[-1] - 1)  # no mass at all: anything will do
+    here = mass.gather(-1, at).double()
+    into = (target - cdf.gather(-1, at) + here) / here.clamp(min=torch.finfo(torch.float64).tiny)
+    return into.clamp_(0, 1 - 2.0**-52), at
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +59,16 @@ class Noise:
     def draw(self, p: Tensor, index: Tensor, tag: int) -> Tensor:
         """One token from each law `p` [B, n, V], which need not sum to one: inverse transform of one uniform.
 
-        The first token whose cumulated mass exceeds u has mass itself, so none of probability 0 is ever drawn.
+        First a block of tokens, then one of its tokens: to cumulate the whole vocabulary would cost more than all the
+        rest of a pass. The first one whose cumulated mass exceeds u has mass itself, so none of probability 0 is ever
+        drawn.
         """
-        cdf = p.cumsum(-1, dtype=torch.float64)
-        target = self.uniform(index, tag)[..., None] * cdf[..., -1:]
-        return torch.searchsorted(cdf, target, right=True)[..., 0]
+        short = -p.shape[-1] % BLOCK
+        blocks = (F.pad(p, (0, short)) if short else p).unflatten(-1, (-1, BLOCK))
+        target, block = _invert(blocks.sum(-1), self.uniform(index, tag)[..., None])
+        inside = blocks.gather(-2, block[..., None].expand(*block.shape, BLOCK))[..., 0, :]
+        _, token = _invert(inside, target)
+        return (block * BLOCK + token)[..., 0]
 
     def race(self, p: Tensor, index: Tensor) -> Tensor:
         """One token from each law by an exponential race, argmax_v p(v) / e(v): the Gumbel trick.

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fewpass.needs import Host, prepared
-from fewpass.noise import ACCEPT, CORRECT, FRESH, Noise
+from fewpass.noise import ACCEPT, FRESH, Noise
 
 
 class Verdict(NamedTuple):
@@ -55,6 +56,9 @@ def mass(p: Tensor, x: Tensor) -> Tensor:
     return p.gather(-1, x[..., None])[..., 0]
 
 
+NEXT_TO_NOTHING = 1e-30  # a weight that is lost in the rounding of any other
+
+
 class Test(Protocol):
     """When does a guess stand?"""
 
@@ -73,9 +77,8 @@ class Strict:
         return mass(p, x) / mass(q, x)
 
     def residual(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
-        other = (p - q).relu()
         # p = q up to rounding: nothing is left over, and what replaces x is simply a draw from p.
-        return torch.where(other.sum(-1, keepdim=True) > 0, other, p)
+        return (p - q).relu_().add_(p, alpha=NEXT_TO_NOTHING)
 
 
 class Outcome(NamedTuple):
@@ -138,8 +141,9 @@ class Speculative:
         alpha = self.test.alpha(x, q, p_here)
         kept = noise.uniform(here, ACCEPT) < alpha
         verified = (~kept).cumsum(1) <= (~kept).int()
-        stays, corrected = self.redraft(kept, verified, alpha)
-        other = noise.draw(self.test.residual(x, q, p_here), here, CORRECT)
-        fresh = self.draw(p, index, noise)
-        y = torch.where(stays, x, torch.where(corrected, other, fresh[:, :-1]))
-        return Verdict(torch.cat([y, fresh[:, -1:]], 1), kept)
+        stays, corrected = (F.pad(each, (0, 1)) for each in self.redraft(kept, verified, alpha))
+        other = torch.where(corrected[:, :-1, None], self.test.residual(x, q, p_here), p_here)
+        y = noise.draw(torch.cat([other, p[:, -1:]], 1), index, FRESH)
+        if self.frozen:
+            y = torch.where(corrected, y, noise.race(p, index))
+        return Verdict(torch.where(stays, F.pad(x, (0, 1)), y), kept)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,8 +38,7 @@ class Sampling:
         if self.temperature != 1:
             logits = logits / self.temperature
         if 0 < self.top_k < logits.shape[-1]:
-            least = logits.topk(self.top_k, sorted=False).values.amin(-1, keepdim=True)
-            logits = logits.masked_fill(logits < least, -torch.inf)
+            logits = torch.where(logits < _kth(logits, self.top_k), -torch.inf, logits)
         if self.top_p < 1:
             logits = logits.masked_fill(self._improbable(logits), -torch.inf)
         return logits.softmax(-1)
@@ -49,3 +49,11 @@ class Sampling:
         out = ascending.softmax(-1).cumsum(-1) <= 1 - self.top_p
         out[..., -1] = False
         return torch.zeros_like(out).scatter_(-1, order, out)
+
+
+def _kth(logits: Tensor, k: int) -> Tensor:
+    """The k-th largest of each row, [..., 1]. NumPy finds it several times faster than torch, where it can look."""
+    if logits.device.type == "cpu" and logits.dtype in (torch.float32, torch.float64):
+        rank = logits.shape[-1] - k
+        return torch.from_numpy(np.partition(logits.detach().numpy(), rank)[..., rank, None])
+    return logits.topk(k, sorted=False).values.amin(-1, keepdim=True)

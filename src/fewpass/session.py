@@ -104,10 +104,10 @@ class PromptSession:
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         images, contrasts = self.weights.shape
         rows = logits.view(images, contrasts + 1, *logits.shape[1:])  # [B, G, n, V]
-        base = rows[:, -1]
-        if contrasts:
-            base = base + (self.weights[:, :, None, None] * (rows[:, :-1] - base[:, None])).sum(1)
-        return self.grid.forbid(index + 1, base)
+        mixed = last = rows[:, -1]
+        for row, weight in zip(rows.unbind(1), self.weights.T[..., None, None], strict=False):
+            mixed = (row - last).mul_(weight).add_(mixed)
+        return self.grid.forbid(index + 1, mixed)
 
     def select(self, images: Tensor) -> "PromptSession":
         """Only the images listed in `images` [b], with their caches."""
