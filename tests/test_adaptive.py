@@ -28,7 +28,7 @@ def windows(decoder, sharpness, passes=12):
     session = Toy(4, Grid(8, 8, 16), sharpness)
     drawing, asked = Drawing(session, decoder, PLAIN, torch.arange(4)), []
     for _ in range(passes):
-        asked.append(drawing.decoder.draft(drawing.canvas, drawing.state).tokens.shape[1] - 1)
+        asked.append(drawing.decoder._asked(drawing.decoder.draft(drawing.canvas, drawing.state).tokens.shape[1]))
         drawing.advance()
     return asked
 
@@ -48,8 +48,8 @@ def test_measured_costs_leave_no_trace_in_the_image():
 
 def test_costs_are_measured_once_and_never_fall():
     session = Toy(2, WIDE)
-    first = costs(session, (0, 4, 16))
-    assert first is costs(session, (0, 4, 16))
+    first = costs(session, (1, 5, 17))
+    assert first is costs(session, (1, 5, 17))
     assert 0 < first[0] <= first[1] <= first[2]
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from fewpass import Drawing, Grid, ar, decoder, mc_sjd, sjd_recall
+from fewpass import Drawing, Grid, ar, decoder, jacobi_recall, mc_sjd, sjd_recall
 from fewpass.laws import Laws
 from fewpass.recall import Recall
-from fewpass.testing import Toy, check_decoder, coming_and_going
+from fewpass.testing import Toy, check_decoder, coming_and_going, drawn
 from tests.toys import GREEDY, LAWS, PLAIN, WIDE, WIDE_ROW_ENDS, mean_passes, one_by_one, toy
 
 # The law.
@@ -35,11 +35,11 @@ def test_law_is_exact_in_ragged_company():
 class Presumptuous(Recall):
     """The first draft of the chain may be among the candidates, and then its branch counts as the chain's rejection."""
 
-    def _candidates(self, canvas, state):
-        return Laws(state[1]).read(canvas.ahead(self._levels(canvas))).topk(self.width).indices
+    def _candidates(self, canvas, state, W):
+        return Laws(state[1]).read(canvas.ahead(min(self.depth, W))).topk(self.width).indices
 
     def verify(self, canvas, state, p, noise):
-        canvas.write(canvas.ahead(1), self._candidates(canvas, state)[:, :1, 0])  # the likeliest is the draft
+        canvas.write(canvas.ahead(1), self._candidates(canvas, state, 1)[:, :, 0])  # the likeliest is the draft
         return super().verify(canvas, state, p, noise)
 
 
@@ -98,12 +98,19 @@ def test_memory_is_the_sum_of_the_laws_since_a_position_came_into_the_window():
 def test_the_first_draft_is_no_candidate():
     drawing, seen = Drawing(Toy(20, WIDE), sjd_recall(6, 3, 4), PLAIN, torch.arange(20)), 0
     while not any(drawing.canvas.finished):
-        x = drawing.decoder._candidates(drawing.canvas, drawing.state)
+        x = drawing.decoder._candidates(drawing.canvas, drawing.state, 3)
         assert not (x[:, 0] == drawing.canvas.read(drawing.canvas.ahead(1))).any()
         assert all(len(set(row)) == len(row) for row in x[:, 0].tolist())
         seen += 1
         drawing.advance()
     assert seen > 3
+
+
+@pytest.mark.parametrize("options", [(1, 1, 1), (5, 3, 2), (6, 4, 4), (40, 2, 3)])
+@pytest.mark.parametrize("draw", [drawn, coming_and_going])
+def test_under_fixed_noise_tokens_are_those_of_ar(options, draw):
+    for grid in (WIDE, WIDE_ROW_ENDS):
+        assert torch.equal(toy(grid, jacobi_recall(*options), draw=draw), toy(grid, ar()))
 
 
 def test_candidates_save_passes():

@@ -13,90 +13,114 @@ from fewpass.canvas import Canvas
 from fewpass.decoders import Decoder, Jacobi, Query, State
 from fewpass.needs import Host, Prospect
 from fewpass.noise import Noise
+from fewpass.recall import Recall
 
 WINDOWS = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-HALF = 6.0  # drafts that win half of what drafts can win: a first guess, not measured yet
+HALF = 13.0  # drafts that win half of what drafts can win; fitted in docs/research-log.md
 FIRST = 4.0  # tokens a pass would win with a window without end, before anything is known
 MEMORY = 0.9  # of what earlier passes won
 PROBE = 24  # while drafts do not pay, every so many passes a few are asked about all the same
+PATIENCE = 1.0  # seconds that measuring may go on for, once every window has been measured
 
 _known: WeakKeyDictionary[object, dict[tuple[int, ...], tuple[float, ...]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
 class Adaptive(Decoder):
-    """Asks in every pass about as many drafts of `chain` as promise the most tokens per second. Lossless.
+    """Asks in every pass about as many drafts of `recall` as promise the most tokens per second. Lossless.
 
     Under fixed noise the tokens are those of `ar`, whatever is asked about; so the window is free to follow the
     machine's speed, which differs from run to run. No other rule may be wrapped: there the window changes the image.
 
-    What a pass costs is measured once for every network and batch, in a tenth of a second or two. What a window of w
-    drafts wins is taken to be 1 + gain * w / (w + 6) tokens, the gain being estimated from the passes so far.
+    What a pass costs is measured once for every network and batch, in a second or two. What a window of w drafts wins
+    is taken to be 1 + gain * w / (w + HALF) tokens, the gain being estimated from the passes so far.
     """
 
-    chain: Jacobi
+    recall: Recall
     seconds: tuple[float, ...] = ()  # that a pass takes with each of WINDOWS
 
     def prepared(self, session: Host) -> Self:
-        chain = self.chain.prepared(session)
+        recall = self.recall.prepared(session)
         if isinstance(session, Prospect):  # there is nothing yet whose passes could be timed
-            return replace(self, chain=chain)
-        return replace(self, chain=chain, seconds=self.seconds or costs(session, self._windows))
+            return replace(self, recall=recall)
+        seconds = self.seconds or costs(session, [self._fed(w) for w in self._windows])
+        return replace(self, recall=recall, seconds=seconds)
 
     @property
     def margin(self) -> int:
-        return self.chain.margin
+        return self.recall.margin
 
     @property
     def _windows(self) -> tuple[int, ...]:
-        return (*tuple(w for w in WINDOWS if w < self.chain.window), self.chain.window)
+        largest = self.recall.chain.window
+        return (*tuple(w for w in WINDOWS if w < largest), largest)
+
+    def _fed(self, window: int) -> int:
+        """Tokens of a pass."""
+        return self.recall.behind + window + min(self.recall.depth, window) * self.recall.width if window else 1
+
+    def _asked(self, fed: int) -> int:
+        """The window of a pass over so many tokens."""
+        return next((w for w in range(self.recall.chain.window + 1) if self._fed(w) == fed), 0)
 
     def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
-        history = torch.stack([torch.full((len(p),), FIRST - 1), torch.zeros(len(p))], 1)
-        return *self.chain.begin(canvas, p, noise), history.to(p.device)
+        history = torch.tensor([[FIRST - 1, 0, 1]], dtype=torch.float32, device=p.device).repeat(len(p), 1)
+        ring, memory = self.recall.begin(canvas, p, noise)
+        return ring, memory, history
 
     def draft(self, canvas: Canvas, state: State) -> Query:
-        index = canvas.ahead(min(self.window(state), self.chain.drafts(canvas)) + 1, start=-1)
+        w, behind = self._choice(canvas, state)
+        if w:
+            return self.recall.ask(canvas, state[:-1], w)
+        index = canvas.ahead(behind, start=-behind).clamp(min=0)
         return Query(canvas.read(index), index)
 
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
-        ring, history = state
-        y, kept = self.chain.judge(canvas, (ring,), p, noise)
-        n = 1 + kept.long().cumprod(1).sum(1)
-        w = p.shape[1] - 1
-        gain, passes = history.unbind(1)
+        w = self._asked(p.shape[1])
+        ring, memory, history = state
+        gain, passes, _ = history.unbind(1)
         if w:
+            (ring, memory), n = self.recall.settle(canvas, (ring, memory), p, w, noise)
             gain = MEMORY * gain + (1 - MEMORY) * (n - 1) * (w + HALF) / w
-        return *self.chain.move(canvas, (ring,), y, p, n, noise), torch.stack([gain, passes + 1], 1)
+        else:
+            (ring,) = self._alone.verify(canvas, (ring,), p[:, -1:], noise)
+        behind = torch.full_like(passes, self.recall.behind if w else 1)
+        return ring, memory, torch.stack([gain, passes + 1, behind], 1)
 
-    def window(self, state: State) -> int:
-        """How many drafts to ask about next."""
-        gain, passes = state[-1].mean(0).tolist()
+    @property
+    def _alone(self) -> Jacobi:
+        return replace(self.recall.chain, window=0)
+
+    def _choice(self, canvas: Canvas, state: State) -> tuple[int, int]:
+        """How many drafts to ask about next, and how many of the newest tokens must be fed again."""
+        history = state[-1]
+        gain, passes = history[:, :2].mean(0).tolist()
         speed = [(1 + gain * w / (w + HALF)) / s for w, s in zip(self._windows, self.seconds, strict=True)]
         best = self._windows[max(range(len(speed)), key=speed.__getitem__)]
-        return best or (4 if passes % PROBE >= PROBE - 1 else 0)
+        if not best and passes % PROBE >= PROBE - 1:
+            best = 4
+        return min(best, self.recall.chain.drafts(canvas)), int(history[:, 2].max())
 
 
-def costs(session: Any, windows: Sequence[int]) -> tuple[float, ...]:
-    """Seconds of a pass with each of `windows`, on this session or another one of the same network and size."""
-    first = session.first
+def costs(session: Any, fed: Sequence[int]) -> tuple[float, ...]:
+    """Seconds of a pass over each of `fed` tokens, on this session or another one of the same network and size."""
     known = _known.setdefault(getattr(session, "network", None) or session, {})
-    key = (len(first), *windows)
+    key = (len(session.first), *fed)
     if key not in known:
-        known[key] = _measured(session, windows)
+        known[key] = _measured(session, fed)
     return known[key]
 
 
-def _measured(session: Any, windows: Sequence[int], rounds: int = 3) -> tuple[float, ...]:
+def _measured(session: Any, fed: Sequence[int]) -> tuple[float, ...]:
     """What these passes write is written over before anything may see it: they are about positions still to come."""
-    times: dict[int, list[float]] = {w: [] for w in windows}
-    index = torch.arange(max(windows) + 1, device=session.first.device).expand(len(session.first), -1)
-    for turn in range(rounds + 1):
-        for w in windows:
-            query = Query(torch.zeros_like(index[:, : w + 1]), index[:, : w + 1].clamp(max=session.grid.size))
-            started = time.perf_counter()
-            float(session(query)[0, 0, 0])  # reading a number waits for the device
-            if turn:  # the first is for warming up
-                times[w].append(time.perf_counter() - started)
-    fastest = [min(times[w]) for w in windows]
+    index = torch.arange(max(fed), device=session.first.device).expand(len(session.first), -1)
+    index = index.clamp(max=session.grid.size)
+    fastest = [float("inf")] * len(fed)
+    started, rounds = time.perf_counter(), 0
+    while rounds < 2 or (rounds < 5 and time.perf_counter() - started < PATIENCE):  # the first is for warming up
+        for i, n in enumerate(fed):
+            before = time.perf_counter()
+            float(session(Query(torch.zeros_like(index[:, :n]), index[:, :n]))[0, 0, 0])  # waits for the device
+            fastest[i] = min(fastest[i], time.perf_counter() - before)
+        rounds += 1
     return tuple(max(fastest[: i + 1]) for i in range(len(fastest)))  # more positions are never cheaper

@@ -49,16 +49,27 @@ class Recall(Decoder):
     def margin(self) -> int:
         return self.chain.margin
 
+    @property
+    def behind(self) -> int:
+        """How many of the newest tokens may not be in their slots yet, or were put there in wrong company."""
+        return self.depth + 1
+
     def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
         (ring,) = self.chain.begin(canvas, p, noise)
         return ring, ring.clone()
 
     def draft(self, canvas: Canvas, state: State) -> Query:
-        size, W, D = canvas.grid.size, self.chain.drafts(canvas), self._levels(canvas)
+        return self.ask(canvas, state, self.chain.drafts(canvas))
+
+    def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
+        return self.settle(canvas, state, p, self.chain.drafts(canvas), noise)[0]
+
+    def ask(self, canvas: Canvas, state: State, W: int) -> Query:
+        """Ask about the first W >= 1 drafts of the chain."""
+        size, x = canvas.grid.size, self._candidates(canvas, state, W)
         # The newest tokens may have been won beside the chain: their own slots do not know them yet.
-        index = canvas.ahead(self.depth + 1 + W, start=-self.depth - 1).clamp(min=0)
-        x = self._candidates(canvas, state)
-        level = torch.arange(D, device=x.device).repeat_interleave(x.shape[2])
+        index = canvas.ahead(self.behind + W, start=-self.behind).clamp(min=0)
+        level = torch.arange(x.shape[1], device=x.device).repeat_interleave(x.shape[2])
         node = torch.arange(len(level), device=x.device)
         on_spine = node % x.shape[2] == 0
         own = ((level < level[:, None]) & on_spine) | (node == node[:, None])
@@ -71,12 +82,12 @@ class Recall(Decoder):
             sees=sees | F.pad(own, (size + 1, 0, index.shape[1], 0)),
         )
 
-    def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
+    def settle(self, canvas: Canvas, state: State, p: Tensor, W: int, noise: Noise) -> tuple[State, Tensor]:
+        """Verify those W drafts; and how many tokens [B] of each image are final by it."""
         ring, memory = state
-        W, D, before = self.chain.drafts(canvas), self._levels(canvas), canvas.length
+        x, before = self._candidates(canvas, state, W), canvas.length
         chain, beside = p[:, self.depth :].tensor_split([W + 1], 1)
-        x = self._candidates(canvas, state)
-        beside = beside.view(*x.shape, -1)
+        D, beside = x.shape[1], beside.view(*x.shape, -1)
         y, kept = self.chain.judge(canvas, (ring,), chain, noise)
         broken = ~kept[:, 0]  # at the first position: then what is beside the chain may help
         spine = torch.where(broken[:, None, None], beside[:, :, 0], chain[:, 1 : D + 1])
@@ -92,14 +103,11 @@ class Recall(Decoder):
         y, _ = self.chain.judge(canvas, (ring,), laws, noise)
         n = 1 + torch.where(broken, m + aside, kept.long().cumprod(1).sum(1))
         (ring,) = self.chain.move(canvas, (ring,), y, laws, n, noise)
-        return ring, self._remember(canvas, Laws(memory), Laws(ring), before + W)
+        return (ring, self._remember(canvas, Laws(memory), Laws(ring), before + W)), n
 
-    def _levels(self, canvas: Canvas) -> int:
-        return min(self.depth, self.chain.drafts(canvas))
-
-    def _candidates(self, canvas: Canvas, state: State) -> Tensor:
+    def _candidates(self, canvas: Canvas, state: State, W: int) -> Tensor:
         """x [B, D, K], the likeliest first. The first draft of the chain is none of them."""
-        index = canvas.ahead(self._levels(canvas))
+        index = canvas.ahead(min(self.depth, W))
         past = Laws(state[1]).read(index)
         past[:, 0].scatter_(-1, canvas.read(index[:, :1]), 0.0)
         return past.topk(min(self.width, past.shape[-1])).indices

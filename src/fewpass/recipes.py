@@ -98,9 +98,15 @@ def sjd_recall(window: int = 16, depth: int = 4, width: int = 2, guess: str = "a
 
 
 @recipe("fewpass, on arXiv 2002.09928", lossless=True)
-def auto(window: int = 64, guess: str = "above") -> Adaptive:
-    """`jacobi` with as many drafts, up to `window`, as pay on this machine: the very tokens of `ar`. Lossless."""
-    return Adaptive(Jacobi(window, FixedPoint(), guesses.named(guess)))
+def jacobi_recall(window: int = 16, depth: int = 4, width: int = 2, guess: str = "above") -> Recall:
+    """`jacobi` that also asks about what its earlier passes thought likely: the very tokens of `ar`. Lossless."""
+    return Recall(Jacobi(window, FixedPoint(), guesses.named(guess)), depth, width)
+
+
+@recipe("fewpass, on arXiv 2002.09928", lossless=True)
+def auto(window: int = 24, depth: int = 4, width: int = 2, guess: str = "above") -> Adaptive:
+    """`jacobi_recall` with as many drafts, up to `window`, as pay on this machine: the tokens of `ar`. Lossless."""
+    return Adaptive(Recall(Jacobi(window, FixedPoint(), guesses.named(guess)), depth, width))
 
 
 @recipe("arXiv 2508.07747", lossless=False)
