@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import version
 
 import pytest
@@ -63,7 +64,9 @@ def test_ctrl_c_leaves_nothing(folder, tmp_path):
     arguments = ["generate", "two red stars", "--model", str(folder), "-o", str(tmp_path / "a.png"), "--decoder", "ar"]
     environment = os.environ | {"FORCE_COLOR": "1", "TERM": "xterm"}
     command = [sys.executable, "-c", SLOWLY, *arguments]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
+    # Whoever runs the tests in the background may have had SIGINT ignored, and children inherit that.
+    heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, preexec_fn=heed) as process:
         seen = b""
         while b"/16 tokens" not in seen:  # the bar: the drawing has begun
             more = os.read(process.stderr.fileno(), 4096)
