@@ -49,6 +49,7 @@ def _passes(axis: Any, rows: Sequence[Mapping[str, Any]], colours: Mapping[str, 
         inside = [_milli(_sum(row["body_seconds"], row["head_seconds"])) for row in mine]
         axis.plot(x, whole, "o-", ms=4.5, lw=1.6, color=colours[name], zorder=3)
         axis.plot(x, inside, "--", lw=1.2, color=colours[name], zorder=2)
+    axis.set_xticks(sorted({row["window"] for row in rows}))
     axis.set_ylim(bottom=0)
 
 

@@ -120,11 +120,13 @@ class Benchmark:
             if any(full <= batch for full in self._full):
                 return
             try:
-                self.batches[str(decoder), batch].append(draw(self.task, run, numbers))
+                drawn = draw(self.task, run, numbers)
             except torch.OutOfMemoryError:
                 torch.cuda.empty_cache()
                 self._full.add(batch)
                 self.notes.append(f"{batch} images together do not fit into memory with {decoder}.")
+            else:
+                self.batches[str(decoder), batch].append(drawn)
 
         return step
 

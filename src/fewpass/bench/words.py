@@ -13,7 +13,7 @@ def conditions(bench: Benchmark) -> str:
     """What was drawn, how, and where: one line."""
     task = bench.task
     model, grid, law = task.model, task.settings.grid, task.law
-    words = [model.name, "random weights" if bench.traces is not None else ""]
+    words = [model.name, "random weights, passes as in traces" if bench.traces is not None else ""]
     words += [f"{grid.size} tokens of {grid.vocab}", f"guidance {task.settings.guidance:g}"]
     words += [f"temperature {law.temperature:g}", f"top-k {law.top_k}" if law.top_k else ""]
     words += [f"top-p {law.top_p:g}" if law.top_p < 1 else "", str(model.model.dtype).removeprefix("torch.")]
