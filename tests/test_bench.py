@@ -16,7 +16,7 @@ from fewpass.bench.rival import rival_of
 from fewpass.bench.run import Benchmark, Plan
 from fewpass.bench.shape import read_shape, shape_names
 from fewpass.bench.task import Task
-from fewpass.bench.traces import counts_of, read_traces, recorded
+from fewpass.bench.traces import counts_of, read_traces, recorded, traces_of
 from fewpass.bench.words import disagreements, size
 from fewpass.metadata import png
 from fewpass.models import FAMILIES
@@ -108,7 +108,13 @@ def test_traces_come_from_images_sheets_and_json(tmp_path):
     (tmp_path / "some.json").write_text(json.dumps({"deep": [{"er": other}]}))
     sjd, mc_sjd = str(decoder("sjd(window=6)")), str(decoder("mc_sjd"))
     found = read_traces([str(tmp_path / name) for name in ("image.png", "sheet.png", "some.json")])
-    assert found == {sjd: ((1, 2), (1, 2)), mc_sjd: ((1, 1, 1), (1, 1, 1))}
+    assert {name: [order for _, order in several] for name, several in found.items()} == {
+        sjd: [[1, 2, 2]] * 2,
+        mc_sjd: [[1, 2, 3]] * 2,
+    }
+    assert traces_of(found, [decoder("ar"), decoder("sjd(window=6)")]) == {sjd: ((1, 2), (1, 2))}
+    with pytest.raises(ValueError, match=r"no trace of sjd\(window=7.*there are traces of sjd\(window=6"):
+        traces_of(found, [decoder("sjd(window=7)")])
 
 
 @pytest.mark.parametrize(

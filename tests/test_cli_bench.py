@@ -63,7 +63,7 @@ SHAPES = {  # what config.json says, the size that is asked for, and how many to
     ),
     "glm": (
         lambda folder: json.loads((families.write_glm_image(folder) / "config.json").read_text()),
-        ["--size", "64x64"],
+        ["--size", "64x64", "--batches", "", "--windows", ""],
         4 + 256,
     ),
     "llamagen": (of_llamagen, [], 16),
@@ -72,8 +72,10 @@ SHAPES = {  # what config.json says, the size that is asked for, and how many to
 
 
 @pytest.mark.parametrize("family", SHAPES)
-def test_every_family_is_measured_by_its_shape(family, traces, tmp_path, capsys):
+def test_every_family_is_measured_by_its_shape(family, traces, tmp_path, capsys, monkeypatch):
     config, size, tokens = SHAPES[family]
+    if family not in ("janus", "glm"):  # pictures take longer than all that they show
+        monkeypatch.setattr("fewpass.bench.figure.draw", lambda found: b"")
     shape, folder = tmp_path / "shape.json", tmp_path / "out"
     shape.write_text(json.dumps(config(tmp_path / "made")))
     capsys.readouterr()
@@ -92,23 +94,25 @@ def test_every_family_is_measured_by_its_shape(family, traces, tmp_path, capsys)
     if tokens == 16:
         assert {name: rows[name]["passes"] for name in spelled} == {n: len(c) for n, c in spelled.items()}
     assert all((row["detokenise_seconds"] is None) == (family == "glm") for row in rows.values())
-    assert {(row["decoder"], row["batch"]) for row in found["batches"]} == {
-        (name, batch) for name in ("ar", *spelled) for batch in (1, 2)
-    }
-    assert found["windows"][0]["outside_the_model"] > 0
-    with Image.open(folder / "bench.png") as image:
-        assert image.width > 2 * image.height
+    if family != "glm":
+        together = {(name, batch) for name in ("ar", *spelled) for batch in (1, 2)}
+        assert {(row["decoder"], row["batch"]) for row in found["batches"]} == together
+        assert found["windows"][0]["outside_the_model"] > 0
+    if family in ("janus", "glm"):
+        with Image.open(folder / "bench.png") as image:
+            assert image.width > 2 * image.height
     assert sorted(path.name for path in folder.iterdir()) == ["bench.json", "bench.png"]
 
 
-def test_a_model_is_measured_and_its_traces_can_be_followed(folder, tmp_path, capsys):
+def test_a_model_is_measured_and_its_traces_can_be_followed(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("fewpass.bench.figure.draw", lambda found: b"")
     prompts, out = tmp_path / "prompts.txt", tmp_path / "a" / "b"
     prompts.write_text("two stars\nred\n")
-    arguments = ["--decoders", "mc_sjd(window=4); auto; zipar(window=2)", "--batches", "1 3", "--windows", "0,2"]
+    arguments = ["--decoders", "mc_sjd(window=4); zipar(window=2)", "--batches", "3", "--windows", "0,2"]
     arguments += ["--prompts", str(prompts), "--repetitions", "2", "-o", str(out), "--dtype", "float64"]
     assert main(["bench", "--model", str(folder), *arguments]) == 0
     said, found = capsys.readouterr(), json.loads((out / "bench.json").read_text())
-    names = ["ar", *(str(decoder(name)) for name in ("mc_sjd(window=4)", "auto", "zipar(window=2)"))]
+    names = ["ar", *(str(decoder(name)) for name in ("mc_sjd(window=4)", "zipar(window=2)"))]
     table = [line.split("\t") for line in said.out.splitlines()]
     assert [row[0] for row in table] == [row["decoder"] for row in found["decoders"]] == [*names, "transformers"]
     assert [float(row[1]) for row in table] == [row["passes"] for row in found["decoders"]]
@@ -129,21 +133,27 @@ def test_a_model_is_measured_and_its_traces_can_be_followed(folder, tmp_path, ca
 
 
 def test_the_bundled_model(tmp_path):
-    arguments = ["--prompts", "1", "--windows", "0", "--batches", "1", "--repetitions", "1", "--passes", "2"]
+    arguments = ["--prompts", "1", "--windows", "0", "--batches", "", "--repetitions", "1", "--passes", "2"]
     assert main(["bench", "--decoders", "ar", "--no-transformers", *arguments, "-o", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "bench.json").read_text())
     assert found["decoders"][0]["passes"] == 256
     assert found["notes"] == []
 
 
-def test_traces_of_the_bundled_model_are_recorded_if_none_is_given(folder, tmp_path):
+def test_traces_of_the_bundled_model_are_recorded_if_none_is_given(folder, pipeline, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("fewpass.cli.bench.open_model", lambda name, *where: asked.append(name) or pipeline)
+    monkeypatch.setattr("fewpass.cli.bench._held_out", lambda name, number: ["two stars"] * number)
+    monkeypatch.setattr("fewpass.bench.figure.draw", lambda found: b"")
     arguments = ["--random", str(folder), "--decoders", "sjd_recall", "--no-transformers", "-o", str(tmp_path), *TINY]
     assert main(["bench", *arguments]) == 0
     found = json.loads((tmp_path / "bench.json").read_text())
     assert "recorded in this run" in found["notes"][0]
     (trace,) = found["traces"]
-    assert len(trace["trace"]["committed"]) == 256
-    assert found["decoders"][1]["passes"] < 16
+    drawn = pipeline("two stars", decoder="sjd_recall", seed=0).trace
+    assert trace["trace"]["committed"] == drawn.committed[0].tolist()
+    assert found["decoders"][1]["passes"] == drawn.passes[0]
+    assert asked == ["emoji"]
 
 
 EARLY = [  # seen before any model is loaded
@@ -157,7 +167,6 @@ EARLY = [  # seen before any model is loaded
     (["--prompts", "absent.txt"], "absent.txt"),
     (["--windows", "-1"], "'-1'"),
     (["--windows", "many"], "'many'"),
-    (["--windows", " "], "' '"),
     (["--batches", "0 1"], "'0 1'"),
     (["--repetitions", "0"], "'0'"),
     (["--passes", "few"], "'few'"),

@@ -22,9 +22,12 @@ def draw(figures: Mapping[str, Any]) -> bytes:
         _passes(axes[0], figures["windows"], colours)
         _seconds(axes[1], figures["decoders"], colours, labels)
         _batches(axes[2], figures["batches"], colours)
+        for axis, kind in ((axes[0], "windows"), (axes[2], "batches")):
+            if not figures[kind]:
+                axis.text(0.5, 0.5, "not measured", transform=axis.transAxes, ha="center", color=FAINT)
         for name in names:
             if name != NAME:
-                axes[2].plot([], [], "o-", ms=4.5, color=colours[name], label=labels[name])
+                axes[1].plot([], [], "o-", ms=4.5, color=colours[name], label=labels[name])
         drawn.legend(loc="outside lower center", ncols=min(4, len(names)), columnspacing=1.6)
         drawn.suptitle(figures["conditions"], x=0.01, ha="left", fontsize=9.5, color=FAINT, wrap=True)
         return png(drawn)

@@ -12,6 +12,7 @@ from fewpass.recipes import decoder as decoder_of
 
 Counts = tuple[int, ...]  # tokens that became final in the passes 1, 2, ...
 Traces = Mapping[str, tuple[Counts, ...]]  # by the spelling of the decoder
+Found = Mapping[str, Sequence[tuple[str, list[int]]]]  # the same: the file, and the list in it as it is
 PICTURES = (".png",)
 
 
@@ -38,12 +39,12 @@ def recorded(pipe: Pipeline, decoder: Decoder, prompt: str, seed: int) -> Counts
     return counts_of(pipe(prompt, decoder=decoder, seed=seed).trace.committed[0].tolist(), str(decoder))
 
 
-def read_traces(files: Sequence[str]) -> Traces:
-    """The traces in images that fewpass has drawn, in sheets of `fewpass compare`, and in JSON with such records.
+def read_traces(files: Sequence[str]) -> Found:
+    """What was noted in images that fewpass has drawn, in sheets of `fewpass compare`, and in JSON with such records.
 
     Raises ValueError naming the file that holds none.
     """
-    found: dict[str, tuple[Counts, ...]] = {}
+    found: dict[str, list[tuple[str, list[int]]]] = {}
     for file in files:
         records = list(_records(_content(file)))
         if not records:
@@ -53,8 +54,20 @@ def read_traces(files: Sequence[str]) -> Traces:
                 chosen = str(decoder_of(spelling))
             except ValueError as error:
                 raise ValueError(f"{file}: {error}") from None
-            found[chosen] = (*found.get(chosen, ()), counts_of(committed, f"{file}, {chosen}"))
+            found.setdefault(chosen, []).append((file, committed))
     return found
+
+
+def traces_of(found: Found, decoders: Sequence[Decoder]) -> Traces:
+    """The traces of these decoders, autoregression excepted. Raises ValueError for one without any that will do."""
+    traces = {}
+    for decoder in decoders:
+        if decoder.margin == 1:
+            continue
+        if str(decoder) not in found:
+            raise ValueError(f"there is no trace of {decoder}; there are traces of {', '.join(found)}")
+        traces[str(decoder)] = tuple(counts_of(order, f"{file}, {decoder}") for file, order in found[str(decoder)])
+    return traces
 
 
 def _content(file: str) -> Any:

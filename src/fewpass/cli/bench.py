@@ -42,9 +42,11 @@ def bench(
     ] = None,
     prompts: Annotated[str, typer.Option(metavar="N or FILE", help="How many, or a file of them, one per line.")] = "3",
     windows: Annotated[
-        str, typer.Option(metavar="NUMBERS", help="Drafts in a pass whose cost is measured; 0 is autoregression.")
+        str, typer.Option(metavar="NUMBERS", help="Drafts in a pass whose cost is measured, or ''.")
     ] = "0 4 8 16 32 64",
-    batches: Annotated[str, typer.Option(metavar="NUMBERS", help="How many images are drawn together.")] = "1 2 4 8",
+    batches: Annotated[
+        str, typer.Option(metavar="NUMBERS", help="How many images are drawn together, or ''.")
+    ] = "1 2 4 8",
     repetitions: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Of everything.")] = 3,
     passes: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Timed for each window.")] = 16,
     transformers: Annotated[
@@ -80,19 +82,20 @@ def bench(
     from fewpass.bench import report, words
     from fewpass.bench.run import Benchmark, Plan
     from fewpass.bench.task import Task, random_prompts
-    from fewpass.bench.traces import read_traces
+    from fewpass.bench.traces import read_traces, traces_of
     from fewpass.evaluation.extra import needed
     from fewpass.settings import Settings
 
     needed("matplotlib")
-    known = read_traces(trace) if trace else None
-    chosen = _decoders(decoders, known)
+    noted = read_traces(trace) if trace else {}
+    chosen = _decoders(decoders, list(noted))
+    known = traces_of(noted, chosen) if trace else None
     if threads is not None:
         torch.set_num_threads(threads)
     own = _untrained(random, device, dtype) if random is not None else open_model(model or "emoji", device, dtype).model
     settings = Settings.of(own, None, guidance, temperature, top_k, top_p, pixels, None)
-    if max(drafts) > settings.grid.size - 2:
-        raise ValueError(f"window {max(drafts)} is too wide for an image of {settings.grid.size} tokens")
+    if drafts and drafts[-1] > settings.grid.size - 2:
+        raise ValueError(f"window {drafts[-1]} is too wide for an image of {settings.grid.size} tokens")
     read: Sequence[Prompt]
     if random is not None:
         read = random_prompts(own, int(prompts))
@@ -103,7 +106,7 @@ def bench(
     if random is not None:
         source = f"traces in {', '.join(trace)}" if trace else "traces of the bundled model, recorded in this run"
         notes.insert(0, words.borrowed(source))
-        known = known or _recorded(own.device, fitting, int(prompts))
+        known = _recorded(own.device, fitting, int(prompts)) if known is None else known
     against = _against(task, notes) if transformers else None
     if task.picture_trouble is not None:
         notes.append(f"Pictures are not in the seconds: {task.picture_trouble}.")
@@ -128,25 +131,20 @@ def _folder(typed: str) -> Path:
 
 def _numbers(typed: str, name: str, least: int) -> list[int]:
     numbers = sorted({o.whole(word) for word in typed.replace(",", " ").split()})
-    if not numbers or numbers[0] < least:
+    if numbers and numbers[0] < least:
         raise ValueError(f"{name} must be whole numbers >= {least}, not {typed!r}")
     return numbers
 
 
-def _decoders(typed: str | None, traces: "Traces | None") -> "list[Decoder]":
-    """Those asked for, autoregression first. With traces they must be among those traced, and are all of them if none
-    is named.
-    """
+def _decoders(typed: str | None, traced: Sequence[str]) -> "list[Decoder]":
+    """Those asked for, autoregression first. By default those traced, if there are any."""
     from fewpass.recipes import RECIPES
 
     words = DEFAULT if typed is None else "; ".join(RECIPES) if typed.strip() == "all" else typed
-    spellings = list(traces) if typed is None and traces else [word for word in words.split(";") if word.strip()]
+    spellings = traced if typed is None and traced else [word for word in words.split(";") if word.strip()]
     if not spellings:
         raise ValueError(f"there is no decoder in {typed!r}")
     chosen = {str(decoder): decoder for decoder in map(read_decoder, ["ar", *spellings])}
-    for spelling, decoder in chosen.items():
-        if traces is not None and decoder.margin > 1 and spelling not in traces:
-            raise ValueError(f"there is no trace of {spelling}; there are traces of {', '.join(traces)}")
     return list(chosen.values())
 
 
