@@ -65,13 +65,13 @@ def batches(bench: Benchmark) -> list[dict[str, Any]]:
     alone = {name: median(d.seconds for d in drawn) for (name, batch), drawn in bench.batches.items() if batch == 1}
     rows = []
     for (name, batch), drawn in bench.batches.items():
-        speed = median(batch / d.seconds for d in drawn)
+        seconds = median(d.seconds for d in drawn)
         rows.append(
             {
                 "decoder": name,
                 "batch": batch,
-                "images_per_second": speed,
-                "times_one_alone": speed * alone[name] if name in alone else None,
+                "images_per_second": batch / seconds,
+                "times_one_alone": batch * alone[name] / seconds if name in alone else None,
                 "peak_bytes": max((d.peak for d in drawn if d.peak is not None), default=None),
             }
         )
