@@ -146,7 +146,8 @@ def test_memory_is_what_shapes_say(task, spelling):
     assert disagreements([{"decoder": spelling, **found}]) == []
     slots = 4 + 16 + 1  # <bos> two stars <begin_of_image>, the image, a scrap slot
     assert found["cache_stated"] == 2 * 2 * 2 * 1 * 16 * 8 * slots  # k and v, layers, rows, heads, width, float64
-    assert (found["cache_allocated"] > found["cache_stated"]) == (spelling in ("sjd_recall", "sjd_pac"))
+    if spelling != "auto":  # it asks beside its chain where that pays on this machine
+        assert (found["cache_allocated"] > found["cache_stated"]) == (spelling in ("sjd_recall", "sjd_pac"))
 
 
 def test_disagreements_are_told():

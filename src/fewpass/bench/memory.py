@@ -75,10 +75,12 @@ def allocated_cache(session: PromptSession) -> int:
 def stated_laws(task: Task, decoder: Decoder, p: Tensor) -> int | None:
     """Bytes of the laws that a decoder keeps of one image: a ring of the window, one more, and a row of the grid.
 
+    Two rings where it remembers earlier laws too.
     None for a decoder that keeps none, or others.
     """
-    rings = 2 if isinstance(decoder, Recall) else 1
-    chain = decoder.chain if isinstance(decoder, Recall | Tree | Adaptive) else decoder
+    asking = decoder.recall if isinstance(decoder, Adaptive) else decoder
+    rings = 2 if isinstance(asking, Recall) else 1
+    chain = asking.chain if isinstance(asking, Recall | Tree) else asking
     if not isinstance(chain, Jacobi):
         return None
     depth = min(chain.window, task.tokens - 1) + 1 + task.settings.grid.widest

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fewpass.decoders import Decoder
     from fewpass.models.base import Model, Prompt
 
-DEFAULT = "ar; mc_sjd; sjd_recall"
+DEFAULT = "ar; mc_sjd; jacobi_recall"
 
 
 def bench(
