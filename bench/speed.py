@@ -2,27 +2,25 @@
 
 Guidance 3, temperature 1, every code allowed; from the prompt's text to pixels. The contestants take turns on each
 prompt, so that a slow minute of the machine slows them all. A figure is the median over all drawings; a ratio is the
-median of the ratios between two drawings of the same prompt.
+median of the ratios between two drawings of the same image. `fewpass bench` measures this too, and more: here is the
+table for a research log.
 """
 
 import argparse
 import json
-import os
-import platform
-import time
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 import torch
-from transformers import AutoTokenizer
 
 import fewpass
-from fewpass.models import BUNDLED
+from fewpass.bench import figures, rival
+from fewpass.bench.run import Benchmark, Plan
+from fewpass.bench.task import Task
+from fewpass.bench.words import conditions
 from fewpass.models.emoji.scenes import held_out_prompts
+from fewpass.settings import Settings
 
 GUIDANCE = 3.0
-Contestant = Callable[[str, int], int]  # draws a prompt with a seed; how many forward passes it took
 
 
 def main() -> None:
@@ -37,27 +35,19 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="a file for the figures of every drawing")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    pipe = fewpass.load(options.model, options.device)
+    model = fewpass.load(options.model, options.device).model
     every = held_out_prompts()
     prompts = [every[i * len(every) // options.prompts] for i in range(options.prompts)]
-    contestants = {spelling: ours(pipe, spelling) for spelling in spellings(options.decoders, options.windows)}
-    contestants["transformers"] = theirs(pipe, BUNDLED.get(options.model, options.model))
-    for contestant in contestants.values():  # what a process does only once is not timed
-        contestant(prompts[0], 0)
-    drawings = []
-    for number, prompt in enumerate(prompts):
-        for seed in range(options.repetitions):
-            for name, contestant in contestants.items():
-                started = time.perf_counter()
-                passes = contestant(prompt, seed)
-                seconds = time.perf_counter() - started
-                drawings.append({"name": name, "prompt": prompt, "seed": seed, "passes": passes, "seconds": seconds})
-        print(f"{number + 1}/{len(prompts)} {prompt}", flush=True)
-    where = machine(pipe)
-    print("", ", ".join(f"{key}: {value}" for key, value in where.items()), "", table(drawings), sep="\n")
+    task = Task(Settings.of(model, None, GUIDANCE, 1.0, 0, 1.0, None, None), prompts)
+    chosen = [fewpass.decoder(spelling) for spelling in spellings(options.decoders, options.windows)]
+    bench = Benchmark(task, Plan(chosen, (), (), options.repetitions, 0), against=rival.rival_of(task))
+    for step in bench.steps():
+        print(step.what, flush=True)
+        step.run()
+    rows = figures.contest(bench)
+    print("", conditions(bench), "", table(rows), sep="\n")
     if options.json:
-        figures = {"machine": where, "model": options.model, "guidance": GUIDANCE, "drawings": drawings}
-        options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        options.json.write_text(json.dumps({"conditions": conditions(bench), "decoders": rows}, indent=1))
 
 
 def spellings(decoders: str, windows: str) -> list[str]:
@@ -70,58 +60,16 @@ def spellings(decoders: str, windows: str) -> list[str]:
     return list(dict.fromkeys(["ar", *chosen]))
 
 
-def ours(pipe: fewpass.Pipeline, spelling: str) -> Contestant:
-    law = {"guidance": GUIDANCE, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
-    return lambda prompt, seed: int(pipe(prompt, decoder=spelling, seed=seed, **law).trace.passes[0])
-
-
-def theirs(pipe: fewpass.Pipeline, folder: str | Path) -> Contestant:
-    """The same weights in the hands of transformers."""
-    model, tokenizer = pipe.model.model, AutoTokenizer.from_pretrained(folder)
-    begin = model.generation_config.generation_kwargs["boi_token_id"]
-    law = {"do_sample": True, "guidance_scale": GUIDANCE, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
-
-    @torch.inference_mode()
-    def draw(prompt: str, seed: int) -> int:
-        torch.manual_seed(seed)
-        ids = torch.tensor([[*tokenizer(prompt).input_ids, begin]], device=model.device)
-        tokens = model.generate(ids, attention_mask=torch.ones_like(ids), generation_mode="image", **law)
-        model.decode_image_tokens(tokens).cpu()
-        return tokens.shape[1]
-
-    return draw
-
-
-def table(drawings: list[dict]) -> str:
+def table(rows: list[dict]) -> str:
     """In Markdown; the ratios say how many times less than the other a decoder needs."""
-    by_name: dict[str, list[dict]] = {}
-    for drawing in drawings:
-        by_name.setdefault(drawing["name"], []).append(drawing)
-
-    def ratio(name: str, other: str, what: str) -> str:
-        return f"{median(b[what] / a[what] for a, b in zip(by_name[name], by_name[other], strict=True)):.2f}x"
-
     lines = ["| decoder | passes | fewer than ar | seconds | faster than ar | faster than transformers |"]
     lines += ["|---|--:|--:|--:|--:|--:|"]
-    for name, mine in by_name.items():
-        passes, seconds = (median(drawing[what] for drawing in mine) for what in ("passes", "seconds"))
-        ratios = [ratio(name, "ar", "passes"), ratio(name, "ar", "seconds"), ratio(name, "transformers", "seconds")]
-        lines += [f"| {name} | {passes:g} | {ratios[0]} | {seconds:.2f} | {ratios[1]} | {ratios[2]} |"]
+    for row in rows:
+        kinds = ("fewer_passes_than_ar", "faster_than_ar", "faster_than_transformers")
+        ratios = [f"{row[kind]:.2f}x" for kind in kinds]
+        passes, seconds = row["passes"], row["seconds"]
+        lines.append(f"| {row['decoder']} | {passes:g} | {ratios[0]} | {seconds:.2f} | {ratios[1]} | {ratios[2]} |")
     return "\n".join(lines)
-
-
-def machine(pipe: fewpass.Pipeline) -> dict[str, object]:
-    cpus = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    models = [line.split(": ")[1] for line in cpus.splitlines() if line.startswith("model name")]
-    on_gpu = pipe.model.device.type == "cuda"
-    return {
-        "processor": models[0] if models else platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name(pipe.model.device) if on_gpu else "cpu",
-        "torch": torch.__version__,
-        "load of the machine": round(os.getloadavg()[0], 1),
-    }
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ class Drawing:
         p, first = law(session.first), self.canvas.ahead(1)
         self.canvas.write(first, self.noise.race(p, first))
         self.canvas.commit(1)
-        self.state = decoder.begin(self.canvas, p, self.noise)
+        self.state = self.decoder.begin(self.canvas, p, self.noise)
 
     @property
     def noise(self) -> Noise:

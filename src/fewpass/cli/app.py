@@ -6,6 +6,7 @@ import typer
 
 from fewpass import __version__
 from fewpass.cli.batch import batch
+from fewpass.cli.bench import bench
 from fewpass.cli.check import check
 from fewpass.cli.compare import compare
 from fewpass.cli.decoders import decoders
@@ -27,6 +28,7 @@ app.command()(check)
 app.command()(serve)
 app.command("eval", epilog=OWN)(evaluate)
 app.command()(demo)
+app.command(epilog=OWN)(bench)
 
 
 def _version(asked: bool) -> None:

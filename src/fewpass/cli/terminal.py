@@ -12,17 +12,24 @@ if TYPE_CHECKING:
 
 def open_model(name: str, device: str | None, dtype: str | None) -> "Pipeline":
     """`fewpass.load`, without the progress bars and warnings of transformers."""
+    with waiting(f"loading {name}"):
+        from fewpass.loading import load
+
+        return load(name, device, dtype)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Says what is being waited for, and keeps transformers from saying more."""
     from rich.console import Console
     from rich.text import Text
 
-    with Console(stderr=True).status(Text(f"loading {name}")):
+    with Console(stderr=True).status(Text(what)):
         from transformers.utils import logging
-
-        from fewpass.loading import load
 
         logging.disable_progress_bar()
         logging.set_verbosity(logging.CRITICAL)
-        return load(name, device, dtype)
+        yield
 
 
 @contextmanager

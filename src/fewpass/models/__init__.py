@@ -1,6 +1,7 @@
 """The model families, imported on demand."""
 
 import importlib
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,14 @@ def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None
     model = inside() if inside else model  # the adapters of peft are in its layers
     name = model.config.name_or_path or type(model).__name__
     return _class(model.config.model_type, name)(model, tokenizer, name)
+
+
+def untrained_model(config: Mapping[str, Any], name: str, device: torch.device, dtype: torch.dtype) -> Model:
+    """The model that a config.json describes, with random weights and no tokenizer.
+
+    Raises ValueError if it describes none of a family that is known.
+    """
+    return _class(str(config.get("model_type")), name).untrained(config, name, device, dtype)
 
 
 def family_of(folder: Path) -> str:

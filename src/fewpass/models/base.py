@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from fewpass.canvas import Grid
 from fewpass.models.checkpoint import Checkpoint
+from fewpass.models.untrained import untrained_network
 from fewpass.sampling import Sampling
 from fewpass.session import Network, PromptSession
 
@@ -40,6 +41,14 @@ class Model(ABC):
     def load(cls, checkpoint: Checkpoint) -> Self:
         """The model in a folder. Raises ValueError saying what is missing."""
         return cls(checkpoint.weights(cls.kind), checkpoint.tokenizer(), checkpoint.name)
+
+    @classmethod
+    def untrained(cls, config: Mapping[str, Any], name: str, device: torch.device, dtype: torch.dtype) -> Self:
+        """The model that a config.json describes, with random weights and no tokenizer.
+
+        Raises ValueError saying what does not fit.
+        """
+        return cls(untrained_network(cls.kind, {**config, "name_or_path": name}, device, dtype), None, name)
 
     @property
     def device(self) -> torch.device:

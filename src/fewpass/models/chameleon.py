@@ -13,10 +13,11 @@ from fewpass.codebook import Codebook
 from fewpass.models.base import Model, Prompt
 from fewpass.models.body import Body
 from fewpass.models.chameleon_styles import END, TURN, style_of
-from fewpass.models.chameleon_weights import WORDS, check_enabled, load_chameleon
+from fewpass.models.chameleon_weights import WORDS, check_enabled, load_chameleon, vocabulary_of_shape
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.defaults import sampling_of
 from fewpass.models.pixels import as_bytes
+from fewpass.models.untrained import scatter
 from fewpass.models.vocabulary import ImageVocabulary
 from fewpass.models.vqgan import Vqgan, find_vqgan
 from fewpass.models.words import check_known, check_vocabulary, named
@@ -61,6 +62,17 @@ class Chameleon(Model):
         loaded.check_pictures([])
         return loaded
 
+    @classmethod
+    def untrained(cls, config: Mapping[str, Any], name: str, device: torch.device, dtype: torch.dtype) -> Self:
+        shape = cls.kind.config_class.from_dict(dict(config))
+        known = shape.vocabulary_map or vocabulary_of_shape(shape.vocab_size, shape.vq_config.num_embeddings)
+        loaded = super().untrained({**config, "vocabulary_map": known}, name, device, dtype)
+        with torch.device(device):
+            vqgan = Vqgan(loaded.model.config).to(dtype)
+        scatter(vqgan)
+        loaded._show_with(vqgan.eval())
+        return loaded
+
     def grid(self, size: tuple[int, int] | None) -> Grid:
         return self.style.grid(size, self.name)
 
@@ -81,11 +93,13 @@ class Chameleon(Model):
 
     @property
     def vqgan(self) -> Vqgan:
-        if self._vqgan is None:
-            self._vqgan = find_vqgan(self.model)
-            codes = Codebook(self._vqgan.codes, self.vocabulary.embed)  # Lumina-mGPT has no others
-            self.network = replace(self.network, codebook=codes)
-        return self._vqgan
+        return self._vqgan or self._show_with(find_vqgan(self.model))
+
+    def _show_with(self, vqgan: Vqgan) -> Vqgan:
+        self._vqgan = vqgan
+        codes = Codebook(vqgan.codes, self.vocabulary.embed)  # Lumina-mGPT has no others
+        self.network = replace(self.network, codebook=codes)
+        return vqgan
 
     def check_pictures(self, prompts: Sequence[Prompt]) -> None:
         _ = self.vqgan

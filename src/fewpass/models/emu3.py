@@ -62,6 +62,12 @@ class Emu3(Model):
         check_vocabulary(checkpoint.config.get("vocabulary_map"), WORDS, checkpoint.name)
         return super().load(checkpoint)
 
+    @classmethod
+    def untrained(cls, config: Mapping[str, Any], name: str, device: torch.device, dtype: torch.dtype) -> Self:
+        shape = cls.kind.config_class.from_dict(dict(config))
+        known = shape.vocabulary_map or _vocabulary(shape.text_config.vocab_size, shape.vq_config.codebook_size)
+        return super().untrained({**config, "vocabulary_map": known}, name, device, dtype)
+
     @property
     def pixels_per_code(self) -> int:
         return 2 ** (len(self.model.config.vq_config.channel_multiplier) - 1)
@@ -99,3 +105,10 @@ class Emu3(Model):
         bos, start, wrapper = special(self.tokenizer, "bos_token", "boi_token", "image_wrapper_token")
         text = f"{bos}{prompt}{start}{grid.rows}*{grid.cols - 1}{wrapper}"
         return torch.tensor(self.tokenizer(text).input_ids, device=self.device)
+
+
+def _vocabulary(words: int, codes: int) -> dict[str, int]:
+    """For a shape that comes without one: the codes are the last words, as in the published model."""
+    framing = ("<image>", "<|extra_200|>", "<|extra_201|>", "<|image end|>")
+    visual = {f"{WORDS} {code:06d}|>": words - codes + code for code in range(codes)}
+    return {word: number for number, word in enumerate(framing)} | visual

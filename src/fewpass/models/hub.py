@@ -1,6 +1,7 @@
 """Folders and files by their path, or by the name of a repository on the Hugging Face hub."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -20,9 +21,10 @@ CONFIGS = ("config.json", "model_index.json")
 TOKENIZERS = "vq_ds16*.pt"  # what goes with a language model in a file of torch
 
 
-def fetch(name: str, revision: str | None, local_files_only: bool) -> Path | None:
+def fetch(name: str, revision: str | None, local_files_only: bool, files: Sequence[str] = FILES) -> Path | None:
     """The folder or file `name`, or a repository of that name or a file in one, downloaded; None if there is neither.
 
+    `files` are the patterns of what is downloaded where no file is named.
     Raises ValueError if there is a repository but it cannot be had.
     """
     path = Path(name)
@@ -32,7 +34,7 @@ def fetch(name: str, revision: str | None, local_files_only: bool) -> Path | Non
     if path.exists() or not found:
         return None
     repository, file = found.groups()
-    wanted = [file, TOKENIZERS] if file else FILES
+    wanted = [file, TOKENIZERS] if file else list(files)
     try:
         folder = snapshot_download(
             repository, revision=revision, local_files_only=local_files_only, allow_patterns=wanted

@@ -1,11 +1,13 @@
 """Janus and Janus-Pro (arXiv 2410.13848, 2501.17811), in transformers' format; the bundled model is one of them."""
 
 import math
+from collections.abc import Mapping
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import JanusForConditionalGeneration, PreTrainedTokenizerBase
+from transformers import GenerationConfig, JanusForConditionalGeneration, PreTrainedTokenizerBase
 
 from fewpass.canvas import Grid
 from fewpass.codebook import Codebook
@@ -13,6 +15,7 @@ from fewpass.models.base import Model
 from fewpass.models.body import Body
 from fewpass.models.defaults import sampling_of
 from fewpass.models.pixels import as_bytes
+from fewpass.models.untrained import untrained_network
 from fewpass.models.words import check_known
 from fewpass.sampling import Sampling
 from fewpass.session import Network
@@ -44,6 +47,15 @@ class Janus(Model):
             layers=text.num_hidden_layers,
             codebook=Codebook(codes, embed),
         )
+
+    @classmethod
+    def untrained(cls, config: Mapping[str, Any], name: str, device: torch.device, dtype: torch.dtype) -> Self:
+        network = untrained_network(cls.kind, {**config, "name_or_path": name}, device, dtype)
+        text = network.config.text_config
+        words = {"bos_token_id": text.bos_token_id, "eos_token_id": text.eos_token_id}
+        begin = {"boi_token_id": text.vocab_size - 1}  # which word it is does not matter
+        network.generation_config = GenerationConfig(**words, pad_token_id=0, generation_kwargs=begin)
+        return cls(network, None, name)
 
     @property
     def pixels_per_code(self) -> int:

@@ -1,0 +1,1 @@
+"""What drawing costs on this machine, with this model: `fewpass bench`."""

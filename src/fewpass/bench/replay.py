@@ -1,0 +1,90 @@
+"""A decoder that works as ever, but wins as many tokens in each pass as a trace says."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Self, cast
+
+import torch
+from torch import Tensor
+
+from fewpass.adaptive import Adaptive
+from fewpass.bench.traces import Counts
+from fewpass.canvas import Canvas
+from fewpass.decoders import Decoder, Query, State
+from fewpass.needs import Host
+from fewpass.noise import Noise
+from fewpass.rows import Rows
+from fewpass.wavefront import Wavefront
+
+OUT_OF_ORDER = "makes tokens final out of raster order, and so cannot follow a trace"
+
+
+@dataclass(frozen=True)
+class Replay(Decoder):
+    """`inner` on a model whose laws mean nothing: it verifies, corrects and guesses, and a trace has the last word.
+
+    The image with the seed s follows trace number s modulo their number. Of an image of another size, a pass wins what
+    the trace won at the same share of its tokens, so that tokens per pass are those of the trace; never more than the
+    window holds.
+    """
+
+    inner: Decoder
+    traces: tuple[Counts, ...]
+    won: tuple[tuple[int, ...], ...] = ()  # for each trace: how many tokens a pass wins where so many are final
+
+    def prepared(self, session: Host) -> Self:
+        inner, size = self.inner.prepared(session), session.grid.size
+        return replace(self, inner=inner, won=tuple(stretched(counts, size) for counts in self.traces))
+
+    @property
+    def margin(self) -> int:
+        return self.inner.margin
+
+    def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
+        won = torch.tensor(self.won, device=p.device).clamp(max=self.margin)
+        return *self.inner.begin(canvas, p, noise), won[noise.seeds % len(won)]
+
+    def draft(self, canvas: Canvas, state: State) -> Query:
+        return self.inner.draft(canvas, state[:-1])
+
+    def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
+        *inner, won = state
+        followed = cast(Canvas, _Followed(canvas, won))
+        return *self.inner.verify(followed, tuple(inner), p, noise), won
+
+
+class _Followed:
+    """A canvas that commits what `won` [B, N] says, whatever it is told."""
+
+    def __init__(self, canvas: Canvas, won: Tensor):
+        self._canvas, self._won = canvas, won
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._canvas, name)
+
+    def settle(self, index: Tensor, final: Tensor) -> None:
+        raise ValueError(f"a decoder of this kind {OUT_OF_ORDER}")
+
+    def commit(self, n: Tensor | int) -> None:
+        final = self._canvas.length[:, None].clamp(max=self._won.shape[1] - 1)
+        self._canvas.commit(self._won.gather(1, final)[:, 0])
+
+
+def stretched(counts: Counts, size: int) -> tuple[int, ...]:
+    """How many tokens a pass wins of an image of `size` tokens when 0, 1, ... of them are final."""
+    each = [count for count in counts for _ in range(count)]  # for every token of the trace, its pass's count
+    return tuple(each[final * len(each) // size] for final in range(size))
+
+
+def check(decoder: Decoder) -> None:
+    """Raise ValueError for a decoder that cannot follow a trace."""
+    if isinstance(decoder, Adaptive):
+        raise ValueError(f"{decoder}: its window follows the machine, so a trace from elsewhere says nothing about it")
+    if isinstance(decoder, Rows | Wavefront):
+        raise ValueError(f"{decoder} {OUT_OF_ORDER}")
+
+
+def replayed(decoder: Decoder, traces: tuple[Counts, ...]) -> Decoder:
+    """The decoder as it would do by `traces`. Autoregression needs none."""
+    if decoder.margin == 1:
+        return decoder
+    return Replay(decoder, traces, spelling=str(decoder), lossless=decoder.lossless)

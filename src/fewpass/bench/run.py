@@ -1,0 +1,146 @@
+"""A benchmark: what is measured, in which order, and all that was found."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from fewpass.adaptive import Adaptive
+from fewpass.bench import memory, rival
+from fewpass.bench.drawing import Drawn, draw
+from fewpass.bench.passes import Pass, time_passes
+from fewpass.bench.replay import replayed
+from fewpass.bench.task import Task
+from fewpass.bench.traces import Traces
+from fewpass.decoders import Decoder
+from fewpass.recipes import ar as autoregression
+from fewpass.recipes import with_window
+
+GUESS = 3.0  # tokens a pass is expected to win, for the time left
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured: `ar` comes first among the `decoders`, `passes` are timed with each of `windows`."""
+
+    decoders: Sequence[Decoder]
+    windows: Sequence[int]
+    batches: Sequence[int]
+    repetitions: int
+    passes: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """A part of a benchmark in words, about how many passes it takes, and how it is done."""
+
+    what: str
+    passes: float
+    run: Callable[[], None]
+
+
+class Benchmark:
+    """Contestants take turns on every image, window and batch, so that a slow minute of the machine slows them all.
+
+    `traces` decide how many tokens a pass wins, where weights are random; without them the model does. `against` is
+    transformers' own `generate`, if there is one.
+    """
+
+    def __init__(self, task: Task, plan: Plan, traces: Traces | None = None, against: rival.Rival | None = None):
+        self.task, self.plan, self.traces, self.against = task, plan, traces, against
+        self.contest: dict[str, list[Drawn]] = defaultdict(list)  # by contestant, in the order of images
+        self.windows: dict[tuple[str, int], list[Pass]] = defaultdict(list)
+        self.batches: dict[tuple[str, int], list[Drawn]] = defaultdict(list)
+        self.memory: dict[str, dict[str, int | None]] = {}
+        self.notes: list[str] = []
+        self._full: set[int] = set()  # batches that did not fit
+
+    def steps(self) -> Iterator[Step]:
+        """To be done one after the other; the first ones claim memory and warm the process up."""
+        for decoder in self.plan.decoders:
+            yield Step(f"memory of {decoder}", 4, lambda d=decoder: self._remember(d))  # type: ignore[misc]
+        if self.against is not None:
+            yield Step(f"warming up {rival.NAME}", self.task.tokens, lambda: self._warm())
+        for turn in range(self.plan.repetitions):
+            yield from self._images(turn)
+            yield from self._windows()
+            yield from self._batches(turn)
+
+    def _images(self, turn: int) -> Iterator[Step]:
+        images = len(self.task.prompts)
+        for number in range(turn * images, (turn + 1) * images):
+            for decoder in self.plan.decoders:
+                yield Step(f"image {number + 1}, {decoder}", self._passes(decoder), self._drawing(decoder, number))
+            if self.against is not None:
+                yield Step(f"image {number + 1}, {rival.NAME}", self.task.tokens, self._rival(self.against, number))
+
+    def _windows(self) -> Iterator[Step]:
+        for window in self.plan.windows:
+            for decoder in self.plan.decoders:
+                chosen = _windowed(decoder, window)
+                if chosen is not None:
+                    yield Step(f"{decoder}, window {window}", self.plan.passes, self._timing(decoder, chosen, window))
+
+    def _batches(self, turn: int) -> Iterator[Step]:
+        for batch in self.plan.batches:
+            for decoder in self.plan.decoders:
+                expected = self._passes(decoder) * (1 + batch) / 2  # a batch is faster than its images, one by one
+                yield Step(f"{batch} images together, {decoder}", expected, self._together(decoder, batch, turn))
+
+    def _passes(self, decoder: Decoder) -> float:
+        return self.task.tokens / (1 if decoder.margin == 1 else GUESS)
+
+    def _followed(self, decoder: Decoder, basis: Decoder) -> Decoder:
+        """As it is to be run: with random weights, by the traces of `basis`."""
+        return decoder if self.traces is None else replayed(decoder, self.traces.get(str(basis), ()))
+
+    def _remember(self, decoder: Decoder) -> None:
+        self.memory[str(decoder)] = memory.measured(self.task, decoder)
+
+    def _warm(self) -> None:
+        assert self.against is not None
+        self.against(0)
+
+    def _drawing(self, decoder: Decoder, number: int) -> Callable[[], None]:
+        run = self._followed(decoder, decoder)
+        return lambda: self.contest[str(decoder)].append(draw(self.task, run, [number]))
+
+    def _rival(self, against: rival.Rival, number: int) -> Callable[[], None]:
+        return lambda: self.contest[rival.NAME].append(against(number))
+
+    def _timing(self, basis: Decoder, decoder: Decoder, window: int) -> Callable[[], None]:
+        run = self._followed(decoder, basis)
+        return lambda: self.windows[str(basis), window].extend(time_passes(self.task, run, self.plan.passes))
+
+    def _together(self, decoder: Decoder, batch: int, turn: int) -> Callable[[], None]:
+        run, numbers = self._followed(decoder, decoder), range(turn * batch, (turn + 1) * batch)
+
+        def step() -> None:
+            if any(full <= batch for full in self._full):
+                return
+            try:
+                drawn = draw(self.task, run, numbers)
+            except torch.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                self._full.add(batch)
+                self.notes.append(f"{batch} images together do not fit into memory with {decoder}.")
+            else:
+                self.batches[str(decoder), batch].append(drawn)
+
+        return step
+
+
+def _windowed(decoder: Decoder, window: int) -> Decoder | None:
+    """The decoder with another window, where it has one whose passes cost the same on any machine's clock.
+
+    Autoregression stands for all of them where there is nothing to draft.
+    """
+    if decoder.margin == 1:
+        return decoder if window == 0 and str(decoder) == str(autoregression()) else None
+    if window == 0 or isinstance(decoder, Adaptive):
+        return None
+    try:
+        return with_window(decoder, window)
+    except ValueError:
+        return None

@@ -1,0 +1,44 @@
+"""Where the shape of a model comes from whose weights are not at hand."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fewpass.models import untrained_model
+from fewpass.models.base import Model
+from fewpass.models.checkpoint import read_json
+from fewpass.models.hub import fetch
+
+SHAPES = Path(__file__).parent / "shapes"  # of published models, by their names
+CONFIGS = ["*config.json"]  # all that is downloaded of a repository
+PART = "vision_language_encoder"  # where a pipeline of diffusers has the model that draws tokens
+
+
+def shape_names() -> list[str]:
+    return sorted(path.stem for path in SHAPES.glob("*.json"))
+
+
+def read_shape(source: str) -> dict[str, Any]:
+    """The config.json that `source` names: a published shape, a file, a folder or a repository of the hub.
+
+    Raises ValueError if there is none.
+    """
+    known, path = SHAPES / f"{source}.json", Path(source)
+    if source in shape_names():
+        return read_json(known)
+    if path.is_file():
+        return read_json(path)
+    folder = path if path.is_dir() else fetch(source, None, False, CONFIGS)
+    for inside in () if folder is None else (folder, folder / PART):
+        if (inside / "config.json").is_file():
+            return read_json(inside / "config.json")
+    raise ValueError(
+        f"there is no config.json in {source!r}; give a file, a folder, a repository, or one of"
+        f" {', '.join(shape_names())}"
+    )
+
+
+def untrained(source: str, device: torch.device, dtype: torch.dtype) -> Model:
+    """A model of the shape that `source` names, with random weights. Raises ValueError if there can be none."""
+    return untrained_model(read_shape(source), Path(source).name.removesuffix(".json"), device, dtype)

@@ -1,0 +1,58 @@
+"""What every contestant of a benchmark is to draw."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from fewpass.models.base import Model, Prompt
+from fewpass.sampling import Sampling
+from fewpass.session import PromptSession
+from fewpass.settings import Settings
+
+LENGTH = 32  # tokens of a prompt without meaning
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Prompts, and how images of them are drawn. Image number i is of prompt i, over and over, with the seed i."""
+
+    settings: Settings
+    prompts: Sequence[Prompt]
+
+    @property
+    def model(self) -> Model:
+        return self.settings.model
+
+    @property
+    def law(self) -> Sampling:
+        return self.settings.sampling
+
+    @property
+    def tokens(self) -> int:
+        """Of an image, N."""
+        return self.settings.grid.size
+
+    def open(self, numbers: Sequence[int]) -> PromptSession:
+        """The prompts' pass of these images."""
+        prompts = [self.prompts[i % len(self.prompts)] for i in numbers]
+        return self.model.open(prompts, self.settings.grid, self.settings.guidance, [None] * len(prompts))
+
+    def seeds(self, numbers: Sequence[int]) -> torch.Tensor:
+        return torch.tensor(list(numbers), device=self.model.device)
+
+    @cached_property
+    def picture_trouble(self) -> str | None:
+        """Why tokens are not made into pictures, if they are not."""
+        try:
+            self.model.check_pictures(self.prompts)
+        except ValueError as error:
+            return str(error)
+        return None
+
+
+def random_prompts(model: Model, number: int) -> list[Prompt]:
+    """Prompts that take as long to read as any others, for models whose weights mean nothing."""
+    chance = torch.Generator().manual_seed(0)
+    return [model.random_prompt(LENGTH, chance) for _ in range(number)]

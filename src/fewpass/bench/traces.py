@@ -1,0 +1,95 @@
+"""How many tokens each pass of a drawing won: recorded, or read from files."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fewpass.decoders import Decoder
+from fewpass.metadata import read_settings
+from fewpass.pipeline import Pipeline
+from fewpass.recipes import decoder as decoder_of
+
+Counts = tuple[int, ...]  # tokens that became final in the passes 1, 2, ...
+Traces = Mapping[str, tuple[Counts, ...]]  # by the spelling of the decoder
+Found = Mapping[str, Sequence[tuple[str, list[int]]]]  # the same: the file, and the list in it as it is
+PICTURES = (".png",)
+
+
+def counts_of(committed: Sequence[int], where: str) -> Counts:
+    """From the pass at which each token became final.
+
+    Raises ValueError if drawing stopped before its end, or tokens became final out of raster order.
+    """
+    order = list(committed)
+    if not order or not all(isinstance(number, int) for number in order):
+        raise ValueError(f"{where}: a trace is the list of the passes at which tokens became final")
+    if min(order) < 1:
+        raise ValueError(f"{where}: the drawing was stopped before its end, so its trace cannot be followed")
+    if order != sorted(order):
+        raise ValueError(f"{where}: tokens became final out of raster order, and such a trace cannot be followed")
+    counts = tuple(order.count(number) for number in range(1, order[-1] + 1))
+    if counts[0] != 1 or 0 in counts:
+        raise ValueError(f"{where}: this is no trace: pass 1 makes one token final, every other one at least one")
+    return counts
+
+
+def recorded(pipe: Pipeline, decoder: Decoder, prompt: str, seed: int) -> Counts:
+    """Draw an image, and say how many tokens each pass won."""
+    return counts_of(pipe(prompt, decoder=decoder, seed=seed).trace.committed[0].tolist(), str(decoder))
+
+
+def read_traces(files: Sequence[str]) -> Found:
+    """What was noted in images that fewpass has drawn, in sheets of `fewpass compare`, and in JSON with such records.
+
+    Raises ValueError naming the file that holds none.
+    """
+    found: dict[str, list[tuple[str, list[int]]]] = {}
+    for file in files:
+        records = list(_records(_content(file)))
+        if not records:
+            raise ValueError(f"there is no trace in {file!r}: no decoder with the list 'committed'")
+        for spelling, committed in records:
+            try:
+                chosen = str(decoder_of(spelling))
+            except ValueError as error:
+                raise ValueError(f"{file}: {error}") from None
+            found.setdefault(chosen, []).append((file, committed))
+    return found
+
+
+def traces_of(found: Found, decoders: Sequence[Decoder]) -> Traces:
+    """The traces of these decoders, autoregression excepted. Raises ValueError for one without any that will do."""
+    traces = {}
+    for decoder in decoders:
+        if decoder.margin == 1:
+            continue
+        if str(decoder) not in found:
+            raise ValueError(f"there is no trace of {decoder}; there are traces of {', '.join(found)}")
+        traces[str(decoder)] = tuple(counts_of(order, f"{file}, {decoder}") for file, order in found[str(decoder)])
+    return traces
+
+
+def _content(file: str) -> Any:
+    path = Path(file)
+    if path.suffix.lower() in PICTURES:
+        return read_settings(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {file!r}: {error.strerror}") from None
+    except ValueError:
+        raise ValueError(f"{file!r} is neither a .png file nor JSON") from None
+
+
+def _records(value: Any) -> Iterator[tuple[str, list[int]]]:
+    """Whatever has a decoder and a trace, however deep it is."""
+    match value:
+        case {"decoder": str(decoder), "trace": {"committed": list(committed)}}:
+            yield decoder, committed
+        case dict():
+            for inner in value.values():
+                yield from _records(inner)
+        case list():
+            for inner in value:
+                yield from _records(inner)

@@ -1,0 +1,227 @@
+"""`fewpass bench`"""
+
+import json
+import sys
+
+import pytest
+from PIL import Image
+
+from fewpass import decoder
+from fewpass.cli import main
+from tests import families
+from tests.test_bench import committed
+
+TINY = ["--prompts", "1", "--windows", "0 2", "--batches", "1 2", "--repetitions", "1", "--passes", "4"]
+TRACED = {"mc_sjd(window=4)": (1, 3, 2, 5, 1, 4), "sjd_recall": (1, 2, 2, 3, 1, 4, 1, 2)}  # 16 tokens
+LLAMA = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2}
+LLAMAGEN = LLAMA | {"model_type": "llamagen", "intermediate_size": 32, "vocab_size": 24, "side": 4}
+LLAMAGEN["vq"] = {"num_embeddings": 24, "channel_multiplier": [1, 1], "base_channels": 32, "latent_channels": 32}
+
+
+@pytest.fixture
+def traces(tmp_path):
+    path = tmp_path / "traces.json"
+    records = [{"decoder": name, "trace": {"committed": committed(counts)}} for name, counts in TRACED.items()]
+    path.write_text(json.dumps(records))
+    return str(path)
+
+
+def of_janus(folder):
+    return json.loads((families.write_janus(folder) / "config.json").read_text())
+
+
+def of_llamagen(folder):
+    return LLAMAGEN | {"labels": 5}
+
+
+def of_llamagen_captions(folder):
+    return LLAMAGEN | {"caption_tokens": 40, "caption_dim": 8}
+
+
+def without_vocabulary(write):
+    """As a published shape has it."""
+
+    def config(folder):
+        found = json.loads((write(folder) / "config.json").read_text())
+        return {key: value for key, value in found.items() if key not in ("vocabulary_map", "image_token_id")}
+
+    return config
+
+
+def chameleon_words(config):
+    return config | {"vocab_size": 200}
+
+
+SHAPES = {  # what config.json says, the size that is asked for, and how many tokens that is
+    "janus": (of_janus, [], 16),
+    "emu3": (without_vocabulary(families.write_emu3), ["--size", "32x32"], 20),
+    "anole": (lambda folder: chameleon_words(without_vocabulary(families.write_chameleon)(folder)), [], 16),
+    "lumina": (
+        lambda folder: chameleon_words(without_vocabulary(families.write_lumina)(folder)),
+        ["--size", "64x64"],
+        20,
+    ),
+    "glm": (
+        lambda folder: json.loads((families.write_glm_image(folder) / "config.json").read_text()),
+        ["--size", "64x64", "--batches", "", "--windows", "", "--decoders", "mc_sjd(window=4)"],
+        4 + 256,
+    ),
+    "llamagen": (of_llamagen, [], 16),
+    "llamagen with captions": (of_llamagen_captions, [], 16),
+}
+
+
+@pytest.mark.parametrize("family", SHAPES)
+def test_every_family_is_measured_by_its_shape(family, traces, tmp_path, capsys, monkeypatch):
+    config, size, tokens = SHAPES[family]
+    if family not in ("janus", "glm"):  # pictures take longer than all that they show
+        monkeypatch.setattr("fewpass.bench.figure.draw", lambda found: b"")
+    shape, folder = tmp_path / "shape.json", tmp_path / "out"
+    shape.write_text(json.dumps(config(tmp_path / "made")))
+    capsys.readouterr()
+    arguments = ["bench", "--random", str(shape), "--trace", traces, "-o", str(folder), *TINY, *size]
+    assert main(arguments) == 0, capsys.readouterr().err
+    said, found = capsys.readouterr(), json.loads((folder / "bench.json").read_text())
+    assert "The weights are random" in found["notes"][0]
+    assert found["notes"][0] in said.err
+    assert not [note for note in found["notes"] if "bytes, not" in note]  # memory is what shapes say
+    assert (found["settings"]["tokens"], found["settings"]["random_weights"]) == (tokens, True)
+    rows = {row["decoder"]: row for row in found["decoders"]}
+    assert rows["ar"]["passes"] == tokens
+    assert ("transformers" in rows) == (family in ("janus", "emu3"))
+    asked = ["mc_sjd(window=4)"] if family == "glm" else TRACED
+    spelled = {str(decoder(name)): TRACED[name] for name in asked}
+    assert set(rows) - {"transformers"} == {"ar", *spelled}
+    if tokens == 16:
+        assert {name: rows[name]["passes"] for name in spelled} == {n: len(c) for n, c in spelled.items()}
+    assert all((row["detokenise_seconds"] is None) == (family == "glm") for row in rows.values())
+    if family != "glm":
+        together = {(name, batch) for name in ("ar", *spelled) for batch in (1, 2)}
+        assert {(row["decoder"], row["batch"]) for row in found["batches"]} == together
+        assert found["windows"][0]["outside_the_model"] > 0
+    if family in ("janus", "glm"):
+        with Image.open(folder / "bench.png") as image:
+            assert image.width > 2 * image.height
+    assert sorted(path.name for path in folder.iterdir()) == ["bench.json", "bench.png"]
+
+
+def test_a_model_is_measured_and_its_traces_can_be_followed(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("fewpass.bench.figure.draw", lambda found: b"")
+    prompts, out = tmp_path / "prompts.txt", tmp_path / "a" / "b"
+    prompts.write_text("two stars\nred\n")
+    arguments = ["--decoders", "mc_sjd(window=4); zipar(window=2)", "--batches", "3", "--windows", "0,2"]
+    arguments += ["--prompts", str(prompts), "--repetitions", "1", "-o", str(out), "--dtype", "float64"]
+    assert main(["bench", "--model", str(folder), *arguments]) == 0
+    said, found = capsys.readouterr(), json.loads((out / "bench.json").read_text())
+    names = ["ar", *(str(decoder(name)) for name in ("mc_sjd(window=4)", "zipar(window=2)"))]
+    table = [line.split("\t") for line in said.out.splitlines()]
+    assert [row[0] for row in table] == [row["decoder"] for row in found["decoders"]] == [*names, "transformers"]
+    assert [float(row[1]) for row in table] == [row["passes"] for row in found["decoders"]]
+    assert all(len(row["drawings"]) == 2 for row in found["decoders"])
+    assert found["notes"] == []
+    assert [(row["decoder"], row["window"]) for row in found["windows"]] == [("ar", 0), (names[1], 2)]
+    assert [t["decoder"] for t in found["traces"]] == [name for name in names for _ in range(2)]
+    assert (found["settings"]["prompts"], found["settings"]["dtype"]) == (["two stars", "red"], "float64")
+    assert found["versions"]["fewpass"]
+    assert str(out / "bench.png") in said.err
+
+    again = tmp_path / "again"
+    followed = ["--random", str(folder), "--trace", str(out / "bench.json"), "--decoders", names[1], "-o", str(again)]
+    assert main(["bench", *followed, *TINY, "--no-transformers"]) == 0
+    rows = json.loads((again / "bench.json").read_text())["decoders"]
+    first = max(found["traces"][2]["trace"]["committed"])
+    assert [(row["decoder"], row["passes"]) for row in rows] == [("ar", 16), (names[1], first)]
+
+
+def test_the_bundled_model(tmp_path):
+    arguments = ["--prompts", "1", "--windows", "0", "--batches", "", "--repetitions", "1", "--passes", "2"]
+    assert main(["bench", "--decoders", "ar", "--no-transformers", *arguments, "-o", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "bench.json").read_text())
+    assert found["decoders"][0]["passes"] == 256
+    assert found["notes"] == []
+
+
+def test_traces_of_the_bundled_model_are_recorded_if_none_is_given(folder, pipeline, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("fewpass.cli.bench.open_model", lambda name, *where: asked.append(name) or pipeline)
+    monkeypatch.setattr("fewpass.cli.bench._held_out", lambda name, number: ["two stars"] * number)
+    monkeypatch.setattr("fewpass.bench.figure.draw", lambda found: b"")
+    arguments = ["--random", str(folder), "--decoders", "sjd_recall", "--no-transformers", "-o", str(tmp_path), *TINY]
+    assert main(["bench", *arguments]) == 0
+    found = json.loads((tmp_path / "bench.json").read_text())
+    assert "recorded in this run" in found["notes"][0]
+    (trace,) = found["traces"]
+    drawn = pipeline("two stars", decoder="sjd_recall", seed=0).trace
+    assert trace["trace"]["committed"] == drawn.committed[0].tolist()
+    assert found["decoders"][1]["passes"] == drawn.passes[0]
+    assert asked == ["emoji"]
+
+
+EARLY = [  # seen before any model is loaded
+    (["--random", "absent"], "there is no config.json in 'absent'"),
+    (["--random", "x", "--model", "emoji"], "not both"),
+    (["--trace", "x.png"], "no effect without --random"),
+    (["--random", "x", "--trace", "absent.json"], "absent.json"),
+    (["--random", "x", "--trace", "sjd.json", "--decoders", "mc_sjd"], "there is no trace of mc_sjd"),
+    (["--random", "x", "--prompts", "sjd.json"], "reads no texts"),
+    (["--prompts", "0"], "'0'"),
+    (["--prompts", "absent.txt"], "absent.txt"),
+    (["--windows", "-1"], "'-1'"),
+    (["--windows", "many"], "'many'"),
+    (["--batches", "0 1"], "'0 1'"),
+    (["--repetitions", "0"], "'0'"),
+    (["--passes", "few"], "'few'"),
+    (["--threads", "0"], "'0'"),
+    (["--decoders", "sdj"], "'sdj'"),
+    (["--decoders", ";"], "there is no decoder"),
+    (["--temperature", "-1"], "-1"),
+    (["--size", "large"], "'large'"),
+    (["--device", "tpu"], "'tpu'"),
+    (["-o", ""], "''"),
+    (["-o", "sjd.json"], "not a folder"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "why"), EARLY, ids=lambda value: " ".join(value) if type(value) is list else "")
+def test_bad_input_is_one_line(arguments, why, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sjd.json").write_text(json.dumps({"decoder": "sjd", "trace": {"committed": [1, 2]}}))
+    assert main(["bench", *arguments]) == 2
+    said = capsys.readouterr()
+    assert why in said.err
+    assert said.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["sjd.json"]
+
+
+def test_windows_have_to_fit(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", "--random", str(folder), "--windows", "15"]) == 2
+    assert "window 15 is too wide for an image of 16 tokens" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("spelling", ["zipar", "auto"])
+def test_decoders_that_follow_no_trace_are_refused_or_left_out(spelling, folder, tmp_path, capsys):
+    assert main(["bench", "--random", str(folder), "--decoders", spelling, *TINY, "-o", str(tmp_path / "x")]) == 2
+    assert spelling in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_without_matplotlib_nothing_is_begun(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr("fewpass.cli.bench.open_model", lambda *where: pytest.fail("a model was loaded"))
+    assert main(["bench", "-o", str(tmp_path / "out")]) == 2
+    assert 'pip install "fewpass[eval]"' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("where", ["fewpass.bench.run.draw", "fewpass.bench.figure.draw"])
+def test_ctrl_c_leaves_nothing(where, folder, tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, interrupted)
+    out = tmp_path / "out"
+    arguments = ["--random", str(folder), "--decoders", "ar", "--no-transformers", *TINY, "-o", str(out)]
+    assert main(["bench", *arguments]) == 130
+    assert not out.exists()
