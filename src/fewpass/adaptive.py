@@ -20,7 +20,7 @@ HALF = 13.0  # drafts that win half of what drafts can win; fitted in docs/resea
 FIRST = 4.0  # tokens a pass would win with a window without end, before anything is known
 MEMORY = 0.9  # of what earlier passes won
 PROBE = 24  # while drafts do not pay, every so many passes a few are asked about all the same
-PATIENCE = 1.0  # seconds that measuring may go on for, once every window has been measured
+PATIENCE = 0.5  # seconds that measuring may go on for, once every window has been measured
 
 _known: WeakKeyDictionary[object, dict[tuple[int, ...], tuple[float, ...]]] = WeakKeyDictionary()
 
@@ -104,7 +104,8 @@ class Adaptive(Decoder):
 
 def costs(session: Any, fed: Sequence[int]) -> tuple[float, ...]:
     """Seconds of a pass over each of `fed` tokens, on this session or another one of the same network and size."""
-    known = _known.setdefault(getattr(session, "network", None) or session, {})
+    owner = session.network.body if hasattr(session, "network") else session  # a network may be made for each layout
+    known = _known.setdefault(owner, {})
     key = (len(session.first), *fed)
     if key not in known:
         known[key] = _measured(session, fed)
