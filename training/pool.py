@@ -7,22 +7,16 @@ from transformers.models.janus.modeling_janus import JanusVQVAE
 
 from fewpass.models.emoji.scenes import Scene
 
-from .emphasis import emphasis
 from .encoder import encode_images
 from .presets import Preset
-from .render import Placed, paint, place
+from .render import paint, place
 from .sampler import random_prompt, random_scene
 from .words import encode
 
 
 def pixels(scenes: list[Scene], preset: Preset, rng: np.random.Generator) -> Tensor:
     """One random image per scene, in -1..1 [B, 3, H, W]."""
-    return painted(scenes, [place(scene, preset, rng) for scene in scenes], preset)
-
-
-def painted(scenes: list[Scene], placed: list[list[Placed]], preset: Preset) -> Tensor:
-    """Their images with the objects where they were placed."""
-    images = [paint(p, scene.background, preset.image)[0] for scene, p in zip(scenes, placed, strict=True)]
+    images = [paint(place(scene, preset, rng), scene.background, preset.image)[0] for scene in scenes]
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
@@ -30,31 +24,30 @@ USES = 3  # times a scene is trained on before it is replaced
 
 
 class Pool:
-    """Prompts, tokens and weights of `preset.pool` random scenes, the oldest replaced first."""
+    """Prompts and tokens of `preset.pool` random scenes, the oldest replaced first."""
 
     def __init__(self, vq: JanusVQVAE, preset: Preset, rng: np.random.Generator):
         self.vq, self.preset, self.rng = vq, preset, rng
         self.prompts: list[list[int]] = []
-        self.images: list[tuple[Tensor, Tensor]] = []
+        self.tokens: list[Tensor] = []
         self.oldest, self.used = 0, 0
         self.refresh(preset.scenes_per_refresh * 6)
 
     def refresh(self, number: int) -> None:
         """Draws and encodes `number` fresh scenes."""
         scenes = [random_scene(self.rng) for _ in range(number)]
-        placed = [place(scene, self.preset, self.rng) for scene in scenes]
-        tokens = encode_images(self.vq, painted(scenes, placed, self.preset)).cpu()
-        for scene, things, row in zip(scenes, placed, tokens, strict=True):
-            prompt, image = encode(random_prompt(scene, self.rng)), (row, emphasis(things, self.preset))
+        tokens = encode_images(self.vq, pixels(scenes, self.preset, self.rng)).cpu()
+        for scene, row in zip(scenes, tokens, strict=True):
+            prompt = encode(random_prompt(scene, self.rng))
             if len(self.prompts) < self.preset.pool:
                 self.prompts.append(prompt)
-                self.images.append(image)
+                self.tokens.append(row)
             else:
-                self.prompts[self.oldest], self.images[self.oldest] = prompt, image
+                self.prompts[self.oldest], self.tokens[self.oldest] = prompt, row
                 self.oldest = (self.oldest + 1) % self.preset.pool
 
-    def group(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Scenes whose prompts are equally long, so that nothing is padded: ids [B, P], tokens and weights [B, N]."""
+    def group(self, number: int) -> tuple[Tensor, Tensor]:
+        """Scenes whose prompts are equally long, so that nothing is padded: ids [B, P] and tokens [B, N]."""
         self.used += number
         if self.used >= self.preset.scenes_per_refresh * USES:
             self.used = 0
@@ -62,5 +55,4 @@ class Pool:
         length = len(self.prompts[self.rng.integers(len(self.prompts))])
         same = [i for i, prompt in enumerate(self.prompts) if len(prompt) == length]
         picked = self.rng.choice(same, number)
-        tokens, weights = zip(*(self.images[i] for i in picked), strict=True)
-        return torch.tensor([self.prompts[i] for i in picked]), torch.stack(tokens), torch.stack(weights)
+        return torch.tensor([self.prompts[i] for i in picked]), torch.stack([self.tokens[i] for i in picked])

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .emphasis import emphasis
 from .render import place
 from .sampler import random_prompt, random_scene
 from .spelling import Spelling
@@ -21,15 +20,15 @@ class Spelt:
         self.waiting: dict[int, list[tuple[Tensor, Tensor, Tensor]]] = defaultdict(list)  # by the prompt's length
 
     def group(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Scenes whose prompts are equally long, so that nothing is padded: ids [B, P], tokens and weights [B, N]."""
+        """Scenes whose prompts are equally long, so that nothing is padded: ids [B, P], tokens and blanks [B, N]."""
         while True:
             scene = random_scene(self.rng)
             ids = encode(random_prompt(scene, self.rng))
             placed = place(scene, self.spelling.preset, self.rng)
             tokens = self.spelling.tokens(placed, scene.background)
             scenes = self.waiting[len(ids)]
-            scenes.append((torch.tensor(ids), tokens, emphasis(placed, self.spelling.preset)))
+            scenes.append((torch.tensor(ids), tokens, self.spelling.tokens([], scene.background)))
             if len(scenes) == number:
                 del self.waiting[len(ids)]
-                ids_, tokens_, weights = zip(*scenes, strict=True)
-                return torch.stack(ids_), torch.stack(tokens_), torch.stack(weights)
+                ids_, tokens_, blanks = zip(*scenes, strict=True)
+                return torch.stack(ids_), torch.stack(tokens_), torch.stack(blanks)

@@ -73,10 +73,10 @@ class Stage:
     def step(self, scenes: Pool | Spelt, batch: int, rate: float) -> float:
         device, losses = next(self.model.parameters()).device, []
         for _ in range(GROUPS):
-            ids, tokens, weights = scenes.group(batch // GROUPS)
+            ids, *images = scenes.group(batch // GROUPS)
             ids = drop_prompts(ids, scenes.rng)
             with autocast(device):
-                losses.append(loss_of(self.model, ids.to(device), tokens.to(device), weights.to(device)))
+                losses.append(loss_of(self.model, ids.to(device), *(tokens.to(device) for tokens in images)))
         loss = torch.stack(losses).mean()
         self.optimizer.update(loss, rate)
         torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.trained.values()], 1 - AVERAGE)
