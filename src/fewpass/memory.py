@@ -1,5 +1,6 @@
 """How much memory a drawing takes, from shapes alone, and how much there is."""
 
+import math
 import os
 import re
 import warnings
@@ -21,6 +22,7 @@ from fewpass.noise import Noise
 
 LAWS_AT_ONCE = 48  # bytes for each asked position and code: probabilities, their copies, and 64-bit random numbers
 SHARE = 0.9  # of what is free that a drawing may plan with
+UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
@@ -148,13 +150,8 @@ def ran_out(error: Exception) -> bool:
 
 def spelled(size: float) -> str:
     """A number of bytes for people: `1.5 GiB`."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            break
-        size /= 1024
-    else:
-        unit = "TiB"
-    return f"{size:.3g} {unit}" if size < 1000 else f"{size:.0f} {unit}"
+    power = min(int(math.log2(max(size, 1))) // 10, len(UNITS) - 1)
+    return f"{size / 1024**power:.4g} {UNITS[power]}"
 
 
 def _bytes(tensor: Tensor) -> int:
