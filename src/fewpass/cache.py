@@ -27,7 +27,7 @@ class SlotCache(Cache):
     """
 
     def __init__(self, layers: int, rows: int, slots: int, device: torch.device):
-        # In an object of their own: if layers knew their cache, its memory would have to wait for the garbage collector.
+        # Layers that knew their cache would keep its memory until the garbage collector comes by.
         self.slots = Slots(
             torch.zeros(rows, slots + 1, dtype=torch.bool, device=device),
             torch.zeros(rows, 0, dtype=torch.long, device=device),

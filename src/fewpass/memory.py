@@ -3,7 +3,6 @@
 import math
 import os
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ from fewpass.needs import Prospect
 from fewpass.noise import Noise
 
 LAWS_AT_ONCE = 48  # bytes for each asked position and code: probabilities, their copies, and 64-bit random numbers
-SHARE = 0.9  # of what is free that a drawing may plan with
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
@@ -43,10 +41,11 @@ class Footprint:
         copies = 1 if images == 1 else 2
         return images * (copies * self.cache + self.laws + self.work)
 
-    def fitting(self, free: int) -> int:
-        """How many images fit into one batch."""
-        alone = self.of(1)
-        return max(free // (self.of(2) // 2), 1) if alone <= free else 0
+    def fitting(self, free: int, beside: int = 0) -> int:
+        """How many images fit into one batch; `beside` others, which are there already and are then copied."""
+        if not beside and self.of(2) > free:
+            return int(self.of(1) <= free)
+        return max(free - beside * self.cache, 0) // (self.of(2) // 2)
 
 
 def footprint(model: Model, jobs: Sequence[Job]) -> Footprint:
@@ -58,34 +57,6 @@ def footprint(model: Model, jobs: Sequence[Job]) -> Footprint:
     return Footprint(
         rows * cache_bytes(model, slots), laws, work_bytes(model, rows, max(asked, prompt), asked, slots, job.grid)
     )
-
-
-def together(model: Model, jobs: Sequence[Job]) -> int:
-    """How many of `jobs`, of equal company, to draw at once: all if they fit, else equal parts.
-
-    Raises ValueError naming the bytes needed and free if not even one image fits.
-    """
-    free = available(model.device)
-    if free is None:
-        return len(jobs)
-    need, room = footprint(model, jobs), int(SHARE * free)
-    fit = need.fitting(room)
-    if not fit:
-        raise ValueError(f"an image needs {spelled(need.of(1))} of memory, and {_free(model.device, free)}")
-    parts = -(-len(jobs) // fit)
-    each = -(-len(jobs) // parts)
-    if parts > 1:
-        warnings.warn(
-            f"{len(jobs)} images at once need {spelled(need.of(len(jobs)))} of memory, and"
-            f" {_free(model.device, free)}: drawing {each} at a time, which makes the same images",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    return each
-
-
-def _free(device: torch.device, free: int) -> str:
-    return f"{spelled(free)} are free on {device}"
 
 
 def cache_bytes(model: Model, slots: int) -> int:
