@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
+import torch.fx.experimental._config
 from torch import Tensor
 from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
@@ -19,6 +20,10 @@ SLOTS, SPARE = (
     128,
     32,
 )  # a static cache has a multiple of so many slots, some of them for what trees keep past the image
+CUDA_GRAPHS = {
+    "triton.cudagraphs": True,
+    "triton.cudagraph_dynamic_shape_warn_limit": None,
+}  # as mode="reduce-overhead"
 WIDTH = 8  # CUDA graphs are recorded for every shape: windows are filled up to a multiple of this
 
 
@@ -85,7 +90,10 @@ class Graphs:
         return self.plain(tokens, ids, mask, cache)[:, :n]
 
     def _graph(self, *case: bool) -> Pass:
-        """Guards are kept with a function's code, so every case has to have code of its own."""
+        """Guards are kept with a function's code, so every case has to have code of its own.
+
+        Sizes that are equal by chance when it is traced, such as rows and heads, must not be taken for the same.
+        """
         if case not in self._graphs:
             plain = self.plain
 
@@ -95,8 +103,10 @@ class Graphs:
             own = types.FunctionType(
                 one_pass.__code__.replace(), one_pass.__globals__, one_pass.__name__, None, one_pass.__closure__
             )
-            mode = "reduce-overhead" if case[-1] else None
-            self._graphs[case] = torch.compile(own, fullgraph=True, dynamic=True, backend=self.backend, mode=mode)
+            options = CUDA_GRAPHS if case[-1] and self.backend == "inductor" else None
+            graph = torch.compile(own, fullgraph=True, dynamic=True, backend=self.backend, options=options)
+            self._graphs[case] = graph
+            return torch.fx.experimental._config.patch(use_duck_shape=False)(graph)
         return self._graphs[case]
 
 

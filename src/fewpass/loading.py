@@ -55,7 +55,8 @@ def wrap(model: PreTrainedModel, processor: object = None, *, compile: bool = Fa
     """A model that transformers has loaded already (quantised, sharded, fine-tuned), ready to draw.
 
     `processor` is its processor or tokenizer; without one, prompts are tensors of token ids. The model is shared, not
-    copied, and set to evaluation mode. One that is wrapped by peft is used with its adapters. `compile` is as in `load`.
+    copied, and set to evaluation mode. One that is wrapped by peft is used with its adapters. `compile` is as in
+    `load`.
 
     Raises ValueError for a family that is not known.
     """
