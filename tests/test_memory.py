@@ -5,7 +5,6 @@ import warnings
 import pytest
 import torch
 
-from fewpass import decoder
 from fewpass import memory as counted
 from fewpass.canvas import Canvas
 from fewpass.loop import Drawing
@@ -131,13 +130,16 @@ def test_a_stream_admits_as_many_as_fit(pipeline, monkeypatch):
     prompts, options = ["one", "two red stars", "stars", "a blue", "red"], {"decoder": "jacobi(window=3)"}
     whole = dict(pipeline.stream(prompts, **options, seed=[1, 2, 3, 4, 5]))
     budget, each = need(pipeline, 2, **options), need(pipeline, 1, **options)
-    together, parts = [0], {}
+    together = [0]
+
+    def leave(numbered):
+        together.append(together[-1] - 1)
+        return numbered
+
     monkeypatch.setattr("fewpass.portions.available", lambda device: budget - each * together[-1])
     watch = {"on_step": lambda canvas: together.append(len(canvas.tokens))}
     with pytest.warns(RuntimeWarning, match="fewer are drawn at a time") as said:
-        for i, result in pipeline.stream(prompts, **options, **watch, seed=[1, 2, 3, 4, 5]):
-            parts[i] = result
-            together.append(together[-1] - 1)
+        parts = dict(map(leave, pipeline.stream(prompts, **options, **watch, seed=[1, 2, 3, 4, 5])))
     assert len(said) == 1
     assert max(together) == 2
     assert all(torch.equal(parts[i].tokens, whole[i].tokens) for i in range(5))
@@ -195,8 +197,3 @@ def test_other_errors_are_not_taken_for_want_of_memory(pipeline, monkeypatch):
     assert asked == [2]
     assert not ran_out(RuntimeError("no"))
     assert ran_out(MemoryError())
-
-
-def test_the_window_is_whole_before_its_cost_is_known():
-    chosen = decoder("auto")
-    assert chosen.window(()) == chosen.chain.window

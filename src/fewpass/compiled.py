@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-import torch.fx.experimental._config
 from torch import Tensor
 from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
+from torch.fx.experimental import _config as tracing
 
 from fewpass.cache import SlotCache
 from fewpass.session import Network
@@ -106,7 +106,7 @@ class Graphs:
             options = CUDA_GRAPHS if case[-1] and self.backend == "inductor" else None
             graph = torch.compile(own, fullgraph=True, dynamic=True, backend=self.backend, options=options)
             self._graphs[case] = graph
-            return torch.fx.experimental._config.patch(use_duck_shape=False)(graph)
+            return tracing.patch(use_duck_shape=False)(graph)  # type: ignore[attr-defined]
         return self._graphs[case]
 
 
