@@ -11,20 +11,16 @@ import torch
 from torch import Tensor
 from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 from torch.fx.experimental import _config as tracing
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from fewpass.cache import SlotCache
 from fewpass.session import Network
 
 Pass = Callable[[Tensor, Tensor, Tensor, SlotCache], Tensor]  # as `Network.answer`
-SLOTS, SPARE = (
-    128,
-    32,
-)  # a static cache has a multiple of so many slots, some of them for what trees keep past the image
-CUDA_GRAPHS = {
-    "triton.cudagraphs": True,
-    "triton.cudagraph_dynamic_shape_warn_limit": None,
-}  # as mode="reduce-overhead"
+SLOTS, SPARE = 128, 32  # static caches have a multiple of so many slots, some past the image for what trees keep there
 WIDTH = 8  # CUDA graphs are recorded for every shape: windows are filled up to a multiple of this
+CUDA_GRAPHS: Any = {"triton.cudagraphs": True, "triton.cudagraph_dynamic_shape_warn_limit": None}
+REFUSALS = (TorchDynamoException, FailOnRecompileLimitHit, GuardOnDataDependentSymNode)
 
 
 def compiled(network: Network, **options: Any) -> "CompiledNetwork":
@@ -83,7 +79,7 @@ class Graphs:
                 torch.compiler.cudagraph_mark_step_begin()
                 return graph(tokens, ids, mask, cache)[:, :n].clone()  # the next pass writes over it
             return graph(tokens, ids, mask, cache)[:, :n]
-        except (TorchDynamoException, FailOnRecompileLimitHit) as error:
+        except REFUSALS as error:
             self._given_up = True
             reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
             warnings.warn(f"the model cannot be compiled, and draws as it is: {reason}", RuntimeWarning, stacklevel=2)
