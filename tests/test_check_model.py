@@ -130,7 +130,7 @@ def test_a_cache_that_forgets_to_overwrite(models, monkeypatch, untraced):
     def stubborn(cache, slot, real=None, sees=None):
         held = cache.written.gather(1, slot.clamp(max=cache.written.shape[1] - 1))
         mask = place(cache, slot, real, sees)
-        cache.slot = torch.where(held, cache.written.shape[1] - 1, cache.slot)
+        cache.slots.slot = torch.where(held, cache.written.shape[1] - 1, cache.slots.slot)
         return mask
 
     monkeypatch.setattr(SlotCache, "place", stubborn)

@@ -92,8 +92,13 @@ class Adaptive(Decoder):
         return replace(self.recall.chain, window=0)
 
     def _choice(self, canvas: Canvas, state: State) -> tuple[int, int]:
-        """How many drafts to ask about next, and how many of the newest tokens must be fed again."""
+        """How many drafts to ask about next, and how many of the newest tokens must be fed again.
+
+        All drafts, as long as it is not known what they cost.
+        """
         history = state[-1]
+        if not self.seconds:
+            return self.recall.chain.drafts(canvas), int(history[:, 2].max())
         gain, passes = history[:, :2].mean(0).tolist()
         speed = [(1 + gain * w / (w + HALF)) / s for w, s in zip(self._windows, self.seconds, strict=True)]
         best = self._windows[max(range(len(speed)), key=speed.__getitem__)]

@@ -1,11 +1,22 @@
 """A key-value cache addressed by position: nothing is ever rolled back, cropped or moved."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 BUCKET = 64  # the CPU attends to as many slots as are in use, rounded up to a multiple of this
+
+
+@dataclass(eq=False)
+class Slots:
+    """Which slots have been `written` [R, S], to which the next pass writes, `slot` [R, n], how many it may look at."""
+
+    written: Tensor
+    slot: Tensor
+    visible: int
 
 
 class SlotCache(Cache):
@@ -16,10 +27,17 @@ class SlotCache(Cache):
     """
 
     def __init__(self, layers: int, rows: int, slots: int, device: torch.device):
-        self.written = torch.zeros(rows, slots + 1, dtype=torch.bool, device=device)  # [R, S]
-        self.slot = torch.zeros(rows, 0, dtype=torch.long, device=device)  # [R, n]
-        self.visible = slots + 1
-        super().__init__(layers=[SlotLayer(self) for _ in range(layers)])
+        # Layers that knew their cache would keep its memory until the garbage collector comes by.
+        self.slots = Slots(
+            torch.zeros(rows, slots + 1, dtype=torch.bool, device=device),
+            torch.zeros(rows, 0, dtype=torch.long, device=device),
+            slots + 1,
+        )
+        super().__init__(layers=[SlotLayer(self.slots) for _ in range(layers)])
+
+    @property
+    def written(self) -> Tensor:
+        return self.slots.written
 
     def place(self, slot: Tensor, real: Tensor | None = None, sees: Tensor | None = None) -> Tensor:
         """Let the next pass write to `slot` [R, n]; which slots each of its queries may see: bool [R, 1, n, S].
@@ -27,28 +45,28 @@ class SlotCache(Cache):
         `real` [R, n] are the queries that later ones may see, all if it is not given: padding is not real. `sees`
         [R, n, S] narrows the written slots; without it a query sees those up to its own.
         """
-        scrap = self.written.shape[1] - 1
-        self.slot = slot.clamp(max=scrap)
-        self.written.scatter_(1, self.slot, True if real is None else real)
+        at, scrap = self.slots, self.written.shape[1] - 1
+        at.slot = slot.clamp(max=scrap)
+        at.written.scatter_(1, at.slot, True if real is None else real)
         if slot.device.type == "cpu":
-            self.visible = min(scrap + 1, -(-int(self.slot.max() + 1) // BUCKET) * BUCKET)
+            at.visible = min(scrap + 1, -(-int(at.slot.max() + 1) // BUCKET) * BUCKET)
         if sees is None:
-            sees = torch.arange(self.visible, device=slot.device) <= self.slot[..., None]
-        return (sees[..., : self.visible] & self.written[:, None, : self.visible])[:, None]
+            sees = torch.arange(at.visible, device=slot.device) <= at.slot[..., None]
+        return (sees[..., : at.visible] & at.written[:, None, : at.visible])[:, None]
 
     def reserve(self, slots: int) -> None:
         """Have room for at least as many slots."""
         more = slots + 1 - self.written.shape[1]
         if more > 0:
-            self.written = F.pad(self.written, (0, more))
-            self.visible = slots + 1
+            self.slots.written = F.pad(self.written, (0, more))
+            self.slots.visible = slots + 1
             for layer in self.layers:
                 layer.hold(*(_widened(x, slots + 1) for x in (layer.keys, layer.values)))
 
     def select(self, rows: Tensor) -> "SlotCache":
         """Only the rows listed in `rows` [r]."""
         part = self._empty(len(rows), self.written.shape[1])
-        part.written = self.written[rows]
+        part.slots.written = self.written[rows]
         for new, old in zip(part.layers, self.layers, strict=True):
             here = rows.to(old.keys.device)  # a sharded model has its layers in several places
             new.hold(old.keys[here], old.values[here])
@@ -58,7 +76,7 @@ class SlotCache(Cache):
         """These rows and then those of `other`, with as many slots as either needs."""
         slots = max(self.written.shape[1], other.written.shape[1])
         both = self._empty(len(self.written) + len(other.written), slots)
-        both.written = torch.cat([F.pad(c.written, (0, slots - c.written.shape[1])) for c in (self, other)])
+        both.slots.written = torch.cat([F.pad(c.written, (0, slots - c.written.shape[1])) for c in (self, other)])
         for new, a, b in zip(both.layers, self.layers, other.layers, strict=True):
             new.hold(*(_stack(x, y, slots) for x, y in ((a.keys, b.keys), (a.values, b.values))))
         return both
@@ -82,12 +100,12 @@ class SlotLayer(CacheLayerMixin):
     is_compileable = True
     is_croppable = False
 
-    def __init__(self, cache: SlotCache):
+    def __init__(self, slots: Slots):
         super().__init__()
-        self.cache = cache
+        self.slots = slots
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        slots = self.cache.written.shape[1]
+        slots = self.slots.written.shape[1]
         self.hold(*(x.new_zeros(*x.shape[:2], slots, x.shape[3]) for x in (key_states, value_states)))
 
     def hold(self, keys: Tensor, values: Tensor) -> None:
@@ -100,19 +118,19 @@ class SlotLayer(CacheLayerMixin):
     ) -> tuple[Tensor, Tensor]:
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        at = self.cache.slot.to(key_states.device)[:, None, :, None].expand_as(key_states)
+        at = self.slots.slot.to(key_states.device)[:, None, :, None].expand_as(key_states)
         self.keys.scatter_(2, at, key_states)
         self.values.scatter_(2, at, value_states)
-        seen = self.cache.visible
+        seen = self.slots.visible
         return self.keys[:, :, :seen], self.values[:, :, :seen]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.cache.visible, 0
+        return self.slots.visible, 0
 
     def get_seq_length(self) -> int:
         return 0  # positions are always given explicitly
 
     def get_max_length(self) -> int:
-        return self.cache.written.shape[1]
+        return self.slots.written.shape[1]
 
     get_max_cache_shape = get_max_length  # its name in older releases

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from fewpass.device import chosen_device, chosen_dtype
 from fewpass.models import load_model, wrap_model
+from fewpass.models.base import Model
 from fewpass.models.body import check_attention
 from fewpass.pipeline import Pipeline
 
@@ -22,6 +23,7 @@ def load(
     attn_implementation: str | None = None,
     revision: str | None = None,
     local_files_only: bool = False,
+    compile: bool = False,
 ) -> Pipeline:
     """The model called `name_or_folder`, ready to draw.
 
@@ -29,7 +31,8 @@ def load(
     or one of them, or a repository of the hub, whose `revision` is downloaded unless `local_files_only`. `device` is
     "cpu" or "cuda", None for the GPU if there is one; `dtype` None is float32 on the CPU and bfloat16 on a GPU.
     `device_map`, `quantization_config` and `attn_implementation` ("sdpa" or "eager") go to transformers'
-    `from_pretrained`; the first two place the weights.
+    `from_pretrained`; the first two place the weights. `compile` has `torch.compile` make graphs of the passes, for
+    up to a minute when each is first needed; where that cannot be done, a warning says so.
 
     Raises ValueError saying in one line what is missing or will not do.
     """
@@ -44,18 +47,26 @@ def load(
         "attn_implementation": attn_implementation,
     }
     options = {name: value for name, value in given.items() if value is not None}
-    return Pipeline(
-        load_model(str(name_or_folder), where, chosen_dtype(dtype, where), options, revision, local_files_only)
-    )
+    model = load_model(str(name_or_folder), where, chosen_dtype(dtype, where), options, revision, local_files_only)
+    return _pipeline(model, compile)
 
 
-def wrap(model: PreTrainedModel, processor: object = None) -> Pipeline:
+def wrap(model: PreTrainedModel, processor: object = None, *, compile: bool = False) -> Pipeline:
     """A model that transformers has loaded already (quantised, sharded, fine-tuned), ready to draw.
 
     `processor` is its processor or tokenizer; without one, prompts are tensors of token ids. The model is shared, not
-    copied, and set to evaluation mode. One that is wrapped by peft is used with its adapters.
+    copied, and set to evaluation mode. One that is wrapped by peft is used with its adapters. `compile` is as in
+    `load`.
 
     Raises ValueError for a family that is not known.
     """
     tokenizer = getattr(processor, "tokenizer", processor)
-    return Pipeline(wrap_model(model, tokenizer))
+    return _pipeline(wrap_model(model, tokenizer), compile)
+
+
+def _pipeline(model: Model, compile: bool) -> Pipeline:
+    if compile:
+        from fewpass.compiled import compiled  # loads much of torch that nothing else needs
+
+        model.network = compiled(model.network)
+    return Pipeline(model)

@@ -104,12 +104,13 @@ def decode(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Itera
 
     Raises ValueError naming what the decoder needs and the session cannot offer.
     """
-    drawing = Drawing(session, decoder, law, seeds)
+    drawing, elastic = Drawing(session, decoder, law, seeds), isinstance(session, ElasticSession)
+    del session  # it takes memory, and the drawing has its own as soon as an image is finished
     images = torch.arange(len(seeds), device=seeds.device)
     whole = drawing.canvas.select(images)
     yield whole
     while not all(whole.finished):
-        if any(drawing.canvas.finished) and isinstance(session, ElasticSession):
+        if any(drawing.canvas.finished) and elastic:
             open_ = [i for i, done in enumerate(drawing.canvas.finished) if not done]
             going = torch.tensor(open_, device=seeds.device)
             drawing.select(going)

@@ -13,6 +13,7 @@ from fewpass.decoders import Decoder
 from fewpass.job import Job
 from fewpass.loop import decode
 from fewpass.models.base import Model, Prompt
+from fewpass.portions import Room, Whole, in_portions
 from fewpass.prompts import prompts_of
 from fewpass.result import Result
 from fewpass.scheduler import Scheduler
@@ -59,7 +60,11 @@ class Pipeline:
         pass and stops the drawing by returning False. An image depends on its prompt, its seed and the settings, on
         nothing else.
 
-        Raises ValueError naming the value that is out of range.
+        Images that do not fit into memory together are drawn in portions, with a warning. `on_step` always sees the
+        canvas of all images, blank where a portion has not begun; the trace counts the passes of each image's own
+        portion. When memory runs out nevertheless, the portions are halved once, and one begins again.
+
+        Raises ValueError naming the value that is out of range, or the memory that a single image would need.
         """
         started = time.perf_counter()
         clock = Clock(self.model.device)
@@ -67,20 +72,22 @@ class Pipeline:
         prompts = prompts_of(prompt, seed, count)
         seeds = seeding.assign(seed, len(prompts))
         jobs = [settings.job(*pair) for pair in zip(prompts, seeds, strict=True)]
-        with clock:
-            session = self._open(jobs)
-        drawing = decode(
-            ClockedSession(session, clock),
-            settings.decoder,
-            settings.sampling,
-            torch.tensor(seeds, device=self.model.device),
-        )
-        trace = Trace(torch.zeros(len(jobs), session.grid.size, dtype=torch.long))
-        for canvas in trace.watch(drawing):
-            if on_step is not None and on_step(canvas) is False:
-                break
-        result = self.result(jobs, canvas, trace, logprobs=logprobs)
-        trace.model_seconds, trace.seconds = clock.seconds, time.perf_counter() - started
+        whole, stopped = Whole(len(jobs)), False
+
+        def draw(numbers: range) -> Result:
+            nonlocal stopped
+            portion = jobs[numbers.start : numbers.stop]
+            trace = Trace(torch.zeros(len(portion), settings.grid.size, dtype=torch.long))
+            canvas = Canvas.blank(settings.grid, self._seeds(portion), 0)
+            if not stopped:
+                for canvas in trace.watch(self._draw(portion, clock)):
+                    stopped = on_step is not None and on_step(whole.with_portion(numbers, canvas)) is False
+                    if stopped:
+                        break
+            return self.result(portion, canvas, trace, logprobs=logprobs)
+
+        result = in_portions(Room(self.model), jobs, draw)
+        result.trace.model_seconds, result.trace.seconds = clock.seconds, time.perf_counter() - started
         return result
 
     def stream(
@@ -159,6 +166,15 @@ class Pipeline:
         drawn = final[:, grid.start :].view(-1, grid.rows, grid.cols)[:, :, : pixels.shape[2] // cell]
         drawn = drawn.repeat_interleave(cell, 1).repeat_interleave(cell, 2)
         return _as_images(torch.where(drawn[..., None], pixels, BLANK))
+
+    def _draw(self, jobs: Sequence[Job], clock: Clock) -> Iterator[Canvas]:
+        """Jobs of equal company, drawn together."""
+        with clock:
+            session = ClockedSession(self._open(jobs), clock)
+        return decode(session, jobs[0].decoder, jobs[0].sampling, self._seeds(jobs))
+
+    def _seeds(self, jobs: Sequence[Job]) -> Tensor:
+        return torch.tensor([job.seed for job in jobs], device=self.model.device)
 
     def _open(self, jobs: Sequence[Job]) -> PromptSession:
         return self.model.open_rows([job.rows for job in jobs], jobs[0].grid, [job.guidance for job in jobs])

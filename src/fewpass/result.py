@@ -1,8 +1,10 @@
 """What a call drew."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -24,3 +26,16 @@ class Result:
     trace: Trace
     settings: list[dict[str, Any]]
     logprobs: Tensor | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence["Result"]) -> "Result":
+        """All images of `parts`, which were drawn one after the other."""
+        scores = [part.logprobs for part in parts if part.logprobs is not None]
+        return cls(
+            [image for part in parts for image in part.images],
+            torch.cat([part.tokens for part in parts]),
+            [seed for part in parts for seed in part.seeds],
+            Trace.joined([part.trace for part in parts]),
+            [settings for part in parts for settings in part.settings],
+            torch.cat(scores) if scores else None,
+        )

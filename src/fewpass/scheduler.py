@@ -11,6 +11,7 @@ from fewpass.canvas import Canvas
 from fewpass.job import Job
 from fewpass.loop import Drawing
 from fewpass.models.base import Model
+from fewpass.portions import Room
 from fewpass.trace import Clock, ClockedSession, Trace
 
 
@@ -94,9 +95,9 @@ class Group:
 class Scheduler:
     """Draws jobs, at most `batch` images at a time, first come, first served.
 
-    A job enters as soon as there is a place. Those of equal company share their forward passes; where not all do,
-    `step` is one pass for each company. What an image becomes does not depend on who else is here. Nothing here is
-    thread-safe.
+    A job enters as soon as there is a place, and memory for it. Those of equal company share their forward passes;
+    where not all do, `step` is one pass for each company. What an image becomes does not depend on who else is here.
+    Nothing here is thread-safe.
     """
 
     def __init__(self, model: Model, batch: int):
@@ -107,6 +108,7 @@ class Scheduler:
         self.waiting: deque[Job] = deque()
         self.passes = 0  # forward passes so far, the prompts' included
         self._groups: dict[Hashable, Group] = {}
+        self._room, self._halved = Room(model), False
 
     @property
     def drawing(self) -> list[Job]:
@@ -116,6 +118,13 @@ class Scheduler:
     def places(self) -> int:
         """How many more jobs could be drawn at once."""
         return self.batch - len(self.drawing) - len(self.waiting)
+
+    def halve(self) -> bool:
+        """Draw half as many images at a time from now on; False if that has been done before, or cannot be."""
+        if self._halved or self.batch == 1:
+            return False
+        self._halved, self.batch = True, self.batch // 2
+        return True
 
     def add(self, job: Job) -> None:
         self.waiting.append(job)
@@ -159,8 +168,14 @@ class Scheduler:
         for _ in range(min(len(self.waiting), self.batch - len(self.drawing))):
             job = self.waiting.popleft()
             coming.setdefault(job.company, []).append(job)
-        for company, jobs in coming.items():
+        held: list[Job] = []
+        for company, asking in coming.items():
+            jobs = asking[:1]  # whom it concerns if there is no room for one
             try:
+                beside = len(self._groups[company].jobs) if company in self._groups else 0
+                jobs = asking[: self._room.admitted(asking, beside, alone=not self._groups)]
+                if not jobs:
+                    continue
                 group = Group(self.model, jobs, self.clock)
                 self.passes += 1
                 if company in self._groups:
@@ -169,3 +184,6 @@ class Scheduler:
                     self._groups[company] = group
             except Exception as error:
                 yield from (Failed(job, error) for job in jobs)
+            finally:
+                held += asking[len(jobs) :]
+        self.waiting.extendleft(reversed(held))

@@ -35,6 +35,14 @@ class Network:
     positions: Callable[[Tensor, Tensor], Tensor] = _in_order
     codebook: Codebook | None = None
 
+    def cache(self, rows: int, slots: int, device: torch.device) -> SlotCache:
+        """An empty cache."""
+        return SlotCache(self.layers, rows, slots, device)
+
+    def answer(self, tokens: Tensor, ids: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
+        """One pass: image tokens [R, n], their position ids and the mask over slots to logits [R, n, V]."""
+        return self.head(self.body(self.embed(tokens), ids, mask, cache))
+
 
 @dataclass(eq=False)
 class PromptSession:
@@ -61,7 +69,7 @@ class PromptSession:
         offset = torch.tensor([len(row) for row in rows], device=device)
         inputs = pad_sequence(rows, batch_first=True)  # [R, P, D], padded on the right
         slot = torch.arange(inputs.shape[1], device=device).expand(len(rows), -1)
-        cache = SlotCache(network.layers, len(rows), inputs.shape[1] + grid.size, device)
+        cache = network.cache(len(rows), inputs.shape[1] + grid.size, device)
         mask = cache.place(slot, real=slot < offset[:, None])
         hidden = network.body(inputs, network.positions(slot, offset), mask, cache)
         last = hidden[torch.arange(len(rows), device=device), offset - 1][:, None]
@@ -76,13 +84,12 @@ class PromptSession:
     def __call__(self, query: Query) -> Tensor:
         if query.sees is not None:
             self.cache.reserve(self._longest + query.sees.shape[-1] - 1)
-        inputs = self._rows(self.network.embed(query.tokens))
         position = self._rows(query.index) + self.offset[:, None]
         slot = position if query.slot is None else self._rows(query.slot) + self.offset[:, None]
         sees = None if query.sees is None else self._behind_prompt(self._rows(query.sees))
         ids = self.network.positions(position, self.offset)
-        hidden = self.network.body(inputs, ids, self.cache.place(slot, sees=sees), self.cache)
-        return self._guide(self.network.head(hidden), query.index)
+        mask = self.cache.place(slot, sees=sees)
+        return self._guide(self.network.answer(self._rows(query.tokens), ids, mask, self.cache), query.index)
 
     @cached_property
     def _longest(self) -> int:

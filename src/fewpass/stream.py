@@ -1,11 +1,13 @@
 """Prompts in, finished images out, in bounded memory."""
 
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from fewpass.canvas import Canvas
 from fewpass.job import Job
+from fewpass.memory import available, ran_out, spelled
 from fewpass.models.base import Prompt
 from fewpass.prompts import prompts_of
 from fewpass.scheduler import Failed, Finished, Scheduler
@@ -30,20 +32,44 @@ def stream(
 ) -> Iterator[tuple[int, Finished]]:
     """What becomes of jobs, each with its number, in the order in which they are done.
 
-    No more jobs are taken than there are places. An error that ends one of them is raised.
+    No more jobs are taken than there are places. An error that ends one of them is raised; but when memory runs out,
+    half as many are drawn at a time from then on, once, and those that it concerned begin again.
     """
     coming, number = enumerate(jobs), {}
     while True:
-        for i, job in islice(coming, scheduler.places):
+        for i, job in islice(coming, max(scheduler.places, 0)):
             scheduler.add(job)
             number[id(job)] = i
         if not number:
             return
-        for over in scheduler.step():
-            if isinstance(over, Failed):
-                raise over.error
-            yield number.pop(id(over.job)), over
+        over = scheduler.step()
+        failed = [outcome for outcome in over if isinstance(outcome, Failed)]
+        if failed:
+            _begin_again(scheduler, failed)
+        for outcome in over:
+            if isinstance(outcome, Finished):
+                yield number.pop(id(outcome.job)), outcome
         if on_step is not None:
             seen = [on_step(canvas) for _, canvas in scheduler.canvases()]
             if any(answer is False for answer in seen):
                 return
+
+
+def _begin_again(scheduler: Scheduler, failed: Sequence[Failed]) -> None:
+    """Raises the error of those that did not fail for want of memory, or for which there is nothing left to try."""
+    for outcome in failed:
+        if not ran_out(outcome.error):
+            raise outcome.error
+    before = scheduler.batch
+    if not scheduler.halve():
+        free = available(scheduler.model.device)
+        known = "" if free is None else f": {spelled(free)} are free"
+        raise ValueError(f"out of memory with {before} images at once on {scheduler.model.device}{known}")
+    warnings.warn(
+        f"out of memory with {before} images at once: going on with {scheduler.batch}, which makes the same images",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+    for outcome in failed:
+        outcome.error.__traceback__ = None  # it holds on to the memory
+        scheduler.add(outcome.job)

@@ -1,7 +1,7 @@
 """What a drawing cost: passes, tokens per pass, seconds. Nothing here is known to the algorithms."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,6 +34,12 @@ class Trace:
     def tokens_per_pass(self) -> Tensor:
         """[B] float32, of the tokens that became final."""
         return (self.committed > 0).sum(1) / self.passes
+
+    @classmethod
+    def joined(cls, parts: Sequence["Trace"]) -> "Trace":
+        """Of images that were drawn one part after the other; every part counts its own passes."""
+        whole = torch.cat([part.committed for part in parts])
+        return cls(whole, sum(part.seconds for part in parts), sum(part.model_seconds for part in parts))
 
     def watch(self, canvases: Iterable[Canvas]) -> Iterator[Canvas]:
         """Note when tokens become final while the canvases pass through."""

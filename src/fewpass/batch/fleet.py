@@ -33,6 +33,7 @@ class Fleet:
     dtype: str | None = None
     workers: int | None = None
     cores: int | None = None
+    compile: bool = False
 
     def check(self) -> None:
         """Raise ValueError if Ray is missing or the device is one that Ray would have to choose."""
@@ -91,7 +92,7 @@ class Worker:
         self.fleet, self.together = fleet, together
         if cores:
             torch.set_num_threads(cores)
-        self.pipe = load(source, fleet.device, fleet.dtype)
+        self.pipe = load(source, fleet.device, fleet.dtype, compile=fleet.compile)
         self.pipe.model.name = fleet.model  # as the user spells it, wherever this process runs
 
     def __call__(self, batch: Mapping[str, Sequence[str]]) -> dict[str, list[Any]]:

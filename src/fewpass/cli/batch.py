@@ -56,6 +56,7 @@ def batch(
     ] = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
+    compile: o.Compile = False,
 ) -> int:
     """Draw the prompts of a file into a folder; started again after any interruption, go on.
 
@@ -82,7 +83,7 @@ def batch(
         "negative_prompt": negative_prompt,
     }
     options = {name: checked(name, value) for name, value in given.items() if value is not None}
-    fleet = _fleet(ray, workers, cores, model, device, dtype)
+    fleet = _fleet(ray, workers, cores, model, device, dtype, compile)
     folder = Folder(_path(output))
     with folder.locked():
         earlier = folder.run() or {}
@@ -91,7 +92,7 @@ def batch(
         run = {"model": model, "dtype": dtype, "seed": first, "images": len(entries), "digest": digest(entries)}
         folder.check(run)
         left = folder.left(entries, retry_failed)
-        draw_some = (fleet.draw if fleet else _alone(model, device, dtype, options)) if left else None
+        draw_some = (fleet.draw if fleet else _alone(model, device, dtype, compile, options)) if left else None
         folder.begin(run)
         if draw_some:
             with images_drawn(len(entries), len(entries) - len(left)) as show:
@@ -108,17 +109,23 @@ def batch(
     return 1 if failed else 0
 
 
-def _alone(model: str, device: str | None, dtype: str | None, options: Mapping[str, Any]) -> "DrawSome":
+def _alone(model: str, device: str | None, dtype: str | None, compile: bool, options: Mapping[str, Any]) -> "DrawSome":
     """Drawing in this process. Raises ValueError for a size that no row could have."""
     from fewpass.batch.draw import draw
 
-    pipe = open_model(model, device, dtype)
+    pipe = open_model(model, device, dtype, compile)
     pipe.model.grid(options.get("size"))
     return partial(draw, pipe, dtype)
 
 
 def _fleet(
-    address: str | None, workers: int | None, cores: int | None, model: str, device: str | None, dtype: str | None
+    address: str | None,
+    workers: int | None,
+    cores: int | None,
+    model: str,
+    device: str | None,
+    dtype: str | None,
+    compile: bool,
 ) -> "Fleet | None":
     """The fleet asked for with --ray."""
     if address is None:
@@ -128,7 +135,7 @@ def _fleet(
         return None
     from fewpass.batch.fleet import Fleet
 
-    fleet = Fleet(address, model, device, dtype, workers, cores)
+    fleet = Fleet(address, model, device, dtype, workers, cores, compile)
     fleet.check()
     return fleet
 

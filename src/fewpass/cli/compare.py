@@ -29,6 +29,7 @@ def compare(
     negative_prompt: o.NegativePrompt = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
+    compile: o.Compile = False,
 ) -> None:
     """Draw one prompt with several decoders: one sheet of images, costs, and when each token became final."""
     (text,), path, pixels = read_prompts([prompt], None), Path(output), read_size(size)
@@ -46,7 +47,7 @@ def compare(
         raise ValueError(f"there is no decoder in {decoders!r}")
     chosen, seeds = [read_decoder(spelling) for spelling in spellings], assign(seed, 1)
     check_sampling(temperature, top_k, top_p)
-    pipe = open_model(model, device, dtype)
+    pipe = open_model(model, device, dtype, compile)
 
     draw = partial(
         pipe,

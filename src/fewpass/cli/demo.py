@@ -22,6 +22,7 @@ def demo(
     ] = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
+    compile: o.Compile = False,
 ) -> None:
     """Serve a page on which `ar` and another decoder draw the same prompt side by side. Ctrl-C ends it."""
     if port is not None and not 0 < port < 65536:
@@ -34,7 +35,7 @@ def demo(
     from fewpass.demo.shelf import Shelf
 
     with listen(host, port) as listening:
-        shelf = Shelf(model or ["emoji"], lambda name: open_model(name, device, dtype))
+        shelf = Shelf(model or ["emoji"], lambda name: open_model(name, device, dtype, compile))
         shelf[shelf.names[0]]  # what cannot be loaded is said now
 
         from fewpass.demo.server import serve

@@ -63,6 +63,7 @@ def evaluate(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
     device: o.Device = None,
     dtype: o.Dtype = None,
+    compile: o.Compile = False,
 ) -> None:
     """Draw the same prompts with several decoders, and write a report of how fast and how good they are."""
     from fewpass.evaluation.folder import RunFolder
@@ -102,7 +103,7 @@ def evaluate(
     )
     images = (LAW_IMAGES if model in BUNDLED else 0) if law_images is None else law_images
 
-    pipe = open_model(model, device, dtype)
+    pipe = open_model(model, device, dtype, compile)
     conditions = Conditions(guidance, temperature, top_k, top_p, pixels, negative_prompt)
     drawer, skipped, fitting = Drawer(pipe, dtype, conditions, together), [], []
     for decoder, reason in drawer.fitting(chosen, items[0].row.prompt):

@@ -36,6 +36,7 @@ def generate(
     ] = 16,
     device: o.Device = None,
     dtype: o.Dtype = None,
+    compile: o.Compile = False,
 ) -> None:
     """Draw images of prompts and say what they cost. Every file carries the settings that draw it again."""
     texts = [text for text in read_prompts(prompt or [], prompts) for _ in range(count)]
@@ -49,7 +50,7 @@ def generate(
     # What can be seen to be wrong is said before the model is loaded.
     chosen, seeds = read_decoder(decoder, window), assign(seed, len(texts))
     check_sampling(temperature, top_k, top_p)
-    pipe = open_model(model, device, dtype)
+    pipe = open_model(model, device, dtype, compile)
     film, seconds = Film(), 0.0
     with committed_tokens(len(texts)) as progress:
         for start in range(0, len(texts), together):

@@ -51,4 +51,5 @@ Size = Annotated[str | None, typer.Option(metavar="WxH", help="In pixels, for mo
 NegativePrompt = Annotated[str | None, typer.Option(metavar="TEXT", help="What guidance leads away from.")]
 Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu or cuda; the GPU if there is one.")]
 Dtype = Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16, float16 or float64.")]
+Compile = Annotated[bool, typer.Option("--compile", help="With torch.compile: worth it for many images.")]
 OWN = "* The model's own if not given."

@@ -31,6 +31,7 @@ def serve(
     name: Annotated[str | None, typer.Option(metavar="NAME", help="What clients call the model.")] = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
+    compile: o.Compile = False,
 ) -> None:
     """Serve a model over HTTP, as OpenAI's images API: POST /v1/images/generations."""
     missing = [name for name in NEEDED if find_spec(name) is None]
@@ -44,7 +45,7 @@ def serve(
 
     limits = Limits(batch, queue, images, pixels, prompt, window, timeout=timeout, grace=grace)
     with listen(host, port) as bound:
-        pipe = open_model(model, device, dtype)
+        pipe = open_model(model, device, dtype, compile)
 
         from fewpass.serve.app import create_app
 

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from fewpass.pipeline import Pipeline
 
 
-def open_model(name: str, device: str | None, dtype: str | None) -> "Pipeline":
+def open_model(name: str, device: str | None, dtype: str | None, compile: bool = False) -> "Pipeline":
     """`fewpass.load`, without the progress bars and warnings of transformers."""
     with waiting(f"loading {name}"):
         from fewpass.loading import load
 
-        return load(name, device, dtype)
+        return load(name, device, dtype, compile=compile)
 
 
 @contextmanager

@@ -1,0 +1,199 @@
+"""What a drawing takes, and what happens where there is not enough."""
+
+import warnings
+
+import pytest
+import torch
+
+from fewpass import memory as counted
+from fewpass.canvas import Canvas
+from fewpass.loop import Drawing
+from fewpass.memory import Footprint, available, cache_bytes, footprint, ran_out, remembered, spelled
+from fewpass.models.base import Model
+
+MIB = 2**20
+
+
+@pytest.fixture
+def free(monkeypatch):
+    """Says how many bytes there are to be free."""
+
+    def set_to(size):
+        monkeypatch.setattr("fewpass.portions.available", lambda device: None if size is None else int(size))
+
+    return set_to
+
+
+def need(pipeline, images, **options) -> int:
+    """Free bytes with which just so many images fit."""
+    one = footprint(pipeline.model, [pipeline.job("two red stars", **options)])
+    return int(one.of(images) / 0.9) + 2
+
+
+@pytest.mark.parametrize(
+    "spelling", ["ar", "jacobi(window=3)", "sjd_recall(window=4)", "sjd_pac(window=3)", "pjd", "auto"]
+)
+def test_bytes_are_those_of_what_is_kept(pipeline, spelling):
+    model, job = pipeline.model, pipeline.job("two red stars", decoder=spelling, seed=1)
+    with torch.inference_mode():
+        session = model.open_rows([job.rows], job.grid, [job.guidance])
+        seeds = torch.tensor([1])
+        drawing = Drawing(session, job.decoder, job.sampling, seeds)
+        kept, asked, _ = remembered(model, job.decoder, job.grid)
+        assert kept == sum(part.nbytes for part in drawing.state)
+        drawing.advance()
+    whole = sum(x.nbytes for layer in session.cache.layers for x in (layer.keys, layer.values))
+    assert footprint(model, [job]).cache == whole
+    assert asked >= 1
+
+
+def test_more_rows_longer_prompts_and_wider_windows_take_more(pipeline):
+    def of(prompt, **options):
+        return footprint(pipeline.model, [pipeline.job(prompt, **options)])
+
+    base = of("one", decoder="jacobi(window=3)")
+    assert of("one two red stars", decoder="jacobi(window=3)").cache > base.cache
+    assert of("one", decoder="jacobi(window=3)", guidance=1).cache * 2 == base.cache
+    assert of("one", decoder="jacobi(window=6)").laws > base.laws
+    assert of("one", decoder="jacobi(window=6)").work > base.work
+    assert cache_bytes(pipeline.model, 10) * 2 == cache_bytes(pipeline.model, 20)
+
+
+def test_a_footprint_knows_how_many_fit():
+    size = Footprint(cache=10, laws=3, work=2)
+    assert [size.of(n) for n in (1, 2, 4)] == [15, 50, 100]
+    assert [size.fitting(n) for n in (14, 15, 49, 50, 99, 100)] == [0, 1, 1, 2, 3, 4]
+    assert size.fitting(100, beside=5) == 2  # 50 to copy the others
+
+
+def test_what_is_free_is_read_from_the_system(tmp_path, monkeypatch):
+    monkeypatch.setattr(counted, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(counted, "CGROUP", tmp_path)
+    assert (available(torch.device("cpu")) or 1) > 0
+    (tmp_path / "meminfo").write_text("MemTotal:  9 kB\nMemAvailable:     2048 kB\n")
+    assert available(torch.device("cpu")) == 2 * MIB
+    for name, text in {"max": "1048576\n", "current": "700000\n", "stat": "anon 5\ninactive_file 100000\n"}.items():
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert available(torch.device("cpu")) == MIB - 600000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available(torch.device("cpu")) == 2 * MIB
+
+
+def test_bytes_for_people():
+    assert [spelled(n) for n in (0, 1000, 1536, 5 * 2**30)] == ["0 bytes", "1000 bytes", "1.5 KiB", "5 GiB"]
+
+
+def test_images_are_drawn_in_portions_and_are_the_same(pipeline, free):
+    prompts, options = ["one", "two red stars", "stars", "a blue"], {"decoder": "jacobi(window=3)", "seed": 4}
+    whole = pipeline(prompts, **options, logprobs=True)
+    free(need(pipeline, 2, decoder="jacobi(window=3)"))
+    seen: list[Canvas] = []
+    with pytest.warns(RuntimeWarning, match=r"4 images at once need .* of memory, and .* are free on cpu") as said:
+        parts = pipeline(prompts, **options, logprobs=True, on_step=lambda c: seen.append(c.select(torch.arange(4))))
+    assert len(said) == 1
+    assert torch.equal(parts.tokens, whole.tokens)
+    assert torch.allclose(parts.logprobs, whole.logprobs)
+    assert torch.equal(parts.trace.committed, whole.trace.committed)
+    assert [image.tobytes() for image in parts.images] == [image.tobytes() for image in whole.images]
+    assert (parts.seeds, parts.settings) == (whole.seeds, whole.settings)
+    assert seen[0].lengths[2:] == [0, 0]
+    assert seen[-1].lengths == [16] * 4
+    assert [c.finished for c in seen].count([True] * 4) == 1
+
+
+def test_a_drawing_that_is_stopped_leaves_later_portions_blank(pipeline, free):
+    free(need(pipeline, 1, decoder="ar"))
+    with pytest.warns(RuntimeWarning, match="fewer are drawn at a time"):
+        result = pipeline(["one", "stars"], decoder="ar", seed=1, on_step=lambda canvas: max(canvas.lengths) < 3)
+    assert (result.tokens >= 0).sum(1).tolist() == [3, 0]
+    assert result.trace.passes.tolist() == [3, 0]
+    assert len(result.images) == 2
+
+
+def test_an_image_that_does_not_fit_is_refused_before_anything_is_read(pipeline, free, monkeypatch):
+    free(1000)
+    monkeypatch.setattr(Model, "open_rows", None)
+    with pytest.raises(ValueError, match=r"an image needs about .*KiB of memory, and 1000 bytes are free on cpu"):
+        pipeline("one")
+    with pytest.raises(ValueError, match=r"an image needs about .*KiB of memory, and 1000 bytes are free on cpu"):
+        next(iter(pipeline.stream(["one"])))
+
+
+def test_where_nobody_says_what_is_free_all_are_drawn(pipeline, free):
+    free(None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(pipeline("one", decoder="ar", count=3).images) == 3
+
+
+def test_a_stream_admits_as_many_as_fit(pipeline, monkeypatch):
+    prompts, options = ["one", "two red stars", "stars", "a blue", "red"], {"decoder": "jacobi(window=3)"}
+    whole = dict(pipeline.stream(prompts, **options, seed=[1, 2, 3, 4, 5]))
+    budget, each = need(pipeline, 2, **options), need(pipeline, 1, **options)
+    together = [0]
+
+    def leave(numbered):
+        together.append(together[-1] - 1)
+        return numbered
+
+    monkeypatch.setattr("fewpass.portions.available", lambda device: budget - each * together[-1])
+    watch = {"on_step": lambda canvas: together.append(len(canvas.tokens))}
+    with pytest.warns(RuntimeWarning, match="fewer are drawn at a time") as said:
+        parts = dict(map(leave, pipeline.stream(prompts, **options, **watch, seed=[1, 2, 3, 4, 5])))
+    assert len(said) == 1
+    assert max(together) == 2
+    assert all(torch.equal(parts[i].tokens, whole[i].tokens) for i in range(5))
+
+
+def runs_out(monkeypatch, most, error):
+    """No more than `most` images at once."""
+    opened, asked = Model.open_rows, []
+
+    def open_rows(model, rows, grid, guidance):
+        asked.append(len(rows))
+        if len(rows) > most:
+            raise error
+        return opened(model, rows, grid, guidance)
+
+    monkeypatch.setattr(Model, "open_rows", open_rows)
+    return asked
+
+
+CPU = RuntimeError("[enforce fail at alloc_cpu.cpp:1] . DefaultCPUAllocator: can't allocate memory: you tried")
+
+
+@pytest.mark.parametrize("error", [CPU, torch.OutOfMemoryError("CUDA out of memory")])
+def test_out_of_memory_halves_the_batch_once(pipeline, monkeypatch, error):
+    plain = pipeline("one", decoder="ar", seed=1, count=4)
+    asked = runs_out(monkeypatch, 2, error)
+    with pytest.warns(RuntimeWarning, match="out of memory with 4 images at once: going on with 2") as said:
+        result = pipeline("one", decoder="ar", seed=1, count=4)
+    assert (len(said), asked) == (1, [4, 2, 2])
+    assert torch.equal(result.tokens, plain.tokens)
+    with pytest.warns(RuntimeWarning, match="out of memory with 4 images at once: going on with 2"):
+        seen = dict(pipeline.stream(["one"], batch=4, decoder="ar", seed=1, count=4))
+    assert all(torch.equal(seen[i].tokens[0], plain.tokens[i]) for i in range(4))
+
+
+def test_out_of_memory_twice_is_one_clear_line(pipeline, monkeypatch):
+    asked = runs_out(monkeypatch, 1, CPU)
+    with (
+        pytest.warns(RuntimeWarning, match="going on with 2"),
+        pytest.raises(ValueError, match=r"^out of memory: an image needs about .* free on cpu$"),
+    ):
+        pipeline("one", decoder="ar", seed=1, count=4)
+    assert asked == [4, 2]
+    with (
+        pytest.warns(RuntimeWarning, match="going on with 2"),
+        pytest.raises(ValueError, match=r"^out of memory with 2"),
+    ):
+        list(pipeline.stream(["one"], batch=4, decoder="ar", seed=1, count=4))
+
+
+def test_other_errors_are_not_taken_for_want_of_memory(pipeline, monkeypatch):
+    asked = runs_out(monkeypatch, 0, RuntimeError("no"))
+    with pytest.raises(RuntimeError, match=r"^no$"):
+        pipeline("one", decoder="ar", seed=1, count=2)
+    assert asked == [2]
+    assert not ran_out(RuntimeError("no"))
+    assert ran_out(MemoryError())
