@@ -72,6 +72,7 @@ def network() -> CompiledNetwork:
     return compiled(small())
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("guided", [True, pytest.param(False, marks=pytest.mark.full)])
 def test_the_compiler_changes_no_image(network, guided):
     with torch._dynamo.config.patch(error_on_recompile=True):
@@ -141,6 +142,7 @@ def test_windows_may_be_filled_up(once):
     assert not any(width % 4 for width in widths)
 
 
+@pytest.mark.compiles
 def test_without_a_compiler_passes_go_on_with_one_warning(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     network = compiled(small())
