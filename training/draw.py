@@ -25,7 +25,7 @@ def rows(prompts: list[str]) -> tuple[Tensor, Tensor]:
 def draw(
     model: JanusForConditionalGeneration,
     prompts: list[str],
-    guidance: float = 3.0,
+    guidance: float = 1.5,
     temperature: float = 1.0,
     seed: int = 0,
 ) -> Tensor:
