@@ -48,15 +48,18 @@ class Noise:
     seeds: Tensor
     step: Tensor
 
-    def _key(self, step: Tensor | int, index: Tensor, tag: int) -> Tensor:
-        stream = _mix(_mix(self.seeds) + 8 * step + tag)
-        return _mix(_mix(stream)[:, None] + index)  # [B, n]
+    def _key(self, step: Tensor | int, index: Tensor, tag: Tensor | int) -> Tensor:
+        stream = _mix((_mix(self.seeds) + 8 * step)[:, None] + tag)
+        return _mix(_mix(stream) + index)  # [B, n]
 
-    def uniform(self, index: Tensor, tag: int) -> Tensor:
-        """U(0, 1), both ends open, one number for each image position: `index` [B, n] -> float64 [B, n]."""
+    def uniform(self, index: Tensor, tag: Tensor | int) -> Tensor:
+        """U(0, 1), both ends open, one number for each image position: `index` [B, n] -> float64 [B, n].
+
+        `tag` is the use of them all, or [B, n] of each.
+        """
         return (_bits(self._key(self.step, index, tag)).double() + 0.5) * 2.0**-40
 
-    def draw(self, p: Tensor, index: Tensor, tag: int) -> Tensor:
+    def draw(self, p: Tensor, index: Tensor, tag: Tensor | int) -> Tensor:
         """One token from each law `p` [B, n, V], which need not sum to one: inverse transform of one uniform.
 
         First a block of tokens, then one of its tokens: to cumulate the whole vocabulary would cost more than all the

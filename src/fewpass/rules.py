@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewpass.needs import Host, prepared
-from fewpass.noise import ACCEPT, FRESH, Noise
+from fewpass.noise import ACCEPT, CORRECT, FRESH, Noise
 
 
 class Verdict(NamedTuple):
@@ -143,7 +143,7 @@ class Speculative:
         verified = (~kept).cumsum(1) <= (~kept).int()
         stays, corrected = (F.pad(each, (0, 1)) for each in self.redraft(kept, verified, alpha))
         other = torch.where(corrected[:, :-1, None], self.test.residual(x, q, p_here), p_here)
-        y = noise.draw(torch.cat([other, p[:, -1:]], 1), index, FRESH)
+        y = noise.draw(torch.cat([other, p[:, -1:]], 1), index, torch.where(corrected, CORRECT, FRESH))
         if self.frozen:
             y = torch.where(corrected, y, noise.race(p, index))
         return Verdict(torch.where(stays, F.pad(x, (0, 1)), y), kept)
