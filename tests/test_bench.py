@@ -1,7 +1,6 @@
 """What `fewpass bench` is made of."""
 
 import json
-import math
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from fewpass.bench.run import Benchmark, Plan
 from fewpass.bench.shape import read_shape, shape_names
 from fewpass.bench.task import Task
 from fewpass.bench.traces import counts_of, read_traces, recorded, traces_of
-from fewpass.bench.words import disagreements, size
+from fewpass.bench.words import disagreements
 from fewpass.metadata import png
 from fewpass.models import FAMILIES
 from fewpass.settings import Settings
@@ -235,10 +234,3 @@ def test_a_batch_that_does_not_fit_is_told_and_larger_ones_are_left_out(task, mo
 
 def test_published_shapes_are_of_known_families():
     assert {read_shape(name)["model_type"] for name in shape_names()} == set(FAMILIES)
-
-
-def test_sizes_are_readable():
-    assert [size(n) for n in (None, 12, 1500, 2_500_000, 14_800_000_000)] == [
-        "unknown", "12 bytes", "1.5 kB", "2.5 MB", "14.8 GB",
-    ]  # fmt: skip
-    assert not math.isnan(memory.process_peak())

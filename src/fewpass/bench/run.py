@@ -52,7 +52,7 @@ class Benchmark:
         self.contest: dict[str, list[Drawn]] = defaultdict(list)  # by contestant, in the order of images
         self.windows: dict[tuple[str, int], list[Pass]] = defaultdict(list)
         self.batches: dict[tuple[str, int], list[Drawn]] = defaultdict(list)
-        self.memory: dict[str, dict[str, int | None]] = {}
+        self.memory: dict[str, dict[str, int]] = {}
         self.notes: list[str] = []
         self._full: set[int] = set()  # batches that did not fit
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from fewpass.bench.run import Benchmark
 from fewpass.evaluation.machine import machine
+from fewpass.memory import spelled
 
 COLUMNS = ("decoder", "passes", "tokens per pass", "seconds", "ms per pass", "than ar", "than transformers")
 
@@ -60,9 +61,10 @@ def summary(figures: Mapping[str, Any]) -> list[str]:
     first, last = figures["decoders"][0], stored["one_image"][-1]
     phases = [("prompt's pass", first["prefill_seconds"]), ("pictures", first["detokenise_seconds"])]
     lines += [f"{what} {1000 * seconds:.3g} ms" for what, seconds in phases if seconds is not None]
-    lines.append(f"weights {size(stored['weights_bytes'])}; cache of an image {size(last['cache_allocated'])}")
-    lines += [f"laws of an image {size(one['laws_allocated'])} with {one['decoder']}" for one in stored["one_image"]]
-    lines.append(f"peak {size(stored['peak_bytes'])}: {stored['peak_is']}")
+    lines.append(f"weights {spelled(stored['weights_bytes'])}; cache of an image {spelled(last['cache_allocated'])}")
+    lines += [f"laws of an image {spelled(one['laws_allocated'])} with {one['decoder']}" for one in stored["one_image"]]
+    peak = stored["peak_bytes"]
+    lines.append(f"peak {'unknown' if peak is None else spelled(peak)}: {stored['peak_is']}")
     return lines
 
 
@@ -79,19 +81,9 @@ def disagreements(stored: Sequence[Mapping[str, Any]]) -> list[str]:
             ("cache", one["cache_stated"], one["cache_at_opening"]),
             ("laws", one["laws_stated"], one["laws_allocated"]),
         ):
-            if stated is not None and stated != allocated:
+            if stated != allocated:
                 found.append(f"{one['decoder']}: the {what} of an image took {allocated} bytes, not {stated}.")
     return found
-
-
-def size(number: int | None) -> str:
-    """Bytes as people read them."""
-    if number is None:
-        return "unknown"
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if number >= scale:
-            return f"{number / scale:.3g} {unit}"
-    return f"{number} bytes"
 
 
 def _times(ratio: float | None) -> str:
