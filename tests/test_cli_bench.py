@@ -144,7 +144,7 @@ def test_the_bundled_model(tmp_path):
 def test_traces_of_the_bundled_model_are_recorded_if_none_is_given(folder, pipeline, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr("fewpass.cli.bench.open_model", lambda name, *where: asked.append(name) or pipeline)
-    monkeypatch.setattr("fewpass.cli.bench._held_out", lambda name, number: ["two stars"] * number)
+    monkeypatch.setattr("fewpass.bench.task.own_prompts", lambda name, number: ["two stars"] * number)
     monkeypatch.setattr("fewpass.bench.figure.draw", lambda found: b"")
     arguments = ["--random", str(folder), "--decoders", "sjd_recall", "--no-transformers", "-o", str(tmp_path), *TINY]
     assert main(["bench", *arguments]) == 0

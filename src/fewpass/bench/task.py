@@ -6,7 +6,9 @@ from functools import cached_property
 
 import torch
 
+from fewpass.models import BUNDLED
 from fewpass.models.base import Model, Prompt
+from fewpass.models.emoji.scenes import held_out_prompts
 from fewpass.sampling import Sampling
 from fewpass.session import PromptSession
 from fewpass.settings import Settings
@@ -56,3 +58,16 @@ def random_prompts(model: Model, number: int) -> list[Prompt]:
     """Prompts that take as long to read as any others, for models whose weights mean nothing."""
     chance = torch.Generator().manual_seed(0)
     return [model.random_prompt(LENGTH, chance) for _ in range(number)]
+
+
+def own_prompts(model: str, number: int) -> list[str]:
+    """As many prompts of a bundled model, spread over those it never saw.
+
+    Raises ValueError for a model without any, or with fewer.
+    """
+    if model not in BUNDLED:
+        raise ValueError(f"{model!r} has no prompts of its own: give a file of prompts with --prompts")
+    every = held_out_prompts()
+    if number > len(every):
+        raise ValueError(f"there are {len(every)} prompts, not {number}: give a file of them")
+    return [every[i * len(every) // number] for i in range(number)]

@@ -1,24 +1,22 @@
 """`fewpass bench`"""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.inputs import check_sampling, read_decoder, read_prompts, read_size
+from fewpass.cli.inputs import check_sampling, read_prompts, read_size
+from fewpass.cli.steps import do
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import open_model, waiting
 from fewpass.files import check_folder
 
 if TYPE_CHECKING:
     from fewpass.bench.rival import Rival
-    from fewpass.bench.run import Step
     from fewpass.bench.task import Task
-    from fewpass.bench.traces import Counts, Traces
-    from fewpass.decoders import Decoder
     from fewpass.models.base import Model, Prompt
 
 DEFAULT = "ar; mc_sjd; jacobi_recall"
@@ -80,15 +78,17 @@ def bench(
     import torch
 
     from fewpass.bench import report, words
+    from fewpass.bench.contestants import EVERY, contestants, fitting
+    from fewpass.bench.recording import Recording
     from fewpass.bench.run import Benchmark, Plan
-    from fewpass.bench.task import Task, random_prompts
+    from fewpass.bench.task import Task, own_prompts, random_prompts
     from fewpass.bench.traces import read_traces, traces_of
     from fewpass.evaluation.extra import needed
     from fewpass.settings import Settings
 
     needed("matplotlib")
     noted = read_traces(trace) if trace else {}
-    chosen = _decoders(decoders, list(noted))
+    chosen = contestants(decoders, list(noted) or DEFAULT.split(";"))
     known = traces_of(noted, chosen) if trace else None
     if threads is not None:
         torch.set_num_threads(threads)
@@ -100,18 +100,25 @@ def bench(
     if random is not None:
         read = random_prompts(own, int(prompts))
     else:
-        read = texts or _held_out(model or "emoji", int(prompts))
+        read = texts or own_prompts(model or "emoji", int(prompts))
     task = Task(settings, read)
-    fitting, notes = _fitting(task, chosen, everything=(decoders or "").strip() == "all", replayed=random is not None)
+    good, wrong = fitting(task, chosen, replayed=random is not None)
+    if wrong and (decoders or "").strip() != EVERY:
+        raise wrong[0]
+    notes = [f"Left out: {error}." for error in wrong]
     if random is not None:
         source = f"traces in {', '.join(trace)}" if trace else "traces of the bundled model, recorded in this run"
         notes.insert(0, words.borrowed(source))
-        known = _recorded(own.device, fitting, int(prompts)) if known is None else known
+        if known is None:
+            bundled = open_model("emoji", str(own.device), "float32")
+            recording = Recording(bundled, good, own_prompts("emoji", int(prompts)))
+            do(recording.steps(), "recording traces")
+            known = recording.traces
     against = _against(task, notes) if transformers else None
     if task.picture_trouble is not None:
         notes.append(f"Pictures are not in the seconds: {task.picture_trouble}.")
-    run = Benchmark(task, Plan(fitting, drafts, together, repetitions, passes), known, against)
-    _do(list(run.steps()), "measuring")
+    run = Benchmark(task, Plan(good, drafts, together, repetitions, passes), known, against)
+    do(run.steps(), "measuring")
     found = report.report(run, torch.get_num_threads(), notes)
     paths = report.write(folder, found)
     show(words.COLUMNS, words.rows(found))
@@ -136,18 +143,6 @@ def _numbers(typed: str, name: str, least: int) -> list[int]:
     return numbers
 
 
-def _decoders(typed: str | None, traced: Sequence[str]) -> "list[Decoder]":
-    """Those asked for, autoregression first. By default those traced, if there are any."""
-    from fewpass.recipes import RECIPES
-
-    words = DEFAULT if typed is None else "; ".join(RECIPES) if typed.strip() == "all" else typed
-    spellings = traced if typed is None and traced else [word for word in words.split(";") if word.strip()]
-    if not spellings:
-        raise ValueError(f"there is no decoder in {typed!r}")
-    chosen = {str(decoder): decoder for decoder in map(read_decoder, ["ar", *spellings])}
-    return list(chosen.values())
-
-
 def _untrained(source: str, device: str | None, dtype: str | None) -> "Model":
     from fewpass.bench.shape import untrained
     from fewpass.device import chosen_device, chosen_dtype
@@ -155,69 +150,6 @@ def _untrained(source: str, device: str | None, dtype: str | None) -> "Model":
     where = chosen_device(device)
     with waiting(f"building {source}"):
         return untrained(source, where, chosen_dtype(dtype, where))
-
-
-def _held_out(model: str, number: int) -> list[str]:
-    """As many prompts of a bundled model, spread over those it never saw."""
-    from fewpass.models import BUNDLED
-    from fewpass.models.emoji.scenes import held_out_prompts
-
-    if model not in BUNDLED:
-        raise ValueError(f"{model!r} has no prompts of its own: give a file of prompts with --prompts")
-    every = held_out_prompts()
-    if number > len(every):
-        raise ValueError(f"there are {len(every)} prompts, not {number}: give a file of them")
-    return [every[i * len(every) // number] for i in range(number)]
-
-
-def _fitting(
-    task: "Task", chosen: "Sequence[Decoder]", everything: bool, replayed: bool
-) -> "tuple[list[Decoder], list[str]]":
-    """The decoders that the model will do for, and what is to be said of the others. Raises ValueError for those that
-    were asked for by name.
-    """
-    from fewpass.bench import replay
-    from fewpass.loop import fitted
-    from fewpass.needs import Prospect
-
-    fitting, notes = [], []
-    for decoder in chosen:
-        try:
-            fitted(decoder, Prospect(task.settings.grid, task.model.network.codebook))
-            if replayed:
-                replay.check(decoder)
-        except ValueError as error:
-            if not everything:
-                raise
-            notes.append(f"Left out: {error}.")
-        else:
-            fitting.append(decoder)
-    return fitting, notes
-
-
-def _recorded(device: object, decoders: "Sequence[Decoder]", number: int) -> "Traces":
-    """Traces of the bundled model."""
-    from fewpass.bench.run import Step
-    from fewpass.bench.traces import recorded
-
-    pipe = open_model("emoji", str(device), "float32")
-    found: dict[str, tuple[Counts, ...]] = {}
-    drafting = [decoder for decoder in decoders if decoder.margin > 1]
-    texts = _held_out("emoji", number)
-
-    def record(decoder: "Decoder", seed: int) -> None:
-        counts = recorded(pipe, decoder, texts[seed], seed)
-        found[str(decoder)] = (*found.get(str(decoder), ()), counts)
-
-    _do(
-        [
-            Step(f"{decoder} on the bundled model", 1, lambda d=decoder, s=seed: record(d, s))  # type: ignore[misc]
-            for seed in range(number)
-            for decoder in drafting
-        ],
-        "recording traces",
-    )
-    return found
 
 
 def _against(task: "Task", notes: list[str]) -> "Rival | None":
@@ -228,19 +160,3 @@ def _against(task: "Task", notes: list[str]) -> "Rival | None":
     except ValueError as error:
         notes.append(f"Not compared with transformers' generate: {error}.")
         return None
-
-
-def _do(steps: "Iterable[Step]", what: str) -> None:
-    """One step after the other, with the time left on a terminal."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    steps, console = list(steps), Console(stderr=True)
-    columns = (SpinnerColumn(), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=sum(step.passes for step in steps))
-        for step in steps:
-            progress.update(task, description=escape(step.what))
-            step.run()
-            progress.advance(task, step.passes)
