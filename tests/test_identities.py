@@ -56,7 +56,7 @@ def emoji_ar(emoji):
     return emoji(EMOJI, decoder="ar", seed=[3, 4]).tokens
 
 
-@pytest.mark.parametrize(("window", "images"), [(1, 1), (32, 2), (255, 2)])
+@pytest.mark.parametrize(("window", "images"), [(1, 1), (32, 2), (255, 1)])
 def test_fixed_noise_is_autoregression_on_the_bundled_model(emoji, emoji_ar, window, images):
     drawn = emoji(EMOJI[:images], decoder=jacobi(window), seed=[3, 4][:images]).tokens
     assert torch.equal(drawn, emoji_ar[:images])
@@ -141,9 +141,9 @@ def flips(dtype, images, batch):
 
 
 def test_float32_flips_few_tokens(record_property):
-    rate = flips("float32", images=16, batch=16)
+    rate = flips("float32", images=8, batch=8)
     record_property("float32_flips_per_100000_tokens", rate)
-    assert rate < 50  # no more than two in the 4096 tokens compared
+    assert rate < 50  # not one in the 2048 tokens compared
 
 
 @pytest.mark.full
@@ -154,6 +154,6 @@ def test_float32_flips_few_of_100_000_tokens(record_property):
 
 
 def test_bfloat16_flips_are_reported(record_property):
-    rate = flips("bfloat16", images=2, batch=2)
+    rate = flips("bfloat16", images=1, batch=1)
     record_property("bfloat16_flips_per_100000_tokens", rate)
     assert rate >= 0  # no promise is made

@@ -82,7 +82,7 @@ del CAUGHT_BY_LAW["residual plus a constant"]  # wrong by little, but where no t
 
 @pytest.mark.parametrize("rule", CAUGHT_BY_LAW.values(), ids=CAUGHT_BY_LAW)
 def test_wrong_law_is_caught(rule):
-    figure = check_decoder(Jacobi(FREE.size - 1, rule), joint_law(temperature=0.7))
+    figure = check_decoder(Jacobi(FREE.size - 1, rule), joint_law(temperature=0.7), images=100_000)
     assert figure.z > 10, figure
     assert not figure.exact
 

@@ -1,6 +1,7 @@
 """The image being drawn."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +34,7 @@ class Grid:
         """The position where the picture begins."""
         return sum(rows * cols for rows, cols in self.before)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """All positions, N."""
         return sum(rows * cols for rows, cols in self.grids)
@@ -116,7 +117,8 @@ class Canvas:
     @property
     def finished(self) -> list[bool]:
         """Which images have no open position left."""
-        return [n >= self.grid.size for n in self.lengths]
+        size = self.grid.size
+        return [n >= size for n in self.lengths]
 
     def ahead(self, n: int, start: int = 0) -> Tensor:
         """The `n` positions from `start` past the first `length` ones: [B, n], ragged across the batch."""

@@ -66,12 +66,13 @@ class Noise:
         rest of a pass. The first one whose cumulated mass exceeds u has mass itself, so none of probability 0 is ever
         drawn.
         """
-        short = -p.shape[-1] % BLOCK
-        blocks = (F.pad(p, (0, short)) if short else p).unflatten(-1, (-1, BLOCK))
+        width = min(BLOCK, p.shape[-1])
+        short = -p.shape[-1] % width
+        blocks = (F.pad(p, (0, short)) if short else p).unflatten(-1, (-1, width))
         target, block = _invert(blocks.sum(-1), self.uniform(index, tag)[..., None])
-        inside = blocks.gather(-2, block[..., None].expand(*block.shape, BLOCK))[..., 0, :]
+        inside = blocks.gather(-2, block[..., None].expand(*block.shape, width))[..., 0, :]
         _, token = _invert(inside, target)
-        return (block * BLOCK + token)[..., 0]
+        return (block * width + token)[..., 0]
 
     def race(self, p: Tensor, index: Tensor) -> Tensor:
         """One token from each law by an exponential race, argmax_v p(v) / e(v): the Gumbel trick.
