@@ -8,11 +8,21 @@ import fewpass
 TEXT = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
 
+def rows(heading):
+    """The rows about decoders in the section under `heading`: their first cells, and the next two."""
+    section = TEXT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:3] == "| `"]
+    return {row[0].strip("`"): row[1:3] for row in table}
+
+
 def test_every_decoder_is_in_the_table_with_its_source_and_law():
-    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.splitlines() if line[:3] == "| `"]
-    rows = {row[0].strip("`"): row[1:3] for row in table}
     lossless = {True: "lossless", False: "lossy"}
-    assert rows == {name: [made.source, lossless[made.lossless]] for name, made in fewpass.RECIPES.items()}
+    wanted = {name: [made.source, lossless[made.lossless]] for name, made in fewpass.RECIPES.items()}
+    assert rows("Decoders") == wanted
+
+
+def test_every_decoder_was_measured_as_it_is_by_default():
+    assert list(rows("Passes and seconds")) == [str(make()) for make in fewpass.RECIPES.values()]
 
 
 def test_the_python_example_runs(pipeline, tmp_path, monkeypatch, capsys):
