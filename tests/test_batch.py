@@ -334,14 +334,14 @@ def test_bad_rows(batch, name, content, named):
     ],
 )
 def test_bad_options(batch, monkeypatch, arguments, named):
-    monkeypatch.setattr("fewpass.batch.fleet.find_spec", lambda name: name)
+    monkeypatch.setattr("fewpass.cluster.find_spec", lambda name: name)
     assert named in refused(batch, *arguments)
 
 
 @pytest.mark.parametrize(("module", "option"), [("pyarrow", "--parquet"), ("ray", "--ray")])
 def test_what_is_missing_is_said_with_the_extra(batch, monkeypatch, module, option):
     monkeypatch.setattr("fewpass.batch.parquet.find_spec", lambda name: None)
-    monkeypatch.setattr("fewpass.batch.fleet.find_spec", lambda name: None)
+    monkeypatch.setattr("fewpass.cluster.find_spec", lambda name: None)
     assert f'pip install "fewpass[{option[2:]}]"' in refused(batch, option)
 
 

@@ -87,4 +87,4 @@ def test_more_workers_than_fit_are_refused(cluster, folder, tmp_path, monkeypatc
     ],
 )
 def test_a_worker_for_each_gpu_or_for_some_cores(resources, options, share):
-    assert fleet.Fleet("local", "emoji", **options)._share(resources) == share
+    assert fleet.Fleet("local", "emoji", **options).share(resources) == share

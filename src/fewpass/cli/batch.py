@@ -10,6 +10,7 @@ import typer
 
 from fewpass.cli import options as o
 from fewpass.cli.inputs import read_decoder
+from fewpass.cli.optional import check_ray
 from fewpass.cli.pace import images_drawn
 from fewpass.cli.terminal import open_model
 from fewpass.prompt_files import read_rows
@@ -43,17 +44,12 @@ def batch(
     ] = 16,
     parquet: Annotated[bool, typer.Option("--parquet", help="Write results.parquet too.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed prompts again.")] = False,
-    ray: Annotated[
-        str | None, typer.Option("--ray", metavar="[ADDRESS]", help="On a Ray cluster; this machine without ADDRESS.")
-    ] = None,
+    ray: o.Ray = None,
     workers: Annotated[
         int | None,
         typer.Option(parser=o.at_least_one, metavar="N", help="Of the cluster; as many as fit if not given."),
     ] = None,
-    cores: Annotated[
-        int | None,
-        typer.Option(parser=o.at_least_one, metavar="N", help="Of a worker, where there are no GPUs; up to 4."),
-    ] = None,
+    cores: o.Cores = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
     compile: o.Compile = False,
@@ -128,10 +124,8 @@ def _fleet(
     compile: bool,
 ) -> "Fleet | None":
     """The fleet asked for with --ray."""
+    check_ray(address, workers=workers, cores=cores)
     if address is None:
-        for name, value in {"workers": workers, "cores": cores}.items():
-            if value is not None:
-                raise ValueError(f"--{name} {value} has no effect without --ray")
         return None
     from fewpass.batch.fleet import Fleet
 

@@ -17,3 +17,10 @@ class WithRay(TyperCommand):
             for arg, after in zip(args, [*args[1:], ""], strict=True)
         ]
         return super().parse_args(ctx, spelled)
+
+
+def check_ray(address: str | None, **options: object) -> None:
+    """Raises ValueError for an option that needs --ray where that is not given."""
+    for name, value in options.items():
+        if address is None and value is not None:
+            raise ValueError(f"--{name} {value} has no effect without {RAY}")

@@ -52,4 +52,11 @@ NegativePrompt = Annotated[str | None, typer.Option(metavar="TEXT", help="What g
 Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu or cuda; the GPU if there is one.")]
 Dtype = Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16, float16 or float64.")]
 Compile = Annotated[bool, typer.Option("--compile", help="With torch.compile: worth it for many images.")]
+Ray = Annotated[
+    str | None, typer.Option("--ray", metavar="[ADDRESS]", help="On a Ray cluster; this machine without ADDRESS.")
+]
+Cores = Annotated[
+    int | None,
+    typer.Option(parser=at_least_one, metavar="N", help="Of each process on the cluster without GPUs; up to 4."),
+]
 OWN = "* The model's own if not given."

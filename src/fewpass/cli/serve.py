@@ -2,12 +2,16 @@
 
 import sys
 from importlib.util import find_spec
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fewpass.cli import options as o
+from fewpass.cli.optional import check_ray
 from fewpass.cli.terminal import open_model
+
+if TYPE_CHECKING:
+    from fewpass.serve.replicas.service import Service
 
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")
 LOCAL = ("127.0.0.1", "::1", "localhost")
@@ -29,6 +33,12 @@ def serve(
     timeout: Annotated[float, typer.Option(parser=o.real, metavar="S", help="Seconds for a request.")] = 600,
     grace: Annotated[float, typer.Option(parser=o.real, metavar="S", help="Seconds to finish in when stopped.")] = 30,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="What clients call the model.")] = None,
+    ray: o.Ray = None,
+    replicas: Annotated[
+        int | None,
+        typer.Option(parser=o.at_least_one, metavar="N", help="On the cluster; as many as fit if not given."),
+    ] = None,
+    cores: o.Cores = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
     compile: o.Compile = False,
@@ -39,26 +49,67 @@ def serve(
         raise ValueError(f"serving needs {', '.join(missing)}: pip install 'fewpass[serve]'")
     if api_key is not None and not (api_key.isascii() and api_key.strip()):
         raise ValueError("an API key is made of ASCII characters, and not of spaces alone")
+    check_ray(ray, replicas=replicas, cores=cores)
 
     from fewpass.serve.limits import Limits
-    from fewpass.serve.server import Server, listen
+    from fewpass.serve.listening import listen
 
     limits = Limits(batch, queue, images, pixels, prompt, window, timeout=timeout, grace=grace)
     with listen(host, port) as bound:
-        pipe = open_model(model, device, dtype, compile)
-
-        from fewpass.serve.app import create_app
-
         where = f"http://{_named(host)}:{bound.getsockname()[1]}"
-        server = Server(create_app(pipe, limits, api_key, name), limits, lambda: _announce(pipe.model.name, where))
-        if host not in LOCAL and api_key is None:
-            print(f"fewpass: whoever reaches {where} can draw; --api-key keeps strangers out", file=sys.stderr)
-        server.run([bound])
+        if ray is None:
+            pipe = open_model(model, device, dtype, compile)
+
+            from fewpass.serve.app import create_app
+            from fewpass.serve.server import Server
+
+            server = Server(create_app(pipe, limits, api_key, name), limits, lambda: _announce(pipe.model.name, where))
+            _warn(where, host, api_key)
+            server.run([bound])
+            return
+        port = bound.getsockname()[1]
+    service = _service(ray, model, device, dtype, replicas, cores, compile)
+    _warn(where, host, api_key)
+
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting replicas") as status:
+
+        def announce(known: str, count: int) -> None:
+            status.stop()
+            _announce(known, where, count)
+
+        service.run(host, port, limits, api_key, name, announce)
+
+
+def _service(
+    address: str,
+    model: str,
+    device: str | None,
+    dtype: str | None,
+    replicas: int | None,
+    cores: int | None,
+    compile: bool,
+) -> "Service":
+    """The server asked for with --ray."""
+    try:
+        from fewpass.serve.replicas.service import Service
+    except ImportError as error:
+        raise ValueError(f"--ray needs {error.name}: pip install 'fewpass[serve-ray]'") from error
+    service = Service(address, model, device, dtype, replicas, cores, compile)
+    service.check()
+    return service
+
+
+def _warn(where: str, host: str, api_key: str | None) -> None:
+    if host not in LOCAL and api_key is None:
+        print(f"fewpass: whoever reaches {where} can draw; --api-key keeps strangers out", file=sys.stderr)
 
 
 def _named(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _announce(model: str, where: str) -> None:
-    print(f"{model} at {where}/v1", file=sys.stderr, flush=True)
+def _announce(model: str, where: str, replicas: int = 0) -> None:
+    drawn = f" by {replicas} replicas" if replicas else ""
+    print(f"{model} at {where}/v1{drawn}", file=sys.stderr, flush=True)

@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Security
@@ -15,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from fewpass import __version__
 from fewpass.pipeline import Pipeline
+from fewpass.serve.alias import public_name
 from fewpass.serve.engine import Engine
 from fewpass.serve.errors import ApiError, ErrorBody, install
 from fewpass.serve.generation import Generation
@@ -38,15 +38,19 @@ GONE = 499  # what nobody will read
 
 
 def create_app(
-    pipe: Pipeline, limits: Limits | None = None, api_key: str | None = None, name: str | None = None
+    pipe: Pipeline,
+    limits: Limits | None = None,
+    api_key: str | None = None,
+    name: str | None = None,
+    metrics: Metrics | None = None,
 ) -> FastAPI:
     """An ASGI application that draws with `pipe`, which is nobody else's from now on.
 
-    `name` is what clients call the model, by default its own, without the path of a folder. `app.state.engine` is the
-    `Engine`; it starts and stops with the application.
+    `name` is what clients call the model, by default its own, without the path of a folder; `metrics` are kept here,
+    and what /metrics says is theirs. `app.state.engine` is the `Engine`; it starts and stops with the application.
     """
-    limits, metrics = limits or Limits(), Metrics()
-    pipe.model.name = name or _public(pipe.model.name)
+    limits, metrics = limits or Limits(), metrics or Metrics()
+    pipe.model.name = name or public_name(pipe.model.name)
     engine = Engine(pipe, limits, metrics)
 
     @asynccontextmanager
@@ -77,11 +81,6 @@ class EventStream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self.generation:
             await unless_gone(receive, self.stream_response(send))
-
-
-def _public(name: str) -> str:
-    """Where the server keeps its files is not for clients: of a folder, which may be in any message, the last part."""
-    return Path(name).resolve().name if Path(name).is_dir() else name
 
 
 def _images(pipe: Pipeline, engine: Engine, keyed: bool) -> APIRouter:

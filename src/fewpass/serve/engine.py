@@ -36,7 +36,17 @@ class Engine:
 
     @property
     def ready(self) -> bool:
-        return self._thread.is_alive() and not self._refusing
+        return self.alive and not self._refusing
+
+    @property
+    def alive(self) -> bool:
+        """Whether it draws; it may be about to stop."""
+        return self._thread.is_alive()
+
+    @property
+    def images(self) -> int:
+        """How many are being drawn or wait."""
+        return self._images
 
     def start(self) -> None:
         self._thread.start()

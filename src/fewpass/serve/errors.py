@@ -1,5 +1,6 @@
 """Errors as OpenAI's clients know them: `{"error": {"message", "type", "param", "code"}}`."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -54,6 +55,11 @@ class ApiError(Exception):
     @property
     def response(self) -> Response:
         return JSONResponse(self.body, self.status, headers=self.headers)
+
+    @property
+    def event(self) -> str:
+        """For a stream that has begun."""
+        return f"event: error\ndata: {json.dumps(self.body)}\n\n"
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """One request for images, from its jobs to its answer."""
 
 import asyncio
-import json
 import math
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -83,7 +82,7 @@ class Generation(AbstractAsyncContextManager["Generation"]):
                     yield _sse(await self._completed(event))
                     unfinished -= 1
         except ApiError as error:
-            yield f"event: error\ndata: {json.dumps(error.body)}\n\n"
+            yield error.event
 
     async def _next(self, patience: float = math.inf) -> Preview | Drawn | None:
         """What happens next; None if nothing does for `patience` seconds."""

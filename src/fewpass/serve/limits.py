@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+CONNECTIONS = 1000  # more are answered with 503
+
 
 @dataclass(frozen=True)
 class Limits:

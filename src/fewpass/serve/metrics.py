@@ -1,10 +1,12 @@
 """What Prometheus is told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from fewpass.trace import Trace
 
@@ -54,3 +56,21 @@ class Metrics:
 
     def _seconds(self, name: str, text: str) -> Any:
         return Histogram(name, text, buckets=SECONDS, registry=self._registry)
+
+
+def united(texts: Mapping[str, bytes], label: str) -> bytes:
+    """What several servers say, in one text: their names are the values of `label`."""
+    return generate_latest(_Union(texts, label))
+
+
+class _Union:
+    def __init__(self, texts: Mapping[str, bytes], label: str):
+        self.texts, self.label = texts, label
+
+    def collect(self) -> Iterable[Metric]:
+        families: dict[str, Metric] = {}
+        for name, text in self.texts.items():
+            for family in text_string_to_metric_families(text.decode()):
+                ours = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+                ours.samples += [s._replace(labels={**s.labels, self.label: name}) for s in family.samples]
+        return families.values()

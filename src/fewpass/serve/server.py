@@ -3,31 +3,12 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from contextlib import ExitStack
 
 import uvicorn
 from fastapi import FastAPI
 
 from fewpass.serve.engine import Engine
-from fewpass.serve.limits import Limits
-
-CONNECTIONS = 1000  # more are answered with 503
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket for connections to `host` and `port`, 0 for any port. Raises ValueError saying why there is none."""
-    if not 0 <= port < 1 << 16:  # getaddrinfo would take it modulo that
-        raise ValueError(f"port must lie in 0..65535, not {port}")
-    try:
-        (family, *_, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        with ExitStack() as unless_bound:
-            bound = unless_bound.enter_context(socket.socket(family))
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(address)
-            unless_bound.pop_all()
-            return bound
-    except OSError as error:
-        raise ValueError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+from fewpass.serve.limits import CONNECTIONS, Limits
 
 
 class Server(uvicorn.Server):

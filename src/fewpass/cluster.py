@@ -1,0 +1,112 @@
+"""What batch jobs and servers on a Ray cluster share: the connection, and what each process of theirs has there."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from fewpass.pipeline import Pipeline
+
+LOCAL = "local"  # the address of a cluster of this process's own, on this machine
+CORES = 4  # of a process, if nobody says how many
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Processes of a Ray cluster that hold one model each: one for every GPU, or for some CPU cores.
+
+    `workers` None is as many as fit, `cores` None as many as there are for each, up to 4, where there are no GPUs.
+    Every machine of the cluster must be able to read `model`.
+    """
+
+    address: str
+    model: str
+    device: str | None = None
+    dtype: str | None = None
+    workers: int | None = None
+    cores: int | None = None
+    compile: bool = False
+
+    called: ClassVar[str] = "workers"
+
+    def check(self) -> None:
+        """Raise ValueError if Ray is missing or the device is one that Ray would have to choose."""
+        if find_spec("ray") is None:
+            raise ValueError('--ray needs Ray: pip install "fewpass[ray]"')
+        if self.device not in (None, "cpu", "cuda"):
+            raise ValueError(f"with --ray a device is cpu or cuda, not {self.device!r}: Ray says which one")
+
+    @property
+    def source(self) -> str:
+        """The model's name for processes that run in other folders."""
+        return str(Path(self.model).resolve()) if Path(self.model).is_dir() else self.model
+
+    def share(self, resources: Mapping[str, float]) -> tuple[int, dict[str, int]]:
+        """How many processes there are on a cluster with these resources, and what each of them has, in Ray's words.
+
+        Raises ValueError if that is more than there is.
+        """
+        gpus, cores = int(resources.get("GPU", 0)), int(resources.get("CPU", 0))
+        if gpus and self.device != "cpu":
+            fit, share = gpus, {"num_gpus": 1}
+        else:
+            each = self.cores or max(1, min(CORES, cores // (self.workers or 1)))
+            fit, share = cores // each, {"num_cpus": each}
+        count = fit if self.workers is None else self.workers
+        if not 1 <= count <= fit:
+            raise ValueError(f"{count} {self.called} do not fit: the cluster has {cores} cores and {gpus} GPUs")
+        return count, share
+
+    def open(self, source: str, share: Mapping[str, int]) -> "Pipeline":
+        """The model at `source`, in the process that has this share."""
+        import torch
+
+        from fewpass.loading import load
+
+        if cores := share.get("num_cpus"):
+            torch.set_num_threads(cores)
+        pipe = load(source, self.device, self.dtype, compile=self.compile)
+        pipe.model.name = self.model  # as the user spells it, wherever this process runs
+        return pipe
+
+
+@contextmanager
+def connected(address: str) -> Iterator[bool]:
+    """Ray, connected and silent; whether its cluster ends with this context.
+
+    What was not connected before is not afterwards. Raises ValueError if there is no cluster at `address`.
+    """
+    import ray
+
+    ours = not ray.is_initialized()
+    if ours:
+        try:
+            ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ValueError(f"cannot reach the Ray cluster {address!r}: {last_line(error)}") from error
+    try:
+        yield ours and address == LOCAL
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+@contextmanager
+def quiet(name: str) -> Iterator[None]:
+    """A logger of Ray's says errors only."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def last_line(error: object) -> str:
+    """What an error that Ray has wrapped in tracebacks is about."""
+    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)

@@ -1,0 +1,1 @@
+"""The server as a deployment of Ray Serve: the same application in several processes."""
