@@ -172,7 +172,8 @@ class Clients:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             text = (await self.http.get(f"{self.url}/metrics")).text
-            if all(f"fewpass_{what}_images 0.0" in text for what in ("queue", "drawing")):
+            left = re.findall(r"^fewpass_(?:queue|drawing)_images(?:\{.*\})? (\S+)$", text, re.MULTILINE)
+            if left and not any(map(float, left)):
                 return
             await asyncio.sleep(0.1)
         self.report.wrong.append("images are left in the queue or in the batch")

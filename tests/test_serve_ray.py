@@ -73,9 +73,8 @@ class Served:
 def served(folder):
     running = Served(folder)
     yield running
-    if running.process.poll() is None:
+    with running.process:
         running.process.kill()
-    running.process.wait(PATIENCE)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,125 @@
+"""What surrounds the replicas of a server, without any of them."""
+
+import asyncio
+import json
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from fewpass.serve.metrics import Metrics, united
+from fewpass.serve.replicas.door import TRIES, Door
+from fewpass.serve.replicas.roster import Roster
+
+JSON, EVENTS = [(b"content-type", b"application/json")], [(b"content-type", b"text/event-stream")]
+TEXT = [(b"content-type", b"text/plain")]
+
+
+def start(status, headers):
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+def body(content, more=False):
+    return {"type": "http.response.body", "body": content, "more_body": more}
+
+
+def visited(*answers, disconnects=False):
+    """What a client gets who asks where replicas say this, one after the other; and the bodies that they were given."""
+    given, sent = [], []
+    coming = [{"type": "http.request", "body": b"asked", "more_body": False}]
+    if disconnects:
+        coming.append({"type": "http.disconnect"})
+    left = list(answers)
+
+    async def proxy(scope, receive, send):
+        given.append((await receive())["body"])
+        scope["path"] += "changed"
+        if disconnects:
+            await receive()
+        for message in left.pop(0):
+            await send(message)
+
+    async def receive():
+        return coming.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(Door(proxy)({"type": "http", "path": "/", "headers": [], "method": "POST"}, receive, send))
+    assert sum(message["type"] == "http.response.start" for message in sent) <= 1
+    status = next((message["status"] for message in sent if message["type"] == "http.response.start"), None)
+    return status, b"".join(message.get("body", b"") for message in sent), given
+
+
+def test_an_answer_goes_through():
+    assert visited([start(200, JSON), body(b"{}")]) == (200, b"{}", [b"asked"])
+    assert visited([start(400, JSON), body(b"{}")]) == (400, b"{}", [b"asked"])
+
+
+def test_what_a_lost_replica_had_is_given_to_another():
+    assert visited([], [start(200, JSON), body(b"{}")]) == (200, b"{}", [b"asked", b"asked"])
+
+
+def test_a_request_that_kills_replicas_does_not_kill_them_all():
+    status, answer, given = visited(*[[]] * (TRIES + 1))
+    assert (status, json.loads(answer)["error"]["code"], len(given)) == (503, "replica_lost", TRIES)
+
+
+def test_what_the_proxy_says_has_the_shape_of_our_errors():
+    status, answer, given = visited([start(404, TEXT), body(b"Path '/' not found")])
+    assert (status, json.loads(answer)["error"]["code"], len(given)) == (503, "no_replica", 1)
+
+
+def test_a_stream_that_is_cut_off_says_so():
+    status, answer, given = visited([start(200, EVENTS), body(b"data: 1\n\n", True)])
+    assert (status, len(given)) == (200, 1)
+    assert answer.startswith(b"data: 1\n\nevent: error\ndata: ")
+    assert json.loads(answer.splitlines()[-2][6:])["error"]["code"] == "replica_lost"
+
+
+def test_half_an_answer_is_left_at_that():
+    assert visited([start(200, JSON), body(b"{", True)]) == (200, b"{", [b"asked"])
+
+
+def test_nothing_is_drawn_again_for_a_client_who_has_gone():
+    assert visited([], [], disconnects=True) == (None, b"", [b"asked"])
+
+
+def test_metrics_of_all_replicas_are_one_text():
+    texts = {}
+    for name, times in {"a": 1, "b": 2}.items():
+        metrics = Metrics()
+        metrics.follow(lambda: 3, lambda: 4)
+        for _ in range(times):
+            metrics.requests.labels("/v1", "200").inc()
+            metrics.request_seconds.observe(0.3)
+        texts[name] = metrics.text()
+    families = list(text_string_to_metric_families(united(texts, "replica").decode()))
+    assert len({family.name for family in families}) == len(families)
+    found = {(s.name, s.labels["replica"]): s.value for family in families for s in family.samples}
+    assert (found["fewpass_requests_total", "a"], found["fewpass_requests_total", "b"]) == (1, 2)
+    assert (found["fewpass_request_seconds_count", "b"], found["fewpass_queue_images", "a"]) == (2, 3)
+    assert {s.labels["endpoint"] for f in families for s in f.samples if s.name == "fewpass_requests_total"} == {"/v1"}
+
+
+def test_a_roster_forgets_who_reports_no_more_and_knows_when_all_have_finished(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("fewpass.serve.replicas.roster.time.monotonic", lambda: now)
+    roster = Roster()
+    assert roster.report("gone", b"g", 1) is False
+    now += 20
+    assert roster.report("stays", b"s", 2) is False
+    assert roster.metrics() == {"gone": b"g", "stays": b"s"}
+    now += 20
+    assert roster.metrics() == {"stays": b"s"}
+    assert not roster.settled()
+    roster.stop()
+    assert roster.report("stays", b"s", 0) is True  # it may have taken something since it counted
+    assert not roster.settled()
+    now += 1
+    roster.report("stays", b"s", 1)
+    assert not roster.settled()
+    roster.report("stays", b"s", 0)
+    assert roster.settled()
