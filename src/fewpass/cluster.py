@@ -86,7 +86,7 @@ def connected(address: str) -> Iterator[bool]:
     if ours:
         try:
             ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray raises all kinds
             raise ValueError(f"cannot reach the Ray cluster {address!r}: {last_line(error)}") from error
     try:
         yield ours and address == LOCAL
