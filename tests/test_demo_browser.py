@@ -31,7 +31,9 @@ LAPTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 # The program as it is, but slow enough to be watched, and telling what it does.
 SERVER = """
-import sys, time
+import signal, sys, time
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job is started without
 
 def watch_connections(event, arguments):
     if event == "socket.connect" and isinstance(arguments[1], tuple):
@@ -145,12 +147,16 @@ def wait_for_end(page):
     page.wait_for_selector("#fp-run:not([disabled])")
 
 
+def choose(page, decoder, told):
+    page.click("#fp-decoder input")
+    page.get_by_role("option", name=decoder, exact=True).click()
+    page.wait_for_function("told => document.querySelector('#fp-about').innerText.includes(told)", arg=told)
+
+
 def test_a_race(visit):
     page = visit()
     page.fill("#fp-prompt textarea", "two red stars")
-    page.click("#fp-decoder input")
-    page.get_by_role("option").filter(has_text="gs_sjd").click()
-    page.wait_for_function("() => document.querySelector('#fp-about').innerText.includes('Gumbel')")
+    choose(page, "gs_sjd", "Gumbel")
     page.fill("#fp-window input", "3")
     page.fill("#fp-seed input", "9007199254740993")  # which JavaScript's numbers cannot hold
     # Every picture that either panel shows.
@@ -200,6 +206,7 @@ def test_stop(visit, server):
 def test_a_tab_that_is_closed_draws_no_further(visit, server):
     page, before = visit(), server.settled()
     page.fill("#fp-prompt textarea", "two red stars")
+    choose(page, "sjd", "draw all drafts anew")
     page.fill("#fp-window input", "0")  # as slow as ar: two times N passes
     page.click("#fp-run")
     wait_for_pass(page, 3)
