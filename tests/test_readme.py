@@ -11,7 +11,9 @@ TEXT = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 def rows(heading):
     """The rows about decoders in the section under `heading`: their first cells, and the next two."""
     section = TEXT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:3] == "| `"]
+    table = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:3] == "| `"
+    ]
     return {row[0].strip("`"): row[1:3] for row in table}
 
 
