@@ -23,6 +23,9 @@ BAD = [
     (["--grace", "nan"], "nan"),
     (["--api-key", " "], "API key"),
     (["--model", "absent", "--port", "0"], "'absent'"),
+    (["--replicas", "2"], "--replicas 2 has no effect without --ray"),
+    (["--cores", "2"], "--cores 2 has no effect without --ray"),
+    (["--ray", "--replicas", "0"], "'0'"),
 ]
 
 
@@ -52,6 +55,12 @@ def test_without_the_extra_it_says_what_to_install(capsys, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr("fewpass.cli.serve.find_spec", lambda name: None if name == "fastapi" else find(name))
     assert refused(capsys) == "fewpass: serving needs fastapi: pip install 'fewpass[serve]'\n"
+
+
+def test_without_ray_serve_it_says_what_to_install(capsys, monkeypatch):
+    pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert refused(capsys, "--port", "0", "--ray") == "fewpass: --ray needs ray: pip install 'fewpass[serve-ray]'\n"
 
 
 @pytest.mark.serve

@@ -14,7 +14,7 @@ class WithRay(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         spelled = [
             f"{RAY}={RAY_ALONE}" if arg == RAY and (not after or after.startswith("-")) else arg
-            for arg, after in zip(args, [*args[1:], ""], strict=True)
+            for arg, after in zip(args, [*args[1:], ""], strict=False)
         ]
         return super().parse_args(ctx, spelled)
 
