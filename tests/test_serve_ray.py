@@ -35,13 +35,12 @@ class Served:
         command = [sys.executable, "-m", "fewpass", "serve", "--ray", "--replicas", "2", "--cores", "1", "--port", "0"]
         limits = ["--batch", "4", "--queue", "60", "--prompt", "200", "--name", "mine", "--dtype", "float64"]
         own = {"FEWPASS_API_KEY": "sesame", "RAY_OVERRIDE_RESOURCES": '{"CPU": 2}', "RAY_USAGE_STATS_ENABLED": "0"}
-        slow = {"RAY_raylet_start_wait_time_s": "300", "RAY_agent_register_timeout_ms": "300000"}
         self.process = subprocess.Popen(
             [*command, *limits, "--model", str(folder)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | own | slow,
+            env=os.environ | own,
         )
         said = []
         for line in self.process.stderr:
