@@ -8,32 +8,53 @@ EMPHASIS, emphasised = likelihood.EMPHASIS, likelihood.emphasised
 BLANK, V = 2, 7
 
 
-def plain(logits, tokens, blank):
+def plain(logits, ways, p):
     """The defect this loss was made to avoid: the tokens of things weighed outright."""
-    x = logits.log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
-    return -torch.where(tokens == blank, x, EMPHASIS * x)
+    nats = -logits.log_softmax(-1).gather(-1, ways) * p
+    return nats[..., 0] + EMPHASIS * nats[..., 1:].sum(-1)
 
 
-def pull(loss) -> float:
+def seen(x):
+    """What is known of a place once it is drawn."""
+    there = (x != BLANK).double()
+    return torch.stack([torch.full_like(x, BLANK), x, x], -1), torch.stack([1 - there, there, 0 * there], -1)
+
+
+def foreseen(law):
+    """What may be known of a place beforehand: the law itself."""
+    return torch.arange(V).roll(-BLANK)[None, None], law.roll(-BLANK)[None, None]
+
+
+def pull(loss, foresight: bool) -> float:
     """How hard the loss, averaged over all tokens by a law, pulls a model that already has this law away from it."""
     logits = torch.randn(V, generator=torch.Generator().manual_seed(3), dtype=torch.float64).requires_grad_()
     law = logits.detach().softmax(0)
-    tokens = torch.arange(V)[None]
-    nats = loss(logits.expand(1, V, V), tokens, torch.full_like(tokens, BLANK))
-    (gradient,) = torch.autograd.grad((law * nats[0]).sum(), logits)
+    if foresight:
+        nats = loss(logits[None, None], *foreseen(law))[0]
+    else:
+        nats = law * loss(logits.expand(1, V, V), *seen(torch.arange(V)[None]))[0]
+    (gradient,) = torch.autograd.grad(nats.sum(), logits)
     return gradient.abs().max().item()
 
 
-def test_the_law_of_the_data_fits_best():
-    assert pull(emphasised) < 1e-12
-    assert pull(plain) > 0.1, "a plain weight must be seen to pull"
+@pytest.mark.parametrize("foresight", [False, True])
+def test_the_law_of_the_data_fits_best(foresight):
+    assert pull(emphasised, foresight) < 1e-12
+    assert pull(plain, foresight) > 0.1, "a plain weight must be seen to pull"
 
 
 def test_what_a_thing_is_counts_so_many_times():
     logits = torch.randn(1, 1, V, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     p = logits.softmax(-1)[0, 0]
-    blank = torch.tensor([[BLANK]])
-    assert emphasised(logits, blank, blank).item() == pytest.approx(-p[BLANK].log().item())
+    assert emphasised(logits, *seen(torch.tensor([[BLANK]]))).item() == pytest.approx(-p[BLANK].log().item())
     there = 1 - p[BLANK]
     split = -there.log() - EMPHASIS * (p[0] / there).log()
-    assert emphasised(logits, torch.tensor([[0]]), blank).item() == pytest.approx(split.item())
+    assert emphasised(logits, *seen(torch.tensor([[0]]))).item() == pytest.approx(split.item())
+
+
+def test_the_expected_loss_is_that_of_the_law():
+    logits = torch.randn(1, V, V, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    law = torch.rand(V, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    law /= law.sum()
+    expected = (law * emphasised(logits[:, :1].expand(1, V, V), *seen(torch.arange(V)[None]))[0]).sum()
+    assert emphasised(logits[:, :1], *foreseen(law)).item() == pytest.approx(expected.item())

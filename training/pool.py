@@ -10,8 +10,7 @@ from fewpass.models.emoji.scenes import Scene
 from .encoder import encode_images
 from .presets import Preset
 from .render import paint, place
-from .sampler import random_prompt, random_scene
-from .words import encode
+from .sampler import random_ids, random_scene
 
 
 def pixels(scenes: list[Scene], preset: Preset, rng: np.random.Generator) -> Tensor:
@@ -38,7 +37,7 @@ class Pool:
         scenes = [random_scene(self.rng) for _ in range(number)]
         tokens = encode_images(self.vq, pixels(scenes, self.preset, self.rng)).cpu()
         for scene, row in zip(scenes, tokens, strict=True):
-            prompt = encode(random_prompt(scene, self.rng))
+            prompt, _ = random_ids(scene, self.rng)
             if len(self.prompts) < self.preset.pool:
                 self.prompts.append(prompt)
                 self.tokens.append(row)

@@ -53,16 +53,16 @@ def place(scene: Scene, preset: Preset, rng: np.random.Generator) -> list[Placed
     size = int(rng.choice(preset.one if len(things) == 1 else preset.many))
     while True:
         corners = rng.integers(0, (preset.image - size) // preset.align + 1, (len(things), 2)) * preset.align
-        if _apart(corners, size + preset.gap) and _related(corners, scene.relation, size):
+        if apart(corners, size + preset.gap) and related(corners, scene.relation, size):
             return [Placed(t, int(x), int(y), size) for t, (x, y) in zip(things, corners, strict=True)]
 
 
-def _apart(corners: np.ndarray, distance: int) -> bool:
+def apart(corners: np.ndarray, distance: int) -> bool:
     away = np.abs(corners[:, None] - corners[None]).max(-1)
     return bool((away + distance * np.eye(len(corners)) >= distance).all())
 
 
-def _related(corners: np.ndarray, relation: str | None, size: int) -> bool:
+def related(corners: np.ndarray, relation: str | None, size: int) -> bool:
     if relation is None:
         return True
     dx, dy = corners[1] - corners[0]

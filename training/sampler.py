@@ -4,6 +4,9 @@ import numpy as np
 
 from fewpass.models.emoji.scenes import KINDS, Scene, vocabulary
 
+from .words import encode, unconditional
+
+UNTOLD = 0.1  # share of the scenes trained on without their prompt, for guidance
 SHARES = (0.25, 0.35, 0.40)  # single, count, relation
 
 
@@ -21,6 +24,7 @@ def random_scene(rng: np.random.Generator) -> Scene:
             return scene
 
 
-def random_prompt(scene: Scene, rng: np.random.Generator) -> str:
-    """The prompt, one time in ten with every article written 'a', which a reader must also understand."""
-    return scene.plain_prompt if rng.random() < 0.1 else scene.prompt
+def random_ids(scene: Scene, rng: np.random.Generator) -> tuple[list[int], bool]:
+    """A prompt, and whether it tells of the scene; one in ten has every article written 'a', to be understood too."""
+    ids = encode(scene.plain_prompt if rng.random() < 0.1 else scene.prompt)
+    return (unconditional(ids), False) if rng.random() < UNTOLD else (ids, True)

@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fewpass.models.emoji.scenes import Scene
+
+from .foresight import foresight, hindsight
 from .render import place
-from .sampler import random_prompt, random_scene
+from .sampler import random_ids, random_scene
 from .spelling import Spelling
-from .words import encode
 
 
 class Spelt:
@@ -17,18 +19,23 @@ class Spelt:
 
     def __init__(self, spelling: Spelling, rng: np.random.Generator):
         self.spelling, self.rng = spelling, rng
-        self.waiting: dict[int, list[tuple[Tensor, Tensor, Tensor]]] = defaultdict(list)  # by the prompt's length
+        self.waiting: dict[int, list[tuple[Tensor, ...]]] = defaultdict(list)  # by the prompt's length
 
-    def group(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Scenes whose prompts are equally long, so that nothing is padded: ids [B, P], tokens and blanks [B, N]."""
+    def group(self, number: int) -> tuple[Tensor, ...]:
+        """Scenes whose prompts are equally long, so that nothing is padded: ids [B, P], tokens [B, N], and what
+        might have come instead of each, as `foresight` has it: tokens [B, N, K] and their probabilities."""
         while True:
             scene = random_scene(self.rng)
-            ids = encode(random_prompt(scene, self.rng))
-            placed = place(scene, self.spelling.preset, self.rng)
-            tokens = self.spelling.tokens(placed, scene.background)
+            ids, told = random_ids(scene, self.rng)
             scenes = self.waiting[len(ids)]
-            scenes.append((torch.tensor(ids), tokens, self.spelling.tokens([], scene.background)))
+            scenes.append((torch.tensor(ids), *self._draw(scene, told)))
             if len(scenes) == number:
                 del self.waiting[len(ids)]
-                ids_, tokens_, blanks = zip(*scenes, strict=True)
-                return torch.stack(ids_), torch.stack(tokens_), torch.stack(blanks)
+                return tuple(torch.stack(each) for each in zip(*scenes, strict=True))
+
+    def _draw(self, scene: Scene, told: bool) -> tuple[Tensor, ...]:
+        placed = place(scene, self.spelling.preset, self.rng)
+        tokens, blank = (self.spelling.tokens(items, scene.background) for items in (placed, []))
+        # what may come without a prompt cannot be counted
+        law = foresight(scene, placed, self.spelling) if told else hindsight(tokens.numpy(), blank.numpy())
+        return tokens, *map(torch.from_numpy, law)

@@ -23,19 +23,13 @@ from .presets import PRESETS, Preset
 from .sources import transformer_weights, vq_weights
 from .spelling import Spelling
 from .spelt import Spelt
-from .words import unconditional
 
-DROPPED = 0.1  # share of the scenes trained without their prompt, for guidance
 GROUPS = 2  # prompt lengths per step
 SAVE_EVERY = 300.0  # seconds; with the held-out loss it costs about ten
 SHEET_EVERY = 3  # checkpoints
 AVERAGE = 0.99  # decay of the weights' moving average
 TABLES = ("embed_tokens", "generation_embeddings", "generation_aligner.fc1", "vision_head")  # for AdamW, not for Muon
 UNTRAINED = ("model.vqmodel.", "model.vision_model.", "model.aligner.")
-
-
-def drop_prompts(ids: Tensor, rng: np.random.Generator) -> Tensor:
-    return torch.tensor([unconditional(row) if rng.random() < DROPPED else row for row in ids.tolist()])
 
 
 class Stage:
@@ -73,10 +67,9 @@ class Stage:
     def step(self, scenes: Pool | Spelt, batch: int, rate: float) -> float:
         device, losses = next(self.model.parameters()).device, []
         for _ in range(GROUPS):
-            ids, *images = scenes.group(batch // GROUPS)
-            ids = drop_prompts(ids, scenes.rng)
+            group = (each.to(device) for each in scenes.group(batch // GROUPS))
             with autocast(device):
-                losses.append(loss_of(self.model, ids.to(device), *(tokens.to(device) for tokens in images)))
+                losses.append(loss_of(self.model, *group))
         loss = torch.stack(losses).mean()
         self.optimizer.update(loss, rate)
         torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.trained.values()], 1 - AVERAGE)
