@@ -7,7 +7,7 @@ import torch
 
 from fewpass import Drawing, Grid, ar, decoder, jacobi_recall, mc_sjd, sjd_recall
 from fewpass.laws import Laws
-from fewpass.recall import Recall
+from fewpass.recall import Recall, again
 from fewpass.testing import Toy, check_decoder, coming_and_going, drawn
 from tests.toys import GREEDY, LAWS, PLAIN, WIDE, WIDE_ROW_ENDS, mean_passes, one_by_one, toy
 
@@ -51,7 +51,7 @@ class Stale(Recall):
         old, before = canvas.tokens.clone(), canvas.length
         new = super().verify(canvas, state, p, noise)
         changed = canvas.ahead(1)
-        Laws(new[0]).write(changed, p[:, self.depth + 1 : self.depth + 2])
+        Laws(new[0]).write(changed, p[:, again(state) + 1 : again(state) + 2])
         assert old.shape == canvas.tokens.shape
         assert (canvas.length > before).all()
         return new
@@ -86,7 +86,7 @@ def test_memory_is_the_sum_of_the_laws_since_a_position_came_into_the_window():
     sums = {}
     for _ in range(8):
         index = drawing.canvas.ahead(chosen.chain.drafts(drawing.canvas))
-        laws, memory = (Laws(part).read(index) for part in drawing.state)
+        laws, memory = (Laws(part).read(index) for part in drawing.state[:2])
         for image in range(3):
             for i, position in enumerate(index[image].tolist()):
                 key = (image, position)
@@ -111,6 +111,11 @@ def test_the_first_draft_is_no_candidate():
 def test_under_fixed_noise_tokens_are_those_of_ar(options, draw):
     for grid in (WIDE, WIDE_ROW_ENDS):
         assert torch.equal(toy(grid, jacobi_recall(*options), draw=draw), toy(grid, ar()))
+
+
+def test_what_was_won_beside_the_chain_must_be_fed_once_more(monkeypatch):
+    monkeypatch.setattr("fewpass.recall.again", lambda state: 0)
+    assert not torch.equal(toy(WIDE, jacobi_recall(6, 4, 4)), toy(WIDE, ar()))
 
 
 def test_candidates_save_passes():

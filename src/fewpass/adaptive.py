@@ -13,7 +13,7 @@ from fewpass.canvas import Canvas
 from fewpass.decoders import Decoder, Jacobi, Query, State
 from fewpass.needs import Host, Prospect
 from fewpass.noise import Noise
-from fewpass.recall import Recall
+from fewpass.recall import Recall, again
 
 WINDOWS = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 HALF = 13.0  # drafts that win half of what drafts can win; fitted in docs/research-log.md
@@ -57,54 +57,46 @@ class Adaptive(Decoder):
 
     def _fed(self, window: int) -> int:
         """Tokens of a pass."""
-        return self.recall.behind + window + min(self.recall.depth, window) * self.recall.width if window else 1
+        return 1 + window + min(self.recall.depth, window) * self.recall.width
 
     def _asked(self, fed: int) -> int:
         """The window of a pass over so many tokens."""
         return next((w for w in range(self.recall.chain.window + 1) if self._fed(w) == fed), 0)
 
     def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
-        history = torch.tensor([[FIRST - 1, 0, 1]], dtype=torch.float32, device=p.device).repeat(len(p), 1)
-        ring, memory = self.recall.begin(canvas, p, noise)
-        return ring, memory, history
+        history = torch.tensor([[FIRST - 1, 0]], dtype=torch.float32, device=p.device).repeat(len(p), 1)
+        return *self.recall.begin(canvas, p, noise), history
 
     def draft(self, canvas: Canvas, state: State) -> Query:
-        w, behind = self._choice(canvas, state)
-        if w:
+        if w := self._choice(canvas, state[-1]):
             return self.recall.ask(canvas, state[:-1], w)
-        index = canvas.ahead(behind, start=-behind).clamp(min=0)
+        index = canvas.ahead(again(state) + 1, start=-again(state) - 1).clamp(min=0)
         return Query(canvas.read(index), index)
 
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
-        w = self._asked(p.shape[1])
-        ring, memory, history = state
-        gain, passes, _ = history.unbind(1)
-        if w:
-            (ring, memory), n = self.recall.settle(canvas, (ring, memory), p, w, noise)
+        recalled, (gain, passes) = state[:-1], state[-1].unbind(1)
+        if w := self._asked(p.shape[1] - again(state)):
+            recalled, n = self.recall.settle(canvas, recalled, p, w, noise)
             gain = MEMORY * gain + (1 - MEMORY) * (n - 1) * (w + HALF) / w
         else:
-            (ring,) = self._alone.verify(canvas, (ring,), p[:, -1:], noise)
-        behind = torch.full_like(passes, self.recall.behind if w else 1)
-        return ring, memory, torch.stack([gain, passes + 1, behind], 1)
+            ring, memory, won = recalled
+            recalled = *self._alone.verify(canvas, (ring,), p[:, -1:], noise), memory, torch.zeros_like(won)
+        return *recalled, torch.stack([gain, passes + 1], 1)
 
     @property
     def _alone(self) -> Jacobi:
         return replace(self.recall.chain, window=0)
 
-    def _choice(self, canvas: Canvas, state: State) -> tuple[int, int]:
-        """How many drafts to ask about next, and how many of the newest tokens must be fed again.
-
-        All drafts, as long as it is not known what they cost.
-        """
-        history = state[-1]
+    def _choice(self, canvas: Canvas, history: Tensor) -> int:
+        """How many drafts to ask about next: all, as long as it is not known what they cost."""
         if not self.seconds:
-            return self.recall.chain.drafts(canvas), int(history[:, 2].max())
-        gain, passes = history[:, :2].mean(0).tolist()
+            return self.recall.chain.drafts(canvas)
+        gain, passes = history.mean(0).tolist()
         speed = [(1 + gain * w / (w + HALF)) / s for w, s in zip(self._windows, self.seconds, strict=True)]
         best = self._windows[max(range(len(speed)), key=speed.__getitem__)]
         if not best and passes % PROBE >= PROBE - 1:
             best = 4
-        return min(best, self.recall.chain.drafts(canvas)), int(history[:, 2].max())
+        return min(best, self.recall.chain.drafts(canvas))
 
 
 def costs(session: Any, fed: Sequence[int]) -> tuple[float, ...]:

@@ -31,19 +31,20 @@ class Block:
 
     def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
         assert self.end is not None
-        here, W = index[:, :-1], x.shape[1]
+        W = x.shape[1]
+        here, after, p_here = index[:, :W], index[:, 1 : W + 1], p[:, :W]
         i = torch.arange(W, device=x.device)  # slot i holds x_{i+1}
-        b = _agreed(mass(p[:, :-1], x) / mass(q, x))
-        other = (b[:, :-1, None].to(p.dtype) * p[:, :-1] - q).relu()  # (b_i p_{i+1} - q_{i+1})+
+        b = _agreed(mass(p_here, x) / mass(q, x))
+        other = (b[:, :-1, None].to(p.dtype) * p_here - q).relu()  # (b_i p_{i+1} - q_{i+1})+
         R = other.sum(-1).double()
         longer = R.roll(-1, 1) / (R.roll(-1, 1) + 1 - b[:, 1:])  # nan where p = q and all of the prefix is agreed on
-        h = torch.where((i == W - 1) | (index[:, 1:] >= self.end), b[:, 1:], longer.nan_to_num(1.0))
+        h = torch.where((i == W - 1) | (after >= self.end), b[:, 1:], longer.nan_to_num(1.0))
         stands = (noise.uniform(here, ACCEPT) <= h) & (here < self.end)
         tau = F.pad(stands * (i + 1), (1, 0)).amax(1, keepdim=True)
         fresh = self.draw(p, index, noise)
-        next_ = noise.draw(torch.where(R[..., None] > 0, other, p[:, :-1]), here, CORRECT)
-        y = torch.where(i < tau, x, torch.where(i == tau, next_, fresh[:, :-1]))
-        return Verdict(torch.cat([y, fresh[:, -1:]], 1), i < tau)
+        next_ = noise.draw(torch.where(R[..., None] > 0, other, p_here), here, CORRECT)
+        y = torch.where(i < tau, x, torch.where(i == tau, next_, fresh[:, :W]))
+        return Verdict(torch.cat([y, fresh[:, W:]], 1), i < tau)
 
 
 def _agreed(r: Tensor) -> Tensor:

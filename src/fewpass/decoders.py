@@ -125,13 +125,13 @@ class Jacobi(Decoder):
         return Query(canvas.read(index), index)
 
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
-        y, kept = self.judge(canvas, state, p, noise)
+        y, kept = self.judge(canvas, state, p, canvas.ahead(p.shape[1]), p.shape[1] - 1, noise)
         return self.move(canvas, state, y, p, 1 + kept.long().cumprod(1).sum(1), noise)
 
-    def judge(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> Verdict:
-        """What the rule makes of the drafts, given the laws p [B, W + 1, V] of their positions and of the next one."""
-        laws, index = Laws(*state), canvas.ahead(p.shape[1])
-        return self.rule(canvas.read(index[:, :-1]), laws.read(index[:, :-1]), p, index, noise)
+    def judge(self, canvas: Canvas, state: State, p: Tensor, index: Tensor, W: int, noise: Noise) -> Verdict:
+        """What the rule makes of the drafts at the first W of positions `index` [B, n], given the laws p [B, n, V]."""
+        laws, here = Laws(*state), index[:, :W]
+        return self.rule(canvas.read(here), laws.read(here), p, index, noise)
 
     def move(self, canvas: Canvas, state: State, y: Tensor, p: Tensor, n: Tensor, noise: Noise) -> State:
         """Put down y [B, W + 1], all of which may pass for draws from p, commit the first n [B] and guess again."""

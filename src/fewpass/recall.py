@@ -49,14 +49,9 @@ class Recall(Decoder):
     def margin(self) -> int:
         return self.chain.margin
 
-    @property
-    def behind(self) -> int:
-        """How many of the newest tokens may not be in their slots yet, or were put there in wrong company."""
-        return self.depth + 1
-
     def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
         (ring,) = self.chain.begin(canvas, p, noise)
-        return ring, ring.clone()
+        return ring, ring.clone(), torch.zeros_like(canvas.length)
 
     def draft(self, canvas: Canvas, state: State) -> Query:
         return self.ask(canvas, state, self.chain.drafts(canvas))
@@ -65,14 +60,12 @@ class Recall(Decoder):
         return self.settle(canvas, state, p, self.chain.drafts(canvas), noise)[0]
 
     def ask(self, canvas: Canvas, state: State, W: int) -> Query:
-        """Ask about the first W >= 1 drafts of the chain."""
+        """Ask about the first W >= 1 drafts of the chain, and then about the candidates."""
         size, x = canvas.grid.size, self._candidates(canvas, state, W)
-        # The newest tokens may have been won beside the chain: their own slots do not know them yet.
-        index = canvas.ahead(self.behind + W, start=-self.behind).clamp(min=0)
-        level = torch.arange(x.shape[1], device=x.device).repeat_interleave(x.shape[2])
-        node = torch.arange(len(level), device=x.device)
-        on_spine = node % x.shape[2] == 0
-        own = ((level < level[:, None]) & on_spine) | (node == node[:, None])
+        # What was won beside the chain is fed once more, with the last token, for its own slots do not know it yet.
+        index = canvas.ahead(again(state) + 1 + W, start=-again(state) - 1).clamp(min=0)
+        level, node = _levels(x), torch.arange(x[0].numel(), device=x.device)
+        own = ((level < level[:, None]) & (node % x.shape[2] == 0)) | (node == node[:, None])  # the spine, and itself
         reach = torch.cat([index.clamp(max=size) + 1, canvas.length[:, None].expand(-1, len(node))], 1)
         sees = F.pad(torch.arange(size + 1, device=x.device) < reach[..., None], (0, len(node)))
         return Query(
@@ -84,26 +77,24 @@ class Recall(Decoder):
 
     def settle(self, canvas: Canvas, state: State, p: Tensor, W: int, noise: Noise) -> tuple[State, Tensor]:
         """Verify those W drafts; and how many tokens [B] of each image are final by it."""
-        ring, memory = state
-        x, before = self._candidates(canvas, state, W), canvas.length
-        chain, beside = p[:, self.depth :].tensor_split([W + 1], 1)
-        D, beside = x.shape[1], beside.view(*x.shape, -1)
-        y, kept = self.chain.judge(canvas, (ring,), chain, noise)
-        broken = ~kept[:, 0]  # at the first position: then what is beside the chain may help
-        spine = torch.where(broken[:, None, None], beside[:, :, 0], chain[:, 1 : D + 1])
-        laws = torch.cat([chain[:, :1], spine, chain[:, D + 1 :]], 1)
-        y, kept = self.chain.judge(canvas, (ring,), laws, noise)
-        found = y[:, :D, None] == x
-        m = found[..., 0].long().cumprod(1).sum(1)  # how far the spine holds
-        images, end = torch.arange(len(p), device=p.device), m.clamp(max=D - 1)
-        aside = broken & (m < D) & found[images, end].any(1)
-        law = beside[images, end, found[images, end].long().argmax(1)]
-        here = aside[:, None] & (torch.arange(W + 1, device=p.device) == end[:, None] + 1)
-        laws = torch.where(here[..., None], law[:, None], laws)
-        y, _ = self.chain.judge(canvas, (ring,), laws, noise)
-        n = 1 + torch.where(broken, m + aside, kept.long().cumprod(1).sum(1))
-        (ring,) = self.chain.move(canvas, (ring,), y, laws, n, noise)
-        return (ring, self._remember(canvas, Laws(memory), Laws(ring), before + W)), n
+        ring, memory, _ = state
+        x, p, before = self._candidates(canvas, state, W), p[:, again(state) :], canvas.length
+        D, K = x.shape[1:]
+        index = torch.cat([canvas.ahead(W + 1), before[:, None] + _levels(x) + 1], 1)
+        y, kept = self.chain.judge(canvas, (ring,), p, index, W, noise)
+        broken = ~kept[:, :1]  # at the first position: then what is beside the chain may help
+        i = torch.arange(W + 1, device=p.device)
+        answer = torch.where(broken & (i > 0) & (i <= D), W + 1 + (i - 1) * K, i)  # which one counts at each position
+        found = y.gather(1, answer)[:, :D, None] == x
+        m = found[..., 0].long().cumprod(1).sum(1, keepdim=True)  # how far the spine holds
+        end = found.gather(1, m.clamp(max=D - 1)[..., None].expand(-1, -1, K))[:, 0].long()
+        aside = broken & (m < D) & end.any(1, keepdim=True)
+        answer = torch.where(aside & (i == m + 1), W + 1 + m * K + end.argmax(1, keepdim=True), answer)
+        won = torch.where(broken, m + aside, 0)[:, 0]
+        n = 1 + torch.where(broken[:, 0], won, kept.long().cumprod(1).sum(1))
+        laws = p[torch.arange(len(p), device=p.device)[:, None], answer]
+        (ring,) = self.chain.move(canvas, (ring,), y.gather(1, answer), laws, n, noise)
+        return (ring, self._remember(canvas, Laws(memory), Laws(ring), before + W), won), n
 
     def _candidates(self, canvas: Canvas, state: State, W: int) -> Tensor:
         """x [B, D, K], the likeliest first. The first draft of the chain is none of them."""
@@ -118,3 +109,13 @@ class Recall(Decoder):
         new = laws.read(index)
         memory.write(index, torch.where((index < known[:, None])[..., None], memory.read(index) + new, new))
         return memory.ring
+
+
+def again(state: State) -> int:
+    """How many of the newest tokens but the last were won beside the chain, where there are most."""
+    return int(state[2].max())
+
+
+def _levels(x: Tensor) -> Tensor:
+    """How far behind the first open position each of the candidates x [B, D, K] is: [D * K]."""
+    return torch.arange(x.shape[1], device=x.device).repeat_interleave(x.shape[2])

@@ -1,7 +1,7 @@
 """How guesses x, drawn from q, become tokens y that may pass for draws from p.
 
-Shapes: x [B, W], q [B, W, V], p [B, W + 1, V], index [B, W + 1]. The law p_i is conditioned on the guesses before
-position i, so y_i is final once every guess before it was kept.
+Shapes: x [B, W], q [B, W, V], p [B, n, V], index [B, n], n > W: behind the window nothing was guessed. The law p_i is
+conditioned on the guesses before position i, so y_i is final once every guess before it was kept.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from fewpass.noise import ACCEPT, CORRECT, FRESH, Noise
 
 
 class Verdict(NamedTuple):
-    """What a rule makes of a window: the next iterate y [B, W + 1], and which guesses stand: kept [B, W].
+    """What a rule makes of a window: the next iterate y [B, n], and which guesses stand: kept [B, W].
 
     Everything in y may pass for a draw from p, so p is the label of the next pass.
     """
@@ -48,7 +48,7 @@ class FixedPoint:
 
     def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
         y = noise.race(p, index)
-        return Verdict(y, y[:, :-1] == x)
+        return Verdict(y, y[:, : x.shape[1]] == x)
 
 
 def mass(p: Tensor, x: Tensor) -> Tensor:
@@ -137,13 +137,14 @@ class Speculative:
         return noise.race(p, index) if self.frozen else noise.draw(p, index, FRESH)
 
     def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
-        here, p_here = index[:, :-1], p[:, :-1]
+        W, behind = x.shape[1], p.shape[1] - x.shape[1]
+        here, p_here = index[:, :W], p[:, :W]
         alpha = self.test.alpha(x, q, p_here)
         kept = noise.uniform(here, ACCEPT) < alpha
         verified = (~kept).cumsum(1) <= (~kept).int()
-        stays, corrected = (F.pad(each, (0, 1)) for each in self.redraft(kept, verified, alpha))
-        other = torch.where(corrected[:, :-1, None], self.test.residual(x, q, p_here), p_here)
-        y = noise.draw(torch.cat([other, p[:, -1:]], 1), index, torch.where(corrected, CORRECT, FRESH))
+        stays, corrected = (F.pad(each, (0, behind)) for each in self.redraft(kept, verified, alpha))
+        other = torch.where(corrected[:, :W, None], self.test.residual(x, q, p_here), p_here)
+        y = noise.draw(torch.cat([other, p[:, W:]], 1), index, torch.where(corrected, CORRECT, FRESH))
         if self.frozen:
             y = torch.where(corrected, y, noise.race(p, index))
-        return Verdict(torch.where(stays, F.pad(x, (0, 1)), y), kept)
+        return Verdict(torch.where(stays, F.pad(x, (0, behind)), y), kept)

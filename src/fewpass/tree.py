@@ -74,7 +74,8 @@ class Tree(Decoder):
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
         p = p[:, self.levels :]  # the first answers are about tokens that are fed once more
         chain = p[:, : self.chain.drafts(canvas) + 1]
-        y, kept = self.chain.judge(canvas, state[:1], chain, noise)
+        W = chain.shape[1] - 1
+        y, kept = self.chain.judge(canvas, state[:1], chain, canvas.ahead(W + 1), W, noise)
         y, n = self._walk(canvas, state, y, kept, p, noise)
         return self._widen(canvas, self.chain.move(canvas, state[:1], y, chain, n, noise), noise)
 
