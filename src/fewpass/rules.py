@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fewpass.needs import Host, prepared
@@ -137,14 +136,12 @@ class Speculative:
         return noise.race(p, index) if self.frozen else noise.draw(p, index, FRESH)
 
     def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
-        W, behind = x.shape[1], p.shape[1] - x.shape[1]
+        W = x.shape[1]
         here, p_here = index[:, :W], p[:, :W]
         alpha = self.test.alpha(x, q, p_here)
         kept = noise.uniform(here, ACCEPT) < alpha
         verified = (~kept).cumsum(1) <= (~kept).int()
-        stays, corrected = (F.pad(each, (0, behind)) for each in self.redraft(kept, verified, alpha))
-        other = torch.where(corrected[:, :W, None], self.test.residual(x, q, p_here), p_here)
-        y = noise.draw(torch.cat([other, p[:, W:]], 1), index, torch.where(corrected, CORRECT, FRESH))
-        if self.frozen:
-            y = torch.where(corrected, y, noise.race(p, index))
-        return Verdict(torch.where(stays, F.pad(x, (0, behind)), y), kept)
+        stays, corrected = self.redraft(kept, verified, alpha)
+        fresh, other = self.draw(p, index, noise), noise.draw(self.test.residual(x, q, p_here), here, CORRECT)
+        y = torch.where(stays, x, torch.where(corrected, other, fresh[:, :W]))
+        return Verdict(torch.cat([y, fresh[:, W:]], 1), kept)

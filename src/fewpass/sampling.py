@@ -38,7 +38,7 @@ class Sampling:
         if self.temperature != 1:
             logits = logits / self.temperature
         if 0 < self.top_k < logits.shape[-1]:
-            logits = torch.where(logits < _kth(logits, self.top_k), -torch.inf, logits)
+            logits = _largest(logits, self.top_k)
         if self.top_p < 1:
             logits = logits.masked_fill(self._improbable(logits), -torch.inf)
         return logits.softmax(-1)
@@ -51,9 +51,14 @@ class Sampling:
         return torch.zeros_like(out).scatter_(-1, order, out)
 
 
-def _kth(logits: Tensor, k: int) -> Tensor:
-    """The k-th largest of each row, [..., 1]. NumPy finds it several times faster than torch, where it can look."""
+def _largest(logits: Tensor, k: int) -> Tensor:
+    """The k largest of each row and what ties with the k-th, the others -inf.
+
+    Where NumPy can look, it is used: it finds the k-th, compares and fills several times faster than torch on a CPU.
+    """
     if logits.device.type == "cpu" and logits.dtype in (torch.float32, torch.float64):
-        rank = logits.shape[-1] - k
-        return torch.from_numpy(np.partition(logits.detach().numpy(), rank)[..., rank, None])
-    return logits.topk(k, sorted=False).values.amin(-1, keepdim=True)
+        x = logits.detach().numpy().copy()
+        rank = x.shape[-1] - k
+        np.putmask(x, x < np.partition(x, rank)[..., rank, None], -np.inf)
+        return torch.from_numpy(x)
+    return torch.where(logits < logits.topk(k, sorted=False).values.amin(-1, keepdim=True), -torch.inf, logits)
