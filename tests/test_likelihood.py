@@ -52,6 +52,16 @@ def test_what_a_thing_is_counts_so_many_times():
     assert emphasised(logits, *seen(torch.tensor([[0]]))).item() == pytest.approx(split.item())
 
 
+@pytest.mark.parametrize("shift", [0, 1, 3])
+def test_excess_is_the_divergence_from_the_true_law(shift):
+    logits = torch.randn(V, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    law = logits.softmax(0)
+    true = law.roll(shift)
+    whether, which = (part.item() for part in likelihood.excess(logits[None, None], *foreseen(true)))
+    assert whether + which == pytest.approx((true * (true / law).log()).sum().item(), abs=1e-12)
+    assert min(whether, which) > -1e-12
+
+
 def test_the_expected_loss_is_that_of_the_law():
     logits = torch.randn(1, V, V, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     law = torch.rand(V, generator=torch.Generator().manual_seed(6), dtype=torch.float64)

@@ -30,8 +30,23 @@ def emphasised(logits: Tensor, ways: Tensor, p: Tensor) -> Tensor:
     second counts EMPHASIS times. The law that fits best stays the same: a weight must not depend on what it weighs, and
     a plain one for the tokens of things made things come too often.
     """
+    whether, which = split(logits, ways, p)
+    return whether + EMPHASIS * which
+
+
+def split(logits: Tensor, ways: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+    """The nats of `emphasised` for whether there is a thing, and for which, given that there is one: both [B, N]."""
     nats = -logits.log_softmax(-1).gather(-1, ways)
     nothing = nats[..., 0]
     something = -torch.log1p(-(-nothing).exp().clamp(max=1 - 1e-6))
-    which = (p[..., 1:] * (nats[..., 1:] - something[..., None])).sum(-1)
-    return p[..., 0] * nothing + p[..., 1:].sum(-1) * something + EMPHASIS * which
+    whether = p[..., 0] * nothing + p[..., 1:].sum(-1) * something
+    return whether, (p[..., 1:] * (nats[..., 1:] - something[..., None])).sum(-1)
+
+
+def excess(logits: Tensor, ways: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+    """How much of `split` the true law would have been spared: Kullback-Leibler divergences [B, N], in nats."""
+    something = p[..., 1:].sum(-1)
+    entropy = -(torch.xlogy(p, p).sum(-1))
+    coin = -torch.xlogy(p[..., 0], p[..., 0]) - torch.xlogy(something, something)
+    whether, which = split(logits, ways, p)
+    return whether - coin, which - (entropy - coin)

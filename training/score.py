@@ -1,4 +1,4 @@
-"""Scores: of true scenes through the tokenizer, and of drawn images.
+"""Scores: of true scenes through the tokenizer, of drawn images, and of the laws these were drawn from.
 
 python -m training.score --model DIR --out DIR
 """
@@ -17,9 +17,13 @@ from fewpass.models.emoji.scorer import score
 from .device import pick_device
 from .draw import decode, draw, save_sheet
 from .encoder import encode_images
+from .foresight import foresight
+from .likelihood import excess, logits_of
 from .pool import pixels
 from .presets import PRESETS, Preset
+from .render import place
 from .spelling import Spelling
+from .words import encode
 
 BATCH = 25
 
@@ -36,6 +40,23 @@ def spelt_images(model: JanusForConditionalGeneration, prompts: list[str], prese
     """Scenes spelt from encoded objects, as the transformer has seen them."""
     spelling, rng = Spelling.remembered(model.model.vqmodel, preset, out), np.random.default_rng(11)
     return decode(model, torch.stack([spelling.spell(parse(prompt), rng) for prompt in prompts]))
+
+
+@torch.no_grad()
+def excess_nats(model: JanusForConditionalGeneration, prompts: list[str], preset: Preset, out: Path) -> dict:
+    """How far the model's laws are from those of the scenes it was trained on: mean nats per image, by category."""
+    spelling, rng = Spelling.remembered(model.model.vqmodel, preset, out), np.random.default_rng(11)
+    found: dict[str, list[tuple[float, float]]] = {}
+    for prompt in prompts:
+        scene = parse(prompt)
+        placed = place(scene, preset, rng)
+        tokens = spelling.tokens(placed, scene.background)[None]
+        law = [torch.from_numpy(each)[None] for each in foresight(scene, placed, spelling)]
+        logits = logits_of(model, torch.tensor([encode(prompt)]), tokens)
+        whether, which = (nats.sum().item() for nats in excess(logits, *law))
+        found.setdefault(scene.kind, []).append((whether, which))
+    means = {kind: np.mean(nats, axis=0).round(3).tolist() for kind, nats in found.items()}
+    return {kind: {"whether": whether, "which": which} for kind, (whether, which) in means.items()}
 
 
 def drawn_images(
@@ -76,6 +97,7 @@ def main() -> None:
     pictures = {"rendered": true_images(None, prompts, preset), "reconstructed": true_images(model, prompts, preset)}
     if preset.on_lattice:
         pictures["spelt"] = spelt_images(model, prompts, preset, options.out)
+        (options.out / "excess.json").write_text(json.dumps(excess_nats(model, prompts, preset, options.out), indent=1))
     if not options.only_true:
         pictures["drawn"] = drawn_images(model, prompts, options.guidance, options.temperature, options.seed)
     for name, images in pictures.items():
