@@ -9,7 +9,7 @@ from transformers.models.llama.configuration_llama import LlamaConfig
 
 from .heads import look_at_neighbours
 from .lean import anchor, keep_variance, silence_attention, skip_full_resolution
-from .presets import Preset
+from .presets import GUIDANCE, Preset
 from .words import BOI, BOS, EOS, IMAGE, PAD, token_ids
 
 HEAD = 64  # width of an attention head
@@ -84,7 +84,7 @@ def new_janus(preset: Preset, vq: JanusVQVAE | None = None) -> JanusForCondition
         temperature=1.0,
         top_k=0,  # transformers' default of 50 would cut the law silently
         top_p=1.0,
-        guidance_scale=1.5,
+        guidance_scale=GUIDANCE,
         bos_token_id=token_ids()[BOS],
         eos_token_id=token_ids()[EOS],
         pad_token_id=token_ids()[PAD],

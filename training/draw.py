@@ -8,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import DynamicCache, JanusForConditionalGeneration
 
+from .presets import GUIDANCE
 from .words import PAD, encode, token_ids, unconditional
 
 
@@ -25,7 +26,7 @@ def rows(prompts: list[str]) -> tuple[Tensor, Tensor]:
 def draw(
     model: JanusForConditionalGeneration,
     prompts: list[str],
-    guidance: float = 1.5,
+    guidance: float = GUIDANCE,
     temperature: float = 1.0,
     seed: int = 0,
 ) -> Tensor:

@@ -20,7 +20,7 @@ from .encoder import encode_images
 from .foresight import foresight
 from .likelihood import excess, logits_of
 from .pool import pixels
-from .presets import PRESETS, Preset
+from .presets import GUIDANCE, PRESETS, Preset
 from .render import place
 from .spelling import Spelling
 from .words import encode
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="an exported model")
     parser.add_argument("--preset", choices=PRESETS, default="cpu")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--guidance", type=float, default=1.5)
+    parser.add_argument("--guidance", type=float, default=GUIDANCE)
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only-true", action="store_true", help="judge the scorer and the tokenizer, draw nothing")
