@@ -8,7 +8,6 @@ import torch
 import fewpass
 from fewpass import Drawing, Grid, Sampling, ar, auto, decoder, jacobi
 from fewpass.adaptive import WINDOWS, Adaptive, costs
-from fewpass.recall import again
 from fewpass.testing import Toy, coming_and_going, drawn
 from tests.toys import PLAIN, WIDE, WIDE_ROW_ENDS, one_by_one
 
@@ -29,7 +28,9 @@ def windows(decoder, sharpness, passes=12):
     session = Toy(4, Grid(8, 8, 16), sharpness)
     drawing, asked = Drawing(session, decoder, PLAIN, torch.arange(4)), []
     for _ in range(passes):
-        fed = drawing.decoder.draft(drawing.canvas, drawing.state).tokens.shape[1] - again(drawing.state)
+        fed = drawing.decoder.draft(drawing.canvas, drawing.state).tokens.shape[1] - drawing.decoder.recall.again(
+            drawing.state
+        )
         asked.append(drawing.decoder._asked(fed))
         drawing.advance()
     return asked

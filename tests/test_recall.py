@@ -7,7 +7,7 @@ import torch
 
 from fewpass import Drawing, Grid, ar, decoder, jacobi_recall, mc_sjd, sjd_recall
 from fewpass.laws import Laws
-from fewpass.recall import Recall, again
+from fewpass.recall import Recall
 from fewpass.testing import Toy, check_decoder, coming_and_going, drawn
 from tests.toys import GREEDY, LAWS, PLAIN, WIDE, WIDE_ROW_ENDS, mean_passes, one_by_one, toy
 
@@ -51,7 +51,7 @@ class Stale(Recall):
         old, before = canvas.tokens.clone(), canvas.length
         new = super().verify(canvas, state, p, noise)
         changed = canvas.ahead(1)
-        Laws(new[0]).write(changed, p[:, again(state) + 1 : again(state) + 2])
+        Laws(new[0]).write(changed, p[:, self.again(state) + 1 : self.again(state) + 2])
         assert old.shape == canvas.tokens.shape
         assert (canvas.length > before).all()
         return new
@@ -114,8 +114,14 @@ def test_under_fixed_noise_tokens_are_those_of_ar(options, draw):
 
 
 def test_what_was_won_beside_the_chain_must_be_fed_once_more(monkeypatch):
-    monkeypatch.setattr("fewpass.recall.again", lambda state: 0)
+    monkeypatch.setattr(Recall, "again", lambda self, state: 0)
     assert not torch.equal(toy(WIDE, jacobi_recall(6, 4, 4)), toy(WIDE, ar()))
+
+
+def test_more_may_be_fed_once_more_than_was_won(monkeypatch):
+    monkeypatch.setattr(Recall, "again", lambda self, state: self.depth)
+    for draw in (drawn, coming_and_going):
+        assert torch.equal(toy(WIDE, jacobi_recall(6, 4, 4), draw=draw), toy(WIDE, ar()))
 
 
 def test_candidates_save_passes():

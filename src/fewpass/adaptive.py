@@ -13,7 +13,7 @@ from fewpass.canvas import Canvas
 from fewpass.decoders import Decoder, Jacobi, Query, State
 from fewpass.needs import Host, Prospect
 from fewpass.noise import Noise
-from fewpass.recall import Recall, again
+from fewpass.recall import Recall
 
 WINDOWS = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 HALF = 13.0  # drafts that win half of what drafts can win; fitted in docs/research-log.md
@@ -70,12 +70,12 @@ class Adaptive(Decoder):
     def draft(self, canvas: Canvas, state: State) -> Query:
         if w := self._choice(canvas, state[-1]):
             return self.recall.ask(canvas, state[:-1], w)
-        index = canvas.ahead(again(state) + 1, start=-again(state) - 1).clamp(min=0)
+        index = canvas.ahead(self.recall.again(state) + 1, start=-self.recall.again(state) - 1).clamp(min=0)
         return Query(canvas.read(index), index)
 
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
         recalled, (gain, passes) = state[:-1], state[-1].unbind(1)
-        if w := self._asked(p.shape[1] - again(state)):
+        if w := self._asked(p.shape[1] - self.recall.again(state)):
             recalled, n = self.recall.settle(canvas, recalled, p, w, noise)
             gain = MEMORY * gain + (1 - MEMORY) * (n - 1) * (w + HALF) / w
         else:

@@ -59,11 +59,19 @@ class Recall(Decoder):
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
         return self.settle(canvas, state, p, self.chain.drafts(canvas), noise)[0]
 
+    def again(self, state: State) -> int:
+        """How many of the newest tokens but the last are fed once more: as many as any image won beside the chain.
+
+        Where looking would keep a device waiting, it is as many as it can have won.
+        """
+        won = state[2]
+        return int(won.max()) if won.device.type == "cpu" else self.depth
+
     def ask(self, canvas: Canvas, state: State, W: int) -> Query:
         """Ask about the first W >= 1 drafts of the chain, and then about the candidates."""
         size, x = canvas.grid.size, self._candidates(canvas, state, W)
         # What was won beside the chain is fed once more, with the last token, for its own slots do not know it yet.
-        index = canvas.ahead(again(state) + 1 + W, start=-again(state) - 1).clamp(min=0)
+        index = canvas.ahead(self.again(state) + 1 + W, start=-self.again(state) - 1).clamp(min=0)
         level, node = _levels(x), torch.arange(x[0].numel(), device=x.device)
         own = ((level < level[:, None]) & (node % x.shape[2] == 0)) | (node == node[:, None])  # the spine, and itself
         reach = torch.cat([index.clamp(max=size) + 1, canvas.length[:, None].expand(-1, len(node))], 1)
@@ -78,7 +86,7 @@ class Recall(Decoder):
     def settle(self, canvas: Canvas, state: State, p: Tensor, W: int, noise: Noise) -> tuple[State, Tensor]:
         """Verify those W drafts; and how many tokens [B] of each image are final by it."""
         ring, memory, _ = state
-        x, p, before = self._candidates(canvas, state, W), p[:, again(state) :], canvas.length
+        x, p, before = self._candidates(canvas, state, W), p[:, self.again(state) :], canvas.length
         D, K = x.shape[1:]
         index = torch.cat([canvas.ahead(W + 1), before[:, None] + _levels(x) + 1], 1)
         y, kept = self.chain.judge(canvas, (ring,), p, index, W, noise)
@@ -109,11 +117,6 @@ class Recall(Decoder):
         new = laws.read(index)
         memory.write(index, torch.where((index < known[:, None])[..., None], memory.read(index) + new, new))
         return memory.ring
-
-
-def again(state: State) -> int:
-    """How many of the newest tokens but the last were won beside the chain, where there are most."""
-    return int(state[2].max())
 
 
 def _levels(x: Tensor) -> Tensor:
