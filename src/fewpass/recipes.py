@@ -104,7 +104,7 @@ def jacobi_recall(window: int = 16, depth: int = 4, width: int = 2, guess: str =
 
 
 @recipe("fewpass, on arXiv 2002.09928", lossless=True)
-def auto(window: int = 24, depth: int = 4, width: int = 2, guess: str = "above") -> Adaptive:
+def auto(window: int = 24, depth: int = 2, width: int = 1, guess: str = "above") -> Adaptive:
     """`jacobi_recall` with as many drafts, up to `window`, as pay on this machine: the tokens of `ar`. Lossless."""
     return Adaptive(Recall(Jacobi(window, FixedPoint(), guesses.named(guess)), depth, width))
 
