@@ -77,8 +77,7 @@ def test_a_model_that_transformers_has_placed(folder, pipe):
     assert torch.equal(placed("dog", size=SIZE, seed=0).tokens, pipe("dog", size=SIZE, seed=0).tokens)
 
 
-@pytest.mark.parametrize("write", [write_emu3, write_anole, write_janus])
-@pytest.mark.parametrize("place", ["cpu", "disk"])
+@pytest.mark.parametrize(("write", "place"), [(write_emu3, "disk"), (write_anole, "cpu"), (write_janus, "cpu")])
 def test_a_model_that_is_offloaded(write, place, tmp_path):
     """None of its weights are where the computing is done before they are needed."""
     accelerate = pytest.importorskip("accelerate")
@@ -90,16 +89,17 @@ def test_a_model_that_is_offloaded(write, place, tmp_path):
         accelerate.disk_offload(moved, tmp_path / "offloaded", torch.device("cpu"))
     assert {weight.device.type for weight in moved.parameters()} == {"meta"}
     pipe = fewpass.wrap(moved, whole.model.tokenizer)
-    size = SIZE if write is write_emu3 else None
-    expected, drawn = (each(["a cat", "dog on the moon"], size=size, seed=1) for each in (whole, pipe))
+    size = (16, 16) if write is write_emu3 else None
+    same = {"size": size, "seed": 1, "decoder": "jacobi(window=20)"}
+    expected, drawn = (each("a cat", **same) for each in (whole, pipe))
     assert torch.equal(drawn.tokens, expected.tokens)
-    assert drawn.images[1].tobytes() == expected.images[1].tobytes()
+    assert drawn.images[0].tobytes() == expected.images[0].tobytes()
     if write is not write_anole:  # its codebook is that of the decoder
         with pytest.raises(ValueError, match="the codebook is offloaded"):
             pipe("a cat", size=size, seed=1, decoder="lantern")
 
 
-@pytest.mark.filterwarnings("ignore:.*quantiz.*:DeprecationWarning")  # torch wants another package for it
+@pytest.mark.filterwarnings("ignore:.*quantiz")  # torch wants another package for it
 def test_a_model_that_is_quantised(tmp_path):
     """The images of its own `generate`; activations are scaled pass by pass, so that only `ar` sees the same."""
     folder = write_janus(tmp_path)
@@ -261,7 +261,7 @@ def test_folders_that_are_no_models(copy, tmp_path):
     with pytest.raises(ValueError, match="'multi_modality' comes with code of its own, which fewpass does not run"):
         load(copy)
     edit(copy, model_type="emu3", text_config={"hidden_size": "wide"})
-    with pytest.raises(ValueError, match="cannot read the model in") as caught:
+    with pytest.raises(ValueError, match=r"cannot read the tokenizer in .*'hidden_size' expected int") as caught:
         load(copy)
     assert "\n" not in str(caught.value)
     for broken in ("{", "[]"):
