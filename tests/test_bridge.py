@@ -1,10 +1,13 @@
 """transformers' `generate` with images drawn by fewpass, and what it cannot take along."""
 
+import copy
+
 import pytest
 import torch
 from transformers import (
     ChameleonForConditionalGeneration,
     Emu3ForConditionalGeneration,
+    GenerationConfig,
     GlmImageForConditionalGeneration,
     JanusForConditionalGeneration,
     LogitsProcessorList,
@@ -257,8 +260,78 @@ def test_images_are_refused_where_they_cannot_be_read(models):
         models["glm"].generate(**glm_inputs(), **features, max_new_tokens=40, custom_generate=DECODER)
 
 
-@pytest.mark.parametrize("name", ["streamer", "assistant_model", "tokenizer", "synced_gpus", "custom_generate"])
-def test_what_generate_would_lose(emu3, name):
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("streamer", "assistant_model", "tokenizer", "synced_gpus", "custom_generate"),
+        *("inputs_embeds", "past_key_values", "position_ids"),
+    ],
+)
+@pytest.mark.parametrize("family", ["emu3", "janus"])
+def test_what_generate_would_lose(models, family, name):
     value = TextStreamer(None) if name == "streamer" else True
     with pytest.raises(ValueError, match=f"{name} has no effect on how fewpass draws"):
-        fewpass.generate(emu3, **inputs_of("emu3"), **{name: value})
+        fewpass.generate(models[family], **inputs_of(family), **{name: value})
+
+
+def test_prompts_that_are_no_token_ids(models, emu3):
+    embeds = {"inputs_embeds": torch.zeros(1, 3, 32), "max_new_tokens": 40, "custom_generate": DECODER}
+    with pytest.raises(ValueError, match="inputs_embeds has no effect"):
+        emu3.generate(**embeds, **EMU3)
+    for name in ("emu3", "janus"):
+        with pytest.raises(ValueError, match="there are no input_ids"):
+            fewpass.generate(models[name], **inputs_of(name) | {key: torch.zeros(1, 0).long() for key in padded([1])})
+
+
+@pytest.mark.parametrize(("name", "new"), [("emu3", 18), ("chameleon", 17), ("glm", 17), ("janus", 16)])
+def test_a_length_that_the_image_has_not(models, name, new):
+    inputs = {**inputs_of(name), "seed": 0}
+    whole = inputs["input_ids"].shape[1] + new
+    for short in ({"max_length": whole - 1}, {"generation_config": GenerationConfig(max_length=whole - 1)}):
+        with pytest.raises(ValueError, match=f"image take {whole} tokens, more than max_length={whole - 1}"):
+            fewpass.generate(models[name], **inputs, **short)
+    drawn = fewpass.generate(models[name], **inputs, max_length=whole)
+    assert torch.equal(drawn, fewpass.generate(models[name], **inputs))
+
+
+IGNORED = {
+    "repetition_penalty": 9.0,
+    "min_p": 0.1,
+    "typical_p": 0.5,
+    "epsilon_cutoff": 0.1,
+    "no_repeat_ngram_size": 2,
+    "suppress_tokens": [3],
+    "bad_words_ids": [[3]],
+    "max_time": 1.0,
+    "min_new_tokens": 3,
+    "output_scores": True,
+    "penalty_alpha": 0.6,
+}
+
+
+@pytest.mark.parametrize("name", IGNORED)
+def test_janus_does_not_ignore_what_it_cannot_do(models, name):
+    inputs, option = {**inputs_of("janus"), "do_sample": True}, {name: IGNORED[name]}
+    with pytest.raises(ValueError, match=f"^{name}="):
+        fewpass.generate(models["janus"], **inputs, **option)
+    config = copy.deepcopy(models["janus"].generation_config)
+    config.update(**option)
+    with pytest.raises(ValueError, match=f"^{name}="):
+        fewpass.generate(models["janus"], **inputs, generation_config=config)
+
+
+def test_what_a_checkpoint_says_itself_is_no_request(models, monkeypatch):
+    inputs = {**inputs_of("janus"), "do_sample": True, "seed": 0}
+    drawn = fewpass.generate(models["janus"], **inputs)
+    monkeypatch.setattr(models["janus"].generation_config, "repetition_penalty", 1.1)
+    assert torch.equal(fewpass.generate(models["janus"], **inputs, use_cache=True, min_length=0), drawn)
+
+
+@pytest.mark.parametrize("way", ["penalty_alpha", "prompt_lookup_num_tokens"])
+def test_other_ways_of_decoding(models, way):
+    ids = {"input_ids": torch.tensor([[5, 6]]), way: 1}
+    with pytest.raises(ValueError, match=f"{way}=1 is another way"):
+        models["emu3"].generate(**ids, **EMU3, max_new_tokens=40, custom_generate=DECODER)
+    for name in ("emu3", "janus"):
+        with pytest.raises(ValueError, match=f"{way}=1 is another way"):
+            fewpass.generate(models[name], **ids, **(EMU3 if name == "emu3" else {}))

@@ -8,6 +8,7 @@ import types
 import pytest
 import torch
 from huggingface_hub import errors
+from huggingface_hub.utils import filter_repo_objects
 from peft import LoraConfig, get_peft_model
 from transformers import (
     BitsAndBytesConfig,
@@ -15,12 +16,14 @@ from transformers import (
     Emu3ForConditionalGeneration,
     Emu3ImageProcessor,
     Emu3Processor,
+    JanusForConditionalGeneration,
     LlamaConfig,
     LlamaForCausalLM,
 )
 
 import fewpass
-from tests.families import rewrite, write_anole, write_emu3, write_janus
+from fewpass.models.checkpoint import Checkpoint
+from tests.families import rewrite, write_anole, write_chameleon, write_emu3, write_janus
 
 SIZE = (32, 24)
 
@@ -72,6 +75,45 @@ def test_a_model_with_adapters(folder, pipe):
 def test_a_model_that_transformers_has_placed(folder, pipe):
     placed = fewpass.load(folder, device_map={"": "cpu"})
     assert torch.equal(placed("dog", size=SIZE, seed=0).tokens, pipe("dog", size=SIZE, seed=0).tokens)
+
+
+@pytest.mark.parametrize(("write", "place"), [(write_emu3, "disk"), (write_anole, "cpu"), (write_janus, "cpu")])
+def test_a_model_that_is_offloaded(write, place, tmp_path):
+    """None of its weights are where the computing is done before they are needed."""
+    accelerate = pytest.importorskip("accelerate")
+    whole = load(write(tmp_path / "model"))
+    moved = type(whole.model.model).from_pretrained(tmp_path / "model")
+    if place == "cpu":
+        accelerate.cpu_offload(moved, torch.device("cpu"))
+    else:
+        accelerate.disk_offload(moved, tmp_path / "offloaded", torch.device("cpu"))
+    assert {weight.device.type for weight in moved.parameters()} == {"meta"}
+    pipe = fewpass.wrap(moved, whole.model.tokenizer)
+    size = (16, 16) if write is write_emu3 else None
+    same = {"size": size, "seed": 1, "decoder": "jacobi(window=20)"}
+    expected, drawn = (each("a cat", **same) for each in (whole, pipe))
+    assert torch.equal(drawn.tokens, expected.tokens)
+    assert drawn.images[0].tobytes() == expected.images[0].tobytes()
+    if write is not write_anole:  # its codebook is that of the decoder
+        with pytest.raises(ValueError, match="the codebook is offloaded"):
+            pipe("a cat", size=size, seed=1, decoder="lantern")
+
+
+@pytest.mark.filterwarnings("ignore:.*quantiz")  # torch wants another package for it
+def test_a_model_that_is_quantised(tmp_path):
+    """The images of its own `generate`; activations are scaled pass by pass, so that only `ar` sees the same."""
+    folder = write_janus(tmp_path)
+    plain = JanusForConditionalGeneration.from_pretrained(folder)
+    quantised = torch.ao.quantization.quantize_dynamic(plain, {torch.nn.Linear}, torch.qint8)
+    ids = torch.tensor([[1, 7, 8, 9, 4]])
+    asked = {"do_sample": False, "guidance_scale": 2.0, "generation_mode": "image"}
+    expected = quantised.generate(ids, attention_mask=torch.ones_like(ids), **asked)
+    pipe = fewpass.wrap(quantised, load(folder).model.tokenizer)
+    assert torch.equal(pipe(ids[0], temperature=0, guidance=2.0, decoder="ar").tokens, expected)
+    assert not torch.equal(plain.generate(ids, attention_mask=torch.ones_like(ids), **asked), expected)
+    drawn = pipe(["a cat", "dog on the moon"], seed=1, decoder="mc_sjd(window=6)")
+    assert drawn.tokens.shape == (2, 16)
+    assert drawn.images[0].size == (8, 8)
 
 
 def test_token_ids_where_there_is_no_tokenizer(folder, pipe):
@@ -180,6 +222,25 @@ def test_repositories_that_cannot_be_had(monkeypatch):
         assert "\n" not in str(caught.value)
 
 
+def test_weights_are_downloaded_for_families_that_are_known(copy, monkeypatch):
+    asked = []
+
+    def download(repository, allow_patterns, **options):
+        names = ["model_index.json", "vision_language_encoder/config.json", "config.json", "tokenizer.json"]
+        asked.append(list(filter_repo_objects([*names, "model.safetensors"], allow_patterns=allow_patterns)))
+        return str(copy)
+
+    monkeypatch.setattr("fewpass.models.hub.snapshot_download", download)
+    edit(copy, model_type="llama")
+    with pytest.raises(ValueError, match="unknown model family 'llama'"):
+        load("some/one")
+    described = ["model_index.json", "vision_language_encoder/config.json", "config.json"]
+    assert asked == [described]
+    edit(copy, model_type="emu3")
+    load("some/one")
+    assert asked == [described, described, [*described, "tokenizer.json", "model.safetensors"]]
+
+
 @pytest.mark.parametrize("name", ["nothing", "no/such/folder", "../up", "with spaces/in it"])
 def test_names_that_are_nothing(name, monkeypatch):
     monkeypatch.setattr("fewpass.models.hub.snapshot_download", lambda *a, **o: pytest.fail("the hub was asked"))
@@ -200,7 +261,7 @@ def test_folders_that_are_no_models(copy, tmp_path):
     with pytest.raises(ValueError, match="'multi_modality' comes with code of its own, which fewpass does not run"):
         load(copy)
     edit(copy, model_type="emu3", text_config={"hidden_size": "wide"})
-    with pytest.raises(ValueError, match="cannot read the model in") as caught:
+    with pytest.raises(ValueError, match=r"cannot read the tokenizer in .*'hidden_size' expected int") as caught:
         load(copy)
     assert "\n" not in str(caught.value)
     for broken in ("{", "[]"):
@@ -237,6 +298,18 @@ def test_a_tokenizer_that_is_missing(copy):
     with pytest.raises(ValueError, match=r"there is no tokenizer in .*: none of tokenizer\.json") as caught:
         load(copy)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("write", [write_emu3, write_anole, write_janus])
+def test_nothing_long_is_done_before_what_is_missing_is_found(write, tmp_path, monkeypatch):
+    folder = write(tmp_path / "model")
+    monkeypatch.setattr(Checkpoint, "weights", lambda *arguments, **options: pytest.fail("the weights were read"))
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    with pytest.raises(ValueError, match="there is no tokenizer in"):
+        load(folder)
+    with pytest.raises(ValueError, match="holds no VQGAN decoder"):
+        load(write_chameleon(tmp_path / "meta"))
 
 
 def test_a_tokenizer_of_another_model(copy, tmp_path):

@@ -5,8 +5,9 @@
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from transformers import PreTrainedModel
 from fewpass import seeds as seeding
 from fewpass.canvas import Canvas, Grid
 from fewpass.decoders import Decoder
-from fewpass.generation import GREEDY, Request, check, read, unpadded
+from fewpass.generation import GREEDY, Request, check, check_honoured, check_length, longest, read, unpadded
 from fewpass.loop import decode
 from fewpass.models import wrap_model
 from fewpass.models.base import Model
@@ -25,7 +26,10 @@ from fewpass.recipes import decoder as decoder_of
 
 Watch = Callable[[Canvas], object]
 AMPLE = 2**20  # new tokens: layouts end by themselves
-LOST = ("streamer", "assistant_model", "assistant_tokenizer", "tokenizer", "synced_gpus", "custom_generate")
+LOST = (
+    *("streamer", "assistant_model", "assistant_tokenizer", "tokenizer", "synced_gpus", "custom_generate"),
+    *("inputs_embeds", "past_key_values", "position_ids"),
+)
 
 
 def generate(
@@ -44,19 +48,20 @@ def generate(
     `height` in pixels, else the model's own. `on_step(canvas)` sees the canvas after every pass.
 
     `generate` loses some arguments on their way to a decoder: `streamer` (use `on_step`), `tokenizer`,
-    `assistant_model`, `assistant_tokenizer`, `synced_gpus`. Here they are refused.
+    `assistant_model`, `assistant_tokenizer`, `synced_gpus`; others it puts among what it has prepared itself, where
+    nobody can tell: `past_key_values`, `position_ids`, a `max_length` that is too short for the image. Here they are
+    refused, as are `inputs_embeds` and other ways of decoding, such as `prompt_lookup_num_tokens`.
 
     Raises ValueError naming what cannot be honoured.
     """
-    for name in LOST:
-        if inputs.get(name) is not None:
-            raise ValueError(f"{name} has no effect on how fewpass draws" + ": use on_step" * (name == "streamer"))
+    _check_absent(inputs, LOST)
     artist = Artist(wrap_model(model, None), decoder_of(decoder), seed, on_step)
     artist.check_images(inputs.get("pixel_values"))
     if not artist.model.in_vocabulary:
         return artist.codes(inputs)
     options = _options(artist.model, inputs)
-    return model.generate(**options, custom_generate=artist.decoder, seed=seed, on_step=on_step)
+    draw = partial(artist.decoder, longest=longest(inputs))
+    return model.generate(**options, custom_generate=draw, seed=seed, on_step=on_step)
 
 
 def custom_generate(decoder: Decoder, model: PreTrainedModel, input_ids: Tensor, **prepared: Any) -> Tensor:
@@ -84,6 +89,9 @@ class Artist:
         if not model.in_vocabulary:
             raise ValueError(f"{model.name} draws codes that are no words: call fewpass.generate")
         self.check_images((prepared.get("mm_encoder_outputs") or {}).get("image"))
+        _check_absent(prepared, ["inputs_embeds"])
+        if not input_ids.shape[1]:
+            raise ValueError("there are no input_ids")
         prompts = unpadded(model.with_images(input_ids, prepared), prepared.get("attention_mask"))
         prepared["copies"] = config.num_return_sequences or 1
         sizes = {grid.grids: grid for grid in (model.requested(ids, prepared) for ids in prompts)}
@@ -91,7 +99,9 @@ class Artist:
         if len(sizes) != 1 or len(openings) != 1:
             raise ValueError("images that are drawn together have one size, and prompts that end alike")
         (grid,), (opening,) = sizes.values(), openings
-        check(config, prepared["stopping_criteria"], len(opening) + grid.size + len(model.closing))
+        new = len(opening) + grid.size + len(model.closing)
+        check(config, prepared["stopping_criteria"], new)
+        check_length(input_ids.shape[1] + new, prepared.get("longest"))
         request = read(config, prepared["logits_processor"], len(prompts))
         tokens = model.words(self.draw(prompts, opening, grid, request)).to(input_ids.device)
         before, after = (tokens.new_tensor(words).expand(len(tokens), -1) for words in (opening, model.closing))
@@ -100,16 +110,21 @@ class Artist:
     def codes(self, inputs: dict[str, Any]) -> Tensor:
         """For models whose own `generate` takes no decoder: canvas tokens [B, N]."""
         model = self.model
+        limit = longest(inputs)
         config = copy.deepcopy(inputs.pop("generation_config", None) or model.model.generation_config)
         rest = config.update(**inputs)
         ids, mask, _ = (rest.pop(name, None) for name in ("input_ids", "attention_mask", "generation_mode"))
         negative, hidden = (rest.pop(f"negative_prompt_{name}", None) for name in ("ids", "attention_mask"))
         unknown = [name for name, value in rest.items() if value is not None]
-        if ids is None or unknown:
-            raise ValueError(f"{', '.join(unknown)}: cannot be honoured" if unknown else "there are no input_ids")
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: cannot be honoured")
+        if ids is None or not ids.shape[1]:
+            raise ValueError("there are no input_ids")
         prompts = [row for row in unpadded(ids, mask) for _ in range(config.num_return_sequences or 1)]
         grid = model.grid(None)
         check(config, [], grid.size)
+        check_honoured(config, model.model.generation_config)
+        check_length(ids.shape[1] + grid.size, limit)
         scale = model.guidance if config.guidance_scale is None else config.guidance_scale
         request = Request(sampling_of(config, model.sampling) if config.do_sample else GREEDY, scale)
         tokens = self.draw(prompts, (), grid, request.contrasted(negative, hidden, len(prompts)))
@@ -129,6 +144,12 @@ class Artist:
             if self.on_step is not None:
                 self.on_step(canvas)
         return canvas.tokens[:, : grid.size].clone()
+
+
+def _check_absent(arguments: Mapping[str, Any], names: Sequence[str]) -> None:
+    for name in names:
+        if arguments.get(name) is not None:
+            raise ValueError(f"{name} has no effect on how fewpass draws" + ": use on_step" * (name == "streamer"))
 
 
 def _options(model: Model, inputs: dict[str, Any]) -> dict[str, Any]:

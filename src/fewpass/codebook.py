@@ -23,8 +23,10 @@ class Codebook:
     def nearest(self, k: int) -> Tensor:
         """The `k` codes nearest to each, the closest first and itself left out; all others if there are no more.
 
-        [codes, k] int32, found when first asked for.
+        [codes, k] int32, found when first asked for. Raises ValueError if the codebook is offloaded.
         """
+        if self.vectors.is_meta:
+            raise ValueError("the codebook is offloaded, so no code has neighbours: load the model without offloading")
         k = min(k, len(self.vectors) - 1)
         if self._nearest.shape[1] < k:
             chunks = torch.arange(len(self.vectors), device=self.vectors.device).split(CHUNK)

@@ -13,7 +13,7 @@ from fewpass.models.body import MASKS, Body
 from fewpass.probe import Probe, alone, compiled, forced, guided, overwritten, together, uncached
 
 SIZES = ((128, 128), (192, 128), (128, 192))  # pixels; the model's own size if it draws none of them
-CHECKS: dict[str, Callable[[Probe], tuple[Tensor, Tensor]]] = {
+CHECKS: dict[str, Callable[[Probe], tuple[Tensor, Tensor] | None]] = {
     "one token at a time = one reading without a cache": uncached,
     "slots written before = fresh slots": overwritten,
     "prompts of different lengths together = each alone": together,
@@ -68,7 +68,9 @@ def _findings(model: Model, grid: Grid, seed: int) -> Iterator[Finding]:
     probe, shape, near = Probe(model, grid, seed), _shape(grid), _near(model)
     exact = model.model.dtype in EXACT
     for what, check in CHECKS.items():
-        yield Finding(what, shape, difference(*check(probe)), near)
+        answers = check(probe)
+        if answers is not None:
+            yield Finding(what, shape, difference(*answers), near)
     for what, this, that in _attentions(probe):
         yield Finding(what, shape, difference(this, that), near)
     drawn = probe.draw(0)

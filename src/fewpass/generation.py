@@ -1,7 +1,8 @@
 """What a call of transformers' `generate` asks for, read from what it has prepared."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 from transformers import (
@@ -23,6 +24,12 @@ from fewpass.sampling import Sampling
 GREEDY = Sampling(temperature=0.0)
 IN_ORDER = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper)
 NEEDLESS = (PrefixConstrainedLogitsProcessor, LogitNormalization)  # the layout is known, laws are normalised anyway
+WAYS = ("penalty_alpha", "dola_layers", "prompt_lookup_num_tokens", "assistant_early_exit")  # of decoding: ours instead
+HONOURED = {
+    *("do_sample", "temperature", "top_k", "top_p", "guidance_scale", "num_return_sequences", "num_beams", "use_cache"),
+    *("max_new_tokens", "max_length", "return_dict_in_generate", "generation_kwargs"),
+    *("bos_token_id", "eos_token_id", "pad_token_id"),
+}
 
 
 @dataclass(frozen=True)
@@ -88,5 +95,36 @@ def check(config: GenerationConfig, criteria: Iterable[StoppingCriteria], tokens
         raise ValueError(f"there is no beam search: num_beams={config.num_beams}")
     if config.return_dict_in_generate:
         raise ValueError("tokens are returned and nothing else: return_dict_in_generate=True")
+    for way in WAYS:
+        if getattr(config, way, None) is not None:
+            raise ValueError(f"{way}={getattr(config, way)} is another way to decode than that of the decoder")
     if config.max_new_tokens is not None and config.max_new_tokens < tokens:
         raise ValueError(f"the image takes {tokens} new tokens, more than max_new_tokens={config.max_new_tokens}")
+
+
+def check_honoured(config: GenerationConfig, own: GenerationConfig) -> None:
+    """Raise ValueError naming what a call asks for beyond the checkpoint's `own`, if it would have no effect.
+
+    For models whose `generate` is not called: nothing else reads their `config`.
+    """
+    usual = own.to_dict()
+    asked = {name: value for name, value in config.to_dict().items() if value and name[0] != "_"}
+    lost = [f"{name}={value}" for name, value in asked.items() if name not in HONOURED and value != usual.get(name)]
+    if lost:
+        raise ValueError(f"{', '.join(lost)}: cannot be honoured")
+
+
+def longest(inputs: Mapping[str, Any]) -> int | None:
+    """The `max_length` that a call sets; None if it sets none, or max_new_tokens, which goes before it.
+
+    What `generate` prepares does not tell it from the default, which is meant for texts.
+    """
+    config = inputs.get("generation_config")
+    asked = {**(config.to_dict() if config else {}), **inputs}
+    return None if asked.get("max_new_tokens") else asked.get("max_length")
+
+
+def check_length(tokens: int, longest: int | None) -> None:
+    """Raise ValueError if prompt and image, `tokens` together, are longer than is allowed."""
+    if longest is not None and longest < tokens:
+        raise ValueError(f"prompt and image take {tokens} tokens, more than max_length={longest}")

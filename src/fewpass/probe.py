@@ -112,13 +112,14 @@ def together(probe: Probe) -> tuple[Tensor, Tensor]:
     return probe.read(probe.prompts, probe.images), torch.cat(singles)
 
 
-def guided(probe: Probe) -> tuple[Tensor, Tensor]:
-    """A guided image, and its rows, each run alone and then mixed by hand."""
+def guided(probe: Probe) -> tuple[Tensor, Tensor] | None:
+    """A guided image, and its rows, each run alone and then mixed by hand; None for a model without guidance."""
     prompt, image = probe.prompts[0], probe.images[:1]
     try:
         rows = [probe.read([row], image) for row in probe.model.rows(prompt, None, probe.grid)]
-    except ValueError:  # no guidance
-        return alone(probe), alone(probe)
+    except ValueError:
+        nothing = torch.tensor([torch.nan])  # equals no answer
+        return None if probe.model.guidance == 1 else (nothing, nothing)
     mixed = rows[-1]
     for weight, row in zip(probe.model.mixing(SCALE, len(rows)), rows[:-1], strict=True):
         mixed = mixed + weight * (row - rows[-1])

@@ -7,7 +7,7 @@ PROMPT = '"a red fox in the snow"'
 
 @dataclass(frozen=True)
 class Published:
-    """`memory` in GB is weights in bfloat16 and the cache of one guided image; `licence` is that of the weights."""
+    """`memory` is weights in bfloat16 and the cache of one guided image; `licence` is that of the weights."""
 
     repository: str
     family: str
@@ -48,29 +48,29 @@ def _llamagen(repository: str, file: str, side: int, memory: str) -> Published:
 
 
 PUBLISHED = (
-    Published("emoji", "janus", "128x128", "0.1", "Apache-2.0, comes with fewpass"),
-    Published("deepseek-community/Janus-Pro-1B", "janus", "384x384", "5", "MIT"),
-    Published("deepseek-community/Janus-Pro-7B", "janus", "384x384", "16", "MIT"),
-    Published("Emu3-community/Emu3-Gen-hf", "emu3", "720x720, multiples of 8", "20", "Apache-2.0"),
-    Published("leloy/Anole-7b-v0.1-hf", "chameleon", "512x512", "16", "Apache-2.0; made from Meta's Chameleon"),
-    _lumina(512, "16"),
-    _lumina(768, "17"),
-    _lumina(1024, "19"),
+    Published("emoji", "janus", "128x128", "0.1 GB", "Apache-2.0, comes with fewpass"),
+    Published("deepseek-community/Janus-Pro-1B", "janus", "384x384", "5 GB", "MIT"),
+    Published("deepseek-community/Janus-Pro-7B", "janus", "384x384", "16 GB", "MIT"),
+    Published("Emu3-community/Emu3-Gen-hf", "emu3", "720x720, multiples of 8", "20 GB", "Apache-2.0"),
+    Published("leloy/Anole-7b-v0.1-hf", "chameleon", "512x512", "16 GB", "Apache-2.0; made from Meta's Chameleon"),
+    _lumina(512, "16 GB"),
+    _lumina(768, "17 GB"),
+    _lumina(1024, "19 GB"),
     Published(
         "zai-org/GLM-Image",
         "glm_image",
         "1024x1024, multiples of 32",
-        "80 with its diffusion decoder",
+        "80 GB with its diffusion decoder",
         "see its card",
         "pip install 'fewpass[glm]'",
     ),
-    _llamagen("FoundationVision/LlamaGen", "c2i_B_256.pt", 256, "1"),
-    _llamagen("FoundationVision/LlamaGen", "c2i_B_384.pt", 384, "1"),
-    _llamagen("FoundationVision/LlamaGen", "c2i_L_256.pt", 256, "1"),
-    _llamagen("FoundationVision/LlamaGen", "c2i_L_384.pt", 384, "1"),
-    _llamagen("FoundationVision/LlamaGen", "c2i_XL_384.pt", 384, "2"),
-    _llamagen("FoundationVision/LlamaGen", "c2i_XXL_384.pt", 384, "4"),
-    _llamagen("FoundationVision/LlamaGen", "c2i_3B_384.pt", 384, "7"),
-    _llamagen("peizesun/llamagen_t2i", "t2i_XL_stage1_256.pt", 256, "5 with its text encoder"),
-    _llamagen("peizesun/llamagen_t2i", "t2i_XL_stage2_512.pt", 512, "5 with its text encoder"),
+    _llamagen("FoundationVision/LlamaGen", "c2i_B_256.pt", 256, "1 GB"),
+    _llamagen("FoundationVision/LlamaGen", "c2i_B_384.pt", 384, "1 GB"),
+    _llamagen("FoundationVision/LlamaGen", "c2i_L_256.pt", 256, "1 GB"),
+    _llamagen("FoundationVision/LlamaGen", "c2i_L_384.pt", 384, "1 GB"),
+    _llamagen("FoundationVision/LlamaGen", "c2i_XL_384.pt", 384, "2 GB"),
+    _llamagen("FoundationVision/LlamaGen", "c2i_XXL_384.pt", 384, "4 GB"),
+    _llamagen("FoundationVision/LlamaGen", "c2i_3B_384.pt", 384, "7 GB"),
+    _llamagen("peizesun/llamagen_t2i", "t2i_XL_stage1_256.pt", 256, "5 GB with its text encoder"),
+    _llamagen("peizesun/llamagen_t2i", "t2i_XL_stage2_512.pt", 512, "5 GB with its text encoder"),
 )

@@ -8,10 +8,9 @@ import torch
 from fewpass.models import untrained_model
 from fewpass.models.base import Model
 from fewpass.models.checkpoint import read_json
-from fewpass.models.hub import fetch
+from fewpass.models.hub import DESCRIPTIONS, fetch
 
 SHAPES = Path(__file__).parent / "shapes"  # of published models, by their names
-CONFIGS = ["*config.json"]  # all that is downloaded of a repository
 PART = "vision_language_encoder"  # where a pipeline of diffusers has the model that draws tokens
 
 
@@ -29,7 +28,7 @@ def read_shape(source: str) -> dict[str, Any]:
         return read_json(known)
     if path.is_file():
         return read_json(path)
-    folder = path if path.is_dir() else fetch(source, None, False, CONFIGS)
+    folder = path if path.is_dir() else fetch(source, None, False, DESCRIPTIONS)
     for inside in () if folder is None else (folder, folder / PART):
         if (inside / "config.json").is_file():
             return read_json(inside / "config.json")

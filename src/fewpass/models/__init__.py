@@ -1,7 +1,7 @@
 """The model families, imported on demand."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from fewpass.models.base import Model
 from fewpass.models.checkpoint import Checkpoint, read_json
-from fewpass.models.hub import fetch, has_config
+from fewpass.models.hub import DESCRIPTIONS, FILES, fetch, has_config
 
 BUNDLED = {"emoji": Path(__file__).parent / "emoji" / "checkpoint"}
 FAMILIES = {  # `model_type` of config.json -> where its class is
@@ -34,16 +34,23 @@ def load_model(
 ) -> Model:
     """The model in a folder or a repository of the hub, or a bundled one by its name.
 
+    Of a repository, what it says of itself is downloaded first, and the rest if the family is known.
     Raises ValueError if there is none, or none of a family that is known.
     """
-    folder = BUNDLED.get(name) or fetch(name, revision, local_files_only)
+    described = _folder(name, revision, local_files_only, DESCRIPTIONS)
+    kind = _class(family_of(described), described)
+    folder = _folder(name, revision, local_files_only, FILES)
+    return kind.load(Checkpoint(name, folder, device, dtype, options))
+
+
+def _folder(name: str, revision: str | None, local_files_only: bool, files: Sequence[str]) -> Path:
+    folder = BUNDLED.get(name) or fetch(name, revision, local_files_only, files)
     if folder is None:
         raise ValueError(
             f"unknown model {name!r}: neither a bundled one ({', '.join(BUNDLED)}), nor a folder with a config.json or"
             " .pt files, nor a repository of the hub"
         )
-    family = family_of(folder)
-    return _class(family, folder).load(Checkpoint(name, folder, device, dtype, options))
+    return folder
 
 
 def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> Model:

@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from fewpass.canvas import Grid
+from fewpass.models.body import input_device
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.untrained import untrained_network
 from fewpass.sampling import Sampling
@@ -40,7 +41,8 @@ class Model(ABC):
     @classmethod
     def load(cls, checkpoint: Checkpoint) -> Self:
         """The model in a folder. Raises ValueError saying what is missing."""
-        return cls(checkpoint.weights(cls.kind), checkpoint.tokenizer(), checkpoint.name)
+        tokenizer = checkpoint.tokenizer()  # before the weights, which take long
+        return cls(checkpoint.weights(cls.kind), tokenizer, checkpoint.name)
 
     @classmethod
     def untrained(cls, config: Mapping[str, Any], name: str, device: torch.device, dtype: torch.dtype) -> Self:
@@ -53,7 +55,7 @@ class Model(ABC):
     @property
     def device(self) -> torch.device:
         """Where inputs go."""
-        return self.model.device
+        return input_device(self.model)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:

@@ -27,6 +27,12 @@ def check_attention(implementation: str) -> None:
         )
 
 
+def input_device(model: PreTrainedModel) -> torch.device:
+    """Where a model takes its inputs: where its embeddings are, or accelerate brings them when they are called."""
+    brought = getattr(getattr(model.get_input_embeddings(), "_hf_hook", None), "execution_device", None)
+    return model.device if brought is None else torch.device(brought)
+
+
 class Body:
     """A decoder-only transformer of transformers as a function of inputs [R, n, D], position ids and mask."""
 

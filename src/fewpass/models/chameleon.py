@@ -19,7 +19,7 @@ from fewpass.models.defaults import sampling_of
 from fewpass.models.pixels import as_bytes
 from fewpass.models.untrained import scatter
 from fewpass.models.vocabulary import ImageVocabulary
-from fewpass.models.vqgan import Vqgan, find_vqgan
+from fewpass.models.vqgan import Vqgan, find_vqgan, vqgan_home
 from fewpass.models.words import check_known, check_vocabulary, named
 from fewpass.session import Network
 
@@ -58,7 +58,11 @@ class Chameleon(Model):
 
     @classmethod
     def load(cls, checkpoint: Checkpoint) -> Self:
-        loaded = cls(load_chameleon(checkpoint), checkpoint.tokenizer(), checkpoint.name)
+        # All that is quick, before the weights are read.
+        check_vocabulary(checkpoint.config.get("vocabulary_map"), WORDS, checkpoint.name)
+        vqgan_home(checkpoint)
+        tokenizer = checkpoint.tokenizer()
+        loaded = cls(load_chameleon(checkpoint), tokenizer, checkpoint.name)
         loaded.check_pictures([])
         return loaded
 

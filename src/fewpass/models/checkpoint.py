@@ -52,9 +52,13 @@ class Checkpoint:
         if not any((self.folder / name).is_file() for name in TOKENIZERS):
             raise ValueError(f"there is no tokenizer in {self.folder}: none of {', '.join(TOKENIZERS)}")
         try:
-            return AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
         except Exception as error:  # what a tokenizer that is not there raises depends on its class
             raise ValueError(f"cannot read the tokenizer in {self.folder}: {one_line(error)}") from error
+        older = self.folder / "chat_template.json"  # where processors kept it once, and tokenizers do not look
+        if tokenizer.chat_template is None and older.is_file():
+            tokenizer.chat_template = read_json(older).get("chat_template")
+        return tokenizer
 
     def tensors(self, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
         """The tensors whose names are `wanted`, whether transformers has a place for them or not."""

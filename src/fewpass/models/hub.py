@@ -18,6 +18,7 @@ from fewpass.models.weights import one_line
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # no code, and no pickles unless asked for by name
 REPOSITORY = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:/(\w[\w.-]*\.pt))?")  # and one of its files
 CONFIGS = ("config.json", "model_index.json")
+DESCRIPTIONS = ["*config.json", "model_index.json"]  # they say what a model is, and are small
 TOKENIZERS = "vq_ds16*.pt"  # what goes with a language model in a file of torch
 
 

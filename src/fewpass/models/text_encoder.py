@@ -37,13 +37,14 @@ class TextEncoder:
             if downloaded is None:
                 return None
             inside = replace(checkpoint, folder=downloaded)
+        tokenizer = inside.tokenizer()
         model = replace(inside, options={}).weights(T5EncoderModel)
         if model.config.d_model != width:
             raise ValueError(
                 f"{inside.folder} gives features of width {model.config.d_model} and {checkpoint.name} reads {width}:"
                 f" it was made for {PUBLISHED}"
             )
-        return cls(model, inside.tokenizer(), longest)
+        return cls(model, tokenizer, longest)
 
     def __call__(self, prompt: str) -> Tensor:
         """Features [P, C]. Raises ValueError for a prompt that says nothing, or too much."""

@@ -4,6 +4,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from fewpass.models.body import input_device
+
 
 class ImageVocabulary:
     """Canvas token v, a code or a symbol of the layout, is the word `ids[v]` of the model: [V].
@@ -12,7 +14,7 @@ class ImageVocabulary:
     """
 
     def __init__(self, model: PreTrainedModel, ids: Tensor):
-        self.model, self.ids = model, ids.to(model.device)
+        self.model, self.ids = model, ids.to(input_device(model))
         self._span = slice(int(ids.min()), int(ids.max()) + 1)
 
     def embed(self, tokens: Tensor) -> Tensor:

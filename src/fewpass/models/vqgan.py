@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import ChameleonConfig, PreTrainedModel
 from transformers.models.janus.configuration_janus import JanusVQVAEConfig
 
+from fewpass.models.body import input_device
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.hub import fetch
 from fewpass.models.vq_decoder import VqDecoder
@@ -14,6 +15,7 @@ from fewpass.models.weights import one_line
 
 FOLDER = "vqgan"  # where a checkpoint that has no decoder of its own may be given one
 PUBLISHED = "leloy/Anole-7b-v0.1-vqvae-hf"
+FIRST = "decoder.conv_in.weight"  # small, and in every decoder
 PARTS = ("quantize.embedding.", "post_quant_conv.", "decoder.")
 
 
@@ -42,18 +44,13 @@ def find_vqgan(model: PreTrainedModel) -> Vqgan:
     Raises ValueError if there is none, or one that does not fit the model.
     """
     name = model.config.name_or_path
-    folder = fetch(name, None, local_files_only=True)
-    checkpoint = Checkpoint(name, folder or Path(name), model.device, model.dtype, {})
-    weights = _weights(checkpoint) or _weights(checkpoint.inside(FOLDER))
-    if not weights:
-        raise ValueError(
-            f"{name} holds no VQGAN decoder (model.vqmodel.decoder): Meta's Chameleon does not draw, Anole does;"
-            f" Lumina-mGPT needs {PUBLISHED} in its folder, as {FOLDER}/"
-        )
+    folder, device = fetch(name, None, local_files_only=True), input_device(model)
+    home = vqgan_home(Checkpoint(name, folder or Path(name), device, model.dtype, {}))
+    weights = {_short(name): w for name, w in home.tensors(lambda name: _short(name).startswith(PARTS)).items()}
     with torch.device("meta"):
         vqgan = Vqgan(model.config)
     levels = len(model.config.vq_config.channel_multiplier)
-    renamed = {_in_order(name, levels): tensor.to(model.device, model.dtype) for name, tensor in weights.items()}
+    renamed = {_in_order(name, levels): tensor.to(device, model.dtype) for name, tensor in weights.items()}
     try:
         vqgan.load_state_dict(renamed, assign=True)
     except RuntimeError as error:
@@ -61,11 +58,23 @@ def find_vqgan(model: PreTrainedModel) -> Vqgan:
     return vqgan.eval()
 
 
-def _weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The decoder's part of a checkpoint, which may be a whole model or only the VQGAN."""
-    found = checkpoint.tensors(lambda name: name.removeprefix("model.").removeprefix("vqmodel.").startswith(PARTS))
-    short = {name.removeprefix("model.").removeprefix("vqmodel."): tensor for name, tensor in found.items()}
-    return short if "decoder.conv_in.weight" in short else {}
+def vqgan_home(checkpoint: Checkpoint) -> Checkpoint:
+    """Which has the decoder among its weights: the checkpoint itself, or the folder inside it.
+
+    Raises ValueError if neither has.
+    """
+    for home in (checkpoint, checkpoint.inside(FOLDER)):
+        if home.tensors(lambda name: _short(name) == FIRST):
+            return home
+    raise ValueError(
+        f"{checkpoint.name} holds no VQGAN decoder (model.vqmodel.decoder): Meta's Chameleon does not draw, Anole does;"
+        f" Lumina-mGPT needs {PUBLISHED} in its folder, as {FOLDER}/"
+    )
+
+
+def _short(name: str) -> str:
+    """The name of a weight, be the checkpoint a whole model or only the VQGAN."""
+    return name.removeprefix("model.").removeprefix("vqmodel.")
 
 
 def _in_order(name: str, levels: int) -> str:
