@@ -12,7 +12,9 @@ from fewpass.cache import SlotCache
 from fewpass.cli import main
 from fewpass.contract import CHECKS, Finding, check_model, difference
 from fewpass.models import FAMILIES
+from fewpass.models.emoji.scenes import parse
 from fewpass.models.layout import with_row_ends
+from fewpass.published import PUBLISHED
 from fewpass.session import PromptSession
 from tests.families import CODES, write_anole, write_emu3, write_glm_image, write_janus, write_lumina
 from tests.llamagen import write_c2i, write_t2i
@@ -78,6 +80,11 @@ def test_the_command(tmp_path, capsys, monkeypatch, untraced, fault):
     assert len(lines) == 12
     assert all(line.split("\t")[1] == "2x4" for line in lines[:-1])
     assert sum(line.endswith("FAILED") for line in lines) == (1 if fault else 0)
+
+
+def test_the_bundled_model_knows_the_words_of_its_command():
+    (bundled,) = (p for p in PUBLISHED if p.repository == "emoji")
+    assert parse(bundled.prompt.strip('"')).count == 2
 
 
 def test_the_published_models(capsys):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 PROMPT = '"a red fox in the snow"'
+KNOWN = '"two stars on a blue background"'  # in the words of the bundled model
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def _llamagen(repository: str, file: str, side: int, memory: str) -> Published:
 
 
 PUBLISHED = (
-    Published("emoji", "janus", "128x128", "0.1 GB", "Apache-2.0, comes with fewpass"),
+    Published("emoji", "janus", "128x128", "0.1 GB", "Apache-2.0, comes with fewpass", prompt=KNOWN),
     Published("deepseek-community/Janus-Pro-1B", "janus", "384x384", "5 GB", "MIT"),
     Published("deepseek-community/Janus-Pro-7B", "janus", "384x384", "16 GB", "MIT"),
     Published("Emu3-community/Emu3-Gen-hf", "emu3", "720x720, multiples of 8", "20 GB", "Apache-2.0"),
