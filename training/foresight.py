@@ -13,9 +13,9 @@ import numpy as np
 
 from fewpass.models.emoji.scenes import Scene, Thing
 
-from .presets import CELL, Preset
+from .presets import Preset
 from .render import Placed, apart, related
-from .spelling import Spelling
+from .spelling import Spelling, square
 
 Begun = list[tuple[int, int]]  # kind and corner of each thing, in the order in which they show
 
@@ -98,9 +98,9 @@ def _covered(begun: Begun, begins: list[Begins], preset: Preset) -> np.ndarray:
     """Where a thing already begun decides the token [N]: in its square, from its first token that shows."""
     covered = np.zeros(preset.rows**2, bool)
     for kind, corner in begun:
-        square = np.zeros((preset.rows, preset.rows), bool)
-        square[_square(_corners(preset)[corner], preset)] = True
-        covered |= square.flatten() & (np.arange(preset.rows**2) >= begins[kind].index[corner])
+        here = np.zeros((preset.rows, preset.rows), bool)
+        here[square(*_corners(preset)[corner].tolist(), preset.many[0])] = True
+        covered |= here.flatten() & (np.arange(preset.rows**2) >= begins[kind].index[corner])
     return covered
 
 
@@ -129,8 +129,3 @@ def _pairs(preset: Preset, relation: str | None) -> np.ndarray:
     both = np.stack(pairs, 2).reshape(-1, 2, 2)
     kept = [apart(pair, size + preset.gap) and related(pair, relation, size) for pair in both]
     return np.array(kept).reshape(len(corners), len(corners))
-
-
-def _square(corner: np.ndarray, preset: Preset) -> tuple[slice, slice]:
-    (col, row), side = corner // CELL, preset.many[0] // CELL
-    return slice(row, row + side), slice(col, col + side)

@@ -50,7 +50,7 @@ class Spelling:
         """Tokens [rows * cols] of the image that `render.paint` would paint."""
         tokens = self.squares[_name(background, EMPTY)].copy()
         for item in placed:
-            tokens[_square(item)] = self.squares[_name(background, item.thing.name, item.size)]
+            tokens[square(item.x, item.y, item.size)] = self.squares[_name(background, item.thing.name, item.size)]
         return torch.from_numpy(tokens).flatten()
 
 
@@ -64,7 +64,7 @@ def _encoded(vq: JanusVQVAE, preset: Preset) -> Iterator[tuple[str, np.ndarray]]
         for placed in _alone(background, preset):
             tokens = _encode(vq, placed, background, preset)
             for item in placed:
-                yield _name(background, item.thing.name, item.size), tokens[_square(item)]
+                yield _name(background, item.thing.name, item.size), tokens[square(item.x, item.y, item.size)]
 
 
 def _alone(background: str, preset: Preset) -> Iterator[list[Placed]]:
@@ -79,8 +79,9 @@ def _alone(background: str, preset: Preset) -> Iterator[list[Placed]]:
             yield [Placed(t, p, p, size) for t, p in zip(things[start : start + 2], (near, far), strict=False)]
 
 
-def _square(item: Placed) -> tuple[slice, slice]:
-    row, col, side = item.y // CELL, item.x // CELL, item.size // CELL
+def square(x: int, y: int, size: int) -> tuple[slice, slice]:
+    """The tokens, rows and columns, that a square of pixels covers."""
+    row, col, side = y // CELL, x // CELL, size // CELL
     return slice(row, row + side), slice(col, col + side)
 
 
