@@ -53,6 +53,10 @@ class Liar(Speculative):
     def draw(self, p: Tensor, index: Tensor, noise: Noise) -> Tensor:
         return p.argmax(-1)
 
+    def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
+        honest = Speculative(self.test, self.redraft, self.frozen)  # what is drawn anew is no lie
+        return honest(x, q, p, index, noise)
+
 
 @dataclass(frozen=True)
 class AddsConstant(Strict):
