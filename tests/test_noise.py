@@ -110,3 +110,14 @@ def test_race_keeps_the_token_when_the_law_hardly_moves():
     moved = (noise().race(p, INDEX) != noise().race(q, INDEX)).double().mean()
     assert moved > 0.02 - 0.002  # nothing agrees more often than a maximal coupling
     assert moved < 1 - (1 - 0.02) / (1 + 0.02) + 0.002  # algorithm of arXiv 2408.07978: at least (1-TV)/(1+TV) agree
+
+
+def test_numpy_and_torch_agree_on_every_bit(monkeypatch):
+    noise = Noise(torch.tensor([0, 2**63 - 1]), torch.tensor([3, 2**40]))
+    index = torch.arange(5).repeat(2, 1) + torch.tensor([[0], [2**33]])
+    tags = index % 4
+    light = noise._key(noise.step, index, tags), noise._key(0, index, 3)
+    monkeypatch.setattr("fewpass.noise._light", lambda x: x)
+    assert torch.equal(noise._key(noise.step, index, tags), light[0])
+    assert torch.equal(noise._key(0, index, 3), light[1])
+    assert not torch.equal(noise._key(1, index, 3), light[1])
