@@ -115,9 +115,11 @@ def test_race_keeps_the_token_when_the_law_hardly_moves():
 def test_numpy_and_torch_agree_on_every_bit(monkeypatch):
     noise = Noise(torch.tensor([0, 2**63 - 1]), torch.tensor([3, 2**40]))
     index = torch.arange(5).repeat(2, 1) + torch.tensor([[0], [2**33]])
-    tags = index % 4
-    light = noise._key(noise.step, index, tags), noise._key(0, index, 3)
-    monkeypatch.setattr("fewpass.noise._light", lambda x: x)
-    assert torch.equal(noise._key(noise.step, index, tags), light[0])
-    assert torch.equal(noise._key(0, index, 3), light[1])
-    assert not torch.equal(noise._key(1, index, 3), light[1])
+    p = laws(LAWS["ordinary"], torch.float32)[:1, :1].expand(*index.shape, -1)
+    seen = []
+    for look in (lambda x: x.numpy() if isinstance(x, torch.Tensor) else x, lambda x: x):
+        monkeypatch.setattr("fewpass.noise._light", look)
+        keys = noise._key(noise.step, index, index % 4), noise._key(0, index, 3), noise._key(1, index, 3)
+        seen.append([*map(torch.as_tensor, keys), noise.uniform(index, 2), noise.race(p, index)])
+    assert all(map(torch.equal, *seen))
+    assert not torch.equal(seen[0][1], seen[0][2])

@@ -98,7 +98,7 @@ def test_memory_is_the_sum_of_the_laws_since_a_position_came_into_the_window():
 def test_the_first_draft_is_no_candidate():
     drawing, seen = Drawing(Toy(20, WIDE), sjd_recall(6, 3, 4), PLAIN, torch.arange(20)), 0
     while not any(drawing.canvas.finished):
-        x = drawing.decoder._candidates(drawing.canvas, drawing.state, 3)
+        x = drawing.state[3]
         assert not (x[:, 0] == drawing.canvas.read(drawing.canvas.ahead(1))).any()
         assert all(len(set(row)) == len(row) for row in x[:, 0].tolist())
         seen += 1

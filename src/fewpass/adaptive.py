@@ -79,8 +79,9 @@ class Adaptive(Decoder):
             recalled, n = self.recall.settle(canvas, recalled, p, w, noise)
             gain = MEMORY * gain + (1 - MEMORY) * (n - 1) * (w + HALF) / w
         else:
-            ring, memory, won = recalled
-            recalled = *self._alone.verify(canvas, (ring,), p[:, -1:], noise), memory, torch.zeros_like(won)
+            ring, memory, won, _ = recalled
+            (ring,) = self._alone.verify(canvas, (ring,), p[:, -1:], noise)
+            recalled = ring, memory, torch.zeros_like(won), self.recall.candidates(canvas, memory)
         return *recalled, torch.stack([gain, passes + 1], 1)
 
     @property

@@ -17,6 +17,20 @@ class Slots:
     written: Tensor
     slot: Tensor
     visible: int
+    _places: tuple[Tensor, int, Tensor] | None = None  # the last answer of `places`, and what it was about
+
+    def places(self, heads: int) -> Tensor:
+        """Where the next pass writes, counted through all rows, heads and slots: [R * heads * n]."""
+        if torch.compiler.is_compiling():  # a graph finds out by itself that all layers ask for the same
+            return self._counted(heads)
+        if self._places is None or self._places[0] is not self.slot or self._places[1] != heads:
+            self._places = self.slot, heads, self._counted(heads)
+        return self._places[2]
+
+    def _counted(self, heads: int) -> Tensor:
+        rows, slots = self.written.shape
+        first = torch.arange(rows * heads, device=self.slot.device).view(rows, heads, 1) * slots
+        return (first + self.slot[:, None]).flatten()
 
 
 class SlotCache(Cache):
@@ -118,9 +132,10 @@ class SlotLayer(CacheLayerMixin):
     ) -> tuple[Tensor, Tensor]:
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        at = self.slots.slot.to(key_states.device)[:, None, :, None].expand_as(key_states)
-        self.keys.scatter_(2, at, key_states)
-        self.values.scatter_(2, at, value_states)
+        at = self.slots.places(key_states.shape[1]).to(key_states.device)
+        for held, new in ((self.keys, key_states), (self.values, value_states)):
+            # rows of a matrix are copied several times faster than what an index of every number finds
+            held.view(-1, held.shape[-1]).index_copy_(0, at, new.flatten(0, 2))
         seen = self.slots.visible
         return self.keys[:, :, :seen], self.values[:, :, :seen]
 

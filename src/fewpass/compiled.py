@@ -30,7 +30,7 @@ def compiled(network: Network, **options: Any) -> "CompiledNetwork":
     no compiler for one, a warning says so, once, and passes go on without.
     """
     parts = {part.name: getattr(network, part.name) for part in fields(Network)}
-    return CompiledNetwork(**parts, graphs=Graphs(network.answer, **options))
+    return CompiledNetwork(**parts, graphs=Graphs(Network(**parts).answer, **options))
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from fewpass.models import load_model, wrap_model
 from fewpass.models.base import Model
 from fewpass.models.body import check_attention
 from fewpass.pipeline import Pipeline
+from fewpass.wide import widened
 
 
 def load(
@@ -48,6 +49,8 @@ def load(
     }
     options = {name: value for name, value in given.items() if value is not None}
     model = load_model(str(name_or_folder), where, chosen_dtype(dtype, where), options, revision, local_files_only)
+    if where.type == "cpu" and "quantization_config" not in options:
+        model.model.to(memory_format=torch.channels_last)  # a fifth less time for making pixels; docs/performance.md
     return _pipeline(model, compile)
 
 
@@ -69,4 +72,6 @@ def _pipeline(model: Model, compile: bool) -> Pipeline:
         from fewpass.compiled import compiled  # loads much of torch that nothing else needs
 
         model.network = compiled(model.network)
+    else:
+        model.network = widened(model.network)
     return Pipeline(model)

@@ -19,19 +19,28 @@ _GOLDEN = -0x61C8864680B583EB  # 2**64 / golden ratio: successive multiples are 
 
 
 def _mix(x: Numbers) -> Numbers:
-    """The splitmix64 finaliser on wrapping int64; the masks turn arithmetic shifts into logical ones."""
-    x = (x ^ (x >> 30 & (1 << 34) - 1)) * -0x40A7B892E31B1A47
-    x = (x ^ (x >> 27 & (1 << 37) - 1)) * -0x6B2FB644ECCEEE15
-    return x ^ (x >> 31 & (1 << 33) - 1)
+    """The splitmix64 finaliser on wrapping int64."""
+    x = (x ^ _shift(x, 30)) * -0x40A7B892E31B1A47
+    x ^= _shift(x, 27)
+    x *= -0x6B2FB644ECCEEE15
+    x ^= _shift(x, 31)
+    return x
 
 
-def _bits(x: Tensor) -> Tensor:
+def _shift(x: Numbers, by: int) -> Numbers:
+    """To the right: the mask turns an arithmetic shift into a logical one."""
+    x = x >> by
+    x &= (1 << 64 - by) - 1
+    return x
+
+
+def _bits(x: Numbers) -> Tensor:
     """The upper 40 bits, the best mixed ones."""
-    return x >> 24 & (1 << 40) - 1
+    return torch.as_tensor(_shift(x, 24))
 
 
 def _light(x: Tensor | int) -> Any:
-    """NumPy's view of a tensor, where it can look: on a handful of numbers it is several times faster than torch."""
+    """NumPy's view of a tensor, where it can look: its calls cost a fraction of torch's."""
     return x.numpy() if isinstance(x, Tensor) and x.device.type == "cpu" else x
 
 
@@ -56,10 +65,10 @@ class Noise:
     seeds: Tensor
     step: Tensor
 
-    def _key(self, step: Tensor | int, index: Tensor, tag: Tensor | int) -> Tensor:
+    def _key(self, step: Tensor | int, index: Tensor, tag: Tensor | int) -> Any:
         seeds, step, index, tag = map(_light, (self.seeds, step, index, tag))
         stream = _mix((_mix(seeds) + 8 * step)[:, None] + tag)
-        return torch.as_tensor(_mix(_mix(stream) + index))  # [B, n]
+        return _mix(_mix(stream) + index)  # [B, n]
 
     def uniform(self, index: Tensor, tag: Tensor | int) -> Tensor:
         """U(0, 1), both ends open, one number for each image position: `index` [B, n] -> float64 [B, n].
@@ -89,9 +98,9 @@ class Noise:
         The noise e is tied to (seed, position, token) and not to the step: laws that differ little draw the same
         token, pass after pass. arXiv 2002.09928; arXiv 2510.24211, section on Gumbel coupling.
         """
-        lane = torch.arange(p.shape[-1], device=index.device) * _GOLDEN
+        lane = _light(torch.arange(p.shape[-1], device=index.device)) * _GOLDEN
         bits = _bits(_mix(self._key(0, index, RACE)[..., None] + lane))
         # float32 keeps its full relative precision near 0, where races are won; 1 itself would make e infinite
         # and could let a token of probability 0 win.
         u = ((bits.float() + 0.5) * 2.0**-40).clamp_(max=1 - 2.0**-24)
-        return (p / u.neg_().log1p_().neg_()).argmax(-1)
+        return torch.as_tensor(_light(p / u.neg_().log1p_().neg_()).argmax(-1))

@@ -51,7 +51,8 @@ class Recall(Decoder):
 
     def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
         (ring,) = self.chain.begin(canvas, p, noise)
-        return ring, ring.clone(), torch.zeros_like(canvas.length)
+        memory = ring.clone()
+        return ring, memory, torch.zeros_like(canvas.length), self.candidates(canvas, memory)
 
     def draft(self, canvas: Canvas, state: State) -> Query:
         return self.ask(canvas, state, self.chain.drafts(canvas))
@@ -67,26 +68,36 @@ class Recall(Decoder):
         won = state[2]
         return int(won.max()) if won.device.type == "cpu" else self.depth
 
+    def candidates(self, canvas: Canvas, memory: Tensor) -> Tensor:
+        """x [B, depth, width], the likeliest first. The first draft of the chain is none of them."""
+        index = canvas.ahead(self.depth)
+        past = Laws(memory).read(index)
+        past[:, 0].scatter_(-1, canvas.read(index[:, :1]), 0.0)
+        return past.topk(min(self.width, past.shape[-1])).indices
+
     def ask(self, canvas: Canvas, state: State, W: int) -> Query:
         """Ask about the first W >= 1 drafts of the chain, and then about the candidates."""
-        size, x = canvas.grid.size, self._candidates(canvas, state, W)
+        size, x = canvas.grid.size, state[3][:, :W]
         # What was won beside the chain is fed once more, with the last token, for its own slots do not know it yet.
         index = canvas.ahead(self.again(state) + 1 + W, start=-self.again(state) - 1).clamp(min=0)
         level, node = _levels(x), torch.arange(x[0].numel(), device=x.device)
+        slot = index.clamp(max=size)
+        behind = slot[:, -1:] + 1 + node  # of no use to anybody yet, and near: the cache is read up to there
+        reach = torch.cat([slot + 1, canvas.length[:, None].expand(-1, len(node))], 1)[..., None]
         own = ((level < level[:, None]) & (node % x.shape[2] == 0)) | (node == node[:, None])  # the spine, and itself
-        reach = torch.cat([index.clamp(max=size) + 1, canvas.length[:, None].expand(-1, len(node))], 1)
-        sees = F.pad(torch.arange(size + 1, device=x.device) < reach[..., None], (0, len(node)))
+        own = F.pad(own, (0, 0, index.shape[1], 0)).expand(len(x), -1, -1)
+        sees = torch.arange(size + 1 + len(node), device=x.device) < reach
         return Query(
             tokens=torch.cat([canvas.read(index), x.flatten(1)], 1),
             index=torch.cat([index, canvas.length[:, None] + level], 1),
-            slot=torch.cat([index.clamp(max=size), (size + 1 + node).expand(len(x), -1)], 1),
-            sees=sees | F.pad(own, (size + 1, 0, index.shape[1], 0)),
+            slot=torch.cat([slot, behind], 1),
+            sees=sees.scatter_(2, behind[:, None].expand_as(own), own),
         )
 
     def settle(self, canvas: Canvas, state: State, p: Tensor, W: int, noise: Noise) -> tuple[State, Tensor]:
         """Verify those W drafts; and how many tokens [B] of each image are final by it."""
-        ring, memory, _ = state
-        x, p, before = self._candidates(canvas, state, W), p[:, self.again(state) :], canvas.length
+        ring, memory, _, x = state
+        x, p, before = x[:, :W], p[:, self.again(state) :], canvas.length
         D, K = x.shape[1:]
         index = torch.cat([canvas.ahead(W + 1), before[:, None] + _levels(x) + 1], 1)
         y, kept = self.chain.judge(canvas, (ring,), p, index, W, noise)
@@ -100,23 +111,16 @@ class Recall(Decoder):
         answer = torch.where(aside & (i == m + 1), W + 1 + m * K + end.argmax(1, keepdim=True), answer)
         won = torch.where(broken, m + aside, 0)[:, 0]
         n = 1 + torch.where(broken[:, 0], won, kept.long().cumprod(1).sum(1))
-        laws = p[torch.arange(len(p), device=p.device)[:, None], answer]
+        laws = Laws(p).read(answer)
         (ring,) = self.chain.move(canvas, (ring,), y.gather(1, answer), laws, n, noise)
-        return (ring, self._remember(canvas, Laws(memory), Laws(ring), before + W), won), n
+        self._remember(canvas, Laws(memory), Laws(ring), before + W)
+        return (ring, memory, won, self.candidates(canvas, memory)), n
 
-    def _candidates(self, canvas: Canvas, state: State, W: int) -> Tensor:
-        """x [B, D, K], the likeliest first. The first draft of the chain is none of them."""
-        index = canvas.ahead(min(self.depth, W))
-        past = Laws(state[1]).read(index)
-        past[:, 0].scatter_(-1, canvas.read(index[:, :1]), 0.0)
-        return past.topk(min(self.width, past.shape[-1])).indices
-
-    def _remember(self, canvas: Canvas, memory: Laws, laws: Laws, known: Tensor) -> Tensor:
+    def _remember(self, canvas: Canvas, memory: Laws, laws: Laws, known: Tensor) -> None:
         """Add the newest laws to the sums of those before; positions from `known` [B] on have none before."""
         index = canvas.ahead(self.chain.drafts(canvas))
         new = laws.read(index)
         memory.write(index, torch.where((index < known[:, None])[..., None], memory.read(index) + new, new))
-        return memory.ring
 
 
 def _levels(x: Tensor) -> Tensor:

@@ -98,7 +98,7 @@ def sjd_recall(window: int = 16, depth: int = 4, width: int = 2, guess: str = "a
 
 
 @recipe("fewpass, on arXiv 2002.09928", lossless=True)
-def jacobi_recall(window: int = 16, depth: int = 4, width: int = 2, guess: str = "above") -> Recall:
+def jacobi_recall(window: int = 16, depth: int = 2, width: int = 1, guess: str = "above") -> Recall:
     """`jacobi` that also asks about what its earlier passes thought likely: the very tokens of `ar`. Lossless."""
     return Recall(Jacobi(window, FixedPoint(), guesses.named(guess)), depth, width)
 

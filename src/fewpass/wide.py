@@ -1,0 +1,90 @@
+"""Weights that lie well for windows.
+
+On a CPU, BLAS multiplies the few rows of one token fastest with weights that lie row by row, as torch keeps them, and
+the many rows of a window with weights that lie column by column (`bench/layouts.py`). So small models keep theirs both
+ways.
+"""
+
+import copy
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+
+from fewpass.cache import SlotCache
+from fewpass.models.body import Body
+from fewpass.session import Network
+
+ROWS = range(5, 49)  # in a product: for so many, columns are the better layout
+ROOM = 1 << 27  # bytes of weights that may be kept twice
+
+
+def widened(network: Network) -> Network:
+    """The same network, whose windows read weights by columns where that pays."""
+    if not isinstance(network.body, Body):
+        return network
+    parts = {part.name: getattr(network, part.name) for part in fields(Network)}
+    return WideNetwork(**parts, columns=Columns(network.body))
+
+
+@dataclass(frozen=True, eq=False)
+class WideNetwork(Network):
+    """What `replace` makes of one shares its columns: neither positions nor the codebook concern them."""
+
+    columns: "Columns | None" = None
+
+    def cache(self, rows: int, slots: int, device: torch.device) -> SlotCache:
+        assert self.columns is not None
+        self.columns.current = False  # whoever opens a session may have trained the model since the last one
+        return super().cache(rows, slots, device)
+
+    def answer(self, tokens: Tensor, ids: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
+        assert self.columns is not None
+        wide = tokens.numel() in ROWS and not torch.is_grad_enabled()
+        body = self.columns.body() if wide else self.body
+        return self.head(body(self.embed(tokens), ids, mask, cache))
+
+
+class Columns:
+    """A twin of a body, which shares everything with it but the memory of its linear layers' weights."""
+
+    def __init__(self, original: Body):
+        self.original, self.current = original, False
+        self._modules: list[tuple[nn.Module, type]] = []
+        self._twin: Body | None = None
+
+    def body(self) -> Body:
+        """The twin, with the weights the model has as the session opens; the original, where no twin is worth it."""
+        if not self.current:
+            self._renew()
+            self.current = True
+        return self._twin or self.original
+
+    @torch.inference_mode(False)  # what is made now may be written to later, in whatever mode
+    @torch.no_grad()
+    def _renew(self) -> None:
+        modules = [(module, type(module)) for module in self.original.model.modules()]
+        linear = [module for module, kind in modules if kind is nn.Linear]
+        if not _worth_it(linear):
+            self._twin = None
+        elif self._twin is None or modules != self._modules:
+            self._modules, self._twin = modules, Body(_twin(self.original.model))
+        else:
+            twins = [module for module in self._twin.model.modules() if type(module) is nn.Linear]
+            for mine, twin in zip(linear, twins, strict=True):
+                twin.weight.copy_(mine.weight)
+
+
+def _worth_it(linear: list[nn.Linear]) -> bool:
+    weights = [module.weight for module in linear]
+    plain = all(weight.device.type == "cpu" and weight.dtype == torch.float32 for weight in weights)
+    return plain and 0 < sum(weight.nbytes for weight in weights) <= ROOM
+
+
+def _twin(module: nn.Module) -> nn.Module:
+    twin = copy.copy(module)
+    twin._modules = {name: child and _twin(child) for name, child in module._modules.items()}
+    if type(module) is nn.Linear:
+        weight = module.weight.t().contiguous().t()  # the same matrix, column by column
+        twin._parameters = {**module._parameters, "weight": nn.Parameter(weight, requires_grad=False)}
+    return twin
