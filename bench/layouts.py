@@ -1,7 +1,7 @@
 """Seconds of the linear layers of a model, by the number of rows that are multiplied and by how their weights lie.
 
-Weights row by row, as torch keeps them, against weights column by column, which `fewpass.wide` keeps for windows; they
-take turns. A pass over n tokens of one guided image multiplies 2 n rows.
+Weights row by row, as torch keeps them, against weights column by column, which `fewpass.layouts` keeps for windows;
+they take turns. A pass over n tokens of one guided image multiplies 2 n rows.
 """
 
 import argparse

@@ -57,8 +57,7 @@ def _largest(logits: Tensor, k: int) -> Tensor:
     Where NumPy can look, it is used: it finds the k-th, compares and fills several times faster than torch on a CPU.
     """
     if logits.device.type == "cpu" and logits.dtype in (torch.float32, torch.float64):
-        x = logits.detach().numpy().copy()
+        x = logits.detach().numpy()
         rank = x.shape[-1] - k
-        np.putmask(x, x < np.partition(x, rank)[..., rank, None], -np.inf)
-        return torch.from_numpy(x)
+        return torch.from_numpy(np.where(x < np.partition(x, rank)[..., rank, None], x.dtype.type(-np.inf), x))
     return torch.where(logits < logits.topk(k, sorted=False).values.amin(-1, keepdim=True), -torch.inf, logits)

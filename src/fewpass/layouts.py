@@ -1,8 +1,8 @@
-"""Weights that lie well for windows.
+"""Weights that lie well in memory: the same numbers, and less time on a CPU.
 
-On a CPU, BLAS multiplies the few rows of one token fastest with weights that lie row by row, as torch keeps them, and
-the many rows of a window with weights that lie column by column (`bench/layouts.py`). So small models keep theirs both
-ways.
+BLAS multiplies the few rows of one token fastest with weights that lie row by row, as torch keeps them, and the many
+rows of a window with weights that lie column by column (`bench/layouts.py`). So small models keep theirs both ways.
+Convolutions, which make the pixels, are fastest where the channels of a pixel lie together.
 """
 
 import copy
@@ -17,6 +17,13 @@ from fewpass.session import Network
 
 ROWS = range(5, 49)  # in a product: for so many, columns are the better layout
 ROOM = 1 << 27  # bytes of weights that may be kept twice
+
+
+def by_channels(model: nn.Module) -> None:
+    """Turn the convolutions of a model over, in place."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and module.weight.device.type == "cpu":
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
 
 
 def widened(network: Network) -> Network:

@@ -1,4 +1,4 @@
-"""Weights by columns: the same answers, and never those of other weights."""
+"""Weights in another layout: the same answers, and never those of other weights."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 
 import fewpass
 from fewpass.decoders import Query
-from fewpass.wide import ROWS, WideNetwork
+from fewpass.layouts import ROWS, WideNetwork
 
 PROMPT = "two red stars"
 
@@ -100,7 +100,7 @@ def test_where_a_twin_is_not_worth_it_there_is_none(pipeline, monkeypatch, chang
     if change == "dtype":
         pipeline.model.model.double()
     if change == "room":
-        monkeypatch.setattr("fewpass.wide.ROOM", 100)
+        monkeypatch.setattr("fewpass.layouts.ROOM", 100)
     if change == "layers":  # of a library that puts its own in their place
 
         class Other(nn.Linear):
@@ -111,3 +111,18 @@ def test_where_a_twin_is_not_worth_it_there_is_none(pipeline, monkeypatch, chang
                 module.__class__ = Other
     pipeline.model.network.columns.current = False
     assert twin_of(pipeline) is body
+
+
+def test_convolutions_lie_by_channels_and_make_the_same_pixels(folder, pipeline):
+    wrapped = fewpass.wrap(type(pipeline.model.model).from_pretrained(folder))
+    codes = torch.arange(16)[None]
+    shown, due = (pipe.model.pixels(codes, pipe.model.grid(None)).int() for pipe in (pipeline, wrapped))
+    assert (shown - due).abs().max() <= 1  # rounding
+    assert shown.float().std() > 1
+    weights = [
+        [module.weight for module in pipe.model.model.modules() if isinstance(module, nn.Conv2d)]
+        for pipe in (pipeline, wrapped)
+    ]
+    mine, own = ([w.stride(1) == 1 for w in each if w.shape[1] > 1 and w.shape[-1] > 1] for each in weights)
+    assert all(mine)
+    assert not any(own)
