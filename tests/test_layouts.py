@@ -1,5 +1,7 @@
 """Weights in another layout: the same answers, and never those of other weights."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -82,6 +84,23 @@ def test_other_modules_are_seen(pipeline):
     layer = pipeline.model.network.body.model.layers[0].mlp
     layer.up_proj = nn.Linear(layer.up_proj.in_features, layer.up_proj.out_features, bias=True)
     assert torch.allclose(answer(pipeline, 8, True), answer(pipeline, 8, False), rtol=1e-4, atol=1e-4)
+
+
+def test_another_body_has_other_columns(pipeline):
+    network = pipeline.model.network
+    answer(pipeline, 8, True)
+    calls = []
+
+    def other(*inputs):
+        calls.append(inputs)
+        return network.body(*inputs)
+
+    pipeline.model.network = replace(network, body=other)
+    answer(pipeline, 8, True)
+    assert len(calls) == 2  # the prompt, and the window
+    moved = replace(network, positions=lambda position, offset: position)
+    assert moved.columns is not network.columns
+    assert moved.columns.original is network.body
 
 
 def test_the_model_itself_is_left_alone(pipeline):

@@ -6,7 +6,7 @@ Convolutions, which make the pixels, are fastest where the channels of a pixel l
 """
 
 import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor, nn
@@ -28,27 +28,28 @@ def by_channels(model: nn.Module) -> None:
 
 def widened(network: Network) -> Network:
     """The same network, whose windows read weights by columns where that pays."""
-    if not isinstance(network.body, Body):
-        return network
     parts = {part.name: getattr(network, part.name) for part in fields(Network)}
-    return WideNetwork(**parts, columns=Columns(network.body))
+    return WideNetwork(**parts)
 
 
 @dataclass(frozen=True, eq=False)
 class WideNetwork(Network):
-    """What `replace` makes of one shares its columns: neither positions nor the codebook concern them."""
+    """A network with another body has other columns; with one that is no `Body`, none."""
 
-    columns: "Columns | None" = None
+    columns: "Columns | None" = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", Columns(self.body) if isinstance(self.body, Body) else None)
 
     def cache(self, rows: int, slots: int, device: torch.device) -> SlotCache:
-        assert self.columns is not None
-        self.columns.current = False  # whoever opens a session may have trained the model since the last one
+        if self.columns is not None:
+            self.columns.current = False  # whoever opens a session may have trained the model since the last one
         return super().cache(rows, slots, device)
 
     def answer(self, tokens: Tensor, ids: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
-        assert self.columns is not None
-        wide = tokens.numel() in ROWS and not torch.is_grad_enabled()
-        body = self.columns.body() if wide else self.body
+        body = self.body
+        if self.columns is not None and tokens.numel() in ROWS and not torch.is_grad_enabled():
+            body = self.columns.body()
         return self.head(body(self.embed(tokens), ids, mask, cache))
 
 
