@@ -152,5 +152,5 @@ class Canvas:
 
     def update(self, images: Tensor, part: "Canvas") -> None:
         """Take over the state of the images that `part` = `select(images)` has gone on with."""
-        self.tokens[images], self.final[images] = part.tokens, part.final
-        self._hold(self.final)
+        self.tokens[images], self.final[images], self.length[images] = part.tokens, part.final, part.length
+        self._lengths = None
