@@ -87,3 +87,14 @@ def test_from_nothing_to_an_image_of_the_bundled_model(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     trace = read_settings(path)["trace"]
     assert trace["passes"] < len(trace["committed"])
+
+
+@pytest.mark.parametrize(("given", "seen"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_sleep_while_they_wait_unless_told_otherwise(given, seen):
+    """Told before torch is loaded, for it does not look again."""
+    program = "import os, sys, fewpass.cli; sys.modules['torch'] = None; fewpass.cli.main(['--help']); "
+    program += "print(os.environ['OMP_WAIT_POLICY'])"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {} if given is None else {"OMP_WAIT_POLICY": given}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == seen

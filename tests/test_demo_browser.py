@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -64,7 +65,8 @@ class Server:
         self.log = log
         with log.open("w") as out:
             command = [sys.executable, "-W", "ignore", "-c", SERVER, "demo", *arguments]
-            self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+            alone = {**os.environ, "OMP_NUM_THREADS": "1"}  # the browser wants a core too
+            self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=alone)
         while not (found := re.search(r"^(http://.*)$", log.read_text(), re.M)):
             assert self.process.poll() is None, log.read_text()
             time.sleep(0.1)
