@@ -26,7 +26,7 @@ class Query:
 
     Trees and two-dimensional windows say more. `sees` [B, n, M] says which of the slots 0..M-1 the token at j may see,
     itself included; by default all that were written, up to its own. `slot` [B, n] is where each token is kept, by
-    default its position; slots past the image, as many as `sees` speaks of, hold what competes for a position.
+    default its position; slots past the window, as many past the image as `sees` speaks of, hold what competes for one.
     """
 
     tokens: Tensor
