@@ -131,7 +131,8 @@ def test_processors_are_read_and_not_called(emu3):
     asked = {**inputs_of("emu3"), "logits_processor": LogitsProcessorList([guide]), "max_new_tokens": 18}
     emu3.generate(**asked, custom_generate=DECODER)
     assert guide.unconditional_context["first_pass"]
-    assert guide.unconditional_context["past_key_values"] is None
+    context = guide.unconditional_context
+    assert [context[name] for name in ("cache", "past_key_values") if name in context] == [None]
 
 
 @pytest.mark.parametrize("name", ["emu3", "glm", "janus"])
@@ -264,7 +265,7 @@ def test_images_are_refused_where_they_cannot_be_read(models):
     "name",
     [
         *("streamer", "assistant_model", "tokenizer", "synced_gpus", "custom_generate"),
-        *("inputs_embeds", "past_key_values", "position_ids"),
+        *("inputs_embeds", "cache", "past_key_values", "position_ids"),
     ],
 )
 @pytest.mark.parametrize("family", ["emu3", "janus"])

@@ -8,6 +8,8 @@ from PIL import Image
 from torch import Tensor
 from transformers import DynamicCache, JanusForConditionalGeneration
 
+from fewpass.models.body import cache_argument
+
 from .presets import GUIDANCE
 from .words import PAD, encode, token_ids, unconditional
 
@@ -37,9 +39,8 @@ def draw(
     body, cache, drawn = model.model.language_model, DynamicCache(config=model.config.text_config), []
     inputs, position = model.get_input_embeddings()(ids), (mask.cumsum(-1) - 1).clamp(min=0)
     for _ in range(model.config.vision_config.num_image_tokens):
-        hidden = body(
-            inputs_embeds=inputs, attention_mask=mask, position_ids=position, past_key_values=cache, use_cache=True
-        )
+        held = {cache_argument(body): cache}
+        hidden = body(inputs_embeds=inputs, attention_mask=mask, position_ids=position, use_cache=True, **held)
         logits = model.model.generation_head(hidden.last_hidden_state[:, -1]).float()
         conditional, free = logits.chunk(2)
         law = torch.softmax((free + guidance * (conditional - free)) / temperature, dim=-1)

@@ -28,7 +28,7 @@ Watch = Callable[[Canvas], object]
 AMPLE = 2**20  # new tokens: layouts end by themselves
 LOST = (
     *("streamer", "assistant_model", "assistant_tokenizer", "tokenizer", "synced_gpus", "custom_generate"),
-    *("inputs_embeds", "past_key_values", "position_ids"),
+    *("inputs_embeds", "cache", "past_key_values", "position_ids"),
 )
 
 
@@ -49,8 +49,8 @@ def generate(
 
     `generate` loses some arguments on their way to a decoder: `streamer` (use `on_step`), `tokenizer`,
     `assistant_model`, `assistant_tokenizer`, `synced_gpus`; others it puts among what it has prepared itself, where
-    nobody can tell: `past_key_values`, `position_ids`, a `max_length` that is too short for the image. Here they are
-    refused, as are `inputs_embeds` and other ways of decoding, such as `prompt_lookup_num_tokens`.
+    nobody can tell: `cache` or `past_key_values`, `position_ids`, a `max_length` that is too short for the image. Here
+    they are refused, as are `inputs_embeds` and other ways of decoding, such as `prompt_lookup_num_tokens`.
 
     Raises ValueError naming what cannot be honoured.
     """

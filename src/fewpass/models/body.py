@@ -1,5 +1,7 @@
 """Language models of transformers, called one window of slots at a time."""
 
+import inspect
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -27,6 +29,11 @@ def check_attention(implementation: str) -> None:
         )
 
 
+def cache_argument(model: PreTrainedModel) -> str:
+    """What a language model of the installed transformers calls its cache: the name changed with 5.24."""
+    return "cache" if "cache" in inspect.signature(type(model).forward).parameters else "past_key_values"
+
+
 def input_device(model: PreTrainedModel) -> torch.device:
     """Where a model takes its inputs: where its embeddings are, or accelerate brings them when they are called."""
     brought = getattr(getattr(model.get_input_embeddings(), "_hf_hook", None), "execution_device", None)
@@ -38,15 +45,15 @@ class Body:
 
     def __init__(self, model: PreTrainedModel):
         check_attention(model.config._attn_implementation)
-        self.model = model
+        self.model, self._cache = model, cache_argument(model)
 
     def __call__(self, inputs: Tensor, position: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
         hidden = self.model(
             inputs_embeds=inputs,
             attention_mask=MASKS[self.model.config._attn_implementation](mask, inputs),
             position_ids=position,
-            past_key_values=cache,
             use_cache=True,
+            **{self._cache: cache},
         ).last_hidden_state
         return hidden.to(inputs.device)  # a sharded model's last layer may be elsewhere
 

@@ -75,7 +75,7 @@ class LlamaGenForImageGeneration(PreTrainedModel):
     config_class = LlamaGenConfig
     _supports_sdpa = True
     _no_split_modules = ("LlamaDecoderLayer",)
-    _skip_keys_device_placement = ("past_key_values",)
+    _skip_keys_device_placement = ("cache", "past_key_values")
 
     def __init__(self, config: LlamaGenConfig):
         super().__init__(config)
