@@ -24,7 +24,7 @@ from fewpass.testing import Toy
 from tests.toys import PLAIN, WIDE
 
 N = WIDE.size
-DRAFTING = ("jacobi(window=6)", "sjd(window=6)", "mc_sjd(window=6)", "sjd_recall(window=6)", "sjd_pac(window=6)")
+DRAFTING = ("jacobi(window=6)", "sjd(window=6)", "mc_sjd(window=6)", "jacobi_ngram(window=6)", "sjd_pac(window=6)")
 
 
 def committed(counts):
@@ -139,14 +139,14 @@ def test_traces_are_recorded(pipeline):
     assert (sum(counts), len(counts)) == (16, int(trace.passes[0]))
 
 
-@pytest.mark.parametrize("spelling", ["ar", "mc_sjd(window=5)", "mc_sjd(window=99)", "sjd_recall", "sjd_pac", "auto"])
+@pytest.mark.parametrize("spelling", ["ar", "mc_sjd(window=5)", "mc_sjd(window=99)", "jacobi_ngram", "sjd_pac", "auto"])
 def test_memory_is_what_shapes_say(task, spelling):
     found = memory.measured(task, decoder(spelling))
     assert disagreements([{"decoder": spelling, **found}]) == []
     slots = 4 + 16 + 1  # <bos> two stars <begin_of_image>, the image, a scrap slot
     assert found["cache_stated"] == 2 * 2 * 2 * 1 * 16 * 8 * slots  # k and v, layers, rows, heads, width, float64
     if spelling != "auto":  # it asks beside its chain where that pays on this machine
-        assert (found["cache_allocated"] > found["cache_stated"]) == (spelling in ("sjd_recall", "sjd_pac"))
+        assert (found["cache_allocated"] > found["cache_stated"]) == (spelling == "sjd_pac")
 
 
 def test_disagreements_are_told():

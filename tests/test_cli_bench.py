@@ -12,7 +12,7 @@ from tests import families
 from tests.test_bench import committed
 
 TINY = ["--prompts", "1", "--windows", "0 2", "--batches", "1 2", "--repetitions", "1", "--passes", "4"]
-TRACED = {"mc_sjd(window=4)": (1, 3, 2, 5, 1, 4), "sjd_recall": (1, 2, 2, 3, 1, 4, 1, 2)}  # 16 tokens
+TRACED = {"mc_sjd(window=4)": (1, 3, 2, 5, 1, 4), "jacobi_ngram": (1, 2, 2, 3, 1, 4, 1, 2)}  # 16 tokens
 LLAMA = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2}
 LLAMAGEN = LLAMA | {"model_type": "llamagen", "intermediate_size": 32, "vocab_size": 24, "side": 4}
 LLAMAGEN["vq"] = {"num_embeddings": 24, "channel_multiplier": [1, 1], "base_channels": 32, "latent_channels": 32}
@@ -146,12 +146,12 @@ def test_traces_of_the_bundled_model_are_recorded_if_none_is_given(folder, pipel
     monkeypatch.setattr("fewpass.cli.bench.open_model", lambda name, *where: asked.append(name) or pipeline)
     monkeypatch.setattr("fewpass.bench.task.own_prompts", lambda name, number: ["two stars"] * number)
     monkeypatch.setattr("fewpass.bench.figure.draw", lambda found: b"")
-    arguments = ["--random", str(folder), "--decoders", "sjd_recall", "--no-transformers", "-o", str(tmp_path), *TINY]
+    arguments = ["--random", str(folder), "--decoders", "jacobi_ngram", "--no-transformers", "-o", str(tmp_path), *TINY]
     assert main(["bench", *arguments]) == 0
     found = json.loads((tmp_path / "bench.json").read_text())
     assert "recorded in this run" in found["notes"][0]
     (trace,) = found["traces"]
-    drawn = pipeline("two stars", decoder="sjd_recall", seed=0).trace
+    drawn = pipeline("two stars", decoder="jacobi_ngram", seed=0).trace
     assert trace["trace"]["committed"] == drawn.committed[0].tolist()
     assert found["decoders"][1]["passes"] == drawn.passes[0]
     assert asked == ["emoji"]

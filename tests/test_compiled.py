@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning
 
 GRID, WIDTH = Grid(4, 4, 16), 16
 LENGTHS = (5, 2, 9, 3, 70)  # of five prompts, one of them longer than a bucket of slots
-DECODERS = ("ar", "jacobi(window=3)", "mc_sjd(window=5)", "sjd_recall", "sjd_pac(window=4)", "zipar(window=2)")
+DECODERS = ("ar", "jacobi(window=3)", "mc_sjd(window=5)", "jacobi_ngram", "sjd_pac(window=4)", "zipar(window=2)")
 
 
 def small(dtype: torch.dtype = torch.float64) -> Network:
@@ -222,7 +222,7 @@ def test_static_caches_draw_the_same(once, monkeypatch):
         "cache",
         lambda n, rows, slots, device: StaticCache(n.graphs.pool, n.layers, rows, slots, device),
     )
-    for spelling in ("jacobi(window=3)", "sjd_recall"):
+    for spelling in ("jacobi(window=3)", "sjd_pac(window=4)"):
         for lengths in ((5,), (2,), (4, 9)):
             plain = drawn(opened(small(), *lengths, guided=True), spelling)
             assert torch.equal(drawn(opened(network, *lengths, guided=True), spelling), plain)

@@ -31,7 +31,7 @@ def need(pipeline, images, **options) -> int:
 
 
 @pytest.mark.parametrize(
-    "spelling", ["ar", "jacobi(window=3)", "sjd_recall(window=4)", "sjd_pac(window=3)", "pjd", "auto"]
+    "spelling", ["ar", "jacobi(window=3)", "jacobi_ngram(window=4)", "sjd_pac(window=3)", "pjd", "auto"]
 )
 def test_bytes_are_those_of_what_is_kept(pipeline, spelling):
     model, job = pipeline.model, pipeline.job("two red stars", decoder=spelling, seed=1)

@@ -1,125 +1,130 @@
-"""A window that follows what a pass costs on this machine, and how many drafts stand."""
+"""A window that follows what passes cost on this machine, and how many drafts stand."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Self
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fewpass.canvas import Canvas
-from fewpass.decoders import Decoder, Jacobi, Query, State
-from fewpass.needs import Host, Prospect
+from fewpass.decoders import Decoder, Query, State
+from fewpass.needs import Host
+from fewpass.ngrams import NGrams
 from fewpass.noise import Noise
-from fewpass.recall import Recall
 
-WINDOWS = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-HALF = 13.0  # drafts that win half of what drafts can win; fitted in docs/research-log.md
-FIRST = 4.0  # tokens a pass would win with a window without end, before anything is known
+WINDOWS = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+HALF = 20.0  # drafts that win half of what drafts can win; fitted in docs/research-log.md
+FIRST = 10.0  # tokens a pass would win with a window without end, before anything is known
 MEMORY = 0.9  # of what earlier passes won
 PROBE = 24  # while drafts do not pay, every so many passes a few are asked about all the same
-PATIENCE = 0.5  # seconds that measuring may go on for, once every window has been measured
 
-_known: WeakKeyDictionary[object, dict[tuple[int, ...], tuple[float, ...]]] = WeakKeyDictionary()
+
+class Prices:
+    """Seconds of a pass over n tokens: a line a + b n, through all passes so far with the newest counting most.
+
+    The squares of relative errors are least; before passes of several sizes are known, `DOUBLE` tokens are taken to
+    double the price. Every network has prices of its own, which outlive the drawings. `clock` counts seconds.
+    """
+
+    MEMORY = 0.995
+    DOUBLE = 32
+    TRUST = 0.05  # in that first assumption, in passes
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock, self._started = clock, 0.0
+        self._squares, self._products = np.zeros((2, 2)), np.zeros(2)
+
+    def start(self) -> None:
+        """A pass begins."""
+        self._started = self._clock()
+
+    def stop(self, tokens: int) -> None:
+        """That pass is done; it was about so many tokens."""
+        self.note(tokens, self._clock() - self._started)
+
+    def note(self, tokens: int, seconds: float) -> None:
+        """A pass over so many tokens has taken so long."""
+        if not self._squares.any():
+            for n in (1, 1 + 2 * self.DOUBLE):
+                self._add(n, seconds * (self.DOUBLE + n) / (self.DOUBLE + tokens), self.TRUST)
+        self._squares *= self.MEMORY
+        self._products *= self.MEMORY
+        self._add(tokens, seconds, 1.0)
+
+    def _add(self, tokens: int, seconds: float, weight: float) -> None:
+        x = np.array([1.0, tokens]) / seconds
+        self._squares += weight * np.outer(x, x)
+        self._products += weight * x
+
+    def __call__(self, tokens: np.ndarray) -> np.ndarray:
+        """Seconds, or multiples of some unit as long as nothing is known."""
+        if not self._squares.any():
+            return 1.0 + tokens / self.DOUBLE
+        a, b = np.linalg.lstsq(self._squares, self._products, rcond=None)[0]
+        if a < 0:
+            a, b = 0.0, self._products[1] / self._squares[1, 1]
+        if b < 0:
+            a, b = self._products[0] / self._squares[0, 0], 0.0
+        return a + b * tokens
+
+
+_known: WeakKeyDictionary[object, Prices] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
 class Adaptive(Decoder):
-    """Asks in every pass about as many drafts of `recall` as promise the most tokens per second. Lossless.
+    """Asks in every pass about as many drafts of `ngrams` as promise the most tokens per second. Lossless.
 
     Under fixed noise the tokens are those of `ar`, whatever is asked about; so the window is free to follow the
     machine's speed, which differs from run to run. No other rule may be wrapped: there the window changes the image.
 
-    What a pass costs is measured once for every network and batch, in a second or two. What a window of w drafts wins
-    is taken to be 1 + gain * w / (w + HALF) tokens, the gain being estimated from the passes so far.
+    What passes cost is seen while drawing. What a window of w drafts wins is taken to be 1 + gain * w / (w + HALF)
+    tokens, the gain being estimated from the passes so far.
     """
 
-    recall: Recall
-    seconds: tuple[float, ...] = ()  # that a pass takes with each of WINDOWS
+    ngrams: NGrams
+    prices: Prices = field(default_factory=Prices, compare=False)  # the network's, once it is known
 
     def prepared(self, session: Host) -> Self:
-        recall = self.recall.prepared(session)
-        if isinstance(session, Prospect):  # there is nothing yet whose passes could be timed
-            return replace(self, recall=recall)
-        seconds = self.seconds or costs(session, [self._fed(w) for w in self._windows])
-        return replace(self, recall=recall, seconds=seconds)
+        owner = getattr(getattr(session, "network", None), "body", None)  # a network may be made for each layout
+        return self if owner is None else replace(self, prices=_known.setdefault(owner, Prices()))
 
     @property
     def margin(self) -> int:
-        return self.recall.margin
+        return self.ngrams.margin
 
     @property
-    def _windows(self) -> tuple[int, ...]:
-        largest = self.recall.chain.window
-        return (*tuple(w for w in WINDOWS if w < largest), largest)
-
-    def _fed(self, window: int) -> int:
-        """Tokens of a pass."""
-        return 1 + window + min(self.recall.depth, window) * self.recall.width
-
-    def _asked(self, fed: int) -> int:
-        """The window of a pass over so many tokens."""
-        return next((w for w in range(self.recall.chain.window + 1) if self._fed(w) == fed), 0)
+    def windows(self) -> tuple[int, ...]:
+        """Those to choose from."""
+        largest = self.ngrams.window
+        return (*(w for w in WINDOWS if w < largest), largest)
 
     def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
-        history = torch.tensor([[FIRST - 1, 0]], dtype=torch.float32, device=p.device).repeat(len(p), 1)
-        return *self.recall.begin(canvas, p, noise), history
+        history = torch.tensor([[FIRST, 0]], dtype=torch.float64, device=p.device).repeat(len(p), 1)
+        return *self.ngrams.begin(canvas, p, noise), history
 
     def draft(self, canvas: Canvas, state: State) -> Query:
-        if w := self._choice(canvas, state[-1]):
-            return self.recall.ask(canvas, state[:-1], w)
-        index = canvas.ahead(self.recall.again(state) + 1, start=-self.recall.again(state) - 1).clamp(min=0)
-        return Query(canvas.read(index), index)
+        self.prices.start()
+        return self.ngrams.ask(canvas, state[:-1], min(self.choice(state[-1]), canvas.open))
 
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
-        recalled, (gain, passes) = state[:-1], state[-1].unbind(1)
-        if w := self._asked(p.shape[1] - self.recall.again(state)):
-            recalled, n = self.recall.settle(canvas, recalled, p, w, noise)
-            gain = MEMORY * gain + (1 - MEMORY) * (n - 1) * (w + HALF) / w
-        else:
-            ring, memory, won, _ = recalled
-            (ring,) = self._alone.verify(canvas, (ring,), p[:, -1:], noise)
-            recalled = ring, memory, torch.zeros_like(won), self.recall.candidates(canvas, memory)
-        return *recalled, torch.stack([gain, passes + 1], 1)
+        before, (gain, passes), W = canvas.length, state[-1].unbind(1), p.shape[1] - 1
+        known = self.ngrams.verify(canvas, state[:-1], p, noise)
+        canvas.lengths  # noqa: B018  waits for the device
+        self.prices.stop(p[..., 0].numel())
+        if W:
+            won = (canvas.length - before - 1) * (W + HALF) / W
+            gain = MEMORY * gain + (1 - MEMORY) * won
+        return *known, torch.stack([gain, passes + 1], 1)
 
-    @property
-    def _alone(self) -> Jacobi:
-        return replace(self.recall.chain, window=0)
-
-    def _choice(self, canvas: Canvas, history: Tensor) -> int:
-        """How many drafts to ask about next: all, as long as it is not known what they cost."""
-        if not self.seconds:
-            return self.recall.chain.drafts(canvas)
+    def choice(self, history: Tensor) -> int:
+        """How many drafts to ask about next."""
         gain, passes = history.mean(0).tolist()
-        speed = [(1 + gain * w / (w + HALF)) / s for w, s in zip(self._windows, self.seconds, strict=True)]
-        best = self._windows[max(range(len(speed)), key=speed.__getitem__)]
-        if not best and passes % PROBE >= PROBE - 1:
-            best = 4
-        return min(best, self.recall.chain.drafts(canvas))
-
-
-def costs(session: Any, fed: Sequence[int]) -> tuple[float, ...]:
-    """Seconds of a pass over each of `fed` tokens, on this session or another one of the same network and size."""
-    owner = session.network.body if hasattr(session, "network") else session  # a network may be made for each layout
-    known = _known.setdefault(owner, {})
-    key = (len(session.first), *fed)
-    if key not in known:
-        known[key] = _measured(session, fed)
-    return known[key]
-
-
-def _measured(session: Any, fed: Sequence[int]) -> tuple[float, ...]:
-    """What these passes write is written over before anything may see it: they are about positions still to come."""
-    index = torch.arange(max(fed), device=session.first.device).expand(len(session.first), -1)
-    index = index.clamp(max=session.grid.size)
-    fastest = [float("inf")] * len(fed)
-    started, rounds = time.perf_counter(), 0
-    while rounds < 2 or (rounds < 5 and time.perf_counter() - started < PATIENCE):  # the first is for warming up
-        for i, n in enumerate(fed):
-            before = time.perf_counter()
-            float(session(Query(torch.zeros_like(index[:, :n]), index[:, :n]))[0, 0, 0])  # waits for the device
-            fastest[i] = min(fastest[i], time.perf_counter() - before)
-        rounds += 1
-    return tuple(max(fastest[: i + 1]) for i in range(len(fastest)))  # more positions are never cheaper
+        w = np.array(self.windows)
+        speed = (1 + gain * w / (w + HALF)) / self.prices(len(history) * (w + 1))
+        best = int(w[speed.argmax()])
+        return best or (4 if passes % PROBE >= PROBE - 1 else 0)

@@ -115,6 +115,11 @@ class Canvas:
         return self._lengths
 
     @property
+    def open(self) -> int:
+        """How many positions the image that is furthest behind has left."""
+        return self.grid.size - min(self.lengths)
+
+    @property
     def finished(self) -> list[bool]:
         """Which images have no open position left."""
         size = self.grid.size

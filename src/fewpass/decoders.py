@@ -148,7 +148,7 @@ class Jacobi(Decoder):
 
         The last position is drafted like any other, so that it is verified alike whoever else is in the batch.
         """
-        return min(self.window, canvas.grid.size - min(canvas.lengths))
+        return min(self.window, canvas.open)
 
     def _guess(self, canvas: Canvas, laws: Laws, last: Tensor, held: int, noise: Noise) -> None:
         """Fill the window up behind `last` [B, 1], the newest position of each image that has a token.

@@ -9,7 +9,7 @@ import fewpass.guess as guesses
 from fewpass.adaptive import Adaptive
 from fewpass.block import Block
 from fewpass.decoders import Decoder, Jacobi
-from fewpass.recall import Recall
+from fewpass.ngrams import NGrams
 from fewpass.relaxed import Annealed, Grouped, Neighbours
 from fewpass.rows import Rows
 from fewpass.rules import FixedPoint, Reuse, Speculative, couple
@@ -91,22 +91,16 @@ def sjd_block(window: int = 15, guess: str = "uniform") -> Jacobi:
     return Jacobi(window, Block(), guesses.named(guess))
 
 
-@recipe("fewpass, on arXiv 2510.24211", lossless=True)
-def sjd_recall(window: int = 16, depth: int = 4, width: int = 2, guess: str = "above") -> Recall:
-    """`mc_sjd` that also asks about what its earlier passes thought likely; the project's own. Lossless."""
-    return Recall(Jacobi(window, Speculative(redraft=couple), guesses.named(guess)), depth, width)
+@recipe("fewpass, on arXiv 2002.09928, arXiv 2402.02057", lossless=True)
+def jacobi_ngram(window: int = 32) -> NGrams:
+    """`jacobi` that drafts what was drawn beside the same neighbours before: the very tokens of `ar`. Lossless."""
+    return NGrams(window)
 
 
-@recipe("fewpass, on arXiv 2002.09928", lossless=True)
-def jacobi_recall(window: int = 16, depth: int = 2, width: int = 1, guess: str = "above") -> Recall:
-    """`jacobi` that also asks about what its earlier passes thought likely: the very tokens of `ar`. Lossless."""
-    return Recall(Jacobi(window, FixedPoint(), guesses.named(guess)), depth, width)
-
-
-@recipe("fewpass, on arXiv 2002.09928", lossless=True)
-def auto(window: int = 24, depth: int = 2, width: int = 1, guess: str = "above") -> Adaptive:
-    """`jacobi_recall` with as many drafts, up to `window`, as pay on this machine: the tokens of `ar`. Lossless."""
-    return Adaptive(Recall(Jacobi(window, FixedPoint(), guesses.named(guess)), depth, width))
+@recipe("fewpass, on arXiv 2002.09928, arXiv 2402.02057", lossless=True)
+def auto(window: int = 64) -> Adaptive:
+    """`jacobi_ngram` with as many drafts, up to `window`, as pay on this machine: the very tokens of `ar`. Lossless."""
+    return Adaptive(NGrams(window))
 
 
 @recipe("arXiv 2508.07747", lossless=False)

@@ -12,7 +12,7 @@ from fewpass.prompts import check_prompt
 from fewpass.recipes import decoder as decoder_of
 from fewpass.sampling import Sampling
 
-DEFAULT_DECODER = "jacobi_recall"  # lossless; the tokens of `ar` for the same seed, whatever its options
+DEFAULT_DECODER = "jacobi_ngram"  # lossless; the tokens of `ar` for the same seed, whatever its options
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ def emoji(name: str) -> Images:
 MODELS = {"toy": toy, "emoji": emoji}
 # The toy sees every change of a recipe; the bundled model, every change of weights, prompts, guidance or session, which
 # one recipe of each kind of query sees as well as all.
-DRAWN = {"toy": list(RECIPES), "emoji": ["ar", "jacobi_recall", "mc_sjd", "zipar"]}
+DRAWN = {"toy": list(RECIPES), "emoji": ["ar", "jacobi_ngram", "mc_sjd", "zipar"]}
 
 
 def path(model: str) -> Path:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fewpass.bench.task import Task
     from fewpass.models.base import Model, Prompt
 
-DEFAULT = "ar; mc_sjd; jacobi_recall"
+DEFAULT = "ar; mc_sjd; jacobi_ngram"
 
 
 def bench(

@@ -18,7 +18,7 @@ from fewpass.files import check_writable, replace
 def compare(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="In quotes.")],
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="A .png file.")] = "sheet.png",
-    decoders: o.Decoders = "ar; sjd; mc_sjd; jacobi_recall",
+    decoders: o.Decoders = "ar; sjd; mc_sjd; jacobi_ngram",
     model: o.Model = "emoji",
     guidance: o.Guidance = None,
     temperature: o.Temperature = None,

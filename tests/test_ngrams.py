@@ -1,0 +1,144 @@
+"""Drafts looked up by position and neighbours: the tokens of `ar`, in fewer passes."""
+
+import pytest
+import torch
+
+from fewpass import Canvas, Grid, Sampling, ar, jacobi, jacobi_ngram
+from fewpass.ngrams import NGrams, Pool
+from fewpass.noise import Noise
+from fewpass.testing import Toy, coming_and_going, drawn
+from tests.toys import GREEDY, PLAIN, WIDE, WIDE_ROW_ENDS, mean_passes, one_by_one, toy
+
+BLOCKS = Grid(4, 4, 16, before=((2, 3),))
+GRIDS = pytest.mark.parametrize("grid", [WIDE, WIDE_ROW_ENDS, BLOCKS], ids=["free", "row_ends", "blocks"])
+
+
+@GRIDS
+@pytest.mark.parametrize("draw", [drawn, coming_and_going, one_by_one])
+def test_tokens_are_those_of_ar(grid, draw):
+    seeds = torch.arange(12)
+    expected = drawn(Toy(12, grid, guidance=1.5), ar(), PLAIN, seeds)
+    for window in (0, 1, 5, grid.size + 2):
+        assert torch.equal(draw(Toy(12, grid, guidance=1.5), jacobi_ngram(window), PLAIN, seeds), expected), window
+
+
+def test_greedy_is_greedy():
+    assert torch.equal(toy(WIDE, jacobi_ngram(7), GREEDY), toy(WIDE, ar(), GREEDY))
+
+
+@pytest.mark.parametrize(("window", "images"), [(4, 1), (32, 2)])
+def test_tokens_are_those_of_ar_on_the_bundled_model(emoji, window, images):
+    asked = {"prompt": ["two stars", "a star on a blue background"][:images], "seed": [3, 4][:images]}
+    assert torch.equal(
+        emoji(**asked, decoder=jacobi_ngram(window)).tokens,
+        emoji(**asked, decoder="ar").tokens,
+    )
+
+
+def test_passes_are_fewer_than_those_of_jacobi(emoji):
+    ngram, plain = (emoji("two red hearts", decoder=d(16), seed=5).trace.passes for d in (jacobi_ngram, jacobi))
+    assert ngram < 0.7 * plain
+
+
+def test_passes_do_not_depend_on_company(emoji):
+    prompts = ["a cat on a white background", "two red hearts on a blue background"]
+    together = emoji(prompts, decoder=jacobi_ngram(48), seed=5).trace.passes
+    alone = [emoji(prompt, decoder=jacobi_ngram(48), seed=5 + i).trace.passes for i, prompt in enumerate(prompts)]
+    assert torch.equal(together, torch.cat(alone))
+
+
+def test_laws_without_a_pattern_cost_little():
+    """A toy's laws are hashes of all that went before: nothing that was seen comes again."""
+    assert mean_passes(jacobi_ngram(8), 3.0) < 1.15 * mean_passes(jacobi(8), 3.0)
+
+
+# The pool.
+
+
+def canvas_of(rows, grid, length):
+    canvas = Canvas.blank(grid, torch.zeros(1, dtype=torch.long), 9)
+    tokens = torch.tensor([[token for row in rows for token in row]])
+    canvas.write(torch.arange(tokens.shape[1])[None], tokens)
+    canvas.commit(length)
+    return canvas
+
+
+def pool_of(canvas):
+    ready = NGrams(4).begin(canvas, torch.zeros(1, 1, canvas.grid.vocab), Noise(torch.zeros(1), torch.zeros(1)))
+    return Pool.of(ready)
+
+
+GRID = Grid(3, 4, 16)
+ROWS = [[5, 6, 7, 5], [6, 7, 5, 0], [0, 0, 0, 0]]
+
+
+def drafts(canvas, pool, reached=12, W=3):
+    pool.draft(canvas, W, torch.tensor([reached]))
+    return canvas.read(canvas.ahead(W))[0].tolist()
+
+
+def test_what_was_answered_beside_the_same_neighbours_is_drafted():
+    canvas = canvas_of(ROWS, GRID, 8)
+    pool = pool_of(canvas)
+    pool.learn(canvas, torch.tensor([[5]]), torch.tensor([[9]]))  # left 6, above 6
+    canvas.write(torch.tensor([[4, 8]]), torch.tensor([[6, 3]]))
+    canvas.write(torch.tensor([[5, 9]]), torch.tensor([[6, 0]]))
+    canvas.write(torch.tensor([[8]]), torch.tensor([[6]]))
+    canvas.commit(1)
+    assert drafts(canvas, pool, W=1) == [9]
+    canvas.write(torch.tensor([[8]]), torch.tensor([[4]]))
+    assert drafts(canvas, pool, reached=0, W=1) == [6], "the left neighbour is another one, so the one above is copied"
+
+
+def test_what_was_answered_here_counts_more_than_what_was_elsewhere():
+    canvas = canvas_of([[1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0]], GRID, 5)
+    pool = pool_of(canvas)
+    pool.learn(canvas, torch.tensor([[5]]), torch.tensor([[2]]))
+    pool.learn(canvas, torch.tensor([[6]]), torch.tensor([[3]]))  # beside the same neighbours, and newer
+    assert drafts(canvas, pool, W=1) == [2]
+
+
+def test_an_edge_is_no_token():
+    canvas = canvas_of([[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], GRID, 4)
+    pool = pool_of(canvas)
+    pool.learn(canvas, torch.tensor([[4]]), torch.tensor([[7]]))  # at the edge, above 0
+    assert drafts(canvas, pool, reached=0, W=2) == [7, 0]
+    assert drafts(canvas_of([[0, 0, 0, 0]] * 3, GRID, 1), pool, reached=0, W=1) == [0], "left 0, above the edge"
+
+
+def test_without_an_answer_the_newest_is_kept_and_the_neighbour_copied():
+    canvas = canvas_of([[1, 2, 3, 4], [5, 6, 7, 8], [9, 9, 9, 9]], GRID, 5)
+    assert drafts(canvas, pool_of(canvas), reached=7) == [6, 7, 4]
+    first = canvas_of([[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], GRID, 1)
+    assert drafts(first, pool_of(first), reached=1) == [1, 1, 1]
+
+
+def test_the_leftmost_of_several_answers_is_the_surest():
+    canvas = canvas_of([[1, 1, 1, 1], [1, 1, 1, 1], [1, 0, 0, 0]], GRID, 5)
+    pool = pool_of(canvas)
+    pool.learn(canvas, torch.tensor([[5, 6, 7]]), torch.tensor([[2, 3, 4]]))
+    canvas.commit(4)
+    assert drafts(canvas, pool, reached=0, W=1) == [2]
+
+
+def test_what_the_layout_dictates_is_drafted():
+    canvas = canvas_of([[1, 2, 15], [3, 4, 15]], Grid(2, 3, 16, 15, torch.tensor([-1, -1, 15] * 2)), 1)
+    assert drafts(canvas, pool_of(canvas), reached=9, W=5) == [2, 15, 3, 4, 15]
+
+
+def test_a_bad_window_is_named():
+    for window in (-1, 1.5):
+        with pytest.raises(ValueError, match=f"window must be a whole number of drafts >= 0, not {window}"):
+            NGrams(window)
+
+
+def test_sampling_is_that_of_ar_at_every_temperature():
+    for law in (Sampling(0.5), Sampling(2.0, top_k=5), Sampling(top_p=0.6)):
+        assert torch.equal(toy(WIDE, jacobi_ngram(9), law), toy(WIDE, ar(), law))
+
+
+def test_what_is_past_the_image_teaches_nothing():
+    canvas = canvas_of([[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 0]], GRID, 5)
+    pool = pool_of(canvas)
+    pool.learn(canvas, torch.tensor([[13]]), torch.tensor([[9]]))  # left 1, above 1
+    assert drafts(canvas, pool, reached=0, W=1) == [1]
