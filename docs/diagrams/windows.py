@@ -160,28 +160,27 @@ def tree() -> Pen:
     return pen
 
 
-def recall() -> Pen:
-    """A chain of drafts, and beside it what earlier passes thought likely."""
-    pen = Pen(254, "Recall: next to the chain of drafts, the codes that earlier passes thought likely are asked about")
-    x, middle, step = 140, 84, 74
-    for y, name in ((26, "chain of drafts"), (middle, "recalled: spine"), (150, "and beside it")):
-        pen.label(y, name)
-    pen.line((x, 26), (x + 5 * step, 26), kind="grid")
-    pen.line((x + 2 * step, middle), (x + 4 * step, middle), kind="grid")
-    for i in range(1, 5):  # from the spine to what ends beside its next token
-        before = (x + (i - 1) * step, middle if i > 1 else 26)
-        pen.line(before, (x + i * step, 150), kind="p-line" if i == 3 else "grid")
-    pen.line((x, 26), (x + step, middle), (x + 2 * step, middle), kind="p-line")
-    pen.token(x, 26, "b", "final")
-    for i in range(1, 6):
-        pen.token(x + i * step, 26, "bcdefg"[i], "wrong" if i == 1 else "draft")
-    for i in range(1, 5):
-        pen.token(x + i * step, middle, " uvwx"[i], "kept" if i < 3 else "draft")
-        for k in range(3):
-            pen.token(x + i * step + 21 * (k - 1), 150, "", "kept" if (i, k) == (3, 1) else "draft", 18)
-    pen.text(x - 16, 198, "c falls; u replaces it, and was asked about.", "soft", 14, "start")
-    pen.text(x - 16, 217, "So the law behind u is known: it gives v,", "soft", 14, "start")
-    pen.text(x - 16, 236, "until a token is drawn that nobody recalled.", "soft", 14, "start")
+def ngrams() -> Pen:
+    """An answer that was given beside the same neighbours, here or elsewhere in the drawing."""
+    pen = Pen(250, "N-grams: a draft is what was answered before beside the same left and upper neighbours")
+    x, step = 40, 56
+    rows = (("aabca", "fffff"), ("aadea", "ffkff"), ("aabca", "fffpp"), ("aadea", "ffkpp"))
+    kinds = {"f": "final", "k": "kept", "p": "draft"}
+    for i, (letters, marks) in enumerate(rows):
+        for j, (letter, mark) in enumerate(zip(letters, marks, strict=True)):
+            pen.token(x + j * step, 28 + i * step, letter, kinds[mark])
+    for i, line in enumerate(
+        (
+            "right of a and below b",
+            "the model once drew d,",
+            "so d is drafted here;",
+            "then e beside d and below c,",
+            "and so on along the window:",
+            "what the pass then says",
+            "is remembered in turn",
+        )
+    ):
+        pen.text(x + 5 * step, 40 + 28 * i, line, "soft", 14, "start")
     return pen
 
 
