@@ -26,7 +26,10 @@ def _among_all(x: np.ndarray, k: int) -> np.ndarray:
 
 
 def _among_few(x: np.ndarray, k: int) -> np.ndarray:
-    """Looks closely only at what is not below `_bound`: a third more than k numbers, if they lie in no order."""
+    """Looks closely only at what is not below `_bound`: a third more than k numbers, if they lie in no order.
+
+    What is not a number is not below anything: it stays, and is seen in the law.
+    """
     at, counts = found(~(x < np.maximum(_bound(x, k), np.finfo(x.dtype).min)))  # what is forbidden is -inf already
     few = x.ravel()[at]
     rows = np.full((len(x), counts.max(initial=k)), -np.inf, x.dtype)
