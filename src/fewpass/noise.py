@@ -5,38 +5,17 @@ storage, and autoregressive and fixed-noise Jacobi decoding agree token for toke
 """
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewpass.mixing import bits, mix
+from fewpass.race import race
+
 ACCEPT, CORRECT, FRESH, RACE = range(4)  # what a number is used for: equal uses never meet at one (step, position)
 BLOCK = 64  # tokens of the vocabulary whose mass is summed up before one of them is drawn
-Numbers = TypeVar("Numbers", Tensor, np.ndarray)
-_GOLDEN = -0x61C8864680B583EB  # 2**64 / golden ratio: successive multiples are far apart in every bit
-
-
-def _mix(x: Numbers) -> Numbers:
-    """The splitmix64 finaliser on wrapping int64."""
-    x = (x ^ _shift(x, 30)) * -0x40A7B892E31B1A47
-    x ^= _shift(x, 27)
-    x *= -0x6B2FB644ECCEEE15
-    x ^= _shift(x, 31)
-    return x
-
-
-def _shift(x: Numbers, by: int) -> Numbers:
-    """To the right: the mask turns an arithmetic shift into a logical one."""
-    x = x >> by
-    x &= (1 << 64 - by) - 1
-    return x
-
-
-def _bits(x: Numbers) -> Tensor:
-    """The upper 40 bits, the best mixed ones."""
-    return torch.as_tensor(_shift(x, 24))
 
 
 def _light(x: Tensor | int) -> Any:
@@ -67,15 +46,15 @@ class Noise:
 
     def _key(self, step: Tensor | int, index: Tensor, tag: Tensor | int) -> Any:
         seeds, step, index, tag = map(_light, (self.seeds, step, index, tag))
-        stream = _mix((_mix(seeds) + 8 * step)[:, None] + tag)
-        return _mix(_mix(stream) + index)  # [B, n]
+        stream = mix((mix(seeds) + 8 * step)[:, None] + tag)
+        return mix(mix(stream) + index)  # [B, n]
 
     def uniform(self, index: Tensor, tag: Tensor | int) -> Tensor:
         """U(0, 1), both ends open, one number for each image position: `index` [B, n] -> float64 [B, n].
 
         `tag` is the use of them all, or [B, n] of each.
         """
-        return (_bits(self._key(self.step, index, tag)).double() + 0.5) * 2.0**-40
+        return (bits(self._key(self.step, index, tag)).double() + 0.5) * 2.0**-40
 
     def draw(self, p: Tensor, index: Tensor, tag: Tensor | int) -> Tensor:
         """One token from each law `p` [B, n, V], which need not sum to one: inverse transform of one uniform.
@@ -98,9 +77,4 @@ class Noise:
         The noise e is tied to (seed, position, token) and not to the step: laws that differ little draw the same
         token, pass after pass. arXiv 2002.09928; arXiv 2510.24211, section on Gumbel coupling.
         """
-        lane = _light(torch.arange(p.shape[-1], device=index.device)) * _GOLDEN
-        bits = _bits(_mix(self._key(0, index, RACE)[..., None] + lane))
-        # float32 keeps its full relative precision near 0, where races are won; 1 itself would make e infinite
-        # and could let a token of probability 0 win.
-        u = ((bits.float() + 0.5) * 2.0**-40).clamp_(max=1 - 2.0**-24)
-        return torch.as_tensor(_light(p / u.neg_().log1p_().neg_()).argmax(-1))
+        return race(p, self._key(0, index, RACE))

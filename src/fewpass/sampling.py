@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from fewpass.largest import largest
 
 Law = Callable[[Tensor], Tensor]  # logits [B, n, V] -> probabilities [B, n, V]
 
@@ -38,7 +39,7 @@ class Sampling:
         if self.temperature != 1:
             logits = logits / self.temperature
         if 0 < self.top_k < logits.shape[-1]:
-            logits = _largest(logits, self.top_k)
+            logits = largest(logits, self.top_k)
         if self.top_p < 1:
             logits = logits.masked_fill(self._improbable(logits), -torch.inf)
         return logits.softmax(-1)
@@ -49,15 +50,3 @@ class Sampling:
         out = ascending.softmax(-1).cumsum(-1) <= 1 - self.top_p
         out[..., -1] = False
         return torch.zeros_like(out).scatter_(-1, order, out)
-
-
-def _largest(logits: Tensor, k: int) -> Tensor:
-    """The k largest of each row and what ties with the k-th, the others -inf.
-
-    Where NumPy can look, it is used: it finds the k-th, compares and fills several times faster than torch on a CPU.
-    """
-    if logits.device.type == "cpu" and logits.dtype in (torch.float32, torch.float64):
-        x = logits.detach().numpy()
-        rank = x.shape[-1] - k
-        return torch.from_numpy(np.where(x < np.partition(x, rank)[..., rank, None], x.dtype.type(-np.inf), x))
-    return torch.where(logits < logits.topk(k, sorted=False).values.amin(-1, keepdim=True), -torch.inf, logits)

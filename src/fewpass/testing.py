@@ -12,7 +12,7 @@ from fewpass.canvas import Grid
 from fewpass.codebook import Codebook
 from fewpass.decoders import Decoder, Query
 from fewpass.loop import Drawing, ElasticSession, Session, decode
-from fewpass.noise import _GOLDEN, _bits, _mix
+from fewpass.mixing import GOLDEN, bits, mix
 from fewpass.sampling import Law
 
 CHUNK = 20_000  # images drawn together: what they need stays in the processor's cache
@@ -48,7 +48,7 @@ class Toy:
 
     def word(self, tokens: Tensor, index: Tensor | int) -> Tensor:
         """What `tokens` at the positions `index` add to a prefix."""
-        return _mix((tokens + 1) * _GOLDEN + index)
+        return mix((tokens + 1) * GOLDEN + index)
 
     def logits(self, prefix: Tensor, index: Tensor) -> Tensor:
         """Float64 [..., V] for the positions `index` after `prefix`, a sum of words."""
@@ -59,8 +59,8 @@ class Toy:
         return self.grid.forbid(index, logits)
 
     def _scores(self, prefix: Tensor, salt: int) -> Tensor:
-        odd = (2 * torch.arange(self.grid.vocab) + 1) * _GOLDEN
-        return (_bits(_mix(prefix + salt)[..., None] * odd) * 2.0**-39 - 1).double() * self.sharpness
+        odd = (2 * torch.arange(self.grid.vocab) + 1) * GOLDEN
+        return (bits(mix(prefix + salt)[..., None] * odd) * 2.0**-39 - 1).double() * self.sharpness
 
     def _reserve(self, slots: int) -> None:
         self.words = F.pad(self.words, (0, max(0, slots - self.words.shape[1])))
