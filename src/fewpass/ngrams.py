@@ -9,7 +9,8 @@ from torch import Tensor
 
 from fewpass.canvas import Canvas, Grid
 from fewpass.decoders import Decoder, Query, State
-from fewpass.noise import Noise, _mix
+from fewpass.mixing import mix
+from fewpass.noise import Noise
 
 BITS = 21  # of a key for each of position, left and above: room for two million of each
 PLACES = 16  # in the table for each position of an image: some ten passes are remembered
@@ -111,7 +112,7 @@ class Pool:
         canvas.write(index, torch.as_tensor(tokens, device=index.device).gather(1, index))
 
     def _place(self, keys: np.ndarray) -> np.ndarray:
-        return _mix(keys) & (self.keys.shape[1] - 1)
+        return mix(keys) & (self.keys.shape[1] - 1)
 
 
 @dataclass(frozen=True, eq=False)
