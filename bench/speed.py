@@ -1,6 +1,6 @@
 """Forward passes and seconds of every decoder against autoregression, and against transformers' own `generate`.
 
-Guidance 3, temperature 1, every code allowed; from the prompt's text to pixels. The contestants take turns on each
+Temperature 1, every code allowed; from the prompt's text to pixels. The contestants take turns on each
 prompt, so that a slow minute of the machine slows them all. A figure is the median over all drawings; a ratio is the
 median of the ratios between two drawings of the same image. `fewpass bench` measures this too, and more: here is the
 table for a research log.
@@ -20,14 +20,13 @@ from fewpass.bench.words import conditions
 from fewpass.models.emoji.scenes import held_out_prompts
 from fewpass.settings import Settings
 
-GUIDANCE = 3.0
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="emoji")
     parser.add_argument("--device")
     parser.add_argument("--threads", type=int, default=2, help="of the processor")
+    parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--prompts", type=int, default=20, help="how many, spread over the held-out ones")
     parser.add_argument("--repetitions", type=int, default=1, help="drawings of each prompt")
     parser.add_argument("--decoders", default="; ".join(fewpass.RECIPES), help="with ; between them")
@@ -38,7 +37,7 @@ def main() -> None:
     model = fewpass.load(options.model, options.device).model
     every = held_out_prompts()
     prompts = [every[i * len(every) // options.prompts] for i in range(options.prompts)]
-    task = Task(Settings.of(model, None, GUIDANCE, 1.0, 0, 1.0, None, None), prompts)
+    task = Task(Settings.of(model, None, options.guidance, 1.0, 0, 1.0, None, None), prompts)
     chosen = [fewpass.decoder(spelling) for spelling in spellings(options.decoders, options.windows)]
     bench = Benchmark(task, Plan(chosen, (), (), options.repetitions, 0), against=rival.rival_of(task))
     for step in bench.steps():
