@@ -6,19 +6,21 @@ MLP; what all layers share is made once a pass.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from transformers import PreTrainedModel
 
 from fewpass.cache import SlotCache, SlotLayer
 from fewpass.products import Product
 
 
 class Lean:
-    """A function of what a `Body` takes, with the weights that `model` has now; for small models in float32 on a CPU."""
+    """A function of what a `Body` takes, in float32 on a CPU, with the weights that `model` has now."""
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: PreTrainedModel):
         self._rotary, self._norm = model.rotary_emb, Norm(model.norm)
         self._blocks = [Block(layer) for layer in model.layers[: model.config.num_hidden_layers]]
 
@@ -57,7 +59,7 @@ class Shared:
 class Block:
     """One layer: attention, then the MLP, each added to what came in."""
 
-    def __init__(self, layer: nn.Module):
+    def __init__(self, layer: Any):
         attention, mlp = layer.self_attn, layer.mlp
         self.width, self.group, self.scale = attention.head_dim, attention.num_key_value_groups, attention.scaling
         self.kept = attention.k_proj.out_features // self.width  # heads of keys
@@ -86,7 +88,7 @@ class Block:
 class Norm:
     """Root mean square normalisation of x [R, D]."""
 
-    def __init__(self, module: nn.Module):
+    def __init__(self, module: Any):
         self._weight, self._eps = module.weight.detach().clone(), module.variance_epsilon
 
     def __call__(self, x: Tensor) -> Tensor:

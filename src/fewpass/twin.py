@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 from transformers.activations import SiLUActivation
 from transformers.models.emu3 import modeling_emu3 as emu3
 from transformers.models.llama import modeling_llama as llama
@@ -67,7 +68,7 @@ class Twin:
         return self._lean or self.original
 
 
-def lean_can(model: nn.Module) -> bool:
+def lean_can(model: PreTrainedModel) -> bool:
     """Is a model small, in float32 on a CPU, and in nothing different from what `Lean` takes it for?"""
     if type(model) not in BODIES or model.training or model.config._attn_implementation != "sdpa":
         return False
@@ -84,5 +85,5 @@ def _untouched(module: nn.Module) -> bool:
     return type(module) in PARTS and not hooked
 
 
-def _linear_bytes(model: nn.Module) -> Iterator[int]:
+def _linear_bytes(model: PreTrainedModel) -> Iterator[int]:
     return (module.weight.nbytes for module in model.modules() if isinstance(module, nn.Linear))
