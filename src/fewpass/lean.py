@@ -24,8 +24,13 @@ class Lean:
         self._rotary, self._norm = model.rotary_emb, Norm(model.norm)
         self._blocks = [Block(layer) for layer in model.layers[: model.config.num_hidden_layers]]
 
+    @property
+    def products(self) -> list[Product]:
+        return [product for block in self._blocks for product in block.products]
+
     def __call__(self, inputs: Tensor, position: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
-        shared = Shared.of(mask, *self._rotary(inputs, position), self._blocks[0].group)
+        cos, sin = self._rotary(inputs, position)
+        shared = Shared.of(mask, cos, sin, self._blocks[0].group)
         x = inputs.flatten(0, 1)  # [R * n, D]
         for block, kept in zip(self._blocks, cache.layers, strict=True):
             x = block(x, shared, kept)
@@ -67,6 +72,7 @@ class Block:
         self._qkv = Product([attention.q_proj, attention.k_proj, attention.v_proj])
         self._out = Product([attention.o_proj])
         self._gate_up, self._down = Product([mlp.gate_proj, mlp.up_proj]), Product([mlp.down_proj])
+        self.products = self._qkv, self._out, self._gate_up, self._down
 
     def __call__(self, x: Tensor, shared: Shared, kept: SlotLayer) -> Tensor:
         x = self._out(self._attended(self._qkv(self._before(x)), shared, kept)).add_(x)
@@ -86,10 +92,10 @@ class Block:
 
 
 class Norm:
-    """Root mean square normalisation of x [R, D]."""
+    """Root mean square normalisation of x [R, D], by what the module holds at the time."""
 
     def __init__(self, module: Any):
-        self._weight, self._eps = module.weight.detach().clone(), module.variance_epsilon
+        self._module = module
 
     def __call__(self, x: Tensor) -> Tensor:
-        return torch.rms_norm(x, self._weight.shape, self._weight, self._eps)
+        return torch.rms_norm(x, x.shape[-1:], self._module.weight, self._module.variance_epsilon)

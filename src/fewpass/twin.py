@@ -1,89 +1,89 @@
 """Small models on a CPU have a twin that answers windows in less time (`fewpass.lean`)."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
-from transformers.activations import SiLUActivation
-from transformers.models.emu3 import modeling_emu3 as emu3
-from transformers.models.llama import modeling_llama as llama
 
 from fewpass.cache import SlotCache
 from fewpass.lean import Lean
+from fewpass.lean_codes import LeanHead, tabled
+from fewpass.lean_parts import are_small_and_plain, is_head, is_llama
 from fewpass.models.body import Body
+from fewpass.products import Product
 from fewpass.session import Network
-
-ROOM = 1 << 28  # bytes that the copies of weights may take; there are two
-BODIES = (llama.LlamaModel, emu3.Emu3TextModel)
-PARTS = {
-    *BODIES,
-    *(llama.LlamaDecoderLayer, llama.LlamaAttention, llama.LlamaMLP, llama.LlamaRMSNorm, llama.LlamaRotaryEmbedding),
-    *(emu3.Emu3DecoderLayer, emu3.Emu3Attention, emu3.Emu3MLP, emu3.Emu3RMSNorm, emu3.Emu3RotaryEmbedding),
-    *(nn.ModuleList, nn.Linear, nn.Embedding, nn.Dropout, SiLUActivation, nn.SiLU),
-}
 
 
 def twinned(network: Network) -> Network:
-    """The same network, whose windows are answered by a twin of its body where there is one."""
-    parts = {part.name: getattr(network, part.name) for part in fields(Network)}
-    return TwinNetwork(**parts)
+    """The same network, whose windows are answered by a lean twin where it has one."""
+    return TwinNetwork(**_parts(network))
 
 
 @dataclass(frozen=True, eq=False)
 class TwinNetwork(Network):
-    """A network with another body has another twin; with one that is no `Body`, none."""
+    """A network with another body, head or embedding has another twin."""
 
-    twin: "Twin | None" = field(init=False)
+    twin: "Twin" = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "twin", Twin(self.body) if isinstance(self.body, Body) else None)
+        object.__setattr__(self, "twin", Twin(Network(**_parts(self))))
 
     def cache(self, rows: int, slots: int, device: torch.device) -> SlotCache:
-        if self.twin is not None:
-            self.twin.current = False  # whoever opens a session may have trained the model since the last one
+        self.twin.current = False  # whoever opens a session may have trained the model since the last one
         return super().cache(rows, slots, device)
 
     def answer(self, tokens: Tensor, ids: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
-        body = self.body if self.twin is None or torch.is_grad_enabled() else self.twin.body()
-        return self.head(body(self.embed(tokens), ids, mask, cache))
+        if torch.is_grad_enabled():
+            return super().answer(tokens, ids, mask, cache)
+        return self.twin.network().answer(tokens, ids, mask, cache)
 
 
 class Twin:
-    """The lean twin of a body, whose weights are those that the model had when a session was last opened."""
+    """The lean twin of a network, whose weights are those that the model had when a session was last opened."""
 
-    def __init__(self, original: Body):
+    def __init__(self, original: Network):
         self.original, self.current = original, False
-        self._lean: Lean | None = None
+        self._lean, self._modules, self._products = original, list[nn.Module](), list[Product]()
 
-    def body(self) -> Lean | Body:
+    def network(self) -> Network:
         """The twin; the original, where there is none."""
         if not self.current:
-            self._lean = None  # its memory is needed for the next one
-            if lean_can(self.original.model):
-                with torch.inference_mode(False), torch.no_grad():  # in whatever mode it will be used
-                    self._lean = Lean(self.original.model)
+            with torch.inference_mode(False), torch.no_grad():  # in whatever mode it will be used
+                self._renew()
             self.current = True
-        return self._lean or self.original
+        return self._lean
+
+    def _renew(self) -> None:
+        roots = _roots(self.original)
+        if not roots:
+            self._lean, self._modules, self._products = self.original, [], []
+            return
+        modules = [module for root in roots for module in root.modules()]
+        if modules != self._modules or not all(product.current() for product in self._products):
+            self._lean, self._products = self.original, []  # their memory is needed
+            self._lean, self._products = _lean(self.original)
+            self._modules = modules
+        if isinstance(self._lean.head, LeanHead):
+            self._lean = replace(self._lean, embed=tabled(self.original.embed, self._lean.head.codes))
 
 
-def lean_can(model: PreTrainedModel) -> bool:
-    """Is a model small, in float32 on a CPU, and in nothing different from what `Lean` takes it for?"""
-    if type(model) not in BODIES or model.training or model.config._attn_implementation != "sdpa":
-        return False
-    if not torch.backends.mkldnn.is_available() or model.config.hidden_act != "silu":
-        return False
-    parameters = list(model.parameters())
-    plain = all(weight.device.type == "cpu" and weight.dtype == torch.float32 for weight in parameters)
-    return plain and all(map(_untouched, model.modules())) and 2 * sum(_linear_bytes(model)) <= ROOM
+def _parts(network: Network) -> dict:
+    return {part.name: getattr(network, part.name) for part in fields(Network)}
 
 
-def _untouched(module: nn.Module) -> bool:
-    """Does a module do what its class does, and is its class a known one?"""
-    hooked = module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
-    return type(module) in PARTS and not hooked
+def _roots(network: Network) -> list[nn.Module]:
+    """The modules that the twin stands in for; none if there is to be no twin."""
+    if not isinstance(network.body, Body) or not is_llama(network.body.model):
+        return []
+    roots = [network.body.model, *([network.head] if is_head(network.head) else [])]
+    return roots if are_small_and_plain(roots) else []
 
 
-def _linear_bytes(model: PreTrainedModel) -> Iterator[int]:
-    return (module.weight.nbytes for module in model.modules() if isinstance(module, nn.Linear))
+def _lean(network: Network) -> tuple[Network, list[Product]]:
+    """The twin of a network that can have one, with the embedding still to be put in a table, and its products."""
+    assert isinstance(network.body, Body)
+    body = Lean(network.body.model)
+    if not is_head(network.head):
+        return replace(network, body=body), body.products
+    head = LeanHead(network.head)
+    return replace(network, body=body, head=head), [*body.products, *head.products]
