@@ -7,11 +7,12 @@ import torch
 from transformers import PreTrainedModel
 
 from fewpass.device import chosen_device, chosen_dtype
-from fewpass.layouts import by_channels, widened
+from fewpass.layouts import by_channels
 from fewpass.models import load_model, wrap_model
 from fewpass.models.base import Model
 from fewpass.models.body import check_attention
 from fewpass.pipeline import Pipeline
+from fewpass.twin import twinned
 
 
 def load(
@@ -72,5 +73,5 @@ def _pipeline(model: Model, compile: bool) -> Pipeline:
 
         model.network = compiled(model.network)
     else:
-        model.network = widened(model.network)
+        model.network = twinned(model.network)
     return Pipeline(model)

@@ -1,0 +1,89 @@
+"""Small models on a CPU have a twin that answers windows in less time (`fewpass.lean`)."""
+
+from dataclasses import dataclass, field, fields, replace
+
+import torch
+from torch import Tensor, nn
+
+from fewpass.cache import SlotCache
+from fewpass.lean import Lean
+from fewpass.lean_codes import LeanHead, tabled
+from fewpass.lean_parts import are_small_and_plain, is_head, is_llama
+from fewpass.models.body import Body
+from fewpass.products import Product
+from fewpass.session import Network
+
+
+def twinned(network: Network) -> Network:
+    """The same network, whose windows are answered by a lean twin where it has one."""
+    return TwinNetwork(**_parts(network))
+
+
+@dataclass(frozen=True, eq=False)
+class TwinNetwork(Network):
+    """A network with another body, head or embedding has another twin."""
+
+    twin: "Twin" = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "twin", Twin(Network(**_parts(self))))
+
+    def cache(self, rows: int, slots: int, device: torch.device) -> SlotCache:
+        self.twin.current = False  # whoever opens a session may have trained the model since the last one
+        return super().cache(rows, slots, device)
+
+    def answer(self, tokens: Tensor, ids: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
+        if torch.is_grad_enabled():
+            return super().answer(tokens, ids, mask, cache)
+        return self.twin.network().answer(tokens, ids, mask, cache)
+
+
+class Twin:
+    """The lean twin of a network, whose weights are those that the model had when a session was last opened."""
+
+    def __init__(self, original: Network):
+        self.original, self.current = original, False
+        self._lean, self._modules, self._products = original, list[nn.Module](), list[Product]()
+
+    def network(self) -> Network:
+        """The twin; the original, where there is none."""
+        if not self.current:
+            with torch.inference_mode(False), torch.no_grad():  # in whatever mode it will be used
+                self._renew()
+            self.current = True
+        return self._lean
+
+    def _renew(self) -> None:
+        roots = _roots(self.original)
+        if not roots:
+            self._lean, self._modules, self._products = self.original, [], []
+            return
+        modules = [module for root in roots for module in root.modules()]
+        if modules != self._modules or not all(product.current() for product in self._products):
+            self._lean, self._products = self.original, []  # their memory is needed
+            self._lean, self._products = _lean(self.original)
+            self._modules = modules
+        if isinstance(self._lean.head, LeanHead):
+            self._lean = replace(self._lean, embed=tabled(self.original.embed, self._lean.head.codes))
+
+
+def _parts(network: Network) -> dict:
+    return {part.name: getattr(network, part.name) for part in fields(Network)}
+
+
+def _roots(network: Network) -> list[nn.Module]:
+    """The modules that the twin stands in for; none if there is to be no twin."""
+    if not isinstance(network.body, Body) or not is_llama(network.body.model):
+        return []
+    roots = [network.body.model, *([network.head] if is_head(network.head) else [])]
+    return roots if are_small_and_plain(roots) else []
+
+
+def _lean(network: Network) -> tuple[Network, list[Product]]:
+    """The twin of a network that can have one, with the embedding still to be put in a table, and its products."""
+    assert isinstance(network.body, Body)
+    body = Lean(network.body.model)
+    if not is_head(network.head):
+        return replace(network, body=body), body.products
+    head = LeanHead(network.head)
+    return replace(network, body=body, head=head), [*body.products, *head.products]
