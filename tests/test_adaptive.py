@@ -8,7 +8,8 @@ import torch
 
 import fewpass
 from fewpass import Drawing, Grid, Sampling, ar, auto, decoder, jacobi
-from fewpass.adaptive import Adaptive, Prices
+from fewpass.adaptive import Adaptive
+from fewpass.prices import Prices
 from fewpass.testing import Toy, coming_and_going, drawn
 from tests.toys import PLAIN, WIDE, WIDE_ROW_ENDS, one_by_one
 

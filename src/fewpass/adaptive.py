@@ -1,7 +1,5 @@
 """A window that follows what passes cost on this machine, and how many drafts stand."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Self
 from weakref import WeakKeyDictionary
@@ -15,61 +13,13 @@ from fewpass.decoders import Decoder, Query, State
 from fewpass.needs import Host
 from fewpass.ngrams import NGrams
 from fewpass.noise import Noise
+from fewpass.prices import Prices
 
 WINDOWS = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 HALF = 20.0  # drafts that win half of what drafts can win; fitted in docs/research-log.md
 FIRST = 10.0  # tokens a pass would win with a window without end, before anything is known
 MEMORY = 0.9  # of what earlier passes won
 PROBE = 24  # while drafts do not pay, every so many passes a few are asked about all the same
-
-
-class Prices:
-    """Seconds of a pass over n tokens: a line a + b n, through all passes so far with the newest counting most.
-
-    The squares of relative errors are least; before passes of several sizes are known, `DOUBLE` tokens are taken to
-    double the price. Every network has prices of its own, which outlive the drawings. `clock` counts seconds.
-    """
-
-    MEMORY = 0.995
-    DOUBLE = 32
-    TRUST = 0.05  # in that first assumption, in passes
-
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._clock, self._started = clock, 0.0
-        self._squares, self._products = np.zeros((2, 2)), np.zeros(2)
-
-    def start(self) -> None:
-        """A pass begins."""
-        self._started = self._clock()
-
-    def stop(self, tokens: int) -> None:
-        """That pass is done; it was about so many tokens."""
-        self.note(tokens, self._clock() - self._started)
-
-    def note(self, tokens: int, seconds: float) -> None:
-        """A pass over so many tokens has taken so long."""
-        if not self._squares.any():
-            for n in (1, 1 + 2 * self.DOUBLE):
-                self._add(n, seconds * (self.DOUBLE + n) / (self.DOUBLE + tokens), self.TRUST)
-        self._squares *= self.MEMORY
-        self._products *= self.MEMORY
-        self._add(tokens, seconds, 1.0)
-
-    def _add(self, tokens: int, seconds: float, weight: float) -> None:
-        x = np.array([1.0, tokens]) / seconds
-        self._squares += weight * np.outer(x, x)
-        self._products += weight * x
-
-    def __call__(self, tokens: np.ndarray) -> np.ndarray:
-        """Seconds, or multiples of some unit as long as nothing is known."""
-        if not self._squares.any():
-            return 1.0 + tokens / self.DOUBLE
-        a, b = np.linalg.lstsq(self._squares, self._products, rcond=None)[0]
-        if a < 0:
-            a, b = 0.0, self._products[1] / self._squares[1, 1]
-        if b < 0:
-            a, b = self._products[0] / self._squares[0, 0], 0.0
-        return a + b * tokens
 
 
 _known: WeakKeyDictionary[object, Prices] = WeakKeyDictionary()
@@ -113,8 +63,7 @@ class Adaptive(Decoder):
 
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
         before, (gain, passes), W = canvas.length, state[-1].unbind(1), p.shape[1] - 1
-        known = self.ngrams.verify(canvas, state[:-1], p, noise)
-        canvas.lengths  # noqa: B018  waits for the device
+        known = self.ngrams.verify(canvas, state[:-1], p, noise)  # reads the answers, so the device is done
         self.prices.stop(p[..., 0].numel())
         if W:
             won = (canvas.length - before - 1) * (W + HALF) / W
