@@ -1,5 +1,6 @@
 """A window that follows prices and success, and never shows in the image."""
 
+from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +32,7 @@ JUMP = Fixed(lambda n: 1 + (n > 50) * 9.0)
 
 
 def priced(prices, window=128):
-    return replace(auto(window), prices=prices)
+    return replace(auto(window), prices=defaultdict(lambda: prices))
 
 
 def toy(grid, decoder, draw=drawn, images=9):
@@ -73,8 +74,15 @@ def test_drafts_that_cost_as_much_as_passes_are_seldom_asked_about():
 
 
 def test_success_widens_the_window():
-    middling = Fixed(lambda n: 1 + n / 64)
-    assert sum(windows(priced(middling), 0.2)) > sum(windows(priced(middling), 4.0))
+    decoder, gains = priced(Fixed(lambda n: 1 + n / 16)), []
+    for sharpness in (0.2, 4.0):
+        drawing = Drawing(Toy(4, Grid(8, 8, 16), sharpness), decoder, PLAIN, torch.arange(4))
+        for _ in range(3):
+            drawing.advance()
+        gains.append(drawing.state[-1])
+    assert gains[0][:, 0].mean() > gains[1][:, 0].mean() + 1
+    few, many = (decoder.choice(torch.tensor([[gain, 3.0]])) for gain in (2.0, 20.0))
+    assert few < many
 
 
 def test_the_largest_window_is_kept():
@@ -141,3 +149,14 @@ def test_networks_have_their_own_prices():
     ]
     assert ready[0].prices is ready[1].prices
     assert ready[0].prices is not ready[2].prices
+
+
+def test_every_number_of_images_has_its_own_prices():
+    decoder = auto()
+    for images in (1, 3):
+        drawn(Toy(images, WIDE), decoder, PLAIN, torch.arange(images))
+    assert decoder.prices[1] is decoder.prices[1]
+    assert set(decoder.prices) == {1, 3}
+    before = decoder.prices[3](np.array([5]))
+    decoder.prices[1].note(5, 1e6)
+    assert decoder.prices[3](np.array([5])) == before

@@ -13,7 +13,7 @@ from fewpass.decoders import Decoder, Query, State
 from fewpass.needs import Host
 from fewpass.ngrams import NGrams
 from fewpass.noise import Noise
-from fewpass.prices import Prices
+from fewpass.prices import PriceList
 
 WINDOWS = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 HALF = 20.0  # drafts that win half of what drafts can win; fitted in docs/research-log.md
@@ -22,7 +22,7 @@ MEMORY = 0.9  # of what earlier passes won
 PROBE = 24  # while drafts do not pay, every so many passes a few are asked about all the same
 
 
-_known: WeakKeyDictionary[object, Prices] = WeakKeyDictionary()
+_known: WeakKeyDictionary[object, PriceList] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Adaptive(Decoder):
     """
 
     ngrams: NGrams
-    prices: Prices = field(default_factory=Prices, compare=False)  # the network's, once it is known
+    prices: PriceList = field(default_factory=PriceList, compare=False)  # the network's, once it is known
 
     def prepared(self, session: Host) -> Self:
         owner = getattr(getattr(session, "network", None), "body", None)  # a network may be made for each layout
-        return self if owner is None else replace(self, prices=_known.setdefault(owner, Prices()))
+        return self if owner is None else replace(self, prices=_known.setdefault(owner, PriceList()))
 
     @property
     def margin(self) -> int:
@@ -58,13 +58,13 @@ class Adaptive(Decoder):
         return *self.ngrams.begin(canvas, p, noise), history
 
     def draft(self, canvas: Canvas, state: State) -> Query:
-        self.prices.start()
+        self.prices[len(canvas.tokens)].start()
         return self.ngrams.ask(canvas, state[:-1], min(self.choice(state[-1]), canvas.open))
 
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
         before, (gain, passes), W = canvas.length, state[-1].unbind(1), p.shape[1] - 1
         known = self.ngrams.verify(canvas, state[:-1], p, noise)  # reads the answers, so the device is done
-        self.prices.stop(p[..., 0].numel())
+        self.prices[len(p)].stop(W + 1)
         if W:
             won = (canvas.length - before - 1) * (W + HALF) / W
             gain = MEMORY * gain + (1 - MEMORY) * won
@@ -74,6 +74,6 @@ class Adaptive(Decoder):
         """How many drafts to ask about next."""
         gain, passes = history.mean(0).tolist()
         w = np.array(self.windows)
-        speed = (1 + gain * w / (w + HALF)) / self.prices(len(history) * (w + 1))
+        speed = (1 + gain * w / (w + HALF)) / self.prices[len(history)](w + 1)
         best = int(w[speed.argmax()])
         return best or (4 if passes % PROBE >= PROBE - 1 else 0)

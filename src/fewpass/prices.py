@@ -10,7 +10,7 @@ class Prices:
     """Seconds of a pass over n tokens: a line a + b n, through all passes so far with the newest counting most.
 
     The squares of relative errors are least; before passes of several sizes are known, `DOUBLE` tokens are taken to
-    double the price. Every network has prices of its own, which outlive the drawings. `clock` counts seconds.
+    double the price. `clock` counts seconds.
     """
 
     MEMORY = 0.995
@@ -53,3 +53,10 @@ class Prices:
         if b < 0:
             a, b = self._products[0] / self._squares[0, 0], 0.0
         return a + b * tokens
+
+
+class PriceList(dict[int, Prices]):
+    """The prices of one network, for each number of images drawn together; they outlive the drawings."""
+
+    def __missing__(self, images: int) -> Prices:
+        return self.setdefault(images, Prices())
