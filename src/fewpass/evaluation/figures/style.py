@@ -16,6 +16,7 @@ TINTS: Mapping[bool | None, str] = {True: "#167458", False: "#c2611a", None: FAI
 BASE = "#3c3888"  # autoregression
 WORDS = {True: "lossless", False: "lossy", None: "unknown"}
 DPI = 200
+LEAST = 5.5, 3.0  # inches of a figure, or what is written along its sides does not fit
 LOOK = {
     "figure.facecolor": PAPER,
     "axes.facecolor": PAPER,
@@ -60,10 +61,10 @@ def figure(width: float, height: float) -> Any:
 
 
 def panels(number: int, abreast: int, width: float, height: float, **shared: Any) -> tuple[Any, list[Any]]:
-    """A figure of `number` panels of that size, `abreast` in a line."""
+    """A figure of `number` panels of that size, larger if they are few, `abreast` in a line."""
     abreast = min(abreast, number)
     lines = -(-number // abreast)
-    whole = figure(width * abreast, height * lines)
+    whole = figure(*map(max, (width * abreast, height * lines), LEAST))
     axes = whole.subplots(lines, abreast, squeeze=False, **shared).ravel().tolist()
     for axis, used in zip_longest(axes, range(number)):
         if used is None:

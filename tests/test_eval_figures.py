@@ -1,0 +1,25 @@
+"""Figures are readable, however few decoders there are."""
+
+import pytest
+
+pytest.importorskip("matplotlib")
+
+from fewpass.evaluation.figures.style import look, panels
+
+
+@pytest.mark.parametrize("number", [1, 2, 7])
+def test_what_is_written_along_the_sides_is_not_cut_off(number):
+    with look():
+        drawn, axes = panels(number, 5, 1.85, 1.5, sharex=True, sharey=True)
+        words = (
+            drawn.supylabel("tokens that cost no pass of their own, %", fontsize=9.5),
+            drawn.supxlabel("entropy of the model's law at the token, bits", fontsize=9.5),
+        )
+        drawn.draw_without_rendering()
+    assert len(axes) == number
+    for text in words:
+        box = text.get_window_extent()
+        assert drawn.bbox.containsx(box.x0)
+        assert drawn.bbox.containsx(box.x1)
+        assert drawn.bbox.containsy(box.y0)
+        assert drawn.bbox.containsy(box.y1)
