@@ -16,7 +16,7 @@ from fewpass.models.chameleon_styles import END, TURN, style_of
 from fewpass.models.chameleon_weights import WORDS, check_enabled, load_chameleon, vocabulary_of_shape
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.defaults import sampling_of
-from fewpass.models.pixels import as_bytes
+from fewpass.models.pixels import painted
 from fewpass.models.untrained import scatter
 from fewpass.models.vocabulary import ImageVocabulary
 from fewpass.models.vqgan import Vqgan, find_vqgan, vqgan_home
@@ -110,7 +110,7 @@ class Chameleon(Model):
 
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
         codes = tokens.view(-1, grid.rows, grid.cols)[..., : grid.cols - len(self.style.symbols)]
-        return as_bytes(self.vqgan(codes.clamp(max=(grid.codes or grid.vocab) - 1)))
+        return painted(self.vqgan, codes.clamp(max=(grid.codes or grid.vocab) - 1))
 
     def with_images(self, ids: Tensor, arguments: Mapping[str, Any]) -> Tensor:
         images = (arguments.get("mm_encoder_outputs") or {}).get("image")

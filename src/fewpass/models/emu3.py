@@ -14,7 +14,7 @@ from fewpass.models.body import Body
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.defaults import first, sampling_of
 from fewpass.models.layout import cells, with_row_ends
-from fewpass.models.pixels import as_bytes
+from fewpass.models.pixels import painted
 from fewpass.models.vocabulary import ImageVocabulary
 from fewpass.models.words import check_known, check_vocabulary, named, special
 from fewpass.sampling import Sampling
@@ -87,7 +87,7 @@ class Emu3(Model):
 
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
         codes = tokens.view(-1, grid.rows, grid.cols)[..., :-1].clamp(max=self.codes - 1)
-        return as_bytes(self.model.model.vqmodel.decode(codes))
+        return painted(self.model.model.vqmodel.decode, codes)
 
     def requested(self, ids: Tensor, arguments: Mapping[str, Any]) -> Grid:
         sizes = arguments.get("image_sizes")

@@ -14,7 +14,7 @@ from fewpass.codebook import Codebook
 from fewpass.models.base import Model
 from fewpass.models.body import Body
 from fewpass.models.defaults import sampling_of
-from fewpass.models.pixels import as_bytes
+from fewpass.models.pixels import painted
 from fewpass.models.untrained import untrained_network
 from fewpass.models.words import check_known
 from fewpass.sampling import Sampling
@@ -82,7 +82,7 @@ class Janus(Model):
         return [ids, ids.masked_fill(~special, self.model.generation_config.pad_token_id)]
 
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
-        return as_bytes(self.model.model.vqmodel.decode(tokens))
+        return painted(self.model.model.vqmodel.decode, tokens)
 
     @property
     def _begin(self) -> int:
