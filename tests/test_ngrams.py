@@ -122,7 +122,7 @@ def test_the_leftmost_of_several_answers_is_the_surest():
 
 
 def test_what_the_layout_dictates_is_drafted():
-    canvas = canvas_of([[1, 2, 15], [3, 4, 15]], Grid(2, 3, 16, 15, torch.tensor([-1, -1, 15] * 2)), 1)
+    canvas = canvas_of([[1, 2, 7], [3, 4, 7]], Grid(2, 3, 16, 15, torch.tensor([-1, -1, 15] * 2)), 1)
     assert drafts(canvas, pool_of(canvas), reached=9, W=5) == [2, 15, 3, 4, 15]
 
 

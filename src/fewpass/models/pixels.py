@@ -11,7 +11,7 @@ def painted(decode: Callable[[Tensor], Tensor], codes: Tensor) -> Tensor:
 
     On a CPU one picture is made after the other: what a layer makes of one stays in the processor's cache.
     """
-    portions = codes.split(1) if codes.device.type == "cpu" and len(codes) else [codes]
+    portions = codes.split(1) if codes.device.type == "cpu" else [codes]
     return torch.cat([_as_bytes(decode(portion)) for portion in portions])
 
 
