@@ -208,11 +208,14 @@ def test_a_static_cache_that_is_outgrown_or_divided_is_an_ordinary_one():
     cache = filled(Pool())
     assert cache.steady()
     assert cache.written.shape[1] == 128
-    part = cache.select(torch.tensor([1]))
-    assert type(part) is SlotCache
-    assert type(cache.join(cache)) is SlotCache
     cache.reserve(128)
     assert not cache.steady()
+    for divided in (lambda c: c.select(torch.tensor([1])), lambda c: c.join(filled(Pool()))):
+        cache = filled(Pool())
+        assert cache.steady()
+        part = divided(cache)
+        assert type(part) is SlotCache
+        assert part.layers[0].room[0].data_ptr() not in [buffer.data_ptr() for buffer in cache._buffers]
 
 
 def test_static_caches_draw_the_same(once, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fewpass import RECIPES, Drawing, ar, decode, mc_sjd
+from fewpass.loop import staying
 from fewpass.testing import Toy, drawn
 from tests.toys import PLAIN, WIDE
 
@@ -105,6 +106,13 @@ def test_images_go_on_in_any_order():
         drawing.advance()
     alone = drawn(Toy(6, WIDE), mc_sjd(4), PLAIN, SEEDS[:6])
     assert torch.equal(drawing.canvas.tokens[:, : WIDE.size], alone[[3, 0]])
+
+
+@pytest.mark.parametrize(
+    ("leaves", "expected"), [("", []), ("-", [0]), ("x", []), ("x--", [2, 1]), ("-x-x-", [0, 4, 2]), ("--x", [0, 1])]
+)
+def test_the_last_images_take_the_places_of_those_that_leave(leaves, expected):
+    assert staying([x == "x" for x in leaves]) == expected
 
 
 def test_autoregression_asks_about_one_token_at_a_time():

@@ -143,6 +143,21 @@ def test_joined_images_go_on(pipeline, guidance, order):
     assert_close(answers, ask(full, 0, N, tokens).gather(1, index[..., None].expand(-1, -1, CODES)))
 
 
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+@pytest.mark.parametrize("stay", [(0, 2), (2, 1), (1,), (2,)])
+def test_newcomers_take_the_places_of_those_who_left(pipeline, guidance, stay):
+    """What images that left have written there is not seen, and no memory is asked for."""
+    session = opened(pipeline, PROMPTS, guidance)
+    ask(session, 0, N)
+    places = [layer.room[0].data_ptr() for layer in session.cache.layers]
+    left = [i for i in range(3) if i not in stay]
+    session = session.select(torch.tensor(stay)).join(opened(pipeline, [PROMPTS[i] for i in left], guidance))
+    assert [layer.room[0].data_ptr() for layer in session.cache.layers] == places
+    order = [*stay, *left]
+    answers = ask(session, 0, N, TOKENS[order])
+    assert_close(answers, ask(opened(pipeline, PROMPTS, guidance), 0, N)[order])
+
+
 def test_positions_past_the_image_change_nothing(pipeline):
     session = opened(pipeline, PROMPTS)
     ask(session, 0, 10)
@@ -195,6 +210,29 @@ def test_query_sees_what_is_written_and_not_later():
     then = cache.place(torch.tensor([[3, 4], [1, 2]]))
     assert then[0, 0, :, :6].tolist() == [[1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 0]]
     assert then[1, 0, :, :6].tolist() == [[1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(("rows", "slots", "fits"), [(1, 3, True), (1, 9, False), (2, 3, False)])
+def test_rows_are_copied_only_if_they_have_to_move(rows, slots, fits):
+    cache = filled(3, 6)
+    place = cache.layers[0].room[0].data_ptr()
+    part = cache.select(torch.tensor([0, 2]))
+    assert part.layers[0].keys.data_ptr() == place
+    assert part.layers[0].keys[:, 0, 0, 0].tolist() == [0, 2]
+    both = part.join(filled(rows, slots, first=7))
+    assert (both.layers[0].keys.data_ptr() == place) is fits
+    assert both.layers[0].values[:, 0, 0, 0].tolist() == [0, 2, 7, 8][: 2 + rows]
+    assert both.written.sum(1).tolist() == [1] * (2 + rows)
+    assert both.written[:, 0].all()
+
+
+def filled(rows: int, slots: int, first: int = 0) -> SlotCache:
+    """A cache whose row r holds first + r everywhere, one slot of which may be seen."""
+    cache = SlotCache(1, rows, slots, torch.device("cpu"))
+    cache.place(torch.zeros(rows, 1, dtype=torch.long))
+    values = torch.arange(first, first + rows).view(-1, 1, 1, 1).expand(-1, 2, slots + 1, 4).float()
+    cache.layers[0].hold(values.clone(), values.clone())
+    return cache
 
 
 def test_slots_that_were_skipped_are_masked():

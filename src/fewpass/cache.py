@@ -1,4 +1,4 @@
-"""A key-value cache addressed by position: nothing is ever rolled back, cropped or moved."""
+"""A key-value cache addressed by position: nothing is ever rolled back or cropped, and rows move only to fill gaps."""
 
 from dataclasses import dataclass
 
@@ -78,29 +78,48 @@ class SlotCache(Cache):
                 layer.hold(*(_widened(x, slots + 1) for x in (layer.keys, layer.values)))
 
     def select(self, rows: Tensor) -> "SlotCache":
-        """Only the rows listed in `rows` [r]."""
+        """Only the rows listed in `rows` [r], where this cache lies: it is not to be used any more.
+
+        Rows that keep their number cost nothing.
+        """
         part = self._empty(len(rows), self.written.shape[1])
         part.slots.written = self.written[rows]
+        moved = (rows != torch.arange(len(rows), device=rows.device)).nonzero().flatten()
         for new, old in zip(part.layers, self.layers, strict=True):
-            here = rows.to(old.keys.device)  # a sharded model has its layers in several places
-            new.hold(old.keys[here], old.values[here])
+            place = old.keys.device  # a sharded model has its layers in several places
+            new.hold(*(_closed_up(x, moved.to(place), rows.to(place)) for x in old.room), len(rows))
         return part
 
     def join(self, other: "SlotCache") -> "SlotCache":
-        """These rows and then those of `other`, with as many slots as either needs."""
-        slots = max(self.written.shape[1], other.written.shape[1])
-        both = self._empty(len(self.written) + len(other.written), slots)
+        """These rows and then those of `other`, with as many slots as either needs; neither is to be used any more.
+
+        Where rows have left this cache, and those of `other` are not longer, they are written in their places.
+        """
+        slots, rows = max(self.written.shape[1], other.written.shape[1]), len(self.written) + len(other.written)
+        both = self._empty(rows, slots)
         both.slots.written = torch.cat([F.pad(c.written, (0, slots - c.written.shape[1])) for c in (self, other)])
         for new, a, b in zip(both.layers, self.layers, other.layers, strict=True):
-            new.hold(*(_stack(x, y, slots) for x, y in ((a.keys, b.keys), (a.values, b.values))))
+            pairs = zip(a.room, (b.keys, b.values), strict=True)
+            new.hold(*(_appended(x, len(self.written), y, slots) for x, y in pairs), rows)
         return both
 
     def _empty(self, rows: int, slots: int) -> "SlotCache":
         return SlotCache(len(self.layers), rows, slots - 1, self.written.device)
 
 
-def _stack(a: Tensor, b: Tensor, slots: int) -> Tensor:
-    return torch.cat([_widened(x, slots) for x in (a, b)])
+def _closed_up(room: Tensor, moved: Tensor, rows: Tensor) -> Tensor:
+    """Each of the places `moved` gets what is in the row that `rows` lists for it."""
+    if len(moved):
+        room[moved] = room[rows[moved]]
+    return room
+
+
+def _appended(room: Tensor, used: int, more: Tensor, slots: int) -> Tensor:
+    """The rows `more` behind the first `used`, in the same room if there is enough."""
+    if len(room) < used + len(more) or room.shape[2] < slots:
+        return torch.cat([_widened(x, slots) for x in (room[:used], more)])
+    room[used : used + len(more), :, : more.shape[2]] = more
+    return room
 
 
 def _widened(x: Tensor, slots: int) -> Tensor:
@@ -108,7 +127,7 @@ def _widened(x: Tensor, slots: int) -> Tensor:
 
 
 class SlotLayer(CacheLayerMixin):
-    """The keys and values [R, H, S, D] of one layer."""
+    """The keys and values [R, H, S, D] of one layer, in `room` for as many rows or more."""
 
     is_sliding = False
     is_compileable = True
@@ -122,8 +141,10 @@ class SlotLayer(CacheLayerMixin):
         slots = self.slots.written.shape[1]
         self.hold(*(x.new_zeros(*x.shape[:2], slots, x.shape[3]) for x in (key_states, value_states)))
 
-    def hold(self, keys: Tensor, values: Tensor) -> None:
-        self.keys, self.values = keys, values
+    def hold(self, keys: Tensor, values: Tensor, rows: int | None = None) -> None:
+        """Take these for room, all of it or the first `rows` of them in use."""
+        self.room = keys, values
+        self.keys, self.values = self.room if rows is None else (keys[:rows], values[:rows])
         self.dtype, self.device = keys.dtype, keys.device
         self.is_initialized = True
 

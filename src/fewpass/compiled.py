@@ -138,11 +138,17 @@ class Pool:
 
 
 class StaticCache(SlotCache):
-    """A cache that lies where an earlier one of its shape lay. Parts and unions of such caches are ordinary ones."""
+    """A cache that lies where an earlier one of its shape lay; parts and unions of it are ordinary ones elsewhere."""
 
     def __init__(self, pool: Pool, layers: int, rows: int, slots: int, device: torch.device):
         super().__init__(layers, rows, -(-(slots + 1 + SPARE) // SLOTS) * SLOTS - 1, device)
         self._pool, self._buffers = pool, list[Tensor]()
+
+    def select(self, rows: Tensor) -> SlotCache:
+        if self._buffers and self.layers[0].keys is self._buffers[0]:  # the pool will want them back
+            for layer in self.layers:
+                layer.hold(layer.keys.clone(), layer.values.clone())
+        return super().select(rows)
 
     def steady(self) -> bool:
         """Move into buffers of the pool, after the prompts' pass; False once the cache has outgrown them."""

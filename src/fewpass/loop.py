@@ -1,6 +1,6 @@
 """The loop that every algorithm shares."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol, Self, runtime_checkable
 
 import torch
@@ -31,7 +31,8 @@ class Session(Protocol):
 class ElasticSession(Session, Protocol):
     """A session whose images may leave and join between passes.
 
-    `select` goes on with the images listed in `images` [b], `join` with these and then those of `other`.
+    `select` goes on with the images listed in `images` [b], `join` with these and then those of `other`. What they
+    return may lie in the memory of the sessions that it comes from, which are not to be used any more.
     """
 
     def select(self, images: Tensor) -> Self: ...
@@ -95,6 +96,13 @@ class Drawing:
         self.state = tuple(torch.cat(pair) for pair in zip(self.state, other.state, strict=True))
 
 
+def staying(leaves: Sequence[bool]) -> list[int]:
+    """The numbers of the images that do not leave: the last ones in the places of those that do, so that few move."""
+    n = sum(not leaving for leaving in leaves)
+    last = iter([i for i in range(n, len(leaves)) if not leaves[i]])
+    return [next(last) if leaves[i] else i for i in range(n)]
+
+
 @torch.inference_mode()
 def decode(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Iterator[Canvas]:
     """Draw one image for each of `seeds` [B] int64; yield the same canvas after every pass, the prompt's included.
@@ -111,8 +119,7 @@ def decode(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Itera
     yield whole
     while not all(whole.finished):
         if any(drawing.canvas.finished) and elastic:
-            open_ = [i for i, done in enumerate(drawing.canvas.finished) if not done]
-            going = torch.tensor(open_, device=seeds.device)
+            going = torch.tensor(staying(drawing.canvas.finished), device=seeds.device)
             drawing.select(going)
             images = images[going]
         drawing.advance()

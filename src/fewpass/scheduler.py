@@ -2,14 +2,14 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from fewpass.canvas import Canvas
 from fewpass.job import Job
-from fewpass.loop import Drawing
+from fewpass.loop import Drawing, staying
 from fewpass.models.base import Model
 from fewpass.portions import Room
 from fewpass.trace import Clock, ClockedSession, Trace
@@ -64,9 +64,9 @@ class Group:
         self.committed = torch.cat([self.committed, other.committed])
         self.jobs, self.since = self.jobs + other.jobs, self.since + other.since
 
-    def keep(self, stays: Callable[[int], bool]) -> None:
-        """Go on with only the images whose number in the group `stays`."""
-        numbers = [i for i in range(len(self.jobs)) if stays(i)]
+    def keep(self, leaves: Sequence[bool]) -> None:
+        """Go on without the images for whose number in the group `leaves` is true."""
+        numbers = staying(leaves)
         images = torch.tensor(numbers, dtype=torch.long, device=self.committed.device)
         self.drawing.select(images)
         self.committed = self.committed[images]
@@ -81,7 +81,7 @@ class Group:
         done = self.drawing.canvas.finished
         finished = [Finished(self.jobs[i], self.canvas(i), self._trace(i)) for i, is_done in enumerate(done) if is_done]
         if finished and len(finished) < len(done):
-            self.keep(lambda i: not done[i])
+            self.keep(done)
         elif finished:
             self.jobs = []
         return finished
@@ -135,11 +135,11 @@ class Scheduler:
         out = set(map(id, jobs))
         self.waiting = deque(job for job in self.waiting if id(job) not in out)
         for company, group in list(self._groups.items()):
-            stays = [id(job) not in out for job in group.jobs]
-            if not any(stays):
+            leaves = [id(job) in out for job in group.jobs]
+            if all(leaves):
                 del self._groups[company]
-            elif not all(stays):
-                group.keep(stays.__getitem__)
+            elif any(leaves):
+                group.keep(leaves)
 
     @torch.inference_mode()
     def step(self) -> list[Finished | Failed]:

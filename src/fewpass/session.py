@@ -117,7 +117,7 @@ class PromptSession:
         return self.grid.forbid(index + 1, mixed)
 
     def select(self, images: Tensor) -> "PromptSession":
-        """Only the images listed in `images` [b], with their caches."""
+        """Only the images listed in `images` [b], with their caches, see `SlotCache.select`."""
         group = self.weights.shape[1] + 1
         rows = (images[:, None] * group + torch.arange(group, device=images.device)).flatten()
         return PromptSession(
@@ -130,7 +130,10 @@ class PromptSession:
         )
 
     def join(self, other: "PromptSession") -> "PromptSession":
-        """These images and then those of `other`, a session of the same network, grid and number of rows."""
+        """These images and then those of `other`, a session of the same network, grid and number of rows.
+
+        Their caches as in `SlotCache.join`.
+        """
         return PromptSession(
             self.network,
             self.grid,
