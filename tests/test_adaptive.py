@@ -1,7 +1,7 @@
-"""A window that follows prices and success, and never shows in the image."""
+"""Windows that follow prices and success: they never show in the image, or they draw it once more."""
 
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -9,10 +9,10 @@ import torch
 
 import fewpass
 from fewpass import Drawing, Grid, Sampling, ar, auto, decoder, jacobi
-from fewpass.adaptive import Adaptive
 from fewpass.prices import Prices
-from fewpass.testing import Toy, coming_and_going, drawn
-from tests.toys import PLAIN, WIDE, WIDE_ROW_ENDS, one_by_one
+from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
+from fewpass.varying import Schedule, Varying
+from tests.toys import FREE, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, one_by_one
 
 
 class Fixed(Prices):
@@ -31,8 +31,9 @@ STEEP = Fixed(lambda n: n)
 JUMP = Fixed(lambda n: 1 + (n > 50) * 9.0)
 
 
-def priced(prices, window=128):
-    return replace(auto(window), prices=defaultdict(lambda: prices))
+def priced(prices, window=128, **options):
+    chosen = auto(window, **options)
+    return replace(chosen, policy=replace(chosen.policy, prices=defaultdict(lambda: prices)))
 
 
 def toy(grid, decoder, draw=drawn, images=9):
@@ -79,15 +80,16 @@ def test_success_widens_the_window():
         drawing = Drawing(Toy(4, Grid(8, 8, 16), sharpness), decoder, PLAIN, torch.arange(4))
         for _ in range(3):
             drawing.advance()
-        gains.append(drawing.state[-1])
+        gains.append(drawing.state[-2])
     assert gains[0][:, 0].mean() > gains[1][:, 0].mean() + 1
-    few, many = (decoder.choice(torch.tensor([[gain, 3.0]])) for gain in (2.0, 20.0))
+    few, many = (decoder.policy.choose(torch.tensor([[gain, 3.0]]))[0] for gain in (2.0, 20.0))
     assert few < many
 
 
 def test_the_largest_window_is_kept():
     assert max(windows(priced(FLAT, window=5), 0.5)) == 5
-    assert isinstance(decoder("auto(window=5)"), Adaptive)
+    assert max(windows(priced(FLAT, window=5, decoder="sjd"), 0.5)) == 5
+    assert decoder("auto(window=5)").margin == 6
 
 
 def test_greedy_is_greedy():
@@ -143,20 +145,124 @@ def test_a_pass_is_timed():
 
 def test_networks_have_their_own_prices():
     slow, quick = (fewpass.load("emoji") for _ in range(2))
-    ready = [
-        auto().prepared(p.model.open(["a star on a teal background"], p.model.grid(None), 1.0, [None]))
-        for p in (slow, slow, quick)
+    prices = [
+        d.prepared(p.model.open(["a star on a teal background"], p.model.grid(None), 1.0, [None])).policy.prices
+        for p, d in ((slow, auto()), (slow, auto()), (quick, auto()), (slow, auto(decoder="sjd")))
     ]
-    assert ready[0].prices is ready[1].prices
-    assert ready[0].prices is not ready[2].prices
+    assert prices[0] is prices[1]
+    assert len(set(map(id, prices))) == 3
 
 
 def test_every_number_of_images_has_its_own_prices():
     decoder = auto()
     for images in (1, 3):
         drawn(Toy(images, WIDE), decoder, PLAIN, torch.arange(images))
-    assert decoder.prices[1] is decoder.prices[1]
-    assert set(decoder.prices) == {1, 3}
-    before = decoder.prices[3](np.array([5]))
-    decoder.prices[1].note(5, 1e6)
-    assert decoder.prices[3](np.array([5])) == before
+    prices = decoder.policy.prices
+    assert prices[1] is prices[1]
+    assert {1, 3} <= set(prices)
+    before = prices[3](np.array([5]))
+    prices[1].note(5, 1e6)
+    assert prices[3](np.array([5])) == before
+
+
+# Decoders whose images the windows show in.
+
+OTHERS = ["jacobi", "sjd", "mc_sjd", "mc_sjd(guess=left_sample)", "gs_sjd", "sjd_block"]
+
+
+@dataclass(frozen=True)
+class Fickle:
+    """Windows that go up and down with everything that a policy may know."""
+
+    largest: int
+    joins = True
+
+    def begin(self, images, device):
+        return torch.zeros(images, 1, dtype=torch.float64)
+
+    def choose(self, history):
+        return int(history.sum()) * 7919 % 101 % (self.largest + 1), history + 1
+
+    def start(self, history):
+        pass
+
+    def learn(self, history, window, won):
+        return history + 2 * won[:, None] + window
+
+
+@dataclass(frozen=True)
+class Peeping(Varying):
+    """Asks about more drafts where the next one is to its liking: the window depends on what it is to verify."""
+
+    def draft(self, canvas, state):
+        return self._within(int(canvas.read(canvas.ahead(1)).sum() % 2) * 2).draft(canvas, state[:-2])
+
+
+def fickle(spelling, largest=FREE.size - 1):
+    return replace(auto(largest, decoder=spelling), policy=Fickle(largest))
+
+
+@pytest.mark.parametrize("draw", [drawn, coming_and_going])
+@pytest.mark.parametrize("grid", [FREE, ROW_ENDS], ids=["free", "row_ends"])
+@pytest.mark.parametrize("spelling", OTHERS)
+def test_law_is_exact_whatever_the_windows(spelling, grid, draw):
+    figure = check_decoder(fickle(spelling), JointLaw(grid, Sampling(0.7), guidance=2.0), draw=draw)
+    assert figure.exact, figure
+
+
+def test_windows_that_depend_on_drafts_are_caught():
+    chosen = auto(2, decoder="mc_sjd")
+    joint = JointLaw(FREE, Sampling(0.7), guidance=2.0)
+    alone = {"draw": one_by_one, "images": 3000}
+    assert not check_decoder(Peeping(chosen.decoder, chosen.policy), joint, **alone).exact
+    assert check_decoder(Varying(chosen.decoder, Fickle(2)), joint, **alone).exact
+
+
+def test_fickle_windows_are_fickle():
+    for spelling in OTHERS:
+        assert len(set(windows(fickle(spelling, 9), 1.0))) > 4
+
+
+def test_jacobi_draws_the_tokens_of_ar_whatever_the_windows():
+    for draw in (drawn, coming_and_going, one_by_one):
+        assert torch.equal(toy(WIDE, fickle("jacobi", 9), draw), toy(WIDE, ar()))
+
+
+@pytest.mark.parametrize("spelling", [*OTHERS, "jacobi_ngram"])
+def test_an_image_is_drawn_once_more_with_the_windows_that_it_had(pipeline, spelling):
+    """Whoever was drawn beside it; in the trace and in the settings."""
+    several = pipeline(["one", "two", "red stars"], decoder=f"auto(window=5, decoder={spelling})", seed=4)
+    for i, settings in enumerate(several.settings):
+        alone = pipeline(settings["prompt"], decoder=settings["again"], seed=settings["seed"])
+        assert torch.equal(alone.tokens[0], several.tokens[i])
+        assert torch.equal(alone.trace.committed[0], several.trace.committed[i])
+        assert "again" not in alone.settings[0]
+        assert alone.settings[0]["decoder"] == settings["again"]
+
+
+def test_the_trace_says_what_passes_asked_about(pipeline):
+    result = pipeline(["one", "two"], decoder="jacobi(3)", seed=4)
+    size, passes = result.tokens.shape[1], result.trace.passes.tolist()
+    for asked, n in zip(result.trace.asked.tolist(), passes, strict=True):
+        assert asked[:2] == [1, 4]
+        assert all(1 <= a <= 4 for a in asked[1:n])
+        assert asked[n:] == [0] * (size - n)
+    streamed = dict(pipeline.stream(["one", "two"], decoder="jacobi(3)", seed=4))
+    for i, one in streamed.items():
+        alone = pipeline(["one", "two"][i], decoder="jacobi(3)", seed=4 + i)
+        assert one.trace.asked[0, :2].tolist() == [1, 4]
+        assert (one.trace.asked > 0).sum() == alone.trace.passes.sum() == (alone.trace.asked > 0).sum()
+
+
+def test_images_with_windows_of_their_own_are_not_drawn_beside_others(pipeline):
+    options = {"decoder": "auto(window=4, decoder=mc_sjd, windows=(4, 0, 2, 1, 3))", "seed": 2}
+    together = dict(pipeline.stream(["one", "two", "red stars"], batch=2, **options))
+    for i, prompt in enumerate(["one", "two", "red stars"]):
+        alone = pipeline(prompt, **options | {"seed": 2 + i})
+        assert torch.equal(together[i].tokens, alone.tokens)
+        assert together[i].trace.asked[0, :6].tolist() == [1, 5, 1, 3, 2, 4][: int((alone.trace.asked > 0).sum())][:6]
+
+
+def test_the_last_window_of_a_schedule_is_for_all_passes_to_come():
+    assert windows(auto(6, decoder="sjd", windows=(2, 6, 1)), 4.0, passes=6) == [2, 6, 1, 1, 1, 1]
+    assert not Schedule((1,)).joins

@@ -47,7 +47,7 @@ def task(pipeline):
 @pytest.mark.parametrize("spelling", DRAFTING)
 def test_passes_win_what_the_trace_says(spelling):
     traces = some_counts(0), some_counts(1)
-    trace = Trace(torch.zeros(5, N, dtype=torch.long))
+    trace = Trace.blank(5, WIDE)
     run = replayed(decoder(spelling), traces)
     for _ in trace.watch(decode(Toy(5, WIDE), run, PLAIN, torch.arange(5) + 2)):
         pass
@@ -57,7 +57,7 @@ def test_passes_win_what_the_trace_says(spelling):
 
 def test_no_pass_wins_more_than_its_window():
     run = replayed(decoder("mc_sjd(window=2)"), (some_counts(0),))
-    trace = Trace(torch.zeros(1, N, dtype=torch.long))
+    trace = Trace.blank(1, WIDE)
     assert list(trace.watch(decode(Toy(1, WIDE), run, PLAIN, torch.arange(1))))
     assert trace.committed.unique(return_counts=True)[1].max() == 3
 

@@ -45,7 +45,7 @@ def test_one_image_into_one_file(generate, tmp_path):
     assert f"stars.png: seed 7, {trace['passes']} forward passes where autoregression needs 16, " in said
     assert f"{16 / trace['passes']:.2f} tokens per pass" in said
     assert "1 image in " in said
-    assert " s; jacobi_ngram(window=32): lossless\n" in said
+    assert " s; auto(window=64, decoder=jacobi_ngram): lossless\n" in said
 
 
 def test_a_lossy_decoder_is_called_lossy(generate):
@@ -123,7 +123,7 @@ def test_window_replaces_the_decoders_own(generate):
     generate("two", "-o", "a.png", "--decoder", "sjdpp(threshold=inf)", "--window", "0")
     assert read_settings("a.png")["decoder"] == "sjdpp(window=0, threshold=inf, guess=left_sample)"
     generate("two", "-o", "a.png", "--window", "3")
-    assert read_settings("a.png")["decoder"] == "jacobi_ngram(window=3)"
+    assert read_settings("a.png")["decoder"] == "auto(window=3, decoder=jacobi_ngram)"
 
 
 def test_without_a_seed_images_differ_and_say_theirs(generate):

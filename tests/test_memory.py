@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fewpass import memory as counted
+from fewpass.cache import bucket
 from fewpass.canvas import Canvas
 from fewpass.loop import Drawing
 from fewpass.memory import Footprint, available, cache_bytes, footprint, ran_out, remembered, spelled
@@ -52,11 +53,18 @@ def test_more_rows_longer_prompts_and_wider_windows_take_more(pipeline):
         return footprint(pipeline.model, [pipeline.job(prompt, **options)])
 
     base = of("one", decoder="jacobi(window=3)")
-    assert of("one two red stars", decoder="jacobi(window=3)").cache > base.cache
+    assert of("red " * 40, decoder="jacobi(window=3)").work > base.work
+    assert 2 * cache_bytes(pipeline.model, 64) == base.cache  # a prompt more or less does not show below 64 slots
     assert of("one", decoder="jacobi(window=3)", guidance=1).cache * 2 == base.cache
     assert of("one", decoder="jacobi(window=6)").laws > base.laws
     assert of("one", decoder="jacobi(window=6)").work > base.work
     assert cache_bytes(pipeline.model, 10) * 2 == cache_bytes(pipeline.model, 20)
+
+
+def test_slots_come_in_portions_on_a_cpu():
+    slots = (1, 64, 65, 192, 193, 384, 385, 1000)
+    assert [bucket(n, torch.device("cpu")) for n in slots] == [64, 64, 128, 192, 384, 384, 576, 1152]
+    assert bucket(193, torch.device("cuda")) == 193
 
 
 def test_a_footprint_knows_how_many_fit():

@@ -10,7 +10,7 @@ N = WIDE.size
 
 
 def traced(decoder, images=4):
-    trace = Trace(torch.zeros(images, N, dtype=torch.long))
+    trace = Trace.blank(images, WIDE)
     canvases = list(trace.watch(decode(Toy(images, WIDE), decoder, PLAIN, torch.arange(images))))
     return trace, len(canvases)
 
@@ -39,7 +39,7 @@ def test_more_than_one_token_becomes_final_in_a_pass():
 
 
 def test_drawing_that_was_stopped_has_zeros():
-    trace, drawing = Trace(torch.zeros(2, N, dtype=torch.long)), decode(Toy(2, WIDE), ar(), PLAIN, torch.arange(2))
+    trace, drawing = Trace.blank(2, WIDE), decode(Toy(2, WIDE), ar(), PLAIN, torch.arange(2))
     for _, _ in zip(range(3), trace.watch(drawing), strict=False):
         pass
     assert trace.committed.tolist() == [[1, 2, 3] + [0] * (N - 3)] * 2
@@ -48,7 +48,7 @@ def test_drawing_that_was_stopped_has_zeros():
 
 def test_watching_changes_nothing():
     canvas = Canvas.blank(WIDE, torch.arange(2), 1)
-    assert list(Trace(torch.zeros(2, N, dtype=torch.long)).watch([canvas])) == [canvas]
+    assert list(Trace.blank(2, WIDE).watch([canvas])) == [canvas]
 
 
 def test_clock_adds_up_what_happens_inside(monkeypatch):

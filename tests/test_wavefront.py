@@ -25,7 +25,7 @@ def toy(grid, decoder, law=PLAIN, draw=drawn, images=24):
 
 
 def trace_of(grid, decoder, images=6):
-    trace = Trace(torch.zeros(images, grid.size, dtype=torch.long))
+    trace = Trace.blank(images, grid)
     for _ in trace.watch(decode(Toy(images, grid), decoder, PLAIN, torch.arange(images))):
         pass
     return trace
@@ -193,7 +193,7 @@ def test_a_first_token_that_nothing_changes_stands_at_once():
         def logits(self, prefix, index):
             return super().logits(prefix * 0, index)
 
-    trace = Trace(torch.zeros(4, SQUARE.size, dtype=torch.long))
+    trace = Trace.blank(4, SQUARE)
     for _ in trace.watch(decode(Same(4, SQUARE), zipar(2, True), GREEDY, torch.arange(4))):
         pass
     passes = trace.committed.view(-1, 5, 5)

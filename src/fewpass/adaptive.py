@@ -8,11 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewpass.canvas import Canvas
-from fewpass.decoders import Decoder, Query, State
 from fewpass.needs import Host
-from fewpass.ngrams import NGrams
-from fewpass.noise import Noise
 from fewpass.prices import PriceList
 
 WINDOWS = (0, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -22,58 +18,52 @@ MEMORY = 0.9  # of what earlier passes won
 PROBE = 24  # while drafts do not pay, every so many passes a few are asked about all the same
 
 
-_known: WeakKeyDictionary[object, PriceList] = WeakKeyDictionary()
+_known: WeakKeyDictionary[object, dict[str, PriceList]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
-class Adaptive(Decoder):
-    """Asks in every pass about as many drafts of `ngrams` as promise the most tokens per second. Lossless.
+class Adaptive:
+    """The policy to ask in every pass about as many drafts, `largest` at most, as promise the most tokens per second.
 
-    Under fixed noise the tokens are those of `ar`, whatever is asked about; so the window is free to follow the
-    machine's speed, which differs from run to run. No other rule may be wrapped: there the window changes the image.
-
-    What passes cost is seen while drawing. What a window of w drafts wins is taken to be 1 + gain * w / (w + HALF)
-    tokens, the gain being estimated from the passes so far.
+    What passes of the decoder `name` cost is seen while drawing, and kept with the network. What a window of w drafts
+    wins is taken to be 1 + gain * w / (w + HALF) tokens, the gain being estimated from the passes so far.
     """
 
-    ngrams: NGrams
+    largest: int
+    name: str
     prices: PriceList = field(default_factory=PriceList, compare=False)  # the network's, once it is known
+
+    joins = True
 
     def prepared(self, session: Host) -> Self:
         owner = getattr(getattr(session, "network", None), "body", None)  # a network may be made for each layout
-        return self if owner is None else replace(self, prices=_known.setdefault(owner, PriceList()))
-
-    @property
-    def margin(self) -> int:
-        return self.ngrams.margin
+        if owner is None:
+            return self
+        return replace(self, prices=_known.setdefault(owner, {}).setdefault(self.name, PriceList()))
 
     @property
     def windows(self) -> tuple[int, ...]:
         """Those to choose from."""
-        largest = self.ngrams.window
-        return (*(w for w in WINDOWS if w < largest), largest)
+        return (*(w for w in WINDOWS if w < self.largest), self.largest)
 
-    def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
-        history = torch.tensor([[FIRST, 0]], dtype=torch.float64, device=p.device).repeat(len(p), 1)
-        return *self.ngrams.begin(canvas, p, noise), history
+    def begin(self, images: int, device: torch.device) -> Tensor:
+        return torch.tensor([[FIRST, 0]], dtype=torch.float64, device=device).repeat(images, 1)
 
-    def draft(self, canvas: Canvas, state: State) -> Query:
-        self.prices[len(canvas.tokens)].start()
-        return self.ngrams.ask(canvas, state[:-1], min(self.choice(state[-1]), canvas.open))
-
-    def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
-        before, (gain, passes), W = canvas.length, state[-1].unbind(1), p.shape[1] - 1
-        known = self.ngrams.verify(canvas, state[:-1], p, noise)  # reads the answers, so the device is done
-        self.prices[len(p)].stop(W + 1)
-        if W:
-            won = (canvas.length - before - 1) * (W + HALF) / W
-            gain = MEMORY * gain + (1 - MEMORY) * won
-        return *known, torch.stack([gain, passes + 1], 1)
-
-    def choice(self, history: Tensor) -> int:
-        """How many drafts to ask about next."""
+    def choose(self, history: Tensor) -> tuple[int, Tensor]:
         gain, passes = history.mean(0).tolist()
         w = np.array(self.windows)
         speed = (1 + gain * w / (w + HALF)) / self.prices[len(history)](w + 1)
         best = int(w[speed.argmax()])
-        return best or (4 if passes % PROBE >= PROBE - 1 else 0)
+        probed = best or (min(4, self.largest) if passes % PROBE >= PROBE - 1 else 0)
+        return probed, history + history.new_tensor([0, 1])
+
+    def start(self, history: Tensor) -> None:
+        self.prices[len(history)].start()
+
+    def learn(self, history: Tensor, window: int, won: Tensor) -> Tensor:
+        self.prices[len(history)].stop(window + 1)  # the tokens have been read, so the device is done
+        if not window:
+            return history
+        gain, passes = history.unbind(1)
+        gain = MEMORY * gain + (1 - MEMORY) * (won - 1) * (window + HALF) / window
+        return torch.stack([gain, passes], 1)

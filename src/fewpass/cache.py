@@ -7,7 +7,18 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-BUCKET = 64  # the CPU attends to as many slots as are in use, rounded up to a multiple of this
+BUCKET, LARGE = 64, 192  # the CPU attends to as many slots as are in use, rounded up to a multiple of these
+
+
+def bucket(slots: int, device: torch.device) -> int:
+    """How many slots are attended to where so many are in use.
+
+    Products on a CPU sum up to `LARGE` numbers at a time, and halves of what is left in the end: of slots that come in
+    such portions, those that are masked do not show in how the others are rounded.
+    """
+    if device.type != "cpu":
+        return slots
+    return -(-slots // BUCKET) * BUCKET if slots <= LARGE else max(2, -(-slots // LARGE)) * LARGE
 
 
 @dataclass(eq=False)
@@ -42,10 +53,11 @@ class SlotCache(Cache):
 
     def __init__(self, layers: int, rows: int, slots: int, device: torch.device):
         # Layers that knew their cache would keep its memory until the garbage collector comes by.
+        held = bucket(slots + 1, device)
         self.slots = Slots(
-            torch.zeros(rows, slots + 1, dtype=torch.bool, device=device),
+            torch.zeros(rows, held, dtype=torch.bool, device=device),
             torch.zeros(rows, 0, dtype=torch.long, device=device),
-            slots + 1,
+            held,
         )
         super().__init__(layers=[SlotLayer(self.slots) for _ in range(layers)])
 
@@ -63,19 +75,19 @@ class SlotCache(Cache):
         at.slot = slot.clamp(max=scrap)
         at.written.scatter_(1, at.slot, True if real is None else real)
         if slot.device.type == "cpu":
-            at.visible = min(scrap + 1, -(-int(at.slot.max() + 1) // BUCKET) * BUCKET)
+            at.visible = bucket(int(at.slot.max()) + 1, slot.device)
         if sees is None:
             sees = torch.arange(at.visible, device=slot.device) <= at.slot[..., None]
         return (sees[..., : at.visible] & at.written[:, None, : at.visible])[:, None]
 
     def reserve(self, slots: int) -> None:
         """Have room for at least as many slots."""
-        more = slots + 1 - self.written.shape[1]
-        if more > 0:
-            self.slots.written = F.pad(self.written, (0, more))
-            self.slots.visible = slots + 1
+        held = bucket(slots + 1, self.written.device)
+        if held > self.written.shape[1]:
+            self.slots.written = F.pad(self.written, (0, held - self.written.shape[1]))
+            self.slots.visible = held
             for layer in self.layers:
-                layer.hold(*(_widened(x, slots + 1) for x in (layer.keys, layer.values)))
+                layer.hold(*(_widened(x, held) for x in (layer.keys, layer.values)))
 
     def select(self, rows: Tensor) -> "SlotCache":
         """Only the rows listed in `rows` [r], where this cache lies: it is not to be used any more.
@@ -87,7 +99,7 @@ class SlotCache(Cache):
         moved = (rows != torch.arange(len(rows), device=rows.device)).nonzero().flatten()
         for new, old in zip(part.layers, self.layers, strict=True):
             place = old.keys.device  # a sharded model has its layers in several places
-            new.hold(*(_closed_up(x, moved.to(place), rows.to(place)) for x in old.room), len(rows))
+            new.hold(*(_closed_up(x, moved.to(place), rows.to(place)) for x in old.room), rows=len(rows))
         return part
 
     def join(self, other: "SlotCache") -> "SlotCache":
@@ -99,8 +111,8 @@ class SlotCache(Cache):
         both = self._empty(rows, slots)
         both.slots.written = torch.cat([F.pad(c.written, (0, slots - c.written.shape[1])) for c in (self, other)])
         for new, a, b in zip(both.layers, self.layers, other.layers, strict=True):
-            pairs = zip(a.room, (b.keys, b.values), strict=True)
-            new.hold(*(_appended(x, len(self.written), y, slots) for x, y in pairs), rows)
+            keys, values = zip(a.room, (b.keys, b.values), strict=True)
+            new.hold(*(_appended(*pair, len(self.written), slots) for pair in (keys, values)), rows=rows)
         return both
 
     def _empty(self, rows: int, slots: int) -> "SlotCache":
@@ -114,7 +126,7 @@ def _closed_up(room: Tensor, moved: Tensor, rows: Tensor) -> Tensor:
     return room
 
 
-def _appended(room: Tensor, used: int, more: Tensor, slots: int) -> Tensor:
+def _appended(room: Tensor, more: Tensor, used: int, slots: int) -> Tensor:
     """The rows `more` behind the first `used`, in the same room if there is enough."""
     if len(room) < used + len(more) or room.shape[2] < slots:
         return torch.cat([_widened(x, slots) for x in (room[:used], more)])
@@ -141,7 +153,7 @@ class SlotLayer(CacheLayerMixin):
         slots = self.slots.written.shape[1]
         self.hold(*(x.new_zeros(*x.shape[:2], slots, x.shape[3]) for x in (key_states, value_states)))
 
-    def hold(self, keys: Tensor, values: Tensor, rows: int | None = None) -> None:
+    def hold(self, keys: Tensor, values: Tensor, *, rows: int | None = None) -> None:
         """Take these for room, all of it or the first `rows` of them in use."""
         self.room = keys, values
         self.keys, self.values = self.room if rows is None else (keys[:rows], values[:rows])

@@ -90,8 +90,11 @@ class Canvas:
     """B images side by side: which of their tokens are final, and guesses elsewhere.
 
     `tokens` is [B, N + margin] int64 in raster order, `final` [B, N] bool says which will not change any more, and
-    `length` [B] int64 counts those before the first that may.
+    `length` [B] int64 counts those before the first that may. `asked` is how many positions of an image the latest
+    pass was about.
     """
+
+    asked = 1  # the prompt's pass: about the first position
 
     def __init__(self, grid: Grid, tokens: Tensor, final: Tensor):
         self.grid, self.tokens = grid, tokens
@@ -158,4 +161,4 @@ class Canvas:
     def update(self, images: Tensor, part: "Canvas") -> None:
         """Take over the state of the images that `part` = `select(images)` has gone on with."""
         self.tokens[images], self.final[images], self.length[images] = part.tokens, part.final, part.length
-        self._lengths = None
+        self.asked, self._lengths = part.asked, None

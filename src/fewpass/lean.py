@@ -16,6 +16,8 @@ from transformers import PreTrainedModel
 from fewpass.cache import SlotCache, SlotLayer
 from fewpass.products import Product
 
+TAKEN, ALIKE = 32, 4  # positions, in torch's attention on a CPU
+
 
 class Lean:
     """A function of what a `Body` takes, in float32 on a CPU, with the weights that `model` has now."""
@@ -41,24 +43,35 @@ class Lean:
 class Shared:
     """What all layers of a pass have in common.
 
-    `cos` and `sin` [R, n, 1, d] turn heads, the first half of the sines negated; `mask` [R, 1, group * n, S] is added
-    to scores: the heads that share keys are taken for positions.
+    `cos` and `sin` [R, n, 1, d] turn heads, the first half of the sines negated; `mask` [R, 1, group * n + spare, S] is
+    added to scores: the heads that share keys are taken for positions. torch takes positions `TAKEN` at a time, and the
+    products of fewer than `ALIKE` are rounded in another way than those of more. Up to three `spare` ones see to it
+    that the answer about a position does not depend on how many were asked about, unless that was the only one.
     """
 
     cos: Tensor
     sin: Tensor
     mask: Tensor
+    spare: int
 
     @classmethod
     def of(cls, mask: Tensor, cos: Tensor, sin: Tensor, group: int) -> "Shared":
         first, second = sin.chunk(2, -1)
         signed = torch.cat((-first, second), -1)
         added = torch.zeros_like(mask, dtype=cos.dtype).masked_fill_(~mask, -torch.inf)
-        return cls(cos[:, :, None], signed[:, :, None], added.repeat(1, 1, group, 1) if group > 1 else added)
+        added = added.repeat(1, 1, group, 1) if group > 1 else added
+        left = added.shape[2] % TAKEN
+        spare = ALIKE - left if 0 < left < ALIKE and cos.shape[1] > 1 else 0
+        return cls(cos[:, :, None], signed[:, :, None], _filled(added, spare), spare)
 
     def turned(self, heads: Tensor) -> Tensor:
         """Rotary embedding of heads [R, n, H, d]."""
         return (heads * self.cos).addcmul_(heads.roll(heads.shape[-1] // 2, -1), self.sin)
+
+
+def _filled(x: Tensor, spare: int) -> Tensor:
+    """[..., n, m] to [..., n + spare, m]."""
+    return F.pad(x, (0, 0, 0, spare)) if spare else x
 
 
 class Block:
@@ -86,8 +99,9 @@ class Block:
         turned = shared.turned(heads[:, :, : queries + self.kept]).transpose(1, 2)
         values = heads[:, :, queries + self.kept :].transpose(1, 2)
         k, v = kept.update(turned[:, queries:], values)  # [R, kept, S, d]
-        q = turned[:, :queries].reshape(rows, self.kept, self.group * n, self.width)
+        q = _filled(turned[:, :queries].reshape(rows, self.kept, self.group * n, self.width), shared.spare)
         found = F.scaled_dot_product_attention(q, k, v, attn_mask=shared.mask, scale=self.scale)
+        found = found[:, :, : self.group * n]
         return found.reshape(rows, queries, n, self.width).transpose(1, 2).reshape(rows * n, -1)
 
 

@@ -75,7 +75,9 @@ class Drawing:
     def advance(self) -> None:
         """One forward pass of the model."""
         self.step = self.step + 1
-        p = self.law(self.session(self.decoder.draft(self.canvas, self.state)))
+        query = self.decoder.draft(self.canvas, self.state)
+        self.canvas.asked = query.tokens.shape[1]
+        p = self.law(self.session(query))
         self.state = self.decoder.verify(self.canvas, self.state, p, self.noise)
 
     def select(self, images: Tensor) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fewpass.cache import bucket
 from fewpass.canvas import Canvas, Grid
 from fewpass.decoders import Decoder
 from fewpass.job import Job
@@ -53,7 +54,7 @@ def footprint(model: Model, jobs: Sequence[Job]) -> Footprint:
     job, rows = jobs[0], max(len(job.rows) for job in jobs)
     prompt = max(len(row) for job in jobs for row in job.rows)
     laws, asked, spare = remembered(model, job.decoder, job.grid)
-    slots = prompt + job.grid.size + spare + 1
+    slots = bucket(prompt + job.grid.size + spare + 1, model.device)
     return Footprint(
         rows * cache_bytes(model, slots), laws, work_bytes(model, rows, max(asked, prompt), asked, slots, job.grid)
     )
@@ -85,7 +86,8 @@ def remembered(model: Model, decoder: Decoder, grid: Grid) -> tuple[int, int, in
     state = ready.begin(canvas, grid.force(canvas.ahead(1, start=-1), grid.uniform(like)[None, None]), noise)
     query = ready.draft(canvas, state)
     spare = 0 if query.sees is None else query.sees.shape[-1] - 1 - grid.size
-    return sum(map(_bytes, state)), query.tokens.shape[1], max(spare, 0)
+    asked = max(query.tokens.shape[1], min(ready.margin, grid.size))  # windows may grow
+    return sum(map(_bytes, state)), asked, max(spare, 0)
 
 
 def work_bytes(model: Model, rows: int, inputs: int, asked: int, slots: int, grid: Grid) -> int:

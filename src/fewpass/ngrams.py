@@ -12,6 +12,7 @@ from fewpass.decoders import Decoder, Query, State
 from fewpass.mixing import mix
 from fewpass.noise import Noise
 
+LEAST = 2  # drafts of the last windows
 BITS = 21  # of a key for each of position, left and above: room for two million of each
 PLACES = 16  # in the table for each position of an image: some ten passes are remembered
 
@@ -48,10 +49,8 @@ class NGrams(Decoder):
         return keys, torch.zeros_like(keys), canvas.length.clone()
 
     def draft(self, canvas: Canvas, state: State) -> Query:
-        return self.ask(canvas, state, min(self.window, canvas.open))
-
-    def ask(self, canvas: Canvas, state: State, W: int) -> Query:
-        """Draft the next W positions and ask about them."""
+        # Past the image, if need be: fewer positions are answered with another rounding (fewpass.lean).
+        W = min(self.window, max(canvas.open, LEAST))
         if W:
             Pool.of(state).draft(canvas, W, state[2])
         index = canvas.ahead(W + 1, start=-1)

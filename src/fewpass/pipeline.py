@@ -77,7 +77,7 @@ class Pipeline:
         def draw(numbers: range) -> Result:
             nonlocal stopped
             portion = jobs[numbers.start : numbers.stop]
-            trace = Trace(torch.zeros(len(portion), settings.grid.size, dtype=torch.long))
+            trace = Trace.blank(len(portion), settings.grid)
             canvas = Canvas.blank(settings.grid, self._seeds(portion), 0)
             if not stopped:
                 for canvas in trace.watch(self._draw(portion, clock)):
@@ -154,7 +154,8 @@ class Pipeline:
         tokens = canvas.tokens[:, : canvas.grid.size].masked_fill(~canvas.final, -1).cpu()
         scores = score(self._open(jobs), jobs[0].sampling, tokens) if logprobs else None
         images = self._images(canvas, prompts, seeds)
-        settings = [job.settings(self.model.name, images[0].size) for job in jobs]
+        passes = zip(jobs, trace.asked.tolist(), trace.passes.tolist(), strict=True)
+        settings = [job.settings(self.model.name, images[0].size, asked[:n]) for job, asked, n in passes]
         return Result(images, tokens, seeds, trace, settings, scores)
 
     @torch.inference_mode()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-FEW = 3  # rows that are multiplied on the right
+FEW = 2  # rows that are multiplied on the right
 
 
 class Product:

@@ -13,8 +13,9 @@ from fewpass.ngrams import NGrams
 from fewpass.relaxed import Annealed, Grouped, Neighbours
 from fewpass.rows import Rows
 from fewpass.rules import FixedPoint, Reuse, Speculative, couple
-from fewpass.spelling import Recipe, parse, recipe, with_option
+from fewpass.spelling import Recipe, options_of, parse, recipe, with_option
 from fewpass.tree import Tree
+from fewpass.varying import Schedule, Varying
 from fewpass.wavefront import Wavefront
 
 
@@ -98,9 +99,16 @@ def jacobi_ngram(window: int = 32) -> NGrams:
 
 
 @recipe("fewpass, on arXiv 2002.09928, arXiv 2402.02057", lossless=True)
-def auto(window: int = 64) -> Adaptive:
-    """`jacobi_ngram` with as many drafts, up to `window`, as pay on this machine: the very tokens of `ar`. Lossless."""
-    return Adaptive(NGrams(window))
+def auto(window: int = 64, decoder: str = "jacobi_ngram", windows: tuple[int, ...] = ()) -> Varying:
+    """Another lossless decoder with as many drafts, up to `window`, as pay on this machine. Lossless.
+
+    By default the tokens are those of `ar`, whatever the windows. With `sjd`, `mc_sjd` and the like they are not; an
+    image's settings then give, as `again`, the `windows` of its passes, with which it is drawn once more.
+    """
+    inner = _windowed(decoder, window)
+    if any(not 0 <= w <= window for w in windows):
+        raise ValueError(f"auto: windows are whole numbers from 0 to window={window}, not {windows}")
+    return Varying(inner, Schedule(tuple(windows)) if windows else Adaptive(window, str(inner)))
 
 
 @recipe("arXiv 2508.07747", lossless=False)
@@ -170,6 +178,16 @@ def decoder(chosen: Decoder | str) -> Decoder:
     Raises ValueError naming the name or the option that does not exist.
     """
     return parse(chosen, RECIPES) if isinstance(chosen, str) else chosen
+
+
+def _windowed(spelling: str, window: int) -> NGrams | Jacobi:
+    """A lossless decoder whose window may change between passes. Raises ValueError for one where it may not."""
+    if "window" in options_of(spelling):
+        raise ValueError(f"auto chooses the windows of {spelling}: give its own option window the largest")
+    inner = with_window(decoder(spelling), window)
+    if not inner.lossless or not isinstance(inner, NGrams | Jacobi):
+        raise ValueError(f"auto: decoder must be lossless and have a window and no tree, unlike {spelling}")
+    return inner
 
 
 def with_window(chosen: Decoder, window: int) -> Decoder:

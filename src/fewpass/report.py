@@ -44,5 +44,6 @@ def record(pipe: "Pipeline", dtype: str | None, result: "Result", image: int) ->
             "model_seconds": round(trace.model_seconds, 4),
             "images_together": len(result.images),
             "committed": trace.committed[image].tolist(),
+            "asked": trace.asked[image, : int(trace.passes[image])].tolist(),
         },
     }

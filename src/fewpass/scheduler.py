@@ -38,7 +38,7 @@ class Failed:
 class Group:
     """Jobs of equal company, drawn in the same forward passes.
 
-    `committed` [B, N] is the pass at which each token became final, see `Trace`; `since` is when each image came.
+    `committed` and `asked` [B, N] are those of a `Trace`; `since` is when each image came.
     """
 
     def __init__(self, model: Model, jobs: Sequence[Job], clock: Clock):
@@ -50,6 +50,8 @@ class Group:
         seeds = torch.tensor([job.seed for job in jobs], device=model.device)
         self.drawing = Drawing(ClockedSession(session, clock), job.decoder, job.sampling, seeds)
         self.committed = self.drawing.canvas.final.long()
+        self.asked = torch.zeros_like(self.committed)
+        self.asked[:, 0] = self.drawing.canvas.asked
 
     def advance(self) -> None:
         """One forward pass, unless there is nothing left to draw."""
@@ -57,11 +59,15 @@ class Group:
             return
         self.drawing.advance()
         new = self.drawing.canvas.final & (self.committed == 0)
-        self.committed = torch.where(new, self.drawing.step[:, None] + 1, self.committed)
+        passes = self.drawing.step[:, None]
+        self.committed = torch.where(new, passes + 1, self.committed)
+        self.asked.scatter_(1, passes, self.drawing.canvas.asked)
 
     def join(self, other: "Group") -> None:
         self.drawing.join(other.drawing)
-        self.committed = torch.cat([self.committed, other.committed])
+        self.committed, self.asked = (
+            torch.cat(pair) for pair in ((self.committed, other.committed), (self.asked, other.asked))
+        )
         self.jobs, self.since = self.jobs + other.jobs, self.since + other.since
 
     def keep(self, leaves: Sequence[bool]) -> None:
@@ -69,7 +75,7 @@ class Group:
         numbers = staying(leaves)
         images = torch.tensor(numbers, dtype=torch.long, device=self.committed.device)
         self.drawing.select(images)
-        self.committed = self.committed[images]
+        self.committed, self.asked = self.committed[images], self.asked[images]
         self.jobs, self.since = [self.jobs[i] for i in numbers], [self.since[i] for i in numbers]
 
     def canvas(self, image: int) -> Canvas:
@@ -89,7 +95,8 @@ class Group:
     def _trace(self, image: int) -> Trace:
         started, before = self.since[image]
         seconds, inside = time.perf_counter() - started, self.clock.seconds - before
-        return Trace(self.committed[image : image + 1].cpu(), seconds, inside)
+        committed, asked = (table[image : image + 1].cpu() for table in (self.committed, self.asked))
+        return Trace(committed, asked, seconds, inside)
 
 
 class Scheduler:

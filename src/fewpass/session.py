@@ -35,9 +35,19 @@ class Network:
     positions: Callable[[Tensor, Tensor], Tensor] = _in_order
     codebook: Codebook | None = None
 
+    @property
+    def steady(self) -> bool:
+        """Are positions answered alike, to the last bit, by passes about few and about many, whoever else is there?"""
+        return False
+
     def cache(self, rows: int, slots: int, device: torch.device) -> SlotCache:
         """An empty cache."""
         return SlotCache(self.layers, rows, slots, device)
+
+    def begin(self, inputs: Tensor, ids: Tensor, mask: Tensor, cache: SlotCache, last: Tensor) -> Tensor:
+        """The prompts' pass: inputs [R, P, D] to the logits [R, 1, V] behind the positions `last` [R]."""
+        hidden = self.body(inputs, ids, mask, cache)
+        return self.head(hidden[torch.arange(len(last), device=last.device), last][:, None])
 
     def answer(self, tokens: Tensor, ids: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
         """One pass: image tokens [R, n], their position ids and the mask over slots to logits [R, n, V]."""
@@ -71,10 +81,9 @@ class PromptSession:
         slot = torch.arange(inputs.shape[1], device=device).expand(len(rows), -1)
         cache = network.cache(len(rows), inputs.shape[1] + grid.size, device)
         mask = cache.place(slot, real=slot < offset[:, None])
-        hidden = network.body(inputs, network.positions(slot, offset), mask, cache)
-        last = hidden[torch.arange(len(rows), device=device), offset - 1][:, None]
-        session = cls(network, grid, cache, offset, weights, last)
-        session.first = session._guide(network.head(last), torch.full((len(prompts), 1), -1, device=device))
+        first = network.begin(inputs, network.positions(slot, offset), mask, cache, offset - 1)
+        session = cls(network, grid, cache, offset, weights, first)
+        session.first = session._guide(first, torch.full((len(prompts), 1), -1, device=device))
         return session
 
     @property

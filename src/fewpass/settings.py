@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from fewpass.canvas import Grid
 from fewpass.decoders import Decoder
 from fewpass.job import Job
@@ -12,7 +14,15 @@ from fewpass.prompts import check_prompt
 from fewpass.recipes import decoder as decoder_of
 from fewpass.sampling import Sampling
 
-DEFAULT_DECODER = "jacobi_ngram"  # lossless; the tokens of `ar` for the same seed, whatever its options
+
+def default_decoder(model: Model) -> Decoder:
+    """`auto` where its windows do not show in the image; elsewhere `jacobi_ngram`. Both draw the tokens of `ar`.
+
+    As a rule a pass rounds differently with the window that it has, and then what `auto` draws depends a little on how
+    fast the machine is at the moment.
+    """
+    unseen = model.network.steady or torch.finfo(model.model.dtype).bits > 32
+    return decoder_of("auto" if unseen else "jacobi_ngram")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +56,8 @@ class Settings:
             own.top_p if top_p is None else top_p,
         )
         scale = _scale(guidance, negative_prompt, model)
-        return cls(model, decoder_of(decoder or DEFAULT_DECODER), sampling, scale, model.grid(size), negative_prompt)
+        chosen = decoder_of(decoder) if decoder else default_decoder(model)
+        return cls(model, chosen, sampling, scale, model.grid(size), negative_prompt)
 
     def job(self, prompt: Prompt, seed: int) -> Job:
         """One image. Raises ValueError for a prompt that the model cannot read or the decoder cannot draw."""

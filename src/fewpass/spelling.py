@@ -30,7 +30,7 @@ class Recipe(Generic[P]):
         for option, value in bound.arguments.items():
             self._check(option, value)
         decoder = self.make(*bound.args, **bound.kwargs)
-        text = ", ".join(f"{option}={value}" for option, value in bound.arguments.items())
+        text = ", ".join(f"{option}={value}" for option, value in bound.arguments.items() if value != ())
         return replace(decoder, spelling=f"{self.name}({text})" if text else self.name, lossless=self.lossless)
 
     def __repr__(self) -> str:
@@ -38,12 +38,26 @@ class Recipe(Generic[P]):
 
     def _check(self, option: str, value: object) -> None:
         kind = self.parameters[option].annotation
-        fits = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}[kind]
-        if not isinstance(value, fits) or isinstance(value, bool) != (kind is bool):
+        if not _fits(value, kind):
             raise ValueError(f"{self.name}: {option} must be {_KINDS[kind]}, not {value!r}")
 
 
-_KINDS = {int: "a whole number", float: "a number", str: "a word", bool: "True or False"}
+WHOLE_NUMBERS = tuple[int, ...]
+_KINDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+    bool: "True or False",
+    WHOLE_NUMBERS: "whole numbers, like (8, 16)",
+}
+
+
+def _fits(value: object, kind: object) -> bool:
+    if kind == WHOLE_NUMBERS:
+        return isinstance(value, tuple | list) and all(_fits(v, int) for v in value)
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)  # type: ignore[arg-type]
 
 
 def recipe(source: str, lossless: bool) -> Callable[[Callable[P, Decoder]], Recipe[P]]:
@@ -52,7 +66,7 @@ def recipe(source: str, lossless: bool) -> Callable[[Callable[P, Decoder]], Reci
 
 
 def parse(text: str, recipes: Mapping[str, Recipe[...]]) -> Decoder:
-    """The decoder that `text` spells. Options are literals or bare words; nothing is evaluated.
+    """The decoder that `text` spells. Options are literals, bare words or spellings; nothing is evaluated.
 
     Raises ValueError naming what is unknown or does not fit, and what there is instead.
     """
@@ -101,6 +115,8 @@ def _read(text: str) -> tuple[str, list[Any], dict[str, Any]]:
 def _value(node: ast.expr, text: str) -> Any:
     if isinstance(node, ast.Name):
         return float("inf") if node.id == "inf" else node.id
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):  # another decoder, with options of its own
+        return ast.unparse(node)
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):

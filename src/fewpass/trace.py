@@ -18,12 +18,20 @@ class Trace:
     """`passes` [B] counts forward passes with the prompt's, so autoregression needs N of them.
 
     `committed` [B, N] is the pass at which each token became final, 1 for token 0, and 0 where drawing stopped
-    before. `seconds` is all that the drawing took, `model_seconds` the part inside the model, prompts included.
+    before. `asked` [B, N] is how many positions each pass asked about, 0 behind the last. `seconds` is all that the
+    drawing took, `model_seconds` the part inside the model, prompts included.
     """
 
     committed: Tensor
+    asked: Tensor
     seconds: float = 0.0
     model_seconds: float = 0.0
+
+    @classmethod
+    def blank(cls, images: int, grid: Grid) -> "Trace":
+        """Nothing has been drawn yet."""
+        committed = torch.zeros(images, grid.size, dtype=torch.long)
+        return cls(committed, torch.zeros_like(committed))
 
     @property
     def passes(self) -> Tensor:
@@ -38,12 +46,14 @@ class Trace:
     @classmethod
     def joined(cls, parts: Sequence["Trace"]) -> "Trace":
         """Of images that were drawn one part after the other; every part counts its own passes."""
-        whole = torch.cat([part.committed for part in parts])
-        return cls(whole, sum(part.seconds for part in parts), sum(part.model_seconds for part in parts))
+        committed, asked = (torch.cat(tables) for tables in zip(*((p.committed, p.asked) for p in parts), strict=True))
+        return cls(committed, asked, sum(part.seconds for part in parts), sum(part.model_seconds for part in parts))
 
     def watch(self, canvases: Iterable[Canvas]) -> Iterator[Canvas]:
-        """Note when tokens become final while the canvases pass through."""
+        """Note when tokens become final, and what was asked for it, while the canvases pass through."""
         for count, canvas in enumerate(canvases, start=1):
+            going = (self.committed == 0).any(1)
+            self.asked[going, count - 1] = canvas.asked
             new = canvas.final.cpu() & (self.committed == 0)
             self.committed[new] = count
             yield canvas

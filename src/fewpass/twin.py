@@ -10,27 +10,45 @@ from fewpass.lean import Lean
 from fewpass.lean_codes import LeanHead, tabled
 from fewpass.lean_parts import are_small_and_plain, is_head, is_llama
 from fewpass.models.body import Body
-from fewpass.products import Product
+from fewpass.products import FEW, Product
 from fewpass.session import Network
 
 
 def twinned(network: Network) -> Network:
-    """The same network, whose windows are answered by a lean twin where it has one."""
+    """The same network, which is answered for by a lean twin where it has one."""
     return TwinNetwork(**_parts(network))
 
 
 @dataclass(frozen=True, eq=False)
 class TwinNetwork(Network):
-    """A network with another body, head or embedding has another twin."""
+    """A network with another body, head or embedding has another twin.
+
+    What a twin answers does not depend on the batch, nor on how many positions a pass is about if there are three or
+    more: it leaves it to torch only to do what is rounded alike for any number of rows.
+    """
 
     twin: "Twin" = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "twin", Twin(Network(**_parts(self))))
 
+    @property
+    def steady(self) -> bool:
+        return bool(_roots(self.twin.original))
+
     def cache(self, rows: int, slots: int, device: torch.device) -> SlotCache:
         self.twin.current = False  # whoever opens a session may have trained the model since the last one
         return super().cache(rows, slots, device)
+
+    def begin(self, inputs: Tensor, ids: Tensor, mask: Tensor, cache: SlotCache, last: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            return super().begin(inputs, ids, mask, cache, last)
+        lean = self.twin.network()
+        if lean is self.twin.original:
+            return lean.begin(inputs, ids, mask, cache, last)
+        hidden = lean.body(inputs, ids, mask, cache)[torch.arange(len(last)), last]
+        several = hidden[:, None].expand(-1, FEW + 1, -1)  # rounded like those of a window, whoever else is there
+        return lean.head(several.contiguous())[:, :1]
 
     def answer(self, tokens: Tensor, ids: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
         if torch.is_grad_enabled():

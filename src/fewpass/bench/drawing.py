@@ -42,7 +42,7 @@ def draw(task: Task, decoder: Decoder, numbers: Sequence[int]) -> Drawn:
     times = [now(device)]
     session, seeds = task.open(numbers), task.seeds(numbers)
     times.append(now(device))
-    trace = Trace(torch.zeros(len(seeds), grid.size, dtype=torch.long))
+    trace = Trace.blank(len(seeds), grid)
     for canvas in trace.watch(decode(session, decoder, task.law, seeds)):
         last = canvas
     times.append(now(device))

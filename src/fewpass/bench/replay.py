@@ -6,13 +6,13 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor
 
-from fewpass.adaptive import Adaptive
 from fewpass.bench.traces import Counts
 from fewpass.canvas import Canvas
 from fewpass.decoders import Decoder, Query, State
 from fewpass.needs import Host
 from fewpass.noise import Noise
 from fewpass.rows import Rows
+from fewpass.varying import Varying
 from fewpass.wavefront import Wavefront
 
 OUT_OF_ORDER = "makes tokens final out of raster order, and so cannot follow a trace"
@@ -77,7 +77,7 @@ def stretched(counts: Counts, size: int) -> tuple[int, ...]:
 
 def check(decoder: Decoder) -> None:
     """Raise ValueError for a decoder that cannot follow a trace."""
-    if isinstance(decoder, Adaptive):
+    if isinstance(decoder, Varying):
         raise ValueError(f"{decoder}: its window follows the machine, so a trace from elsewhere says nothing about it")
     if isinstance(decoder, Rows | Wavefront):
         raise ValueError(f"{decoder} {OUT_OF_ORDER}")

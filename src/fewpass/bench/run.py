@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 
-from fewpass.adaptive import Adaptive
 from fewpass.bench import memory, rival
 from fewpass.bench.drawing import Drawn, draw
 from fewpass.bench.passes import Pass, time_passes
@@ -16,6 +15,7 @@ from fewpass.bench.traces import Traces
 from fewpass.decoders import Decoder
 from fewpass.recipes import ar as autoregression
 from fewpass.recipes import with_window
+from fewpass.varying import Varying
 
 GUESS = 3.0  # tokens a pass is expected to win, for the time left
 
@@ -138,7 +138,7 @@ def _windowed(decoder: Decoder, window: int) -> Decoder | None:
     """
     if decoder.margin == 1:
         return decoder if window == 0 and str(decoder) == str(autoregression()) else None
-    if window == 0 or isinstance(decoder, Adaptive):
+    if window == 0 or isinstance(decoder, Varying):
         return None
     try:
         return with_window(decoder, window)

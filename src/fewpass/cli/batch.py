@@ -70,7 +70,7 @@ def batch(
     if parquet:
         check_parquet()
     given = {
-        "decoder": str(read_decoder(decoder)),
+        "decoder": decoder and str(read_decoder(decoder)),
         "guidance": guidance,
         "temperature": temperature,
         "top_k": top_k,

@@ -48,7 +48,8 @@ def generate(
     from fewpass.seeds import assign
 
     # What can be seen to be wrong is said before the model is loaded.
-    chosen, seeds = read_decoder(decoder, window), assign(seed, len(texts))
+    chosen = read_decoder(decoder or "auto", window) if decoder or window is not None else None
+    seeds = assign(seed, len(texts))
     check_sampling(temperature, top_k, top_p)
     pipe = open_model(model, device, dtype, compile)
     film, seconds = Film(), 0.0
@@ -76,4 +77,5 @@ def generate(
     if film_path:
         replace(film_path, film.gif(pipe))
         print(f"{film_path}: {len(film.canvases)} frames")
-    print(total_line(len(texts), seconds, str(chosen), chosen.lossless))
+    shared = result.settings[0]
+    print(total_line(len(texts), seconds, shared["decoder"], shared["lossless"]))

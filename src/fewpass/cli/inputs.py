@@ -50,12 +50,11 @@ def read_size(typed: str | None) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
-def read_decoder(spelling: str | None, window: int | None = None) -> "Decoder":
-    """The decoder that `spelling` names, the default if None, with its option `window` replaced if one is given."""
+def read_decoder(spelling: str, window: int | None = None) -> "Decoder":
+    """The decoder that `spelling` names, with its option `window` replaced if one is given."""
     from fewpass.recipes import decoder, with_window
-    from fewpass.settings import DEFAULT_DECODER
 
-    chosen = decoder(spelling or DEFAULT_DECODER)
+    chosen = decoder(spelling)
     return chosen if window is None else with_window(chosen, window)
 
 

@@ -23,7 +23,7 @@ class Stream(Iterator[Canvas]):
     def __init__(self, pipe: Pipeline, job: Job):
         self.pipe, self.job = pipe, job
         self.canvas: Canvas | None = None
-        self.trace = Trace(torch.zeros(1, job.grid.size, dtype=torch.long))
+        self.trace = Trace.blank(1, job.grid)
         self._whole, self._model = Clock(pipe.model.device), Clock(pipe.model.device)
         with torch.inference_mode(), self._timed(), self._model:
             session = pipe.model.open_rows([job.rows], job.grid, [job.guidance])

@@ -15,7 +15,7 @@ from fewpass.demo.race import Race
 from fewpass.demo.shelf import Shelf
 from fewpass.demo.words import alert, examples_of, told_of, waiting
 from fewpass.models.weights import one_line
-from fewpass.settings import DEFAULT_DECODER
+from fewpass.settings import default_decoder
 
 TAKING_TURNS = "They take turns on this machine; each clock counts its own passes only."
 Update = dict[Any, Any]  # components and their new values
@@ -78,7 +78,7 @@ class Handlers:
             parts.message: "",
             parts.guidance: pipe.model.guidance,
             parts.examples: gr.Dataset(samples=[[text] for text in examples_of(name)]),
-            parts.board: board(View.pair(pipe, DEFAULT_DECODER)),
+            parts.board: board(View.pair(pipe, str(default_decoder(pipe.model)))),
         }
 
     def choose_decoder(self, spelling: str | None) -> Update:

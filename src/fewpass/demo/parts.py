@@ -11,7 +11,7 @@ from fewpass.demo.panel import View
 from fewpass.demo.words import examples_of, told_of
 from fewpass.pipeline import Pipeline
 from fewpass.recipes import RECIPES
-from fewpass.settings import DEFAULT_DECODER
+from fewpass.settings import default_decoder
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Parts:
 def lay_out(pipe: Pipeline, models: Sequence[str]) -> Parts:
     """The components, within the Blocks that are being built, with `pipe`, the first of `models`, chosen."""
     samples = examples_of(models[0])
-    window, told = told_of(DEFAULT_DECODER)
+    rival = str(default_decoder(pipe.model)).partition("(")[0]
+    window, told = told_of(rival)
     gr.HTML(HEADER, elem_id="fp-header")
     with gr.Row(elem_id="fp-page"):
         with gr.Column(elem_id="fp-ask"):
@@ -55,7 +56,7 @@ def lay_out(pipe: Pipeline, models: Sequence[str]) -> Parts:
             model = gr.Dropdown(list(models), value=models[0], label="Model", elem_id="fp-model")
             decoder = gr.Dropdown(
                 [name for name in RECIPES if name != "ar"],
-                value=DEFAULT_DECODER,
+                value=rival,
                 label="Decoder against ar",
                 allow_custom_value=True,
                 elem_id="fp-decoder",
@@ -68,5 +69,5 @@ def lay_out(pipe: Pipeline, models: Sequence[str]) -> Parts:
                 )
                 seed = gr.Textbox("7", label="Seed", placeholder="any", max_lines=1, min_width=80, elem_id="fp-seed")
         with gr.Column(elem_id="fp-race"):
-            race = gr.HTML(board(View.pair(pipe, DEFAULT_DECODER)), elem_id="fp-board")
+            race = gr.HTML(board(View.pair(pipe, rival)), elem_id="fp-board")
     return Parts(prompt, examples, run, stop, message, model, decoder, about, window_, guidance, seed, race)

@@ -11,7 +11,7 @@ from fewpass.recipes import with_window
 from fewpass.serve.errors import ApiError, naming
 from fewpass.serve.limits import Limits
 from fewpass.serve.schema import GenerationRequest
-from fewpass.settings import DEFAULT_DECODER, Settings
+from fewpass.settings import Settings, default_decoder
 from fewpass.spelling import options_of
 from fewpass.tree import Tree
 
@@ -23,7 +23,7 @@ def read_jobs(body: GenerationRequest, model: Model, limits: Limits) -> list[Job
     """One job for each image asked for. Raises ApiError."""
     _check(body, model, limits)
     with naming("decoder" if body.window is None else "window"):
-        decoder = _decoder(body, limits)
+        decoder = _decoder(body, model, limits)
     with naming("size"):
         size = _size(body.size, limits)
         grid = model.grid(size)
@@ -65,8 +65,8 @@ def _check(body: GenerationRequest, model: Model, limits: Limits) -> None:
             raise ValueError(f"output_compression {body.output_compression} is for output_format jpeg or webp")
 
 
-def _decoder(body: GenerationRequest, limits: Limits) -> Decoder:
-    decoder = decoder_of(body.decoder or DEFAULT_DECODER)
+def _decoder(body: GenerationRequest, model: Model, limits: Limits) -> Decoder:
+    decoder = decoder_of(body.decoder) if body.decoder else default_decoder(model)
     if body.window is not None:
         decoder = with_window(decoder, body.window)
     for option, value in options_of(str(decoder)).items():

@@ -1,0 +1,87 @@
+"""What the lean twin answers does not depend on the window, on the batch or on the threads: not in a single bit."""
+
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import fewpass
+from fewpass.decoders import Query
+from fewpass.settings import default_decoder
+
+PROMPTS = ("two red apples left of a cat on a blue background", "a star on a teal background", "three dogs")
+
+
+@pytest.fixture(scope="module")
+def alike():
+    """Skips where torch's own operations do not round alike, which depends on the processor and the release."""
+    torch.manual_seed(0)
+    weight, x, q, kv = (torch.randn(*shape) for shape in ((320, 320), (99, 320), (1, 2, 20, 64), (1, 2, 384, 64)))
+    panels = torch.ops.mkldnn._reorder_linear_weight(weight)
+    few, many = (torch.ops.mkldnn._linear_pointwise(x[:n], panels, None, "none", [], "") for n in (3, 99))
+    mask = (torch.arange(384) <= torch.arange(150, 170)[:, None]).expand(1, 2, -1, -1)
+    short, long = (
+        F.scaled_dot_product_attention(q[:, :, :n], kv[:, :, :s], kv[:, :, :s], attn_mask=mask[:, :, :n, :s])
+        for n, s in ((4, 192), (20, 384))
+    )
+    if not (torch.equal(few, many[:3]) and torch.equal(short, long[:, :, :4])):
+        pytest.skip("on this processor torch itself rounds by the number of rows")
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    return fewpass.load("emoji", "cpu", "float32")
+
+
+@torch.inference_mode()
+def logits(pipe, tokens, batch, windows, guidance):
+    """Those of all positions of the images `batch`, asked about so many at a time."""
+    grid, chosen = pipe.model.grid(None), tokens[list(batch)]
+    session = pipe.model.open([PROMPTS[i] for i in batch], grid, guidance, [None] * len(batch))
+    found, at, windows = [session.first], 0, itertools.cycle(windows)
+    while grid.size - at > 3:  # with fewer there is another rounding
+        index = torch.arange(at, min(at + next(windows) + 1, grid.size - 1)).expand(len(batch), -1)
+        found.append(session(Query(chosen.gather(1, index), index)))
+        at += index.shape[1]
+    return torch.cat(found, 1)
+
+
+@pytest.mark.usefixtures("alike")
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+def test_no_bit_depends_on_window_or_batch(emoji, guidance):
+    tokens = emoji(PROMPTS, seed=5, decoder="jacobi_ngram").tokens
+    whole = logits(emoji, tokens, (0, 1, 2), (15,), guidance)
+    for batch, windows in (((0, 1, 2), (2,)), ((0, 2), (32, 33, 34)), ((1,), (2, 64, 7, 95)), ((2,), (254,))):
+        part = logits(emoji, tokens, batch, windows, guidance)
+        n = min(part.shape[1], whole.shape[1])
+        assert torch.equal(part[:, :n], whole[list(batch), :n]), (batch, windows)
+
+
+@pytest.mark.usefixtures("alike")
+def test_no_bit_depends_on_threads(emoji):
+    tokens, threads = emoji(PROMPTS, seed=5, decoder="jacobi_ngram").tokens, torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = logits(emoji, tokens, (0, 1), (20,), 3.0)
+        torch.set_num_threads(2)
+        assert torch.equal(logits(emoji, tokens, (0, 1), (20,), 3.0), alone)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("alike")
+def test_windows_of_auto_do_not_show_in_the_scores(emoji):
+    """Which are computed from the tokens alone; the tokens are those of any window."""
+    drawn = [emoji(PROMPTS[:2], seed=5, decoder=d) for d in ("jacobi_ngram(window=48)", "auto(window=9)")]
+    assert torch.equal(drawn[0].tokens, drawn[1].tokens)
+
+
+def test_auto_is_the_default_only_where_its_windows_do_not_show(emoji, folder):
+    assert str(default_decoder(emoji.model)) == "auto(window=64, decoder=jacobi_ngram)"
+    for dtype, name in (("float64", "auto"), ("float32", "auto"), ("bfloat16", "jacobi_ngram")):
+        pipe = fewpass.load(folder, "cpu", dtype)
+        assert str(default_decoder(pipe.model)).startswith(name)
+        assert pipe("one", seed=1).settings[0]["decoder"].startswith(name)
+    compiled = fewpass.load(folder, "cpu", "float32", compile=True)
+    assert str(default_decoder(compiled.model)) == "jacobi_ngram(window=32)"
