@@ -41,10 +41,14 @@ def here(pipeline, tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def batch(here, capsys):
-    """Runs the command; gives its exit code and what it said on standard error."""
+    """Runs the command; gives its exit code and what it said on standard error.
+
+    The decoder is one whose passes are the same in every run, unlike those of `auto`.
+    """
 
     def run(*arguments: str, file: str = "p.csv", output: str = "out") -> tuple[int, str]:
-        code = main(["batch", file, "-o", output, "--dtype", "float64", *arguments])
+        chosen = [] if "--decoder" in arguments else ["--decoder", "jacobi_ngram"]
+        code = main(["batch", file, "-o", output, "--dtype", "float64", *chosen, *arguments])
         return code, capsys.readouterr().err
 
     return run
@@ -68,6 +72,7 @@ def timeless(results: list[dict]) -> list[dict]:
 
 
 def test_images_are_those_of_the_pipeline(batch, pipeline):
+    fixed = {"temperature": 0.9, "decoder": "jacobi_ngram"}
     assert batch("--seed", "40", "--temperature", "0.9") == (0, "")
     expected = {
         "a": {"prompt": "two red stars", "seed": 7},
@@ -79,7 +84,7 @@ def test_images_are_those_of_the_pipeline(batch, pipeline):
     drawn = pixels()
     assert sorted(drawn) == [f"{name}.png" for name in expected]
     for line, (name, call) in zip(lines(), expected.items(), strict=True):
-        result = pipeline(**call, temperature=0.9)
+        result = pipeline(**fixed | call)
         assert np.array(result.images[0]).tobytes() == drawn[f"{name}.png"]
         assert (line["id"], line["status"], line["image"]) == (name, "drawn", f"images/{name}.png")
         assert result.settings[0].items() <= read_settings(f"out/images/{name}.png").items()
@@ -96,6 +101,15 @@ def test_how_many_are_drawn_at_once_changes_nothing(batch, size):
     batch("--seed", "1", "--batch-size", size, output="other")
     assert pixels() == pixels("other")
     assert timeless(lines()) == timeless(lines("other"))
+
+
+def test_lines_say_what_draws_an_image_of_auto_once_more(batch, pipeline):
+    Path("p.txt").write_text("two\nred stars\n")
+    batch("--seed", "1", "--decoder", "auto(decoder=sjd)", file="p.txt")
+    for i, line in enumerate(lines()):
+        once_more = pipeline(line["prompt"], seed=line["seed"], decoder=line["again"])
+        assert np.array(once_more.images[0]).tobytes() == pixels()[f"0000{i}.png"]
+        assert int(once_more.trace.passes) == line["passes"]
 
 
 def test_a_failing_prompt_is_recorded_and_the_rest_goes_on(batch):

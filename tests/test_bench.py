@@ -143,10 +143,9 @@ def test_traces_are_recorded(pipeline):
 def test_memory_is_what_shapes_say(task, spelling):
     found = memory.measured(task, decoder(spelling))
     assert disagreements([{"decoder": spelling, **found}]) == []
-    slots = 4 + 16 + 1  # <bos> two stars <begin_of_image>, the image, a scrap slot
+    slots = 64  # for <bos> two stars <begin_of_image>, the image, a scrap slot and branches
     assert found["cache_stated"] == 2 * 2 * 2 * 1 * 16 * 8 * slots  # k and v, layers, rows, heads, width, float64
-    if spelling != "auto":  # it asks beside its chain where that pays on this machine
-        assert (found["cache_allocated"] > found["cache_stated"]) == (spelling == "sjd_pac")
+    assert found["cache_allocated"] == found["cache_stated"]
 
 
 def test_disagreements_are_told():

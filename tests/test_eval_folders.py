@@ -72,6 +72,9 @@ def test_an_image_of_something_else_is_not_taken_for_drawn(tmp_path):
 def test_decoders_have_folders_of_their_own():
     assert slug("sjdpp(window=32, threshold=0.1, guess=left)") == "sjdpp-window-32-threshold-0.1-guess-left"
     assert slug("ar") == "ar"
+    long = [slug(f"auto(windows={(*range(n),)})") for n in (99, 100)]
+    assert long[0] != long[1]
+    assert [len(name) for name in long] == [133, 133]
 
 
 def test_geneval(tmp_path):

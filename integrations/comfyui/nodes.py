@@ -13,11 +13,11 @@ from torch import Tensor
 
 import fewpass
 from fewpass.canvas import Canvas
-from fewpass.settings import DEFAULT_DECODER
 
 OWN = -1  # in a widget: the model's own value
 MODELS = "fewpass"  # the folder of `models` where checkpoints may lie
 PREVIEW = 512  # pixels
+FIRST = "jacobi_ngram"  # of the decoders: lossless for every model, with a window that does not follow the machine
 PREVIEW_EVERY = 1.0  # seconds
 
 
@@ -67,7 +67,7 @@ class Sampler:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, dict[str, Any]]:
-        names = sorted(fewpass.RECIPES, key=lambda name: name != DEFAULT_DECODER)  # the default comes first
+        names = sorted(fewpass.RECIPES, key=lambda name: name != FIRST)  # what stands there if nobody chooses
         return {
             "required": {
                 "pipeline": ("FEWPASS_PIPELINE",),

@@ -39,7 +39,7 @@ def drawn_line(entry: Entry, record: Mapping[str, Any]) -> dict[str, Any]:
         "image": f"images/{file_of(entry)}",
         "prompt": entry.prompt,
         "seed": entry.seed,
-        **{key: record[key] for key in SETTINGS},
+        **{key: record[key] for key in SETTINGS if key in record},
         "width": record["size"][0],
         "height": record["size"][1],
         "passes": trace["passes"],
@@ -63,6 +63,7 @@ def failed_line(entry: Entry, error: str) -> dict[str, Any]:
 SETTINGS = (
     "model",
     "decoder",
+    "again",  # of `auto` only
     "lossless",
     "guidance",
     "temperature",

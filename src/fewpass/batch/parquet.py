@@ -18,6 +18,7 @@ COLUMNS = {
     "seed": "int64",
     "model": "string",
     "decoder": "string",
+    "again": "string",
     "lossless": "bool_",
     "guidance": "float64",
     "temperature": "float64",

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fewpass.bench.task import Task
+from fewpass.cache import bucket
 from fewpass.decoders import Decoder
 from fewpass.loop import Drawing
 from fewpass.memory import cache_bytes, law_bytes
@@ -41,11 +42,11 @@ def weights(module: nn.Module) -> int:
 
 
 def stated_cache(task: Task, numbers: list[int]) -> int:
-    """Bytes of the cache of these images: as many slots as the longest prompt and the image take, and a scrap slot."""
+    """Bytes of the cache of these images: the slots that the longest prompt and the image take, and a scrap slot."""
     prompts = [task.prompts[i % len(task.prompts)] for i in numbers]
     rows = [task.model.read(prompt, None, task.settings.grid, task.settings.guidance) for prompt in prompts]
     slots = max(len(row) for image in rows for row in image) + task.tokens + 1
-    return sum(map(len, rows)) * cache_bytes(task.model, slots)
+    return sum(map(len, rows)) * cache_bytes(task.model, bucket(slots, task.model.device))
 
 
 def allocated_cache(session: PromptSession) -> int:

@@ -1,5 +1,6 @@
 """The folder of a run: every image a file that says how it was drawn, so that a run can go on where it stopped."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from fewpass.files import check_folder, replace
 from fewpass.metadata import read_settings
 
 RUN = "run.json"
+LONGEST = 120  # characters of a folder's name
 
 
 @dataclass(frozen=True)
@@ -74,5 +76,9 @@ class RunFolder:
 
 
 def slug(decoder: str) -> str:
-    """A decoder as the name of a folder: `sjd(window=15, guess=uniform)` is `sjd-window-15-guess-uniform`."""
-    return re.sub(r"[^\w.]+", "-", decoder).strip("-")
+    """A decoder as the name of a folder: `sjd(window=15, guess=uniform)` is `sjd-window-15-guess-uniform`.
+
+    What is too long for a name ends with a digest.
+    """
+    words = re.sub(r"[^\w.]+", "-", decoder).strip("-")
+    return words if len(words) <= LONGEST else f"{words[:LONGEST]}-{hashlib.sha256(decoder.encode()).hexdigest()[:12]}"

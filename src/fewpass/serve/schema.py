@@ -33,7 +33,7 @@ class GenerationRequest(BaseModel):
     safety_identifier: Annotated[str | None, Field(max_length=512)] = None
 
     seed: Annotated[int | None, Field(ge=0, lt=LIMIT, description="fewpass: image i has the seed `seed` + i.")] = None
-    decoder: Annotated[str | None, Field(max_length=200, description="fewpass: such as 'sjd(window=16)'.")] = None
+    decoder: Annotated[str | None, Field(max_length=20_000, description="fewpass: such as 'sjd(window=16)'.")] = None
     window: Annotated[int | None, Field(ge=0, description="fewpass: instead of the decoder's own.")] = None
     guidance: Annotated[float | None, Field(ge=0, description="fewpass: scale of guidance, 1 for none.")] = None
     temperature: Annotated[float | None, Field(ge=0, description="fewpass")] = None
