@@ -54,8 +54,8 @@ def sample(server, name, **labels):
 
 
 def test_images_are_those_of_a_call(client, pipeline):
-    answer = client.images.generate(prompt=PROMPT, n=3, extra_body={"seed": 5})
-    alone = pipeline(PROMPT, seed=5, count=3)
+    answer = client.images.generate(prompt=PROMPT, n=3, extra_body={"seed": 5, "decoder": "jacobi_ngram"})
+    alone = pipeline(PROMPT, seed=5, count=3, decoder="jacobi_ngram")
     assert [picture(d.b64_json).tobytes() for d in answer.data] == [image.tobytes() for image in alone.images]
     assert [d.seed for d in answer.data] == [5, 6, 7]
     assert [d.passes for d in answer.data] == alone.trace.passes.tolist()
