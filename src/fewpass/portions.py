@@ -12,6 +12,7 @@ from fewpass.models.base import Model
 from fewpass.result import Result
 
 SHARE = 0.9  # of what is free that a drawing may plan with
+KNOWN = 64  # footprints that are remembered: those who ask a server may spell ever new decoders
 
 
 class Room:
@@ -54,10 +55,13 @@ class Room:
         return f"an image needs about {need} of memory{known} on {self.device}"
 
     def _need(self, jobs: Sequence[Job]) -> Footprint:
-        key = jobs[0].company, max(len(row) for job in jobs for row in job.rows)
-        if key not in self._known:
-            self._known[key] = footprint(self._model, jobs)
-        return self._known[key]
+        job, longest = jobs[0], max(len(row) for job in jobs for row in job.rows)
+        key = job.grid.grids, len(job.rows), job.decoder, longest
+        need = self._known.pop(key, None) or footprint(self._model, jobs)
+        self._known[key] = need  # the last one of them is the newest
+        if len(self._known) > KNOWN:
+            del self._known[next(iter(self._known))]
+        return need
 
 
 def in_portions(room: Room, jobs: Sequence[Job], draw: Callable[[range], Result]) -> Result:

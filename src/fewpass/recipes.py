@@ -192,7 +192,6 @@ def _windowed(spelling: str, window: int) -> NGrams | Jacobi:
 
 def with_window(chosen: Decoder, window: int) -> Decoder:
     """The same decoder with another window. Raises ValueError if it has none."""
-    spelling = with_option(str(chosen), "window", window)
-    if spelling is None:
+    if "window" not in options_of(str(chosen)):
         raise ValueError(f"{chosen} has no window, so window {window} has no effect")
-    return decoder(spelling)
+    return decoder(with_option(str(chosen), "window", window))

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from fewpass.canvas import Canvas
 from fewpass.job import Job
@@ -36,10 +37,7 @@ class Failed:
 
 
 class Group:
-    """Jobs of equal company, drawn in the same forward passes.
-
-    `committed` and `asked` [B, N] are those of a `Trace`; `since` is when each image came.
-    """
+    """Jobs of equal company, drawn in the same forward passes; `since` is when each image came."""
 
     def __init__(self, model: Model, jobs: Sequence[Job], clock: Clock):
         self.jobs, self.clock = list(jobs), clock
@@ -49,38 +47,31 @@ class Group:
             session = model.open_rows([job.rows for job in jobs], job.grid, [job.guidance for job in jobs])
         seeds = torch.tensor([job.seed for job in jobs], device=model.device)
         self.drawing = Drawing(ClockedSession(session, clock), job.decoder, job.sampling, seeds)
-        self.committed = self.drawing.canvas.final.long()
-        self.asked = torch.zeros_like(self.committed)
-        self.asked[:, 0] = self.drawing.canvas.asked
+        self.trace = Trace.blank(len(jobs), job.grid, model.device)
+        self._note()
 
     def advance(self) -> None:
         """One forward pass, unless there is nothing left to draw."""
-        if all(self.drawing.canvas.finished):
-            return
-        self.drawing.advance()
-        new = self.drawing.canvas.final & (self.committed == 0)
-        passes = self.drawing.step[:, None]
-        self.committed = torch.where(new, passes + 1, self.committed)
-        self.asked.scatter_(1, passes, self.drawing.canvas.asked)
+        if not all(self.drawing.canvas.finished):
+            self.drawing.advance()
+            self._note()
 
     def join(self, other: "Group") -> None:
         self.drawing.join(other.drawing)
-        self.committed, self.asked = (
-            torch.cat(pair) for pair in ((self.committed, other.committed), (self.asked, other.asked))
-        )
+        self.trace = Trace.joined([self.trace, other.trace])
         self.jobs, self.since = self.jobs + other.jobs, self.since + other.since
 
     def keep(self, leaves: Sequence[bool]) -> None:
         """Go on without the images for whose number in the group `leaves` is true."""
         numbers = staying(leaves)
-        images = torch.tensor(numbers, dtype=torch.long, device=self.committed.device)
+        images = self._images(numbers)
         self.drawing.select(images)
-        self.committed, self.asked = self.committed[images], self.asked[images]
+        self.trace = self.trace.select(images)
         self.jobs, self.since = [self.jobs[i] for i in numbers], [self.since[i] for i in numbers]
 
     def canvas(self, image: int) -> Canvas:
         """A copy of one image as far as it is."""
-        return self.drawing.canvas.select(torch.tensor([image], device=self.committed.device))
+        return self.drawing.canvas.select(self._images([image]))
 
     def take_finished(self) -> list[Finished]:
         """The images that are done leave."""
@@ -95,8 +86,14 @@ class Group:
     def _trace(self, image: int) -> Trace:
         started, before = self.since[image]
         seconds, inside = time.perf_counter() - started, self.clock.seconds - before
-        committed, asked = (table[image : image + 1].cpu() for table in (self.committed, self.asked))
-        return Trace(committed, asked, seconds, inside)
+        one = self.trace.select(self._images([image]))
+        return Trace(one.committed.cpu(), one.asked.cpu(), seconds, inside)
+
+    def _note(self) -> None:
+        self.trace.note(self.drawing.canvas, self.drawing.step + 1)
+
+    def _images(self, numbers: Sequence[int]) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.long, device=self.drawing.seeds.device)
 
 
 class Scheduler:

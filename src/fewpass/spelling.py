@@ -90,13 +90,16 @@ def options_of(text: str) -> dict[str, Any]:
     return _read(text)[2]
 
 
-def with_option(text: str, option: str, value: int) -> str | None:
-    """The spelling with another value for an option that it gives; None if it does not."""
-    call = ast.parse(text, mode="eval").body
-    given = [k for k in call.keywords if k.arg == option] if isinstance(call, ast.Call) else []
-    for keyword in given:
-        keyword.value = ast.Constant(value)
-    return ast.unparse(call) if given else None
+def with_option(text: str, option: str, value: object) -> str:
+    """The spelling with this value for an option, in the place of the one that it gives, if any."""
+    node = ast.parse(text, mode="eval").body
+    call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
+    new = ast.keyword(option, ast.parse(repr(value), mode="eval").body)
+    if option in options_of(text):
+        call.keywords = [new if given.arg == option else given for given in call.keywords]
+    else:
+        call.keywords.append(new)
+    return ast.unparse(call)
 
 
 def _read(text: str) -> tuple[str, list[Any], dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,9 +28,9 @@ class Trace:
     model_seconds: float = 0.0
 
     @classmethod
-    def blank(cls, images: int, grid: Grid) -> "Trace":
+    def blank(cls, images: int, grid: Grid, device: torch.device | str = "cpu") -> "Trace":
         """Nothing has been drawn yet."""
-        committed = torch.zeros(images, grid.size, dtype=torch.long)
+        committed = torch.zeros(images, grid.size, dtype=torch.long, device=device)
         return cls(committed, torch.zeros_like(committed))
 
     @property
@@ -49,14 +49,23 @@ class Trace:
         committed, asked = (torch.cat(tables) for tables in zip(*((p.committed, p.asked) for p in parts), strict=True))
         return cls(committed, asked, sum(part.seconds for part in parts), sum(part.model_seconds for part in parts))
 
+    def select(self, images: Tensor) -> "Trace":
+        """Only the images listed in `images` [b]; the seconds are those of all."""
+        return replace(self, committed=self.committed[images], asked=self.asked[images])
+
     def watch(self, canvases: Iterable[Canvas]) -> Iterator[Canvas]:
         """Note when tokens become final, and what was asked for it, while the canvases pass through."""
         for count, canvas in enumerate(canvases, start=1):
-            going = (self.committed == 0).any(1)
-            self.asked[going, count - 1] = canvas.asked
-            new = canvas.final.cpu() & (self.committed == 0)
-            self.committed[new] = count
+            self.note(canvas, torch.full_like(self.passes, count))
             yield canvas
+
+    def note(self, canvas: Canvas, passes: Tensor) -> None:
+        """The last of so many passes [B], of those images that were not finished before, has led to `canvas`."""
+        due, at = self.committed == 0, passes[:, None] - 1
+        going = due.any(1, keepdim=True)
+        self.asked.scatter_(1, at, torch.where(going, canvas.asked, self.asked.gather(1, at)))
+        new = canvas.final.to(due.device) & due
+        self.committed = torch.where(new, passes[:, None], self.committed)
 
 
 class Clock:

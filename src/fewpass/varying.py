@@ -12,6 +12,7 @@ from fewpass.decoders import Decoder, Jacobi, Query, State
 from fewpass.needs import Host, prepared
 from fewpass.ngrams import NGrams
 from fewpass.noise import Noise
+from fewpass.spelling import with_option
 
 
 class Policy(Protocol):
@@ -83,7 +84,7 @@ class Varying(Decoder):
     def again(self, windows: Sequence[int]) -> Decoder:
         if isinstance(self.policy, Schedule):
             return self
-        spelling = f"{self.spelling[:-1]}, windows={tuple(windows)})" if self.spelling else ""
+        spelling = self.spelling and with_option(self.spelling, "windows", tuple(windows))
         return replace(self, policy=Schedule(tuple(windows)), spelling=spelling)
 
 
