@@ -140,6 +140,8 @@ class Jacobi(Decoder):
     def judge(self, canvas: Canvas, state: State, p: Tensor, index: Tensor, W: int, noise: Noise) -> Verdict:
         """What the rule makes of the drafts at the first W of positions `index` [B, n], given the laws p [B, n, V]."""
         laws, here = Laws(*state), index[:, :W]
+        if not W:  # nothing was guessed, so there is nothing to verify
+            return Verdict(self.rule.draw(p, index, noise), torch.ones_like(here, dtype=torch.bool))
         return self.rule(canvas.read(here), laws.read(here), p, index, noise)
 
     def move(self, canvas: Canvas, state: State, y: Tensor, p: Tensor, n: Tensor, noise: Noise) -> State:
@@ -165,7 +167,8 @@ class Jacobi(Decoder):
         Every image still holds at least `held` guesses, so there is nothing to do for as many places.
         """
         window = self.drafts(canvas)
-        held = min(held, window)
+        if held >= window:
+            return
         ahead = canvas.ahead(window - held, start=held)
         q = canvas.grid.force(ahead, self.guess(canvas, laws, ahead, last))
         x = self.rule.draw(q, ahead, noise)

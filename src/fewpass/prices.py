@@ -1,59 +1,76 @@
 """What passes cost, learnt as they go by."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 DOUBLE = 16.0  # tokens of all images together
+TRUST = 0.05  # in what is assumed beforehand, in passes
+RECENT = 30  # passes of a size that count for its average
+OFTEN = 32  # passes between two looks at the line
+
+
+@dataclass
+class Average:
+    """A mean of the newest numbers, where an outlier counts little."""
+
+    weight: float = 0.0
+    value: float = 0.0
+
+    def add(self, x: float) -> None:
+        self.weight = min(self.weight + 1, RECENT)
+        self.value += (min(x, 2 * self.value or x) - self.value) / self.weight
 
 
 class Prices:
-    """Seconds of a pass over n tokens: a line a + b n, through all passes so far with the newest counting most.
+    """Seconds of a pass about n positions of each image: a line a + b n through those of all sizes.
 
-    The squares of relative errors are least; before passes of several sizes are known, `double` tokens are taken to
+    The squares of relative errors are least; before passes of several sizes are known, `double` positions are taken to
     double the price. `clock` counts seconds.
     """
 
-    MEMORY = 0.995
-    TRUST = 0.05  # in that first assumption, in passes
-
     def __init__(self, clock: Callable[[], float] = time.perf_counter, double: float = DOUBLE) -> None:
         self._clock, self._started, self._double = clock, 0.0, double
-        self._squares, self._products = np.zeros((2, 2)), np.zeros(2)
+        self._seen: dict[int, Average] = {}
+        self._noted, self._line = 0, (1.0, 1 / double)  # of some unit, as long as nothing is known
 
     def start(self) -> None:
         """A pass begins."""
         self._started = self._clock()
 
-    def stop(self, tokens: int) -> None:
-        """That pass is done; it was about so many tokens."""
-        self.note(tokens, self._clock() - self._started)
+    def stop(self, n: int) -> None:
+        """That pass is done; it was about so many positions."""
+        self.note(n, self._clock() - self._started)
 
-    def note(self, tokens: int, seconds: float) -> None:
-        """A pass over so many tokens has taken so long."""
-        if not self._squares.any():
-            for n in (1, 1 + 2 * self._double):
-                self._add(n, seconds * (self._double + n) / (self._double + tokens), self.TRUST)
-        self._squares *= self.MEMORY
-        self._products *= self.MEMORY
-        self._add(tokens, seconds, 1.0)
+    def note(self, n: int, seconds: float) -> None:
+        """A pass about so many positions has taken so long."""
+        self._seen.setdefault(n, Average()).add(seconds)
+        self._noted += 1
+        if self._noted % OFTEN == 0 or self._noted & (self._noted - 1) == 0:
+            self._line = _fitted(self._seen, self._double)
 
-    def _add(self, tokens: float, seconds: float, weight: float) -> None:
-        x = np.array([1.0, tokens]) / seconds
-        self._squares += weight * np.outer(x, x)
-        self._products += weight * x
-
-    def __call__(self, tokens: np.ndarray) -> np.ndarray:
+    def __call__(self, n: float) -> float:
         """Seconds, or multiples of some unit as long as nothing is known."""
-        if not self._squares.any():
-            return 1.0 + tokens / self._double
-        a, b = np.linalg.lstsq(self._squares, self._products, rcond=None)[0]
-        if a < 0:
-            a, b = 0.0, self._products[1] / self._squares[1, 1]
-        if b < 0:
-            a, b = self._products[0] / self._squares[0, 0], 0.0
-        return a + b * tokens
+        a, b = self._line
+        return a + b * n
+
+
+def _fitted(seen: Mapping[int, Average], double: float) -> tuple[float, float]:
+    x, weight, y = (
+        np.array(column, float) for column in zip(*((n, a.weight, a.value) for n, a in seen.items()), strict=True)
+    )
+    unit = np.average(y / (double + x), weights=weight)
+    assumed = np.array([1, 1 + 2 * double])
+    x, y, weight = np.append(x, assumed), np.append(y, unit * (double + assumed)), np.append(weight, [TRUST] * 2)
+    rows = np.stack([1 / y, x / y], 1) * np.sqrt(weight)[:, None]
+    a, b = np.linalg.lstsq(rows, np.sqrt(weight), rcond=None)[0].tolist()
+    if a < 0:
+        return 0.0, float((weight * x / y).sum() / (weight * (x / y) ** 2).sum())
+    if b < 0:
+        return float((weight / y).sum() / (weight / y**2).sum()), 0.0
+    return a, b
 
 
 class PriceList(dict[int, Prices]):
