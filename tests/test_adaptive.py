@@ -107,8 +107,8 @@ def test_now_and_then_the_next_windows_are_tried_so_that_their_prices_are_known(
 
 
 def test_success_widens_the_window():
-    policy = Adaptive(64, "", experienced(Fixed(lambda n: 1 + n / 16)))
-    few, usual, many = (chosen(policy, wins=99 * gain, chances=99.0) for gain in (1.0, FIRST, 50.0))
+    policy = Adaptive(64, "", experienced(Fixed(lambda n: 1 + n / 64), 2.0))
+    few, usual, many = (chosen(policy, wins=99 * gain, chances=99.0) for gain in (0.2, 2.0, 50.0))
     assert few < usual < many
 
 
