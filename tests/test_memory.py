@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fewpass import memory as counted
+from fewpass import portions
 from fewpass.cache import bucket
 from fewpass.canvas import Canvas
 from fewpass.loop import Drawing
@@ -205,3 +206,16 @@ def test_other_errors_are_not_taken_for_want_of_memory(pipeline, monkeypatch):
     assert asked == [2]
     assert not ran_out(RuntimeError("no"))
     assert ran_out(MemoryError())
+
+
+def test_footprints_are_remembered_though_not_without_end(pipeline, monkeypatch):
+    """A server may be asked for ever new decoders, and every image of `auto` that is drawn once more has its own."""
+    asked, most = [], portions.KNOWN
+    monkeypatch.setattr(portions, "footprint", lambda model, jobs: asked.append(jobs) or footprint(model, jobs))
+    room = portions.Room(pipeline.model)
+    for spelling in ("ar", "auto", "ar", *(f"auto(window={most}, windows=({w},))" for w in range(most - 2)), "ar"):
+        assert room.admitted([pipeline.job("two red stars", decoder=spelling)]) == 1
+    assert len(asked) == most
+    for spelling in ("auto(window=3, windows=(3,))", "ar", "auto"):  # that of `auto` was the oldest
+        room.admitted([pipeline.job("two red stars", decoder=spelling)])
+    assert len(asked) == most + 2

@@ -6,6 +6,7 @@ import fewpass
 from fewpass import RECIPES, Jacobi, decoder, sjd, sjdpp
 from fewpass.guess import GUESSES, above, uniform
 from fewpass.rules import Reuse, Speculative
+from fewpass.spelling import with_option
 
 EVERY = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 VALUES = {"window": 7, "guess": "above_sample", "threshold": 0.25}
@@ -114,3 +115,12 @@ def test_misspelling_is_one_clear_line(text):
 def test_window_of_a_value_is_checked_too(window):
     with pytest.raises(ValueError, match=f"window must be a whole number of drafts >= 0, not {window}"):
         Jacobi(window)
+
+
+def test_an_option_of_a_spelling_takes_another_value_wherever_it_stands():
+    assert with_option("sjd", "window", 3) == "sjd(window=3)"
+    assert with_option("sjd(window=3, guess=left)", "window", 5) == "sjd(window=5, guess=left)"
+    assert with_option("auto(windows=(8,), decoder=sjd(guess=left))", "windows", (2, 4)) == (
+        "auto(windows=(2, 4), decoder=sjd(guess=left))"
+    )
+    assert with_option("auto(decoder=sjd)", "windows", (2,)) == "auto(decoder=sjd, windows=(2,))"
