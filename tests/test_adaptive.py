@@ -128,6 +128,9 @@ def test_what_drafts_win_is_remembered():
         history = policy.learn(history, 24, torch.tensor([2, 4]))
     assert (history[:, 0] / history[:, 1]).tolist() == pytest.approx([1 / chance(24), 3 / chance(24)])
     assert policy.experience.gain == pytest.approx(2 / chance(24), rel=0.1)
+    gain = policy.experience.gain
+    assert torch.equal(policy.learn(history, 0, torch.tensor([1, 1])), history)
+    assert policy.experience.gain == gain, "a pass without drafts says nothing about drafts"
     poor, rich = (Adaptive(64, "", experienced(Fixed(lambda n: 1 + n / 16), gain)) for gain in (1.0, 50.0))
     assert chosen(poor) < chosen(rich)
 
