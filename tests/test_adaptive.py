@@ -217,7 +217,7 @@ def test_networks_have_their_own_experience():
     slow, quick = (fewpass.load("emoji") for _ in range(2))
     found = [
         d.prepared(p.model.open(["a star on a teal background"], p.model.grid(None), 1.0, [None])).policy.experience
-        for p, d in ((slow, auto()), (slow, auto()), (quick, auto()), (slow, auto(decoder="sjd")))
+        for p, d in ((slow, auto()), (slow, auto(9)), (quick, auto()), (slow, auto(decoder="sjd")))
     ]
     assert found[0] is found[1]
     assert len(set(map(id, found))) == 3

@@ -108,7 +108,8 @@ def auto(window: int = 64, decoder: str = "jacobi_ngram", windows: tuple[int, ..
     inner = _windowed(decoder, window)
     if any(not 0 <= w <= window for w in windows):
         raise ValueError(f"auto: windows are whole numbers from 0 to window={window}, not {windows}")
-    return Varying(inner, Schedule(tuple(windows)) if windows else Adaptive(window, str(inner)))
+    same = str(_windowed(decoder, 0))  # what drawing teaches is shared by all largest windows
+    return Varying(inner, Schedule(tuple(windows)) if windows else Adaptive(window, same))
 
 
 @recipe("arXiv 2508.07747", lossless=False)
