@@ -106,6 +106,11 @@ def test_now_and_then_the_next_windows_are_tried_so_that_their_prices_are_known(
     }
 
 
+def test_where_no_drafts_may_pay_they_are_tried_too():
+    tried = [chosen(Adaptive(64, "", experienced(Fixed(lambda n: 1 + n / 16), gain)), 64) for gain in (2.5, 10.0)]
+    assert tried[0] == 0 < tried[1]
+
+
 def test_success_widens_the_window():
     policy = Adaptive(64, "", experienced(Fixed(lambda n: 1 + n / 64), 2.0))
     few, usual, many = (chosen(policy, wins=99 * gain, chances=99.0) for gain in (0.2, 2.0, 50.0))
@@ -180,6 +185,16 @@ def test_prices_never_fall_below_nothing():
         falling.note(n, seconds)
         rising.note(n, n**3.0)
     assert all(falling(n) > 0 < rising(n) for n in range(1, 300))
+
+
+def test_passes_about_one_position_speak_for_themselves():
+    prices = Prices()
+    for n in (5, 9, 17) * 10:
+        prices.note(n, 0.010 + 0.001 * n)
+    assert prices(1) == pytest.approx(0.011, rel=0.03)
+    for _ in range(32):
+        prices.note(1, 0.006)
+    assert [prices(n) for n in (1, 5, 33)] == pytest.approx([0.006, 0.015, 0.043], rel=0.03)
 
 
 def test_a_pass_that_was_held_up_counts_little():

@@ -18,6 +18,7 @@ MEMORY, LASTING = 0.9, 0.998  # of an image and of all images, for what earlier 
 OTHERS = 2.0  # chances of an image itself that weigh as much as what is known of others
 CAREFUL = 1.03  # drafts have to promise more than that times the tokens per second of none
 EPOCH, TRIAL = 256, 8  # in the first of so many passes, drafts are asked about whether they pay or not
+PLAUSIBLE = 1.3  # times the tokens per second that are expected of no drafts may prove true
 ASIDE = 16  # every so many passes another window is tried, so that prices of several are known
 
 
@@ -105,7 +106,7 @@ class Adaptive:
         speed = [(1 + gain / len(remembered) * chance(w)) / price(w + 1) for w in self.windows]
         trial = passes % EPOCH < TRIAL
         best = max(range(len(speed)), key=lambda i: speed[i] * (1 if i else 0 if trial else CAREFUL))
-        if best and passes % ASIDE == 0:
-            best += 1 if passes % (2 * ASIDE) else -1
-            best = min(max(best, 1), len(speed) - 1)
+        if best and not trial and passes % ASIDE == 0:
+            larger, smaller = min(best + 1, len(speed) - 1), max(best - 1, 1)
+            best = larger if passes % (2 * ASIDE) else 0 if PLAUSIBLE * speed[0] > speed[best] else smaller
         return self.windows[best]

@@ -27,8 +27,9 @@ class Average:
 class Prices:
     """Seconds of a pass about n positions of each image: a line a + b n through those of all sizes.
 
-    The squares of relative errors are least; before passes of several sizes are known, `double` positions are taken to
-    double the price. `clock` counts seconds.
+    Passes about a single position are a kind of their own, and often cheaper than the line says: those that have been
+    seen speak for themselves. The squares of relative errors are least; before passes of several sizes are known,
+    `double` positions are taken to double the price. `clock` counts seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter, double: float = DOUBLE) -> None:
@@ -49,10 +50,13 @@ class Prices:
         self._seen.setdefault(n, Average()).add(seconds)
         self._noted += 1
         if self._noted % OFTEN == 0 or self._noted & (self._noted - 1) == 0:
-            self._line = _fitted(self._seen, self._double)
+            wider = {size: average for size, average in self._seen.items() if size > 1}
+            self._line = _fitted(wider or self._seen, self._double)
 
     def __call__(self, n: float) -> float:
         """Seconds, or multiples of some unit as long as nothing is known."""
+        if n == 1 and 1 in self._seen:
+            return self._seen[1].value
         a, b = self._line
         return a + b * n
 
