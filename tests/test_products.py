@@ -17,16 +17,18 @@ def no_gradients():
         yield
 
 
-def layers():
+def layers(dtype=torch.float32):
     torch.manual_seed(0)
-    return [nn.Linear(24, 10), nn.Linear(24, 7, bias=False), nn.Linear(24, 3)]
+    return [nn.Linear(24, 10, dtype=dtype), nn.Linear(24, 7, bias=False, dtype=dtype), nn.Linear(24, 3, dtype=dtype)]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("rows", ROWS)
-def test_layers_are_answered_side_by_side(rows):
-    chosen, x = layers(), torch.randn(rows, 24)
+def test_layers_are_answered_side_by_side(rows, dtype):
+    chosen, x = layers(dtype), torch.randn(rows, 24, dtype=dtype)
     y = Product(chosen)(x)
     assert y.is_contiguous()
+    assert y.dtype == dtype
     torch.testing.assert_close(y, torch.cat([layer(x) for layer in chosen], -1))
 
 

@@ -4,34 +4,38 @@ import itertools
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 import fewpass
 from fewpass.decoders import Query
+from fewpass.lean_attention import attention_in
 from fewpass.settings import default_decoder
 
 PROMPTS = ("two red apples left of a cat on a blue background", "a star on a teal background", "three dogs")
 
 
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def emoji(request):
+    return fewpass.load("emoji", "cpu", request.param)
+
+
 @pytest.fixture(scope="module")
-def alike():
+def alike(emoji):
     """Skips where torch's own operations do not round alike, which depends on the processor and the release."""
+    if not emoji.model.network.steady:
+        pytest.skip("on this processor oneDNN does not multiply in this precision")
     torch.manual_seed(0)
-    weight, x, q, kv = (torch.randn(*shape) for shape in ((320, 320), (99, 320), (1, 2, 20, 64), (1, 2, 384, 64)))
+    shapes = (320, 320), (99, 320), (1, 2, 20, 64), (1, 2, 384, 64)
+    weight, x, q, kv = (torch.randn(*shape).to(emoji.model.model.dtype) for shape in shapes)
     panels = torch.ops.mkldnn._reorder_linear_weight(weight)
     few, many = (torch.ops.mkldnn._linear_pointwise(x[:n], panels, None, "none", [], "") for n in (3, 99))
-    mask = (torch.arange(384) <= torch.arange(150, 170)[:, None]).expand(1, 2, -1, -1)
+    mask = (torch.arange(384) <= torch.arange(150, 170)[:, None]).expand(1, 1, -1, -1)
+    attention = attention_in(x.dtype)
     short, long = (
-        F.scaled_dot_product_attention(q[:, :, :n], kv[:, :, :s], kv[:, :, :s], attn_mask=mask[:, :, :n, :s])
+        attention.of(mask[:, :, :n, :s], x.dtype, 2, 1)(q[:, :, :n], kv[:, :, :s], kv[:, :, :s], 0.125)
         for n, s in ((4, 192), (20, 384))
     )
     if not (torch.equal(few, many[:3]) and torch.equal(short, long[:, :, :4])):
         pytest.skip("on this processor torch itself rounds by the number of rows")
-
-
-@pytest.fixture(scope="module")
-def emoji():
-    return fewpass.load("emoji", "cpu", "float32")
 
 
 @torch.inference_mode()
@@ -40,7 +44,7 @@ def logits(pipe, tokens, batch, windows, guidance):
     grid, chosen = pipe.model.grid(None), tokens[list(batch)]
     session = pipe.model.open([PROMPTS[i] for i in batch], grid, guidance, [None] * len(batch))
     found, at, windows = [session.first], 0, itertools.cycle(windows)
-    while grid.size - at > 3:  # with fewer there is another rounding
+    while grid.size - at > 3:  # with fewer there is another rounding in float32
         index = torch.arange(at, min(at + next(windows) + 1, grid.size - 1)).expand(len(batch), -1)
         found.append(session(Query(chosen.gather(1, index), index)))
         at += index.shape[1]
@@ -56,6 +60,18 @@ def test_no_bit_depends_on_window_or_batch(emoji, guidance):
         part = logits(emoji, tokens, batch, windows, guidance)
         n = min(part.shape[1], whole.shape[1])
         assert torch.equal(part[:, :n], whole[list(batch), :n]), (batch, windows)
+
+
+@pytest.mark.usefixtures("alike")
+def test_in_bfloat16_no_bit_depends_on_being_the_only_position(emoji):
+    if emoji.model.model.dtype != torch.bfloat16:
+        pytest.skip("in float32 passes about one position are rounded in another way")
+    drawn = emoji(PROMPTS, seed=5, decoder="ar")
+    assert torch.equal(drawn.tokens, emoji(PROMPTS, seed=5, decoder="jacobi_ngram(window=48)").tokens)
+    whole = logits(emoji, drawn.tokens, (0, 1, 2), (254,), 3.0)
+    for batch, windows in (((0, 1, 2), (0,)), ((1,), (0,)), ((0, 2), (0, 5, 1))):
+        part = logits(emoji, drawn.tokens, batch, windows, 3.0)
+        assert torch.equal(part, whole[list(batch), : part.shape[1]]), (batch, windows)
 
 
 @pytest.mark.usefixtures("alike")
@@ -77,9 +93,10 @@ def test_windows_of_auto_do_not_show_in_the_scores(emoji):
     assert torch.equal(drawn[0].tokens, drawn[1].tokens)
 
 
+@pytest.mark.usefixtures("alike")
 def test_auto_is_the_default_only_where_its_windows_do_not_show(emoji, folder):
     assert str(default_decoder(emoji.model)) == "auto(window=64, decoder=jacobi_ngram)"
-    for dtype, name in (("float64", "auto"), ("float32", "auto"), ("bfloat16", "jacobi_ngram")):
+    for dtype, name in (("float64", "auto"), ("float32", "auto"), ("float16", "jacobi_ngram")):
         pipe = fewpass.load(folder, "cpu", dtype)
         assert str(default_decoder(pipe.model)).startswith(name)
         assert pipe("one", seed=1).settings[0]["decoder"].startswith(name)

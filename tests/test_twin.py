@@ -87,6 +87,23 @@ def test_windows_are_answered_alike(pipeline, n):
         assert_near(*(asked(session, range(n)) for session in sessions))
 
 
+@torch.inference_mode()
+def test_in_bfloat16_a_twin_is_nearer_to_the_exact_answers_than_the_model_itself(pipeline):
+    """Which are those of the same weights in float64."""
+    model, turns = pipeline.model.model, pipeline.model.network.body.model.rotary_emb
+    kept = turns.inv_freq.clone()  # transformers loads them in float32 always
+    model.bfloat16()
+    turns.inv_freq = kept
+    if not is_lean(pipeline):
+        pytest.skip("oneDNN does not multiply in bfloat16 here")
+    answers = [asked(opened(pipeline, lean, PROMPTS), range(14)).double() for lean in (True, False)]
+    model.double()
+    turns.inv_freq = kept
+    exact = asked(opened(pipeline, False, PROMPTS), range(14))
+    twin, own = ((found - exact)[exact.isfinite()].square().mean().sqrt() for found in answers)
+    assert 0 < twin < own, (twin, own)
+
+
 def test_models_of_the_layout_are_answered_by_a_twin(any_pipeline):
     model = any_pipeline.model
     twin = twin_of(any_pipeline)
@@ -209,7 +226,9 @@ def layers_of_a_library(model):
 
 
 CHANGES = {
-    "dtype": lambda model: model.double(),
+    "double": lambda model: model.double(),
+    "half": lambda model: model.half(),
+    "mixed": lambda model: model.layers[-1].mlp.up_proj.bfloat16(),
     "layers": layers_of_a_library,
     "hook": lambda model: model.layers[0].mlp.register_forward_hook(lambda *given: None),
     "hook before": lambda model: model.norm.register_forward_pre_hook(lambda *given: None),
@@ -240,6 +259,15 @@ def test_large_models_have_no_twin(pipeline, monkeypatch):
 def test_without_onednn_there_is_no_twin(pipeline, monkeypatch):
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     assert not is_lean(pipeline)
+
+
+def test_without_products_in_bfloat16_there_is_no_twin_in_it(pipeline, monkeypatch):
+    for supported in (True, False):
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda supported=supported: supported)
+        pipeline.model.model.float()
+        assert is_lean(pipeline)
+        pipeline.model.model.bfloat16()
+        assert is_lean(pipeline) == supported
 
 
 def test_large_codebooks_are_embedded_as_they_are_asked_for(pipeline, monkeypatch):

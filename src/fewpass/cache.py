@@ -7,18 +7,18 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-BUCKET, LARGE = 64, 192  # the CPU attends to as many slots as are in use, rounded up to a multiple of these
+BUCKET = 64  # slots
 
 
-def bucket(slots: int, device: torch.device) -> int:
-    """How many slots are attended to where so many are in use.
+def bucket(slots: int, device: torch.device, portion: int = BUCKET) -> int:
+    """How many slots are attended to where so many are in use: on a CPU, whole buckets, or portions if there are more.
 
-    Products on a CPU sum up to `LARGE` numbers at a time, and halves of what is left in the end: of slots that come in
-    such portions, those that are masked do not show in how the others are rounded.
+    An attention that sums up over `portion` slots at a time does not show in its rounding how many masked ones follow.
     """
     if device.type != "cpu":
         return slots
-    return -(-slots // BUCKET) * BUCKET if slots <= LARGE else max(2, -(-slots // LARGE)) * LARGE
+    whole = BUCKET if slots <= portion else portion
+    return -(-slots // whole) * whole
 
 
 @dataclass(eq=False)
@@ -48,12 +48,14 @@ class SlotCache(Cache):
     """Every row r keeps its position j in slot j; `place` says which slots the next forward pass writes.
 
     Rejected drafts are overwritten when their positions are asked about again. Slots that were never written, and
-    slots later than a query's own, are masked. The last slot is a scrap slot: it takes what lies past the image.
+    slots later than a query's own, are masked. The last slot is a scrap slot: it takes what lies past the image. For
+    `portion` see `bucket`.
     """
 
-    def __init__(self, layers: int, rows: int, slots: int, device: torch.device):
+    def __init__(self, layers: int, rows: int, slots: int, device: torch.device, portion: int = BUCKET):
         # Layers that knew their cache would keep its memory until the garbage collector comes by.
-        held = bucket(slots + 1, device)
+        self.portion = portion
+        held = bucket(slots + 1, device, portion)
         self.slots = Slots(
             torch.zeros(rows, held, dtype=torch.bool, device=device),
             torch.zeros(rows, 0, dtype=torch.long, device=device),
@@ -75,14 +77,14 @@ class SlotCache(Cache):
         at.slot = slot.clamp(max=scrap)
         at.written.scatter_(1, at.slot, True if real is None else real)
         if slot.device.type == "cpu":
-            at.visible = bucket(int(at.slot.max()) + 1, slot.device)
+            at.visible = bucket(int(at.slot.max()) + 1, slot.device, self.portion)
         if sees is None:
             sees = torch.arange(at.visible, device=slot.device) <= at.slot[..., None]
         return (sees[..., : at.visible] & at.written[:, None, : at.visible])[:, None]
 
     def reserve(self, slots: int) -> None:
         """Have room for at least as many slots."""
-        held = bucket(slots + 1, self.written.device)
+        held = bucket(slots + 1, self.written.device, self.portion)
         if held > self.written.shape[1]:
             self.slots.written = F.pad(self.written, (0, held - self.written.shape[1]))
             self.slots.visible = held
@@ -116,7 +118,7 @@ class SlotCache(Cache):
         return both
 
     def _empty(self, rows: int, slots: int) -> "SlotCache":
-        return SlotCache(len(self.layers), rows, slots - 1, self.written.device)
+        return SlotCache(len(self.layers), rows, slots - 1, self.written.device, self.portion)
 
 
 def _closed_up(room: Tensor, moved: Tensor, rows: Tensor) -> Tensor:

@@ -14,13 +14,15 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from fewpass.cache import SlotCache, SlotLayer
+from fewpass.lean_attention import Attention, attention_in
 from fewpass.products import Product
-
-TAKEN, ALIKE = 32, 4  # positions, in torch's attention on a CPU
 
 
 class Lean:
-    """A function of what a `Body` takes, in float32 on a CPU, with the weights that `model` has now."""
+    """A function of what a `Body` takes, in float32 or bfloat16 on a CPU, with the weights that `model` has now.
+
+    What the layers add up to is kept in float32.
+    """
 
     def __init__(self, model: PreTrainedModel):
         self._rotary, self._norm = model.rotary_emb, Norm(model.norm)
@@ -32,8 +34,8 @@ class Lean:
 
     def __call__(self, inputs: Tensor, position: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
         cos, sin = self._rotary(inputs, position)
-        shared = Shared.of(mask, cos, sin, self._blocks[0].group)
-        x = inputs.flatten(0, 1)  # [R * n, D]
+        shared = Shared.of(mask, cos, sin, self._blocks[0].kept, self._blocks[0].group)
+        x = inputs.flatten(0, 1).float()  # [R * n, D]
         for block, kept in zip(self._blocks, cache.layers, strict=True):
             x = block(x, shared, kept)
         return self._norm(x).view(inputs.shape)
@@ -43,35 +45,23 @@ class Lean:
 class Shared:
     """What all layers of a pass have in common.
 
-    `cos` and `sin` [R, n, 1, d] turn heads, the first half of the sines negated; `mask` [R, 1, group * n + spare, S] is
-    added to scores: the heads that share keys are taken for positions. torch takes positions `TAKEN` at a time, and the
-    products of fewer than `ALIKE` are rounded in another way than those of more. Up to three `spare` ones see to it
-    that the answer about a position does not depend on how many were asked about, unless that was the only one.
+    `cos` and `sin` [R, n, 1, d] turn heads, the first half of the sines negated.
     """
 
     cos: Tensor
     sin: Tensor
-    mask: Tensor
-    spare: int
+    attention: Attention
 
     @classmethod
-    def of(cls, mask: Tensor, cos: Tensor, sin: Tensor, group: int) -> "Shared":
+    def of(cls, mask: Tensor, cos: Tensor, sin: Tensor, heads: int, group: int) -> "Shared":
         first, second = sin.chunk(2, -1)
         signed = torch.cat((-first, second), -1)
-        added = torch.zeros_like(mask, dtype=cos.dtype).masked_fill_(~mask, -torch.inf)
-        added = added.repeat(1, 1, group, 1) if group > 1 else added
-        left = added.shape[2] % TAKEN
-        spare = ALIKE - left if 0 < left < ALIKE and cos.shape[1] > 1 else 0
-        return cls(cos[:, :, None], signed[:, :, None], _filled(added, spare), spare)
+        attention = attention_in(cos.dtype).of(mask, cos.dtype, heads, group)
+        return cls(cos[:, :, None], signed[:, :, None], attention)
 
     def turned(self, heads: Tensor) -> Tensor:
         """Rotary embedding of heads [R, n, H, d]."""
         return (heads * self.cos).addcmul_(heads.roll(heads.shape[-1] // 2, -1), self.sin)
-
-
-def _filled(x: Tensor, spare: int) -> Tensor:
-    """[..., n, m] to [..., n + spare, m]."""
-    return F.pad(x, (0, 0, 0, spare)) if spare else x
 
 
 class Block:
@@ -88,9 +78,9 @@ class Block:
         self.products = self._qkv, self._out, self._gate_up, self._down
 
     def __call__(self, x: Tensor, shared: Shared, kept: SlotLayer) -> Tensor:
-        x = self._out(self._attended(self._qkv(self._before(x)), shared, kept)).add_(x)
+        x = x + self._out(self._attended(self._qkv(self._before(x)), shared, kept))
         gate, up = self._gate_up(self._between(x)).chunk(2, -1)
-        return self._down(F.silu(gate).mul_(up)).add_(x)
+        return x + self._down(F.silu(gate).mul_(up))
 
     def _attended(self, qkv: Tensor, shared: Shared, kept: SlotLayer) -> Tensor:
         """From queries, keys and values side by side [R * n, E] to what the heads found [R * n, H * d]."""
@@ -99,9 +89,8 @@ class Block:
         turned = shared.turned(heads[:, :, : queries + self.kept]).transpose(1, 2)
         values = heads[:, :, queries + self.kept :].transpose(1, 2)
         k, v = kept.update(turned[:, queries:], values)  # [R, kept, S, d]
-        q = _filled(turned[:, :queries].reshape(rows, self.kept, self.group * n, self.width), shared.spare)
-        found = F.scaled_dot_product_attention(q, k, v, attn_mask=shared.mask, scale=self.scale)
-        found = found[:, :, : self.group * n]
+        q = turned[:, :queries].reshape(rows, self.kept, self.group * n, self.width)
+        found = shared.attention(q, k, v, self.scale)
         return found.reshape(rows, queries, n, self.width).transpose(1, 2).reshape(rows * n, -1)
 
 
@@ -112,4 +101,5 @@ class Norm:
         self._module = module
 
     def __call__(self, x: Tensor) -> Tensor:
-        return torch.rms_norm(x, x.shape[-1:], self._module.weight, self._module.variance_epsilon)
+        weight = self._module.weight
+        return torch.rms_norm(x, x.shape[-1:], weight.to(x.dtype), self._module.variance_epsilon).to(weight.dtype)

@@ -33,12 +33,20 @@ def is_head(head: object) -> bool:
 
 
 def are_small_and_plain(roots: Sequence[nn.Module]) -> bool:
-    """In float32 on a CPU, with room for the copies, and nothing in them replaced or hooked?"""
+    """On a CPU, all in one precision that oneDNN multiplies in, with room for the copies, and nothing replaced?"""
     modules = [module for root in roots for module in root.modules()]
     weights = [weight for root in roots for weight in root.parameters()]
-    plain = all(weight.device.type == "cpu" and weight.dtype == torch.float32 for weight in weights)
+    precision = weights[0].dtype
+    plain = all(weight.device.type == "cpu" and weight.dtype == precision for weight in weights)
     copied = 2 * sum(module.weight.nbytes for module in modules if isinstance(module, nn.Linear))
-    return plain and copied <= ROOM and torch.backends.mkldnn.is_available() and all(map(_is_untouched, modules))
+    return plain and copied <= ROOM and _is_multiplied(precision) and all(map(_is_untouched, modules))
+
+
+def _is_multiplied(precision: torch.dtype) -> bool:
+    if not torch.backends.mkldnn.is_available():
+        return False
+    half = precision == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return half or precision == torch.float32
 
 
 def _is_untouched(module: nn.Module) -> bool:

@@ -2,7 +2,7 @@
 
 BLAS arranges the weights in panels anew in every call. For the rows of a window that is a good part of its time, for
 the rows of one token most of it (`bench/products.py`). oneDNN takes weights that it has arranged itself, for any number
-of rows; few rows are fastest where they stand on the right of the weights.
+of rows; few rows in float32 are fastest where they stand on the right of the weights.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-FEW = 2  # rows that are multiplied on the right
+FEW = 2  # rows in float32 that are multiplied on the right
 
 
 class Product:
@@ -24,9 +24,10 @@ class Product:
         self._weight = torch.cat([layer.weight for layer in layers])  # [E, D]
         self._bias = torch.cat([_bias(layer) for layer in layers])  # [E]
         self._panels = torch.ops.mkldnn._reorder_linear_weight(self._weight)
+        self._few = FEW if self._weight.dtype == torch.float32 else 0  # in bfloat16 panels are faster for any number
 
     def __call__(self, x: Tensor) -> Tensor:
-        if len(x) <= FEW:
+        if len(x) <= self._few:
             return self._of_few(x)
         return torch.ops.mkldnn._linear_pointwise(x, self._panels, self._bias, "none", [], "")
 

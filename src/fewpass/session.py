@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from fewpass.cache import SlotCache
+from fewpass.cache import BUCKET, SlotCache
 from fewpass.canvas import Grid
 from fewpass.codebook import Codebook
 from fewpass.decoders import Query
@@ -40,9 +40,14 @@ class Network:
         """Are positions answered alike, to the last bit, by passes about few and about many, whoever else is there?"""
         return False
 
+    @property
+    def portion(self) -> int:
+        """In what portions slots come on a CPU, see `fewpass.cache.bucket`."""
+        return BUCKET
+
     def cache(self, rows: int, slots: int, device: torch.device) -> SlotCache:
         """An empty cache."""
-        return SlotCache(self.layers, rows, slots, device)
+        return SlotCache(self.layers, rows, slots, device, self.portion)
 
     def begin(self, inputs: Tensor, ids: Tensor, mask: Tensor, cache: SlotCache, last: Tensor) -> Tensor:
         """The prompts' pass: inputs [R, P, D] to the logits [R, 1, V] behind the positions `last` [R]."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from fewpass.cache import SlotCache
 from fewpass.lean import Lean
+from fewpass.lean_attention import attention_in
 from fewpass.lean_codes import LeanHead, tabled
 from fewpass.lean_parts import are_small_and_plain, is_head, is_llama
 from fewpass.models.body import Body
@@ -24,7 +25,7 @@ class TwinNetwork(Network):
     """A network with another body, head or embedding has another twin.
 
     What a twin answers does not depend on the batch, nor on how many positions a pass is about if there are three or
-    more: it leaves it to torch only to do what is rounded alike for any number of rows.
+    more, or in bfloat16: it leaves it to torch only to do what is rounded alike for any number of rows.
     """
 
     twin: "Twin" = field(init=False)
@@ -35,6 +36,11 @@ class TwinNetwork(Network):
     @property
     def steady(self) -> bool:
         return bool(_roots(self.twin.original))
+
+    @property
+    def portion(self) -> int:
+        roots = _roots(self.twin.original)
+        return attention_in(next(roots[0].parameters()).dtype).portion if roots else super().portion
 
     def cache(self, rows: int, slots: int, device: torch.device) -> SlotCache:
         self.twin.current = False  # whoever opens a session may have trained the model since the last one
