@@ -9,7 +9,7 @@ import torch
 
 import fewpass
 from fewpass import Drawing, Grid, Sampling, ar, auto, decoder, jacobi
-from fewpass.adaptive import ASIDE, EPOCH, FIRST, TRIAL, WINDOWS, Adaptive, Experience, chance
+from fewpass.adaptive import ASIDE, EPOCH, FIRST, TRIAL, WHOLE, WINDOWS, Adaptive, Experience, chance
 from fewpass.prices import Prices
 from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
 from fewpass.varying import Schedule, Varying
@@ -75,25 +75,45 @@ def test_drafts_that_cost_nothing_are_all_asked_about():
 
 def test_drafts_that_cost_as_much_as_passes_are_asked_about_on_trial_only():
     asked = windows(priced(STEEP), 3.0, passes=40)
-    assert min(asked[1:TRIAL]) > 0, "nobody has looked whether they stand"
-    assert max(asked[TRIAL:]) == 0
+    # the first window is chosen before there was a pass, and so is the second
+    assert min(asked[: TRIAL + 1]) > 0, "nobody has looked whether they stand"
+    assert max(asked[TRIAL + 1 :]) == 0
 
 
-def chosen(policy, passes=100.0, window=4.0, images=3, wins=0.0, chances=0.0):
-    return policy.choose(torch.tensor([[wins, chances, passes, window]] * images))[0]
+def chosen(policy, passes=100, idle=False, images=3, wins=0.0, chances=0.0):
+    policy.experience.passes, policy.experience.idle = passes, idle
+    return policy.choose(torch.tensor([[wins, chances]] * images))[0]
 
 
-def test_every_so_often_drafts_are_tried_again():
+@pytest.mark.parametrize("idle", [False, True])
+def test_every_so_often_drafts_are_tried_again(idle):
     policy = Adaptive(64, "", experienced(STEEP))
-    when = [n for n in range(1, 600) if chosen(policy, n, window=0)]
-    assert when == [n for n in range(1, 600) if n % EPOCH < TRIAL]
+    when = [n for n in range(1200) if chosen(policy, n, idle)]
+    assert when == [n for n in range(1200) if n % EPOCH < TRIAL]
+
+
+def test_after_passes_without_drafts_prices_are_looked_at_now_and_then():
+    policy = Adaptive(64, "", experienced(FLAT))
+    assert [n for n in range(TRIAL, 100) if chosen(policy, n, idle=True)] == list(range(TRIAL, 100, TRIAL))
+    assert all(chosen(policy, n) for n in range(100))
+
+
+def test_passes_are_counted_over_all_drawings():
+    """A trial for every image would cost decoders whose drafts seldom pay more than they may."""
+    decoder = priced(STEEP)
+    for images in (1, 3):
+        before = decoder.policy.experience.passes
+        passes = WIDE.size - 1 - before  # at most
+        drawn(Toy(images, WIDE), decoder, PLAIN, torch.arange(images))
+        assert before < decoder.policy.experience.passes <= before + max(passes, WIDE.size)
+    assert decoder.policy.experience.idle
 
 
 @pytest.mark.parametrize(("gain", "pays"), [(1.02, False), (1.04, True)])
 def test_drafts_have_to_promise_something(gain, pays):
     """Where a pass of three tokens costs as much as one of one, and all others are too dear."""
     prices = Fixed(lambda n: np.where(n > 3, 100, 1))
-    policy = Adaptive(8, "", experienced(prices, (gain - 1) / chance(2)))
+    policy = Adaptive(8, "", experienced(prices, (gain - 1) / chance(2, 8)))
     assert chosen(policy) == (2 if pays else 0)
 
 
@@ -119,7 +139,8 @@ def test_success_widens_the_window():
 
 def test_of_images_drawn_together_all_count():
     policy = Adaptive(64, "", experienced(Fixed(lambda n: 1 + n / 16)))
-    rows = [[10.0, 10.0, 50.0, 4.0], [500.0, 10.0, 50.0, 4.0]]
+    rows = [[10.0, 10.0], [500.0, 10.0]]
+    policy.experience.passes = TRIAL + 1
     one, both = (policy.choose(torch.tensor(part))[0] for part in (rows[:1], rows))
     assert one < both
 
@@ -131,13 +152,22 @@ def test_what_drafts_win_is_remembered():
     for _ in range(200):
         policy.start(history)
         history = policy.learn(history, 24, torch.tensor([2, 4]))
-    assert (history[:, 0] / history[:, 1]).tolist() == pytest.approx([1 / chance(24), 3 / chance(24)])
-    assert policy.experience.gain == pytest.approx(2 / chance(24), rel=0.1)
+    assert (history[:, 0] / history[:, 1]).tolist() == pytest.approx([1 / chance(24, 64), 3 / chance(24, 64)])
+    assert policy.experience.gain == pytest.approx(2 / chance(24, 64), rel=0.1)
     gain = policy.experience.gain
     assert torch.equal(policy.learn(history, 0, torch.tensor([1, 1])), history)
     assert policy.experience.gain == gain, "a pass without drafts says nothing about drafts"
     poor, rich = (Adaptive(64, "", experienced(Fixed(lambda n: 1 + n / 16), gain)) for gain in (1.0, 50.0))
     assert chosen(poor) < chosen(rich)
+
+
+def test_drafts_that_reach_into_the_row_below_win_more():
+    """A window of a row is chosen where the next smaller and the next larger one would be, but for that."""
+    assert [chance(w, 16) / chance(w, 99) for w in (8, 15, 16, 32)] == pytest.approx([1, 1, WHOLE, WHOLE])
+    dear = Fixed(lambda n: 1 + n / 9)
+    policy = Adaptive(64, "", experienced(dear, 8.0)).prepared(Toy(1, Grid(16, 16, 16)))
+    assert policy.row == 16
+    assert [chosen(replace(policy, row=row)) for row in (99, 16)] == [8, 16]
 
 
 def test_the_largest_window_is_kept():

@@ -1,7 +1,7 @@
 """A window that is another one in every pass."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
 import torch
@@ -50,6 +50,7 @@ class Varying(Decoder):
 
     decoder: NGrams | Jacobi
     policy: Policy
+    _narrowed: dict[int, Decoder] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def prepared(self, session: Host) -> Self:
         return replace(self, decoder=self.decoder.prepared(session), policy=prepared(self.policy, session))
@@ -79,7 +80,9 @@ class Varying(Decoder):
         return *drawn, history, torch.full_like(canvas.length, W)
 
     def _within(self, window: int) -> Decoder:
-        return replace(self.decoder, window=window)
+        if window not in self._narrowed:
+            self._narrowed[window] = replace(self.decoder, window=window)
+        return self._narrowed[window]
 
     def again(self, windows: Sequence[int]) -> Decoder:
         if isinstance(self.policy, Schedule):

@@ -1,0 +1,86 @@
+"""Seconds of decoders that take turns pass by pass, from the prompt's pass to the last token; pictures are not made.
+
+A slow moment of the machine slows all of them alike, so differences of 1 % show that drawings in turns would hide. The
+order within a turn is drawn anew each time. All draw the same prompts with the same seeds; `ratio` is to the first
+decoder listed, over all batches but the first, from which `auto` learns what passes cost.
+"""
+
+import argparse
+import random
+import time
+from dataclasses import dataclass, field
+from statistics import mean
+
+import torch
+
+import fewpass
+from fewpass.decoders import Decoder
+from fewpass.loop import decode
+from fewpass.models.base import Model
+from fewpass.models.emoji.scenes import held_out_prompts
+
+
+@dataclass
+class Contestant:
+    """A decoder, what each batch took it, in seconds, and how many passes its images took."""
+
+    decoder: Decoder
+    seconds: list[float] = field(default_factory=list)
+    passes: list[int] = field(default_factory=list)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="emoji")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--threads", type=int, default=1, help="of the processor")
+    parser.add_argument("--batches", type=int, default=12, help="of different prompts")
+    parser.add_argument("--together", type=int, default=1, help="images in a batch")
+    parser.add_argument("--decoders", default="ar; jacobi(0); auto", help="with ; between them")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    model, every = fewpass.load(options.model, "cpu", options.dtype).model, held_out_prompts()
+    contestants = [Contestant(fewpass.decoder(spelling)) for spelling in options.decoders.split(";")]
+    for batch in range(options.batches + 1):
+        prompts = [every[(batch * options.together + i) % len(every)] for i in range(options.together)]
+        race(model, contestants, prompts, torch.arange(options.together) + batch * options.together)
+        print(f"batch {batch} of {options.batches}", flush=True)
+    print("", table(contestants, options.together), sep="\n")
+
+
+@torch.inference_mode()
+def race(model: Model, contestants: list[Contestant], prompts: list[str], seeds: torch.Tensor) -> None:
+    """Draw these images once with every contestant, and note what it took."""
+    going = []
+    for one in contestants:
+        session = model.open(prompts, model.grid(None), model.guidance, [None] * len(prompts))
+        going.append((one, decode(session, one.decoder, model.sampling, seeds)))
+        one.seconds.append(0.0)
+    passes = {id(one): torch.ones_like(seeds) for one in contestants}  # the last one, which leaves nothing open
+    while going:
+        random.shuffle(going)
+        for one, drawing in tuple(going):
+            began = time.perf_counter()
+            canvas = next(drawing, None)
+            one.seconds[-1] += time.perf_counter() - began
+            if canvas is None:
+                going.remove((one, drawing))
+                one.passes += passes[id(one)].tolist()
+            else:
+                passes[id(one)] += torch.tensor([not done for done in canvas.finished])
+
+
+def table(contestants: list[Contestant], together: int) -> str:
+    """In Markdown. Passes count the prompt's."""
+    lines = ["| decoder | passes | seconds an image | ratio | least | largest | first batch |", "|---|" + "--:|" * 6]
+    base = contestants[0].seconds
+    for one in contestants:
+        first, *ratios = (s / b for s, b in zip(one.seconds, base, strict=True))
+        figures = (sum(one.seconds[1:]) / sum(base[1:]), min(ratios), max(ratios), first)
+        cells = [f"{mean(one.passes):.1f}", f"{mean(one.seconds[1:]) / together:.3f}", *(f"{x:.3f}" for x in figures)]
+        lines.append(f"| {one.decoder} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
