@@ -17,6 +17,7 @@ from fewpass.bench.shape import read_shape, shape_names
 from fewpass.bench.task import Task
 from fewpass.bench.traces import counts_of, read_traces, recorded, traces_of
 from fewpass.bench.words import disagreements
+from fewpass.evaluation.machine import machine
 from fewpass.metadata import png
 from fewpass.models import FAMILIES
 from fewpass.settings import Settings
@@ -233,3 +234,11 @@ def test_a_batch_that_does_not_fit_is_told_and_larger_ones_are_left_out(task, mo
 
 def test_published_shapes_are_of_known_families():
     assert {read_shape(name)["model_type"] for name in shape_names()} == set(FAMILIES)
+
+
+@pytest.mark.parametrize(("policy", "threads", "asleep"), [("PASSIVE", 2, True), ("PASSIVE", 1, False), ("", 2, False)])
+def test_the_machine_says_whether_its_threads_sleep(monkeypatch, policy, threads, asleep):
+    """It makes passes of `ar` slower than they need be, so whoever reads the figures has to know."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert ("asleep" in machine(torch.device("cpu"))) == asleep

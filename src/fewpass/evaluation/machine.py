@@ -15,7 +15,9 @@ PACKAGES = ("torch", "transformers", "numpy", "pillow", "torchmetrics", "matplot
 
 def machine(device: torch.device) -> str:
     """The processor, and the GPU if that is where the model is: `AMD EPYC 9654, 8 threads`."""
-    processor = f"{_processor()}, {torch.get_num_threads()} of {os.cpu_count()} threads"
+    several, patience = torch.get_num_threads() > 1, os.environ.get("OMP_WAIT_POLICY", "").upper()
+    asleep = ", asleep while they wait" if several and patience == "PASSIVE" else ""
+    processor = f"{_processor()}, {torch.get_num_threads()} of {os.cpu_count()} threads{asleep}"
     return f"{torch.cuda.get_device_name(device)}, {processor}" if device.type == "cuda" else processor
 
 
