@@ -226,6 +226,18 @@ def test_rows_are_copied_only_if_they_have_to_move(rows, slots, fits):
     assert both.written[:, 0].all()
 
 
+def test_slots_stay_in_portions_whoever_leaves_or_joins():
+    """Else an image would be rounded in another way once another one has left."""
+    cache = SlotCache(1, 2, 250, torch.device("cpu"), portion=192)
+    cache.place(torch.zeros(2, 1, dtype=torch.long))
+    cache.layers[0].hold(*(torch.zeros(2, 2, 384, 4) for _ in range(2)))
+    parts = [cache, part := cache.select(torch.tensor([1])), part.join(filled(1, 383))]
+    for each in parts:
+        rows = len(each.written)
+        assert each.place(torch.full((rows, 1), 200)).shape[-1] == 384
+        assert each.portion == 192
+
+
 def filled(rows: int, slots: int, first: int = 0) -> SlotCache:
     """A cache whose row r holds first + r everywhere, one slot of which may be seen."""
     cache = SlotCache(1, rows, slots, torch.device("cpu"))

@@ -9,7 +9,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 import fewpass
 from fewpass.decoders import Query
-from fewpass.lean import Lean
+from fewpass.lean import Block, Lean
 from fewpass.lean_codes import LeanHead
 from fewpass.session import Network
 from fewpass.twin import TwinNetwork
@@ -102,6 +102,17 @@ def test_in_bfloat16_a_twin_is_nearer_to_the_exact_answers_than_the_model_itself
     exact = asked(opened(pipeline, False, PROMPTS), range(14))
     twin, own = ((found - exact)[exact.isfinite()].square().mean().sqrt() for found in answers)
     assert 0 < twin < own, (twin, own)
+
+
+@torch.inference_mode()
+def test_in_bfloat16_what_layers_add_up_to_stays_in_float32(pipeline, monkeypatch):
+    pipeline.model.model.bfloat16()
+    if not is_lean(pipeline):
+        pytest.skip("oneDNN does not multiply in bfloat16 here")
+    session, seen, layer = opened(pipeline, True), [], Block.__call__
+    monkeypatch.setattr(Block, "__call__", lambda self, x, *rest: seen.append(x.dtype) or layer(self, x, *rest))
+    asked(session, range(8))
+    assert set(seen) == {torch.float32}
 
 
 def test_models_of_the_layout_are_answered_by_a_twin(any_pipeline):
