@@ -7,7 +7,7 @@ from fewpass.bench.rival import NAME
 from fewpass.evaluation.figures.style import BASE, FAINT, INK, PAPER, figure, look, png
 
 LINES = ("#167458", "#c2611a", "#2f6fb0", "#8a4fa3", "#a8862a", "#b03a5b", "#3d8f9e", "#6b7a2b")
-SHORT = 22  # letters of a decoder beside a bar
+SHORT = 24  # letters of a decoder beside a bar
 
 
 def draw(figures: Mapping[str, Any]) -> bytes:
