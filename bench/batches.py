@@ -23,6 +23,8 @@ def main() -> None:
     parser.add_argument("--together", type=int, default=8, help="images in a batch")
     parser.add_argument("--windows", default="8 16 32", help="of jacobi_ngram")
     options = parser.parse_args()
+    if min(options.rounds, options.together) < 1 or not options.windows.split():
+        parser.error(f"{options.rounds} rounds, {options.together} together, windows {options.windows!r}: none is left")
     torch.set_num_threads(options.threads)
     pipe, every, n = fewpass.load("emoji", "cpu", options.dtype), held_out_prompts(), options.together
     pipe(every[:n], decoder="jacobi_ngram")

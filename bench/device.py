@@ -21,6 +21,7 @@ from fewpass.bench.passes import time_passes
 from fewpass.bench.shape import shape_names, untrained
 from fewpass.bench.task import Task, random_prompts
 from fewpass.compiled import compiled
+from fewpass.device import chosen_device
 from fewpass.evaluation.machine import machine
 from fewpass.models.base import Model
 from fewpass.models.emoji.scenes import held_out_prompts
@@ -39,7 +40,10 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=32)
     parser.add_argument("--plain", action="store_true", help="without torch.compile")
     options = parser.parse_args()
-    device = torch.device(options.device)
+    try:
+        device = chosen_device(options.device)
+    except ValueError as error:
+        parser.error(str(error))
     model = untrained(options.shape, device, getattr(torch, options.dtype))
     task = Task(Settings.of(model, None, None, 1.0, 0, 1.0, None, None), random_prompts(model, 1))
     eager = seconds(task, 0, options.passes)

@@ -38,6 +38,8 @@ def main() -> None:
     parser.add_argument("--together", type=int, default=1, help="images in a batch")
     parser.add_argument("--decoders", default="ar; jacobi(0); auto", help="with ; between them")
     options = parser.parse_args()
+    if min(options.batches, options.together) < 1:
+        parser.error(f"--batches {options.batches}, --together {options.together}: at least 1 of each is needed")
     torch.set_num_threads(options.threads)
     model, every = fewpass.load(options.model, "cpu", options.dtype).model, held_out_prompts()
     contestants = [Contestant(fewpass.decoder(spelling)) for spelling in options.decoders.split(";")]
