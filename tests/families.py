@@ -28,6 +28,7 @@ WORDS = ["a", "cat", "dog", "on", "the", "moon", "of", "x", "*", *"0123456789"]
 WORDS += ["Generate", "an", "image", "according", "to", "following", "prompt", ":"]
 TEXT = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 4}
 CODES = 24
+KNOWN = ("bos_token", "eos_token", "pad_token", "sep_token")
 NORMS = ("q_norm.weight", "q_norm.bias", "k_norm.weight", "k_norm.bias")
 
 
@@ -36,7 +37,7 @@ def tokenizer_of(vocabulary: dict[str, int], **special: str) -> PreTrainedTokeni
     core = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
     apart = pre_tokenizers.Split(Regex(r"\d|[*x:]"), "isolated")
     core.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), apart])
-    known = {name: special.pop(name) for name in list(special) if name in ("bos_token", "eos_token", "pad_token")}
+    known = {name: special.pop(name) for name in list(special) if name in KNOWN}
     return PreTrainedTokenizerFast(
         tokenizer_object=core, unk_token="<unk>", padding_side="left", **known, extra_special_tokens=special
     )
@@ -96,11 +97,11 @@ def write_emu3(folder: Path, seed: int = 0) -> Path:
 
 
 def chameleon_words() -> dict[str, int]:
-    """Meta's vocabulary in small: image tokens spell their codes in letters, and stand in no order."""
+    """Meta's vocabulary in small: its first words are as published; image tokens spell their codes, in no order."""
     letters = [f"IMGIMG{''.join(chr(ord('A') + int(digit)) for digit in str(code))}Z" for code in range(CODES)]
     reserved = [f"<reserved{number:05d}>" for number in (8706, 8799, *range(8801, 8813))]
     return numbered(
-        "<pad>", "<s>", "</s>", "<unk>", *letters[::-1], "<eoss>", "<racm3:break>", "<image>", *reserved, *WORDS
+        "<s>", "<pad>", "</s>", "<unk>", *letters[::-1], "<eoss>", "<racm3:break>", "<image>", *reserved, *WORDS
     )
 
 
@@ -126,6 +127,7 @@ def write_chameleon(folder: Path, seed: int = 0) -> Path:
         bos_token="<s>",
         eos_token="</s>",
         pad_token="<pad>",
+        sep_token="<reserved08706>",
         image_token="<image>",
         boi_token="<racm3:break>",
         eoi_token="<eoss>",

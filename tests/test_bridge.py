@@ -4,8 +4,11 @@ import copy
 
 import pytest
 import torch
+from tokenizers import processors
 from transformers import (
+    AutoTokenizer,
     ChameleonForConditionalGeneration,
+    ChameleonProcessor,
     Emu3ForConditionalGeneration,
     GenerationConfig,
     GlmImageForConditionalGeneration,
@@ -18,11 +21,13 @@ from transformers import (
     TopPLogitsWarper,
     UnbatchedClassifierFreeGuidanceLogitsProcessor,
 )
+from transformers.models.chameleon.image_processing_pil_chameleon import ChameleonImageProcessorPil
 
 import fewpass
 from tests.families import CODES, chameleon_words, write_anole, write_emu3, write_glm_image, write_janus
 
 WORDS = chameleon_words()
+START = WORDS["<s>"]
 DECODER = fewpass.mc_sjd(window=6)
 EMU3 = {"image_sizes": [[3, 4]]}
 
@@ -74,7 +79,7 @@ def inputs_of(name):
     boi = WORDS["<racm3:break>"]
     return {
         "emu3": {**padded([5, 6, 7], [8]), **EMU3},
-        "chameleon": padded([1, WORDS["cat"], WORDS["moon"], boi], [1, WORDS["dog"], boi]),
+        "chameleon": padded([START, WORDS["cat"], WORDS["moon"], boi], [START, WORDS["dog"], boi]),
         "glm": glm_inputs(),
         "janus": padded([1, 7, 8, 9, 4], [1, 10, 4]),
     }[name]
@@ -164,7 +169,7 @@ def test_negative_prompts_are_shared_or_one_each(emu3):
 
 
 def test_a_chameleon_prompt_without_a_header_gets_one(models):
-    ids = torch.tensor([[1, WORDS["cat"], WORDS["<reserved08706>"]]])
+    ids = torch.tensor([[START, WORDS["cat"], WORDS["<reserved08706>"]]])
     drawn = models["chameleon"].generate(ids, max_new_tokens=18, custom_generate=DECODER)
     headed = torch.cat([ids, torch.tensor([[WORDS["<racm3:break>"]]])], 1)
     assert torch.equal(drawn, models["chameleon"].generate(headed, max_new_tokens=18, custom_generate=DECODER))
@@ -176,11 +181,25 @@ def test_a_chameleon_prompt_with_an_image(models):
     model, boi, eoi = models["chameleon"], WORDS["<racm3:break>"], WORDS["<eoss>"]
     pixels = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     shown = model.get_image_tokens(pixels)[0].tolist()
-    around = lambda image: torch.tensor([[1, boi, *image, eoi, WORDS["cat"], boi]])  # noqa: E731
+    around = lambda image: torch.tensor([[START, boi, *image, eoi, WORDS["cat"], boi]])  # noqa: E731
     greedy = {"max_new_tokens": 17, "guidance_scale": 3.0, "custom_generate": DECODER}
     spelled = model.generate(around(shown), **greedy)
     seen = model.generate(around([WORDS["<image>"]] * len(shown)), pixel_values=pixels, **greedy)
     assert torch.equal(spelled[:, -17:], seen[:, -17:])
+
+
+def test_a_chameleon_processor_and_a_pipeline_read_the_same_prompt(models, folders):
+    tokenizer = AutoTokenizer.from_pretrained(folders["chameleon"])
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", START)]
+    )  # as in the published checkpoints
+    prepared = ChameleonProcessor(ChameleonImageProcessorPil(), tokenizer)(text="a cat", return_tensors="pt")
+    pipe = fewpass.wrap(models["chameleon"], tokenizer)
+    read = pipe.model.prompt_ids("a cat", pipe.model.grid(None))
+    assert prepared["input_ids"].tolist() == [read[:-1].tolist()]
+    drawn = models["chameleon"].generate(**prepared, max_new_tokens=18, guidance_scale=3.0, custom_generate=DECODER)
+    same = pipe("a cat", temperature=0, guidance=3.0, seed=0).tokens
+    assert torch.equal(drawn[:, len(read) : -1], pipe.model.words(same))
 
 
 @pytest.mark.parametrize("guidance", [2.0, 5.0])

@@ -6,10 +6,21 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import ChameleonForConditionalGeneration
+from transformers import ChameleonConfig, ChameleonForConditionalGeneration
 
 import fewpass
-from tests.families import chameleon_words, decoder_weights, rewrite, write_anole, write_chameleon, write_lumina
+from tests.families import (
+    TEXT,
+    chameleon_words,
+    decoder_weights,
+    numbered,
+    rewrite,
+    tokenizer_of,
+    write_anole,
+    write_chameleon,
+    write_lumina,
+)
+from tests.families import WORDS as PLAIN
 from tests.vqgan import PaperDecoder
 
 PROMPTS = ["a cat on the moon", "dog", "the moon"]
@@ -86,15 +97,85 @@ def test_what_the_models_read(pipes):
     assert lumina.grid((768, 768) if "<reserved08824>" in WORDS else (96, 96)).cols % 2 == 1
 
 
+def published_words():
+    """The first 8900 words of the published vocabulary, in its order."""
+    codes = [f"IMGIMG{''.join(chr(ord('A') + int(digit)) for digit in str(code))}Z" for code in range(8192)]
+    layout = ["<eoss>", "<racm3:break>", *(f"<reserved{number:05d}>" for number in range(8194, 8894)), "<image>"]
+    return numbered("<s>", "<pad>", "</s>", "<unk>", *codes, *layout, *PLAIN)
+
+
+@pytest.mark.parametrize("family", ["anole", "lumina"])
+def test_prompt_ids_are_those_of_the_published_models(family):
+    """LANTERN's and Lumina-mGPT's own code give these ids, whatever config.bos_token_id says."""
+    words = published_words()
+    vq = {"embed_dim": 8, "num_embeddings": 8192, "latent_channels": 32, "base_channels": 32, "resolution": 512}
+    config = ChameleonConfig(
+        **TEXT, vocab_size=len(words), vocabulary_map=words, image_token_id=words["<image>"], vq_config=vq
+    )
+    config.z_loss_weight = 0.0 if family == "lumina" else None
+    if family == "anole":
+        del config.z_loss_weight
+    assert config.bos_token_id == 1
+    tokenizer = tokenizer_of(words, bos_token="<s>", pad_token="<pad>")
+    own = fewpass.wrap(ChameleonForConditionalGeneration(config), tokenizer).model
+    grid = own.grid((512, 512))
+    rows = own.rows(own.prompt_ids("a cat", grid), None, grid)
+    asked = [
+        "Generate",
+        "an",
+        "image",
+        "of",
+        *"512x512",
+        "according",
+        "to",
+        "the",
+        "following",
+        "prompt",
+        ":",
+        "a",
+        "cat",
+    ]
+    header = [8197] if family == "anole" else [8197, 8804 + 16, 8804 + 16]
+    text = ["a", "cat"] if family == "anole" else asked
+    contrast = [0, 8197] if family == "anole" else header
+    assert [row.tolist() for row in rows] == [[0, *(words[word] for word in text), 8710, *header], contrast]
+
+
+@pytest.mark.parametrize("way", ["load", "wrap", "wrap without tokenizer", "generate"])
+def test_rows_begin_with_the_start_word(way, pipes, folders, monkeypatch):
+    """`config.bos_token_id` is 1, the word <pad>, in every converted checkpoint."""
+    seen, pipe = [], pipes["anole"]
+    open_rows = type(pipe.model).open_rows
+    monkeypatch.setattr(
+        type(pipe.model), "open_rows", lambda own, rows, *rest: seen.extend(rows) or open_rows(own, rows, *rest)
+    )
+    model, ids = pipe.model.model, pipe.model.prompt_ids("a cat", pipe.model.grid(None))
+    assert model.config.bos_token_id == WORDS["<pad>"] == 1
+    asked = {"seed": 0, "decoder": "jacobi(window=16)"}
+    match way:
+        case "load":
+            pipe("a cat", **asked)
+        case "wrap":
+            fewpass.wrap(model, pipe.model.tokenizer)("a cat", **asked)
+        case "wrap without tokenizer":
+            fewpass.wrap(model)(ids, **asked)
+        case "generate":
+            fewpass.generate(model, input_ids=ids[None], guidance_scale=3.0, **asked)
+    ((prompt, contrast),) = seen
+    assert prompt.tolist() == [WORDS[word] for word in ("<s>", "a", "cat", "<reserved08706>", "<racm3:break>")]
+    assert contrast.tolist() == [WORDS["<s>"], WORDS["<racm3:break>"]]
+
+
 def test_guidance_by_text_and_by_images(pipes):
     """Anole's three rows: text and images, images alone, nothing."""
     own = pipes["anole"].model
     grid, begin, end = own.grid(None), WORDS["<racm3:break>"], WORDS["<eoss>"]
     pictured = own.vocabulary.ids[torch.arange(16)].tolist()
-    ids = torch.tensor([1, WORDS["cat"], begin, *pictured, end, WORDS["moon"], begin])
+    start = WORDS["<s>"]
+    ids = torch.tensor([start, WORDS["cat"], begin, *pictured, end, WORDS["moon"], begin])
     rows = own.rows(ids, None, grid)
-    assert [row.tolist() for row in rows] == [ids.tolist(), [1, begin, *pictured, end, begin], [1, begin]]
-    plain = torch.tensor([1, WORDS["dog"], begin])
+    assert [row.tolist() for row in rows] == [ids.tolist(), [start, begin, *pictured, end, begin], [start, begin]]
+    plain = torch.tensor([start, WORDS["dog"], begin])
     session = own.open([ids, plain], grid, 3.0, [None, None])
     full, image, nothing = (read(own.model, row)[0] for row in rows)
     text, _ = read(own.model, plain)

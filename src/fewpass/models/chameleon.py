@@ -12,7 +12,7 @@ from fewpass.canvas import Grid
 from fewpass.codebook import Codebook
 from fewpass.models.base import Model, Prompt
 from fewpass.models.body import Body
-from fewpass.models.chameleon_styles import END, TURN, style_of
+from fewpass.models.chameleon_styles import END, START, TURN, style_of
 from fewpass.models.chameleon_weights import WORDS, check_enabled, load_chameleon, vocabulary_of_shape
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.defaults import sampling_of
@@ -46,7 +46,8 @@ class Chameleon(Model):
         check_enabled(self.vocabulary, len(codes), config.vq_config.num_embeddings, name)
         self.guidance, self.sampling = self.style.guidance, sampling_of(model.generation_config, self.style.sampling)
         self.context = config.max_position_embeddings
-        self.closing = tuple(named(config.vocabulary_map, END))
+        self.start, self.turn, end = named(config.vocabulary_map, START, TURN, END)
+        self.closing = (end,)
         self._vqgan: Vqgan | None = None
         self.network = Network(
             embed=self.vocabulary.embed,
@@ -83,14 +84,12 @@ class Chameleon(Model):
     def prompt_ids(self, prompt: str, grid: Grid) -> Tensor:
         check_known(prompt, self.tokenizer, self.name)
         text = self.tokenizer(self.style.text(prompt, grid), add_special_tokens=False).input_ids
-        turn = named(self.model.config.vocabulary_map, TURN)
-        return self._tensor([self.model.config.bos_token_id, *text, *turn, *self.style.header(grid)])
+        return self._tensor([self.start, *text, self.turn, *self.style.header(grid)])
 
     def rows(self, ids: Tensor, negative: Tensor | None, grid: Grid) -> list[Tensor]:
         if negative is not None:
             return [ids, negative]
-        others = self.style.contrasts(ids.tolist(), grid, self.model.config.bos_token_id)
-        return [ids, *map(self._tensor, others)]
+        return [ids, *map(self._tensor, self.style.contrasts(ids.tolist(), grid))]
 
     def mixing(self, guidance: float, groups: int) -> list[float]:
         return [guidance, self.image_guidance - guidance] if groups == 3 else super().mixing(guidance, groups)

@@ -11,6 +11,7 @@ from fewpass.models.words import named
 from fewpass.sampling import Sampling
 
 CELL = 16  # pixels per code
+START = "<s>"  # config.bos_token_id is 1 in the published checkpoints, which is the word <pad>
 BEGIN, END, TURN, ROW_END = "<racm3:break>", "<eoss>", "<reserved08706>", "<reserved08799>"
 
 
@@ -42,12 +43,13 @@ class Anole:
         """The size that a prompt ends with, if it ends with the header of an image."""
         return (self.side * CELL,) * 2 if ids[-1:] == named(self.words, BEGIN) else None
 
-    def contrasts(self, ids: list[int], grid: Grid, bos: int) -> list[list[int]]:
+    def contrasts(self, ids: list[int], grid: Grid) -> list[list[int]]:
         """Images in the prompt alone, if there are any, and nothing: each has a guidance scale of its own."""
-        nothing, pictures = [bos, *self.header(grid)], {w for n, w in self.words.items() if n.startswith("IMGIMG")}
+        nothing = named(self.words, START, BEGIN)
+        pictures = {w for n, w in self.words.items() if n.startswith("IMGIMG")}
         if pictures.isdisjoint(ids):
             return [nothing]
-        kept = pictures | {bos, *named(self.words, BEGIN, END)}
+        kept = pictures | {*nothing, *named(self.words, END)}
         return [[word for word in ids if word in kept], nothing]
 
 
@@ -83,7 +85,7 @@ class Lumina:
                 return cols * 2 * CELL, rows * 2 * CELL
         return None
 
-    def contrasts(self, ids: list[int], grid: Grid, bos: int) -> list[list[int]]:
+    def contrasts(self, ids: list[int], grid: Grid) -> list[list[int]]:
         return [self.header(grid)]
 
 

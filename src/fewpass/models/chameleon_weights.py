@@ -30,11 +30,11 @@ def load_chameleon(checkpoint: Checkpoint) -> ChameleonForConditionalGeneration:
 
 
 def vocabulary_of_shape(words: int, codes: int) -> dict[str, int]:
-    """For a shape that comes without one: the codes are the words from 4 on, the layout's own are the last."""
+    """For a shape that comes without one: `<s>`, the codes from 4 on, the layout's own words last."""
     letters = (f"{WORDS}{''.join(chr(ord('A') + int(digit)) for digit in str(code))}Z" for code in range(codes))
     layout = ["<image>", "<racm3:break>", "<eoss>", *(f"<reserved{n:05d}>" for n in (8706, 8799, *range(8801, 8899)))]
     coded = {word: 4 + code for code, word in enumerate(letters)}
-    return coded | {word: words - len(layout) + n for n, word in enumerate(layout)}
+    return {"<s>": 0} | coded | {word: words - len(layout) + n for n, word in enumerate(layout)}
 
 
 def check_enabled(vocabulary: ImageVocabulary, codes: int, entries: int, name: str) -> None:
