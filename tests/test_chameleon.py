@@ -201,11 +201,12 @@ def test_pictures_are_those_of_the_paper(pipe, folders):
     codes = result.tokens.view(height // 16, -1)[:, : width // 16]
     latents = weights["quantize.embedding.weight"][codes].permute(2, 0, 1)[None]
     mixed = torch.nn.functional.conv2d(latents, weights["post_quant_conv.weight"], weights["post_quant_conv.bias"])
-    expected = ((paper(mixed)[0] + 1) * 127.5).round().clamp(0, 255).permute(1, 2, 0).detach()
+    expected = ((paper(mixed)[0].clamp(-1, 1) + 1) / 2 * 255).floor().permute(1, 2, 0).detach()
     assert expected.std() > 5
     drawn = torch.tensor(list(result.images[0].tobytes())).view(height, width, 3)
     assert result.images[0].size == (width, height)
     assert (drawn - expected).abs().max() <= 1
+    assert (drawn != expected).double().mean() < 0.01
 
 
 def test_what_their_authors_draw_with(pipes):

@@ -73,7 +73,7 @@ class Chameleon(Model):
         known = shape.vocabulary_map or vocabulary_of_shape(shape.vocab_size, shape.vq_config.num_embeddings)
         loaded = super().untrained({**config, "vocabulary_map": known}, name, device, dtype)
         with torch.device(device):
-            vqgan = Vqgan(loaded.model.config).to(dtype)
+            vqgan = Vqgan(loaded.model.config)
         scatter(vqgan)
         loaded._show_with(vqgan.eval())
         return loaded

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
+import transformers
 from torch import Tensor
-from transformers import Emu3ForConditionalGeneration, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from fewpass.canvas import Grid
 from fewpass.codebook import Codebook
@@ -14,7 +15,7 @@ from fewpass.models.body import Body
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.defaults import first, sampling_of
 from fewpass.models.layout import cells, with_row_ends
-from fewpass.models.pixels import painted
+from fewpass.models.pixels import in_float32, painted
 from fewpass.models.vocabulary import ImageVocabulary
 from fewpass.models.words import check_known, check_vocabulary, named, special
 from fewpass.sampling import Sampling
@@ -28,6 +29,16 @@ NEGATIVE = (
 )
 
 
+class Emu3ForConditionalGeneration(transformers.Emu3ForConditionalGeneration):
+    """Transformers' class with its image tokenizer in float32, as its authors decode, and never quantised."""
+
+    _keep_in_fp32_modules = _keep_in_fp32_modules_strict = ("vqmodel",)
+
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        return False  # names of weights in checkpoints are converted as for transformers' own class
+
+
 class Emu3(Model):
     """Any size in multiples of 8 pixels, told to the model in front of the image; row ends close the rows.
 
@@ -37,7 +48,9 @@ class Emu3(Model):
 
     kind = Emu3ForConditionalGeneration
 
-    def __init__(self, model: Emu3ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str):
+    def __init__(
+        self, model: transformers.Emu3ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str
+    ):
         super().__init__(model, tokenizer, name)
         config, mapping = model.config, model.model.vocabulary_mapping
         row_end, frame_end, image_end = named(config.vocabulary_map, "<|extra_200|>", "<|extra_201|>", "<|image end|>")
@@ -87,7 +100,7 @@ class Emu3(Model):
 
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
         codes = tokens.view(-1, grid.rows, grid.cols)[..., :-1].clamp(max=self.codes - 1)
-        return painted(self.model.model.vqmodel.decode, codes)
+        return painted(in_float32(self.model.model.vqmodel.decode), codes)
 
     def requested(self, ids: Tensor, arguments: Mapping[str, Any]) -> Grid:
         sizes = arguments.get("image_sizes")

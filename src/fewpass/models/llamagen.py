@@ -15,7 +15,7 @@ from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.layout import cells
 from fewpass.models.llamagen_network import LlamaGenForImageGeneration
 from fewpass.models.llamagen_weights import load_llamagen
-from fewpass.models.pixels import painted
+from fewpass.models.pixels import in_float32, painted
 from fewpass.models.text_encoder import FOLDER, PUBLISHED, TextEncoder
 from fewpass.sampling import Sampling
 from fewpass.session import Network
@@ -123,7 +123,7 @@ class LlamaGen(Model):
         return self.model.captions(ids.to(self.device, self.model.captions.nothing.dtype))
 
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
-        return painted(self.model.vqmodel, tokens.view(-1, grid.rows, grid.cols))
+        return painted(in_float32(self.model.vqmodel), tokens.view(-1, grid.rows, grid.cols), rounded=True)
 
     def _label(self, prompt: str) -> Tensor:
         if not prompt.strip().isdecimal() or int(prompt) >= self.labels:

@@ -75,6 +75,7 @@ class LlamaGenForImageGeneration(PreTrainedModel):
     config_class = LlamaGenConfig
     _supports_sdpa = True
     _no_split_modules = ("LlamaDecoderLayer",)
+    _keep_in_fp32_modules = _keep_in_fp32_modules_strict = ("vqmodel",)  # as its authors decode
     _skip_keys_device_placement = ("cache", "past_key_values")
 
     def __init__(self, config: LlamaGenConfig):

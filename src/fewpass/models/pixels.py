@@ -1,19 +1,53 @@
 """From image codes to what a screen shows."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+Decode = Callable[[Tensor], Tensor]
+WITH_WEIGHTS = {F.embedding, F.linear, F.conv2d, F.conv3d, F.group_norm, F.batch_norm, F.normalize}
 
 
-def painted(decode: Callable[[Tensor], Tensor], codes: Tensor) -> Tensor:
+def painted(decode: Decode, codes: Tensor, rounded: bool = False) -> Tensor:
     """What `decode` makes of the codes [B, ...], colours [B, 3, H, W] in -1..1, as uint8 [B, H, W, 3].
 
-    On a CPU one picture is made after the other: what a layer makes of one stays in the processor's cache.
+    Levels are cut off, or `rounded` to the nearest: as the model's authors do. On a CPU one picture is made after the
+    other: what a layer makes of one stays in the processor's cache.
     """
     portions = codes.split(1) if codes.device.type == "cpu" else [codes]
-    return torch.cat([_as_bytes(decode(portion)) for portion in portions])
+    return torch.cat([_as_bytes(decode(portion), rounded) for portion in portions])
 
 
-def _as_bytes(signed: Tensor) -> Tensor:
-    return ((signed.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+def in_float32(decode: Decode) -> Decode:
+    """`decode` with weights and codebook in float32, whatever the model's dtype, whose own weights stay as they are.
+
+    A weight of another dtype is converted when its layer runs, wherever it is kept: the memory is that of one layer.
+    """
+
+    def decoded(codes: Tensor) -> Tensor:
+        with _InFloat32():
+            return decode(codes)
+
+    return decoded
+
+
+class _InFloat32(TorchFunctionMode):
+    """Layers called in it compute in float32; torch.autocast only goes the other way."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func not in WITH_WEIGHTS:
+            return func(*args, **(kwargs or {}))
+        return func(*map(_float32, args), **{name: _float32(value) for name, value in (kwargs or {}).items()})
+
+
+def _float32(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
+
+
+def _as_bytes(signed: Tensor, rounded: bool) -> Tensor:
+    levels = (signed.float().clamp(-1, 1) + 1) * 127.5
+    return (levels + 0.5 if rounded else levels).to(torch.uint8).permute(0, 2, 3, 1)

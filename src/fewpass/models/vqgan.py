@@ -41,6 +41,7 @@ class Vqgan(VqDecoder):
 def find_vqgan(model: PreTrainedModel) -> Vqgan:
     """The decoder among the weights of the checkpoint that `model` comes from, or in the folder inside it.
 
+    It is in float32 like its authors', whatever the model's dtype, and beside the model: 4 bytes per weight.
     Raises ValueError if there is none, or one that does not fit the model.
     """
     name = model.config.name_or_path
@@ -50,7 +51,7 @@ def find_vqgan(model: PreTrainedModel) -> Vqgan:
     with torch.device("meta"):
         vqgan = Vqgan(model.config)
     levels = len(model.config.vq_config.channel_multiplier)
-    renamed = {_in_order(name, levels): tensor.to(device, model.dtype) for name, tensor in weights.items()}
+    renamed = {_in_order(name, levels): tensor.to(device, torch.float32) for name, tensor in weights.items()}
     try:
         vqgan.load_state_dict(renamed, assign=True)
     except RuntimeError as error:
