@@ -256,6 +256,20 @@ def write_glm_pipeline(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+def pickled(folder: Path) -> Path:
+    """The weights of a checkpoint as older versions of transformers saved them, in two files, not as safetensors."""
+    for path in sorted(folder.rglob("model.safetensors")):
+        weights = load_file(path)
+        names = sorted(weights)
+        shards = {f"pytorch_model-0000{n + 1}-of-00002.bin": names[n::2] for n in range(2)}
+        for file, part in shards.items():
+            torch.save({name: weights[name] for name in part}, path.with_name(file))
+        index = {"metadata": {}, "weight_map": {name: file for file, part in shards.items() for name in part}}
+        path.with_name("pytorch_model.bin.index.json").write_text(json.dumps(index))
+        path.unlink()
+    return folder
+
+
 def rewrite(folder: Path, change) -> None:
     """Change the weights of a checkpoint."""
     path = folder / "model.safetensors"

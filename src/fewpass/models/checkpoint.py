@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
+from fewpass.models.torch_files import read_weights
 from fewpass.models.weights import M, Mend, build, load_weights, one_line
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
@@ -61,7 +62,10 @@ class Checkpoint:
         return tokenizer
 
     def tensors(self, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
-        """The tensors whose names are `wanted`, whether transformers has a place for them or not."""
+        """The tensors whose names are `wanted`, whether transformers has a place for them or not.
+
+        From safetensors; from `pytorch_model*.bin`, read as data, if those hold none of them.
+        """
         found: dict[str, Tensor] = {}
         for path in sorted(self.folder.glob("*.safetensors")):
             try:
@@ -69,7 +73,8 @@ class Checkpoint:
                     found |= {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118
             except (SafetensorError, OSError) as error:
                 raise ValueError(f"cannot read {path}: {one_line(error)}") from error
-        return found
+        pickles = [] if found else sorted(self.folder.glob("pytorch_model*.bin"))
+        return found | {name: w for path in pickles for name, w in read_weights(path).items() if wanted(name)}
 
 
 def read_json(path: Path) -> dict[str, Any]:
