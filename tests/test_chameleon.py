@@ -9,6 +9,8 @@ from safetensors.torch import load_file
 from transformers import ChameleonConfig, ChameleonForConditionalGeneration
 
 import fewpass
+from fewpass.models.chameleon_styles import style_of
+from fewpass.models.layout import own_name
 from tests.families import (
     TEXT,
     chameleon_words,
@@ -25,6 +27,8 @@ from tests.vqgan import PaperDecoder
 
 PROMPTS = ["a cat on the moon", "dog", "the moon"]
 WORDS = chameleon_words()
+LUMINA = ChameleonConfig(vocabulary_map={})
+LUMINA.z_loss_weight = 0.0
 SIZES = {"anole": (64, 64), "lumina": (64, 96)}
 
 
@@ -214,14 +218,38 @@ def test_what_their_authors_draw_with(pipes):
     assert figures == {"anole": (3.0, 0.7, 0, 0.9), "lumina": (4.0, 1.0, 2000, 1.0)}
 
 
-@pytest.mark.parametrize("name", ["Lumina-mGPT-7B-512", "Lumina-mGPT-7B-1024", "mine"])
-def test_the_size_a_lumina_was_trained_for(name):
-    from fewpass.models.chameleon_styles import Lumina, style_of
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        *(("Alpha-VLLM/Lumina-mGPT-7B-512", 512), ("Alpha-VLLM/Lumina-mGPT-7B-768-Omni", 768)),
+        *(("/runs/run-1024/lumina_512px", 512), ("/runs/run-1024/mine", 0), ("lumina-1024x1024/", 1024)),
+        ("/hub/models--Alpha-VLLM--Lumina-mGPT-7B-1024/snapshots/a768b512c", 1024),
+        *(("/hub/models--me--mine/snapshots/768", 0), ("lumina-512-to-768", 0), ("lumina-768-512x512", 0)),
+        *(("lumina-ep768", 0), ("lumina-15120", 0), ("512/lumina", 0)),
+    ],
+)
+def test_a_luminas_size_is_a_word_of_its_own_name(name, side):
+    style = style_of(LUMINA, name, 24)
+    assert style.side == side
+    assert style.size_source == (f"from its name, {own_name(name)}" if side else "")
+    if side:
+        assert own_name(name).count(str(side))
 
-    config = ChameleonForConditionalGeneration.config_class(vocabulary_map={}, z_loss_weight=0.0)
-    style = style_of(config, name, 24)
-    assert isinstance(style, Lumina)
-    assert style.side == {"5": 512, "1": 1024, "m": 768}[name.removeprefix("Lumina-mGPT-7B-")[0]]
+
+def test_a_lumina_whose_name_has_no_size_asks_for_it(pipes):
+    own = pipes["lumina"].model
+    with pytest.raises(
+        ValueError, match=r"the name of .*lumina does not say what size it was trained for: give the size"
+    ):
+        own.grid(None)
+    assert own.size_source == ""
+    assert own.grid((64, 96)).grids == ((6, 5),)
+
+
+def test_a_lumina_in_the_current_folder_is_called_as_the_folder_is(folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(folders["lumina"], tmp_path / "Lumina-mGPT-7B-512"))
+    own = fewpass.load(".", device="cpu").model
+    assert (own.style.side, own.size_source) == (512, "from its name, Lumina-mGPT-7B-512")
 
 
 def changed(source, folder, change):

@@ -291,17 +291,21 @@ def test_several_models_in_one_folder(copy, pipes):
 
 
 def test_the_size_is_in_the_name(folders, tmp_path):
-    for name, side in (("c2i_XL_384.pt", 192), ("t2i_XL_stage1_256.pt", 128), ("mine.pt", 0)):
+    names = {"c2i_XL_384.pt": 192, "t2i_XL_stage1_256.pt": 128, "c2i_B_384_ep256.pt": 192, "mine.pt": 0}
+    for name, side in {**names, "c2i_256_to_384.pt": 0}.items():
         kind = "t2i" if name.startswith("t2i") else "c2i"
         folder = shutil.copytree(folders[kind], tmp_path / name)
         next(path for path in folder.glob("?2i*.pt")).rename(folder / name)
         model = fewpass.load(folder, "cpu").model
         if side:
             assert model.grid(None).grids == ((side, side),)
-            with pytest.raises(ValueError, match=f"draws {2 * side}x{2 * side} only, not 64x64"):
+            source = f"from the name of its file, {name}"
+            assert model.size_source == source
+            with pytest.raises(ValueError, match=f"draws {2 * side}x{2 * side} only \\({source}\\), not 64x64"):
                 model.grid((64, 64))
         else:
-            with pytest.raises(ValueError, match=r"mine\.pt does not say what size it was trained for"):
+            assert model.size_source == ""
+            with pytest.raises(ValueError, match=f"the name of {name} does not say what size it was trained for"):
                 model.grid(None)
             for size, message in (((8, 6), "draws squares, not 8x6"), ((7, 7), "multiples of 2, not 7x7")):
                 with pytest.raises(ValueError, match=message):

@@ -41,6 +41,7 @@ class Chameleon(Model):
         check_vocabulary(config.vocabulary_map, WORDS, name)
         codes = model.model.vocabulary_mapping.img2bpe
         self.style = style_of(config, name, len(codes))
+        self.size_source = self.style.size_source
         symbols = named(config.vocabulary_map, *self.style.symbols)
         self.vocabulary = ImageVocabulary(model, torch.tensor([*(codes[code] for code in range(len(codes))), *symbols]))
         check_enabled(self.vocabulary, len(codes), config.vq_config.num_embeddings, name)

@@ -1,16 +1,16 @@
 """How the descendants of Chameleon frame an image."""
 
-import re
 from dataclasses import dataclass
 
 from transformers import ChameleonConfig
 
 from fewpass.canvas import Grid
-from fewpass.models.layout import cells, with_row_ends
+from fewpass.models.layout import cells, own_name, side_in, size_or, with_row_ends
 from fewpass.models.words import named
 from fewpass.sampling import Sampling
 
 CELL = 16  # pixels per code
+SIDES = (512, 768, 1024)  # that Lumina-mGPT is published for
 START = "<s>"  # config.bos_token_id is 1 in the published checkpoints, which is the word <pad>
 BEGIN, END, TURN, ROW_END = "<racm3:break>", "<eoss>", "<reserved08706>", "<reserved08799>"
 
@@ -23,6 +23,7 @@ class Anole:
     side: int  # in codes
     codes: int
 
+    size_source = ""
     guidance = 3.0
     sampling = Sampling(temperature=0.7, top_p=0.9)
     symbols = ()
@@ -58,15 +59,16 @@ class Lumina:
     """Lumina-mGPT (arXiv 2408.02657): any size in multiples of 32 pixels, told in front of the image, and row ends."""
 
     words: dict[str, int]
-    side: int  # of the images it was trained for, in pixels
+    side: int  # of the images it was trained for, in pixels; 0 if it is not known
     codes: int
+    size_source: str
 
     guidance = 4.0
     sampling = Sampling(top_k=2000)
     symbols = (ROW_END,)
 
     def grid(self, size: tuple[int, int] | None, name: str) -> Grid:
-        rows, cols = cells(size or (self.side, self.side), 2 * CELL, name)
+        rows, cols = cells(size_or(size, self.side, name), 2 * CELL, name)
         if any(_size_word(n) not in self.words for n in (rows, cols)):
             raise ValueError(f"{name} has no words for the size {cols * 2 * CELL}x{rows * 2 * CELL}")
         return with_row_ends(2 * rows, 2 * cols, self.codes)
@@ -92,11 +94,12 @@ class Lumina:
 def style_of(config: ChameleonConfig, name: str, codes: int) -> Anole | Lumina:
     """Lumina-mGPT says so: in its `architectures`, or by the `z_loss_weight` that its trainer left in config.json.
 
-    Which size a Lumina-mGPT was trained for is in its name only; 768 if it is not there.
+    Which size a Lumina-mGPT was trained for is in its name only.
     """
     if "XLLMX" in "".join(config.architectures or []) or "z_loss_weight" in vars(config):
-        sizes = re.findall(r"512|768|1024", name)
-        return Lumina(config.vocabulary_map, int(sizes[-1]) if sizes else 768, codes)
+        own = own_name(name)
+        side = side_in(own, SIDES)
+        return Lumina(config.vocabulary_map, side, codes, f"from its name, {own}" if side else "")
     return Anole(config.vocabulary_map, config.vq_config.resolution // CELL, codes)
 
 

@@ -1,4 +1,9 @@
-"""Grids from sizes in pixels."""
+"""Grids from sizes in pixels, and sizes from the names of models whose files do not hold them."""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 
@@ -14,6 +19,30 @@ def cells(size: tuple[int, int], edge: int, name: str) -> tuple[int, int]:
     if min(size) < edge or width % edge or height % edge:
         raise ValueError(f"{name} draws sizes that are multiples of {edge}, not {width}x{height}")
     return height // edge, width // edge
+
+
+def own_name(name: str) -> str:
+    """What a model is called without where it lies: a folder's, file's or repository's name, in the hub's cache too."""
+    path = Path(os.path.abspath(name))
+    repository = re.search(r"/models--(?:.*--)?([^/]+)/snapshots/[^/]+$", path.as_posix())
+    return repository[1] if repository else path.name
+
+
+def side_in(name: str, sides: Iterable[int]) -> int:
+    """Which of `sides`, in pixels, is a word of a model's own name: 512, 512px or 512x512; 0 for none or several."""
+    words = re.split("[^0-9A-Za-z]+", name)
+    found = {side for side in sides for word in words if word in (f"{side}", f"{side}px", f"{side}x{side}")}
+    return found.pop() if len(found) == 1 else 0
+
+
+def size_or(size: tuple[int, int] | None, side: int, name: str) -> tuple[int, int]:
+    """The `size` asked for, else a square of the `side` that a model was trained for.
+
+    Raises ValueError if neither is known.
+    """
+    if size is None and not side:
+        raise ValueError(f"the name of {name} does not say what size it was trained for: give the size")
+    return size or (side, side)
 
 
 def with_row_ends(rows: int, cols: int, codes: int) -> Grid:

@@ -12,7 +12,7 @@ from fewpass.codebook import Codebook
 from fewpass.models.base import Model
 from fewpass.models.body import Body
 from fewpass.models.checkpoint import Checkpoint
-from fewpass.models.layout import cells
+from fewpass.models.layout import cells, own_name, size_or
 from fewpass.models.llamagen_network import LlamaGenForImageGeneration
 from fewpass.models.llamagen_weights import load_llamagen
 from fewpass.models.pixels import in_float32, painted
@@ -61,6 +61,8 @@ class LlamaGen(Model):
     @classmethod
     def load(cls, checkpoint: Checkpoint) -> Self:
         loaded = cls(load_llamagen(checkpoint), None, checkpoint.name)
+        if loaded.model.config.side:
+            loaded.size_source = f"from the name of its file, {own_name(loaded.model.config.name_or_path)}"
         if not loaded.labels:
             config = loaded.model.config
             loaded.encoder = TextEncoder.find(checkpoint, config.caption_dim, config.caption_tokens)
@@ -71,13 +73,13 @@ class LlamaGen(Model):
         return 2 ** (len(self.model.config.vq["channel_multiplier"]) - 1)
 
     def grid(self, size: tuple[int, int] | None) -> Grid:
-        side, edge = self.model.config.side, self.pixels_per_code
-        own = (side * edge, side * edge)
-        if not side and size is None:
-            raise ValueError(f"the name of {self.name} does not say what size it was trained for: give the size")
-        if side and size not in (None, own):
-            raise ValueError(f"{self.name} draws {own[0]}x{own[1]} only, not {size[0]}x{size[1]}")
-        rows, cols = cells(size or own, edge, self.name)
+        edge = self.pixels_per_code
+        side = self.model.config.side * edge
+        width, height = size_or(size, side, own_name(self.model.config.name_or_path))
+        if side and (width, height) != (side, side):
+            why = f" ({self.size_source})" * bool(self.size_source)
+            raise ValueError(f"{self.name} draws {side}x{side} only{why}, not {width}x{height}")
+        rows, cols = cells((width, height), edge, self.name)
         if rows != cols:
             raise ValueError(f"{self.name} draws squares, not {cols * edge}x{rows * edge}")
         return Grid(rows, cols, self.model.config.vocab_size)

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from fewpass.models.checkpoint import Checkpoint
+from fewpass.models.layout import side_in
 from fewpass.models.llamagen_files import CODEBOOK, IMAGE, Weights, files_of
 from fewpass.models.llamagen_network import LlamaGenConfig, LlamaGenForImageGeneration
 
 HEAD = 64  # wide, except in
+SIDES = (256, 384, 512)  # that LlamaGen is published for
 HEADS = {3200: 32, 4096: 32}  # 3B and 7B, by their width
 RENAMED = (  # our names for the language model's weights -> the authors'
     (r"language_model\.embed_tokens", "tok_embeddings"),
@@ -53,7 +55,9 @@ def load_llamagen(checkpoint: Checkpoint) -> LlamaGenForImageGeneration:
     wrong = {stored[name] for name, shape in shapes.items() if found[name].shape != shape}
     if wrong:
         raise ValueError(f"{checkpoint.name}: weights of the wrong shape: {', '.join(sorted(wrong)[:5])}")
-    return checkpoint.built(LlamaGenForImageGeneration, config, found)
+    model = checkpoint.built(LlamaGenForImageGeneration, config, found)
+    model.config.name_or_path = config.name_or_path  # transformers writes "None": it has read no files
+    return model
 
 
 def official(name: str) -> str:
@@ -99,7 +103,6 @@ def config_of(file: Path, weights: Weights, vq_file: Path, vq_weights: Weights) 
         labels = size("cls_embedding.embedding_table.weight", 2)[0] - 1
     else:
         tokens, dim = size("cls_embedding.uncond_embedding", 2)
-    sizes = [int(number) for number in re.findall(r"256|384|512", file.stem)]
     return LlamaGenConfig(
         name_or_path=str(file),
         vocab_size=codes,
@@ -112,7 +115,7 @@ def config_of(file: Path, weights: Weights, vq_file: Path, vq_weights: Weights) 
         labels=labels,
         caption_tokens=tokens,
         caption_dim=dim,
-        side=sizes[-1] // 2 ** (len(vq["channel_multiplier"]) - 1) if sizes else 0,
+        side=side_in(file.stem, SIDES) // 2 ** (len(vq["channel_multiplier"]) - 1),
         vq=vq,
     )
 
