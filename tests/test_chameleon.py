@@ -170,6 +170,14 @@ def test_rows_begin_with_the_start_word(way, pipes, folders, monkeypatch):
     assert contrast.tolist() == [WORDS["<s>"], WORDS["<racm3:break>"]]
 
 
+def test_images_in_a_luminas_prompt_are_refused(pipes):
+    """There is no encoder in its checkpoints: transformers would read them with random weights."""
+    own = pipes["lumina"].model
+    ids = own.prompt_ids("a cat", own.grid((64, 64)))[None]
+    with pytest.raises(ValueError, match="draws from texts only: there are images among the inputs"):
+        fewpass.generate(own.model, input_ids=ids, pixel_values=torch.zeros(1, 3, 64, 64))
+
+
 def test_guidance_by_text_and_by_images(pipes):
     """Anole's three rows: text and images, images alone, nothing."""
     own = pipes["anole"].model

@@ -27,7 +27,7 @@ class Model(ABC):
 
     kind: ClassVar[type[PreTrainedModel]]  # the class of `model`
     in_vocabulary: ClassVar[bool] = True  # are image tokens words of `model`, and does its `generate` take decoders?
-    reads_images: ClassVar[bool] = False  # may there be images in prompts?
+    reads_images: bool = False  # may there be images in prompts?
     closing: tuple[int, ...] = ()  # the words that follow every image
     size_source: str = ""  # where its size comes from, if not from its configuration or its authors
 

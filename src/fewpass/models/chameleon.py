@@ -32,7 +32,6 @@ class Chameleon(Model):
     """
 
     kind = ChameleonForConditionalGeneration
-    reads_images = True
     image_guidance = 1.2  # the scale for images in the prompt
 
     def __init__(self, model: ChameleonForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str):
@@ -41,7 +40,7 @@ class Chameleon(Model):
         check_vocabulary(config.vocabulary_map, WORDS, name)
         codes = model.model.vocabulary_mapping.img2bpe
         self.style = style_of(config, name, len(codes))
-        self.size_source = self.style.size_source
+        self.size_source, self.reads_images = self.style.size_source, self.style.reads_images
         symbols = named(config.vocabulary_map, *self.style.symbols)
         self.vocabulary = ImageVocabulary(model, torch.tensor([*(codes[code] for code in range(len(codes))), *symbols]))
         check_enabled(self.vocabulary, len(codes), config.vq_config.num_embeddings, name)

@@ -24,6 +24,7 @@ class Anole:
     codes: int
 
     size_source = ""
+    reads_images = True
     guidance = 3.0
     sampling = Sampling(temperature=0.7, top_p=0.9)
     symbols = ()
@@ -63,6 +64,7 @@ class Lumina:
     codes: int
     size_source: str
 
+    reads_images = False  # its checkpoints have no encoder, and transformers' processor writes no rows and no size
     guidance = 4.0
     sampling = Sampling(top_k=2000)
     symbols = (ROW_END,)
