@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 
 import fewpass
 from fewpass import RECIPES
+from fewpass.models.emoji.scenes import held_out_prompts
 from fewpass.testing import Toy, drawn
 from tests.toys import PLAIN, WIDE
 
@@ -31,6 +33,17 @@ MODELS = {"toy": toy, "emoji": emoji}
 # one recipe of each kind of query sees as well as all.
 DRAWN = {"toy": list(RECIPES), "emoji": ["ar", "jacobi_ngram", "mc_sjd", "zipar"]}
 
+FLOAT32 = HERE / "emoji_float32.npz"  # tokens [100, 256] of the first 100 held-out prompts, image i with the seed i
+
+
+def float32() -> np.ndarray:
+    """The images that people get: in float32, with the decoder that is the default. Rounding may change a few."""
+    prompts = list(held_out_prompts()[:100])
+    model = fewpass.load("emoji", "cpu", "float32")
+    return np.concatenate(
+        [model(prompts[i : i + 10], seed=i).tokens.numpy().astype(np.uint16) for i in range(0, len(prompts), 10)]
+    )
+
 
 def path(model: str) -> Path:
     return HERE / f"{model}.json"
@@ -42,6 +55,10 @@ def frozen(model: str) -> dict[str, Images]:
 
 def freeze(model: str) -> Iterator[str]:
     """Draw everything anew and write it down; yields the recipes as they are done."""
+    if model == "float32":
+        np.savez_compressed(FLOAT32, tokens=float32())
+        yield "the default decoder"
+        return
     images = {}
     for name in DRAWN[model]:
         images[name] = MODELS[model](name)

@@ -1,4 +1,4 @@
-"""Accept that images change: `python -m tests.golden toy`, `python -m tests.golden emoji`, or both if none is named."""
+"""Accept changed images: `python -m tests.golden`, with `toy`, `emoji`, `float32`; the first two by default."""
 
 import sys
 
