@@ -323,7 +323,6 @@ BAD = [
     ("p.jsonl", '{"prompt": "two", "top_k": true}', ["p.jsonl:1: ", "top_k", "True"]),
     ("p.jsonl", '{"prompt": "two", "id": 1.5}', ["p.jsonl:1: ", "1.5"]),
     ("p.jsonl", '{"prompt": "two", "negative_prompt": 7}', ["p.jsonl:1: ", "negative_prompt", "7"]),
-    ("p.txt", "two\n\nred", ["p.txt:2: "]),
 ]
 
 

@@ -9,9 +9,8 @@ from fewpass.evaluation.drawings import Drawings
 from fewpass.evaluation.folder import RunFolder, slug
 from fewpass.evaluation.items import items_of
 from fewpass.evaluation.layouts import LAYOUTS, layouts_of
-from fewpass.evaluation.prompts import read_prompts
 from fewpass.metadata import png
-from fewpass.prompt_files import Row
+from fewpass.prompt_files import Row, read_rows
 
 GENEVAL = {"tag": "counting", "include": [{"class": "cat", "count": 2}]}
 
@@ -128,20 +127,20 @@ def test_folders_of_prompts_as_benchmarks_publish_them(tmp_path):
     for name in ("10", "9"):
         (dpg / f"{name}.txt").write_text(f"prompt\n{name}\n")
     (hps / "photo.json").write_text('["a", "b"]')
-    assert [(row.prompt, row.tags) for row in read_prompts(dpg)] == [
+    assert [(row.prompt, row.tags) for row in read_rows(dpg)] == [
         ("prompt 9", {"item_id": "9"}),
         ("prompt 10", {"item_id": "10"}),
     ]
-    assert [row.tags for row in read_prompts(hps)] == [{"style": "photo", "index": 0}, {"style": "photo", "index": 1}]
+    assert [row.tags for row in read_rows(hps)] == [{"style": "photo", "index": 0}, {"style": "photo", "index": 1}]
     (dpg / "blank.txt").write_text(" \n")
     with pytest.raises(ValueError, match=r"blank\.txt"):
-        read_prompts(dpg)
+        read_rows(dpg)
     (hps / "photo.json").write_text('{"a": 1}')
     with pytest.raises(ValueError, match="list of prompts"):
-        read_prompts(hps)
+        read_rows(hps)
     (hps / "photo.json").write_text("[")
     with pytest.raises(ValueError, match="no JSON"):
-        read_prompts(hps)
+        read_rows(hps)
     (hps / "photo.json").unlink()
     with pytest.raises(ValueError, match="neither"):
-        read_prompts(hps)
+        read_rows(hps)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def batch(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Prompts: .txt, .csv, .tsv, .jsonl, or COCO's .json.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help=f"Prompts: {o.FILES}")],
     output: Annotated[str, typer.Option("--output", "-o", metavar="FOLDER", help="New, or that of an earlier start.")],
     model: o.Model = "emoji",
     decoder: o.Decoder = None,
