@@ -87,7 +87,9 @@ def batch(
         entries = entries_of(rows, options, first, count, keep or [])
         run = {"model": model, "dtype": dtype, "seed": first, "images": len(entries), "digest": digest(entries)}
         folder.check(run)
-        left = folder.left(entries, retry_failed)
+        left, damaged = folder.left(run, entries, retry_failed)
+        for note in damaged:
+            print(note, file=sys.stderr)
         draw_some = (fleet.draw if fleet else _alone(model, device, dtype, compile, options)) if left else None
         folder.begin(run)
         if draw_some:
@@ -110,6 +112,7 @@ def _alone(model: str, device: str | None, dtype: str | None, compile: bool, opt
     from fewpass.batch.draw import draw
 
     pipe = open_model(model, device, dtype, compile)
+    pipe.model.name = model  # as the user spells it: the images of a run are told from others by it
     pipe.model.grid(options.get("size"))
     return partial(draw, pipe, dtype)
 
