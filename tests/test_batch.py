@@ -5,9 +5,7 @@ import json
 import os
 import shutil
 import signal
-import struct
 import warnings
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from fewpass.cli import main
 from fewpass.metadata import png, read_settings
 from fewpass.prompt_files import read_rows
 from fewpass.scheduler import Group
+from tests.damage import DEEP, huge
 
 PROMPTS = """id,prompt,seed,guidance,top_k,decoder,negative_prompt
 a,two red stars,7,,,,
@@ -244,6 +243,16 @@ def test_no_image_is_drawn_twice(batch, monkeypatch):
         assert lines() == whole
 
 
+def test_a_model_whose_path_is_no_text_reaches_the_results(batch):
+    model = os.fsdecode(b"caf\xe9")
+    for _ in range(2):
+        assert batch("--seed", "1", "--model", model) == (0, "")
+        assert {line["settings"]["model"] for line in lines()} == {model}
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert batch("--seed", "1", "--model", model, "--parquet") == (0, "")
+    assert parquet.read_table("out/results.parquet")["model"][0].as_py() == r"caf\udce9"
+
+
 def test_settings_of_a_line_draw_the_same_image_again(batch, pipeline):
     batch("--seed", "1", "--size", "8x8")
     for line in lines():
@@ -255,16 +264,6 @@ def test_settings_of_a_line_draw_the_same_image_again(batch, pipeline):
 
 def contents() -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
-
-
-def huge() -> bytes:
-    """A PNG file of a few bytes whose heading says 60000 x 60000 pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    heading = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", heading) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
 
 
 def jpeg(whole: bytes) -> bytes:
@@ -347,7 +346,7 @@ def test_an_image_of_something_else_stops_the_job(batch, named):
     assert contents() == before
 
 
-@pytest.mark.parametrize("settings", [None, "{}", "[]", "7", "{", "[" * 100_000 + "]" * 100_000])
+@pytest.mark.parametrize("settings", [None, "{}", "[]", "7", "{", DEEP])
 def test_an_image_without_settings_stops_the_job(batch, settings):
     batch("--seed", "1")
     path, info = Path("out/images/e.png"), PngInfo()
@@ -375,7 +374,7 @@ def test_an_image_without_settings_stops_the_job(batch, settings):
         "[]",
         "null",
         "{",
-        "[" * 100_000 + "]" * 100_000,
+        DEEP,
         "\0\0\0",
     ],
 )
@@ -413,7 +412,7 @@ def test_what_others_have_added_to_a_line_stays(batch):
         "null",
         '{"model": "emoji", "dtype"',
         "\0" * 99,
-        "[" * 100_000 + "]" * 100_000,
+        DEEP,
         '{"model": "emoji", "dtype": "float64", "seed": "1", "images": 5, "digest": ""}',
     ],
 )
@@ -501,6 +500,17 @@ def test_tags_of_benchmarks_and_kept_columns_reach_the_results(batch):
     assert lines("other")[0]["tags"] == {"source": ["x", 1]} == read_settings("other/images/00000.png")["tags"]
 
 
+def test_a_folder_of_prompts_is_drawn_as_by_eval(batch):
+    Path("dpg").mkdir()
+    for name, text in (("2", "red\n"), ("10", " two\nstars\n")):
+        Path("dpg", f"{name}.txt").write_text(text)
+    assert batch(file="dpg") == (0, "")
+    assert [(line["prompt"], line["tags"]) for line in lines()] == [
+        ("red", {"item_id": "2"}),
+        ("two stars", {"item_id": "10"}),
+    ]
+
+
 def test_the_results_as_parquet(batch):
     parquet = pytest.importorskip("pyarrow.parquet")
     Path("p.txt").write_text("two\na dragon\n")
@@ -570,6 +580,8 @@ def test_bad_rows(batch, name, content, named):
         (["--guidance", "-2"], "-2"),
         (["--decoder", "sdj"], "'sdj'"),
         (["--size", "16x16"], "16x16"),
+        (["--negative-prompt", "\udcff"], r"'\udcff'"),
+        (["--count", str(10**12)], str(10**12)),
         (["--workers", "2"], "--ray"),
         (["--ray", "--device", "cuda:1"], "'cuda:1'"),
     ],

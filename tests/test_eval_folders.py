@@ -11,6 +11,7 @@ from fewpass.evaluation.items import items_of
 from fewpass.evaluation.layouts import LAYOUTS, layouts_of
 from fewpass.metadata import png
 from fewpass.prompt_files import Row, read_rows
+from tests.damage import DEEP, huge
 
 GENEVAL = {"tag": "counting", "include": [{"class": "cat", "count": 2}]}
 
@@ -63,9 +64,18 @@ def test_an_image_of_something_else_is_not_taken_for_drawn(tmp_path):
     with pytest.raises(ValueError, match="'a cat', not 'a dog'"):
         d.folder.record(d.decoder, other)
     assert d.folder.record("ar", other) is None
-    d.folder.image(d.decoder, other).write_bytes(b"half")
-    with pytest.raises(ValueError, match="00000-0"):
-        d.folder.record(d.decoder, other)
+    whole = d.folder.image(d.decoder, other).read_bytes()
+    for damaged in (b"half", whole[:-30], huge()):
+        d.folder.image(d.decoder, other).write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"00000-0.*move it away"):
+            d.folder.record(d.decoder, other)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", DEEP])
+def test_a_damaged_description_of_a_run_is_named(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(ValueError, match=r"run\.json' is damaged"):
+        RunFolder(tmp_path).begin({"seed": 1})
 
 
 def test_decoders_have_folders_of_their_own():

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from fewpass.prompt_files import Row, read_rows
+from tests.damage import DEEP
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ BAD = [
     ("a.jsonl", '{"prompt": "two"}\n\n{"prompt": " "}', ["a.jsonl:3: ", "blank", "' '"]),
     ("a.jsonl", '"two"', ["a.jsonl:1: ", "'two'"]),
     ("a.jsonl", "null", ["a.jsonl:1: ", "None"]),
-    ("a.jsonl", "[" * 100_000 + "]" * 100_000, ["a.jsonl:1: JSON must be at most 100 levels deep"]),
+    ("a.jsonl", DEEP, ["a.jsonl:1: JSON must be at most 100 levels deep"]),
     ("a.jsonl", '{"prompt": "two", "x": ' + "[" * 300 + "]" * 300 + "}", ["a.jsonl:1: ", "100 levels"]),
     ("a.jsonl", '{"prompt": "two", "seed": ' + "9" * 5000 + "}", ["a.jsonl:1: ", "too large"]),
     ("a.jsonl", '{"prompt": "two", "top_p": 1e999}', ["a.jsonl:1: 1e999"]),

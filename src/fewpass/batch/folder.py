@@ -13,6 +13,7 @@ from fewpass.batch.entries import Entry
 from fewpass.batch.outcome import Drawn, Outcome, drawn_line, failed_line, file_of
 from fewpass.files import TEMPORARY, aside, check_folder, replace, sweep
 from fewpass.metadata import read_whole
+from fewpass.seeds import LIMIT
 
 RUN, RESULTS, IMAGES, LOCK = "batch.json", "results.jsonl", "images", ".lock"
 KEYS = ("model", "dtype", "seed", "images", "digest")  # what tells one run from another
@@ -65,7 +66,8 @@ class Folder:
             return None
         except (ValueError, RecursionError):
             found = None
-        if not isinstance(found, dict) or not found.keys() >= set(KEYS) or type(found["seed"]) is not int:
+        whole = isinstance(found, dict) and found.keys() >= set(KEYS) and type(found["seed"]) is int
+        if not whole or not 0 <= found["seed"] < LIMIT:
             raise ValueError(
                 f"{str(self.path / RUN)!r} is damaged: it must have {', '.join(KEYS)}; choose another folder"
             )
@@ -152,7 +154,8 @@ class Folder:
         reason = "it has no settings of fewpass" if record is None else mismatch(record, entry, run)
         try:
             line = drawn_line(entry, record or {})
-        except (KeyError, TypeError, IndexError):
+            _encoded(line)
+        except (KeyError, TypeError, IndexError, RecursionError):
             reason = reason or "its settings are not whole"
         if reason:
             raise ValueError(f"{str(path)!r} is not an image of this run: {reason}; move it out of the folder")
@@ -169,6 +172,7 @@ class Folder:
                 line = json.loads(text)
                 entry = entries[line["id"]]
                 reason = mismatch(line, entry, run)
+                _encoded(line)
             except (ValueError, TypeError, KeyError, RecursionError):
                 if not text.strip() or number == len(lines):  # an interruption leaves half a line at the end
                     continue
@@ -212,7 +216,8 @@ def mismatch(found: Mapping[str, Any], entry: Entry, run: Mapping[str, Any]) -> 
 
 
 def _encoded(line: Mapping[str, Any]) -> bytes:
-    return json.dumps(line, ensure_ascii=False).encode() + b"\n"
+    text = json.dumps(line, ensure_ascii=False)
+    return text.encode(errors="backslashreplace") + b"\n"  # bytes in a path that are no UTF-8, as JSON escapes them
 
 
 def _difference(path: Path, what: str, before: object, now: object) -> str:

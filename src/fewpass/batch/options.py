@@ -36,7 +36,7 @@ def _real(name: str, value: object) -> float:
 
 
 def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or re.search("[\ud800-\udfff]", value):  # no UTF-8
         raise ValueError(f"{name} must be a text, not {value!r}")
     return value
 

@@ -47,10 +47,14 @@ def write_parquet(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     import pyarrow.parquet as pq
 
     schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in COLUMNS.items()])
-    rows = [
-        {**line.get("settings", {}), **line, **{n: json.dumps(line[n]) for n in ("settings", "tags") if n in line}}
-        for line in lines
-    ]
+    rows = [{name: _cell(value) for name, value in {**line.get("settings", {}), **line}.items()} for line in lines]
     data = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), data)
     replace(path, data.getvalue())
+
+
+def _cell(value: Any) -> Any:
+    """A value as a column can hold it: JSON for what has parts, and for bytes of a path that are no UTF-8 `\\udcff`."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    return json.dumps(value) if isinstance(value, dict | list) else value

@@ -61,6 +61,8 @@ def batch(
     """
     rows = read_rows(file)
 
+    from rich.console import Console
+
     from fewpass.batch.entries import digest, entries_of
     from fewpass.batch.folder import Folder
     from fewpass.batch.options import checked
@@ -87,7 +89,8 @@ def batch(
         entries = entries_of(rows, options, first, count, keep or [])
         run = {"model": model, "dtype": dtype, "seed": first, "images": len(entries), "digest": digest(entries)}
         folder.check(run)
-        left, damaged = folder.left(run, entries, retry_failed)
+        with Console(stderr=True).status("reading the images that are there"):
+            left, damaged = folder.left(run, entries, retry_failed)
         for note in damaged:
             print(note, file=sys.stderr)
         draw_some = (fleet.draw if fleet else _alone(model, device, dtype, compile, options)) if left else None
