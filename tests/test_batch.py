@@ -368,6 +368,8 @@ def test_an_image_without_settings_stops_the_job(batch, settings):
         '{"id": "e", "status": "failed", "prompt": "two", "seed": 5, "error": "no", "tags": {}}',
         '{"id": "e", "status": "failed", "prompt": "red stars", "seed": 4, "error": "no", "tags": {}}',
         '{"id": "e", "status": "failed", "prompt": "red stars", "seed": 5, "options": {"top_k": 3}, "tags": {}}',
+        '{"id": "e", "status": "failed", "prompt": "red stars", "seed": 5, "tags": {}}',
+        '{"id": "e", "prompt": "red stars", "seed": 5}',
         '{"id": "stranger", "status": "drawn"}',
         '{"id": ["e"]}',
         '{"id": "e", "settings": 5, "prompt": "red stars", "seed": 5}',

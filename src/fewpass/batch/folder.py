@@ -108,8 +108,8 @@ class Folder:
                 drawn = None
             if drawn is not None:
                 self.lines[entry.id] = {**line, **drawn}
-            elif line.get("status") == "failed" and path not in damaged and not again:
-                self.lines[entry.id] = {**line, **failed_line(entry, str(line.get("error")))}
+            elif line.get("status", "drawn") != "drawn" and path not in damaged and not again:
+                self.lines[entry.id] = {**line, **failed_line(entry, line["error"])}
             else:
                 left.append(entry)
         notes = [self._keep_results(wrong)] if wrong else []
@@ -172,6 +172,8 @@ class Folder:
                 line = json.loads(text)
                 entry = entries[line["id"]]
                 reason = mismatch(line, entry, run)
+                if line["status"] != "drawn" and not isinstance(line["error"], str):
+                    raise ValueError
                 _encoded(line)
             except (ValueError, TypeError, KeyError, RecursionError):
                 if not text.strip() or number == len(lines):  # an interruption leaves half a line at the end
