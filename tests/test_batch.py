@@ -1,5 +1,6 @@
 """`fewpass batch`: every image once, whatever happens in between."""
 
+import io
 import json
 import os
 import shutil
@@ -12,14 +13,16 @@ import pytest
 import torch
 from filelock import FileLock
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from fewpass.batch.draw import draw
 from fewpass.batch.entries import Entry, entries_of
 from fewpass.batch.outcome import Drawn, Failed
 from fewpass.cli import main
-from fewpass.metadata import read_settings
+from fewpass.metadata import png, read_settings
 from fewpass.prompt_files import read_rows
 from fewpass.scheduler import Group
+from tests.damage import DEEP, huge
 
 PROMPTS = """id,prompt,seed,guidance,top_k,decoder,negative_prompt
 a,two red stars,7,,,,
@@ -35,6 +38,7 @@ def here(pipeline, tmp_path, monkeypatch) -> Path:
     """An empty folder with a file of prompts, where the small model is loaded already."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("fewpass.cli.batch.open_model", lambda *_: pipeline)
+    monkeypatch.setattr(pipeline.model, "name", "emoji")  # restored after the test
     Path("p.csv").write_text(PROMPTS)
     return tmp_path
 
@@ -89,8 +93,7 @@ def test_images_are_those_of_the_pipeline(batch, pipeline):
         assert (line["id"], line["status"], line["image"]) == (name, "drawn", f"images/{name}.png")
         assert result.settings[0].items() <= read_settings(f"out/images/{name}.png").items()
         assert (line["prompt"], line["seed"]) == (call["prompt"], call["seed"])
-        assert line["decoder"] == result.settings[0]["decoder"]
-        assert line["top_k"] == call.get("top_k", 0)
+        assert line["settings"] == result.settings[0]
         assert line["passes"] == int(result.trace.passes[0])
         assert (line["width"], line["height"], line["dtype"]) == (8, 8, "float64")
 
@@ -107,7 +110,7 @@ def test_lines_say_what_draws_an_image_of_auto_once_more(batch, pipeline):
     Path("p.txt").write_text("two\nred stars\n")
     batch("--seed", "1", "--decoder", "auto(decoder=sjd)", file="p.txt")
     for i, line in enumerate(lines()):
-        once_more = pipeline(line["prompt"], seed=line["seed"], decoder=line["again"])
+        once_more = pipeline(line["prompt"], seed=line["seed"], decoder=line["settings"]["again"])
         assert np.array(once_more.images[0]).tobytes() == pixels()[f"0000{i}.png"]
         assert int(once_more.trace.passes) == line["passes"]
 
@@ -240,17 +243,237 @@ def test_no_image_is_drawn_twice(batch, monkeypatch):
         assert lines() == whole
 
 
-def test_an_image_that_is_lost_or_damaged_is_drawn_again(batch):
+def test_a_model_whose_path_is_no_text_reaches_the_results(batch):
+    model = os.fsdecode(b"caf\xe9")
+    for _ in range(2):
+        assert batch("--seed", "1", "--model", model) == (0, "")
+        assert {line["settings"]["model"] for line in lines()} == {model}
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert batch("--seed", "1", "--model", model, "--parquet") == (0, "")
+    assert parquet.read_table("out/results.parquet")["model"][0].as_py() == r"caf\udce9"
+
+
+def test_settings_of_a_line_draw_the_same_image_again(batch, pipeline):
+    batch("--seed", "1", "--size", "8x8")
+    for line in lines():
+        options = {**line["settings"], "size": tuple(line["settings"]["size"])}
+        del options["model"], options["lossless"]
+        again = pipeline(options.pop("prompt"), **options)
+        assert np.array(again.images[0]).tobytes() == pixels()[f"{line['id']}.png"]
+
+
+def contents() -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+
+def jpeg(whole: bytes) -> bytes:
+    data = io.BytesIO()
+    Image.open(io.BytesIO(whole)).save(data, "JPEG")
+    return data.getvalue()
+
+
+def flipped(whole: bytes) -> bytes:
+    """One bit of the pixels is another."""
+    at = whole.index(b"IDAT") + 20
+    return whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda whole: b"", lambda whole: whole[:-40], lambda whole: b"no image" * 99, flipped, jpeg, lambda whole: huge()],
+    ids=["empty", "half", "junk", "flipped", "jpeg", "huge"],
+)
+@pytest.mark.parametrize("with_line", [True, False])
+def test_an_image_that_does_not_open_is_kept_aside_and_drawn_again(batch, pipeline, monkeypatch, damage, with_line):
+    batch("--seed", "1")
+    before, whole, results = pixels(), contents(), lines()
+    path = Path("out/images/e.png")
+    path.write_bytes(damage(path.read_bytes()))
+    damaged = path.read_bytes()
+    Path("out/images/e.png.damaged").write_bytes(b"of an earlier time")
+    if not with_line:
+        Path("out/results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in results[:-1]))
+    drawn, job = [], pipeline.job
+    monkeypatch.setattr(pipeline, "job", lambda prompt, **given: drawn.append(prompt) or job(prompt, **given))
+    code, said = batch("--seed", "1")
+    assert (code, drawn) == (0, ["red stars"])
+    assert said.startswith("out/images/e.png: ")
+    assert said.endswith("kept as 'e.png.damaged.2' and drawn again\n")
+    assert said.count("\n") == 1
+    assert Path("out/images/e.png.damaged").read_bytes() == b"of an earlier time"
+    assert Path("out/images/e.png.damaged.2").read_bytes() == damaged
+    for left in Path("out/images").glob("*.damaged*"):
+        left.unlink()
+    assert pixels() == before
+    assert timeless(lines()) == timeless(results)
+    kept = contents()
+    assert all(kept[p] == whole[p] for p in kept if p.name not in ("e.png", "results.jsonl"))
+
+
+def test_an_image_that_is_lost_is_drawn_again(batch):
     batch("--seed", "1")
     before = pixels()
     Path("out/images/b.png").unlink()
-    Path("out/images/d.png").write_bytes(b"")
-    half = Path("out/images/e.png").read_bytes()[:-40]
-    Path("out/images/e.png").write_bytes(half)  # a power cut: neither the image nor its line is whole
-    Path("out/results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines()[:4]))
     assert batch("--seed", "1") == (0, "")
     assert pixels() == before
     assert [line["id"] for line in lines()] == list("abcde")
+
+
+FOREIGN = {
+    "its prompt is 'two', not 'red stars'": {"prompt": "two"},
+    "its seed is 6, not 5": {"seed": 6},
+    "its id is 'd', not 'e'": {"id": "d"},
+    "its decoder is 'ar', not 'jacobi_ngram(window=32)'": {"decoder": "ar"},
+    "its dtype is 'float32', not 'float64'": {"dtype": "float32"},
+    "its model is 'other', not 'emoji'": {"model": "other"},
+    "its options is {'decoder': 'jacobi_ngram(window=32)', 'top_k': 3}": {
+        "options": {"decoder": "jacobi_ngram(window=32)", "top_k": 3}
+    },
+    "its settings are not whole": {"trace": 7},
+}
+
+
+@pytest.mark.parametrize("named", FOREIGN)
+def test_an_image_of_something_else_stops_the_job(batch, named):
+    batch("--seed", "1")
+    path = Path("out/images/e.png")
+    with Image.open(path) as image:
+        path.write_bytes(png(image, {**read_settings(path), **FOREIGN[named]}))
+    before = contents()
+    said = refused(batch, "--seed", "1")
+    assert "'out/images/e.png' is not an image of this run" in said
+    assert named in said
+    assert contents() == before
+
+
+@pytest.mark.parametrize("settings", [None, "{}", "[]", "7", "{", DEEP])
+def test_an_image_without_settings_stops_the_job(batch, settings):
+    batch("--seed", "1")
+    path, info = Path("out/images/e.png"), PngInfo()
+    if settings is not None:
+        info.add_text("fewpass", settings)
+    with Image.open(path) as image:
+        image.load()
+        image.save(path, pnginfo=info)
+    before = contents()
+    assert "'out/images/e.png' is not an image of this run" in refused(batch, "--seed", "1")
+    assert contents() == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"id": "e"}',
+        '{"id": "e", "status": "drawn"}',
+        '{"id": "e", "status": "failed", "prompt": "two", "seed": 5, "error": "no", "tags": {}}',
+        '{"id": "e", "status": "failed", "prompt": "red stars", "seed": 4, "error": "no", "tags": {}}',
+        '{"id": "e", "status": "failed", "prompt": "red stars", "seed": 5, "options": {"top_k": 3}, "tags": {}}',
+        '{"id": "e", "status": "failed", "prompt": "red stars", "seed": 5, "tags": {}}',
+        '{"id": "e", "prompt": "red stars", "seed": 5}',
+        '{"id": "stranger", "status": "drawn"}',
+        '{"id": ["e"]}',
+        '{"id": "e", "settings": 5, "prompt": "red stars", "seed": 5}',
+        "[]",
+        "null",
+        "{",
+        DEEP,
+        "\0\0\0",
+    ],
+)
+def test_a_line_that_is_not_of_this_run_does_not_count(batch, line):
+    batch("--seed", "1")
+    before, results = pixels(), lines()
+    Path("out/images/e.png").unlink()
+    written = [json.dumps(line) for line in results[:2]] + [line, *(json.dumps(line) for line in results[2:4])]
+    Path("out/results.jsonl").write_text("\n".join(written) + "\n")
+    kept = Path("out/results.jsonl").read_bytes()
+    code, said = batch("--seed", "1")
+    assert code == 0
+    assert said.startswith("out/results.jsonl:3: ")
+    assert said.endswith("; the file is kept as 'results.jsonl.damaged'\n")
+    assert said.count("\n") == 1
+    assert Path("out/results.jsonl.damaged").read_bytes() == kept
+    assert pixels() == before
+    assert timeless(lines()) == timeless(results)
+
+
+def test_what_others_have_added_to_a_line_stays(batch):
+    batch("--seed", "1")
+    scored = [{**line, "score": i} for i, line in enumerate(lines())]
+    Path("out/results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in scored))
+    assert batch("--seed", "1") == (0, "")
+    assert lines() == scored
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{}",
+        "[]",
+        "null",
+        '{"model": "emoji", "dtype"',
+        "\0" * 99,
+        DEEP,
+        '{"model": "emoji", "dtype": "float64", "seed": "1", "images": 5, "digest": ""}',
+    ],
+)
+@pytest.mark.parametrize("seed", [["--seed", "1"], []])
+def test_a_damaged_description_of_the_run_is_refused(batch, content, seed):
+    batch("--seed", "1")
+    Path("out/batch.json").write_text(content)
+    before = contents()
+    assert "'out/batch.json' is damaged" in refused(batch, *seed)
+    assert contents() == before
+
+
+@pytest.fixture
+def earlier(here) -> list[dict]:
+    """The folder of a batch drawn by commit 0c39191: seeds of 63 bits, `auto`, a failure; and its lines."""
+    shutil.copytree(Path(__file__).with_name("earlier"), here, dirs_exist_ok=True)
+    return lines()
+
+
+def resumed(*arguments: str) -> int:
+    return main(["batch", "p.csv", "-o", "out", "--dtype", "float64", *arguments])
+
+
+def test_a_folder_of_an_earlier_version_is_gone_on_with(earlier, monkeypatch, capsys):
+    before = contents()
+    monkeypatch.setattr("fewpass.cli.batch.open_model", None)
+    assert resumed() == 1
+    assert capsys.readouterr().err == "1 failed, see 'out/results.jsonl'\n"
+    now = contents()
+    assert all(now[path] == data for path, data in before.items() if path.name != "results.jsonl")
+    for line, then in zip(lines(), earlier, strict=True):
+        assert then.items() <= line.items()
+        assert then["seed"] > 2**62
+        if then["status"] == "drawn":
+            assert line["settings"].items() <= read_settings(f"out/{line['image']}").items()
+
+
+def test_a_lost_image_of_an_earlier_version_is_drawn_with_its_seed(earlier):
+    before = pixels()
+    Path("out/images/b.png").unlink()
+    assert resumed() == 1
+    assert pixels() == before
+    assert [line["seed"] for line in lines()] == [line["seed"] for line in earlier]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--decoder", "auto"], "its prompts or their settings are not these"),
+        (["--guidance", "2"], "its prompts or their settings are not these"),
+        (["--seed", "1"], "its seed is"),
+        (["--model", "other"], "its model is 'emoji', not 'other'"),
+    ],
+)
+def test_a_folder_of_an_earlier_version_is_refused_by_name_for_another_job(earlier, capsys, arguments, named):
+    before = contents()
+    assert resumed(*arguments) == 2
+    assert named in capsys.readouterr().err
+    assert contents() == before | {Path("out/.lock"): b""}
 
 
 def test_seeds_that_were_drawn_are_remembered(batch):
@@ -279,14 +502,28 @@ def test_tags_of_benchmarks_and_kept_columns_reach_the_results(batch):
     assert lines("other")[0]["tags"] == {"source": ["x", 1]} == read_settings("other/images/00000.png")["tags"]
 
 
+def test_a_folder_of_prompts_is_drawn_as_by_eval(batch):
+    Path("dpg").mkdir()
+    for name, text in (("2", "red\n"), ("10", " two\nstars\n")):
+        Path("dpg", f"{name}.txt").write_text(text)
+    assert batch(file="dpg") == (0, "")
+    assert [(line["prompt"], line["tags"]) for line in lines()] == [
+        ("red", {"item_id": "2"}),
+        ("two stars", {"item_id": "10"}),
+    ]
+
+
 def test_the_results_as_parquet(batch):
     parquet = pytest.importorskip("pyarrow.parquet")
     Path("p.txt").write_text("two\na dragon\n")
     batch("--parquet", file="p.txt")
     table = parquet.read_table("out/results.parquet").to_pylist()
     for row, line in zip(table, lines(), strict=True):
+        settings = line.get("settings", {})
+        text = {name: json.dumps(line[name]) for name in ("settings", "tags") if name in line}
+        expected = {key: value for key, value in {**settings, **line, **text}.items() if key not in ("options", "size")}
         assert {key: value for key, value in row.items() if value is not None} == {
-            key: value for key, value in {**line, "tags": "{}"}.items() if value is not None
+            key: value for key, value in expected.items() if value is not None
         }
 
 
@@ -299,12 +536,12 @@ def test_progress_is_shown_on_a_terminal(batch, monkeypatch):
 
 
 def refused(batch, *arguments: str, **places: str) -> str:
-    before = sorted(Path().rglob("*"))
+    before = sorted(Path().rglob("*")), contents()
     code, said = batch(*arguments, **places)
     assert code == 2
     assert said.startswith("fewpass: ")
     assert said.count("\n") == 1
-    assert sorted(Path().rglob("*")) == before
+    assert (sorted(Path().rglob("*")), contents()) == before
     return said
 
 
@@ -320,10 +557,12 @@ BAD = [
     ("p.csv", "prompt,top_p\ntwo,1\nred,2\n", ["p.csv:3: ", "top_p", "2"]),
     ("p.csv", "prompt,size\ntwo,big\n", ["p.csv:2: ", "size", "'big'"]),
     ("p.csv", "prompt,decoder\ntwo,sdj\n", ["p.csv:2: ", "'sdj'"]),
+    ("p.csv", f"prompt,top_k\ntwo,{10**22}\n", ["p.csv:2: ", "top_k", str(10**22)]),
+    ("p.csv", f"prompt,size\ntwo,{10**22}x8\n", ["p.csv:2: ", "size", f"{10**22}x8"]),
+    ("p.jsonl", f'{{"prompt": "two", "top_k": {10**22}}}', ["p.jsonl:1: ", "top_k", str(10**22)]),
     ("p.jsonl", '{"prompt": "two", "top_k": true}', ["p.jsonl:1: ", "top_k", "True"]),
     ("p.jsonl", '{"prompt": "two", "id": 1.5}', ["p.jsonl:1: ", "1.5"]),
     ("p.jsonl", '{"prompt": "two", "negative_prompt": 7}', ["p.jsonl:1: ", "negative_prompt", "7"]),
-    ("p.txt", "two\n\nred", ["p.txt:2: "]),
 ]
 
 
@@ -343,6 +582,8 @@ def test_bad_rows(batch, name, content, named):
         (["--guidance", "-2"], "-2"),
         (["--decoder", "sdj"], "'sdj'"),
         (["--size", "16x16"], "16x16"),
+        (["--negative-prompt", "\udcff"], r"'\udcff'"),
+        (["--count", str(10**12)], str(10**12)),
         (["--workers", "2"], "--ray"),
         (["--ray", "--device", "cuda:1"], "'cuda:1'"),
     ],

@@ -22,6 +22,7 @@ from fewpass.metadata import png
 from fewpass.models import FAMILIES
 from fewpass.settings import Settings
 from fewpass.testing import Toy
+from tests.damage import DEEP
 from tests.toys import PLAIN, WIDE
 
 N = WIDE.size
@@ -123,6 +124,7 @@ def test_traces_come_from_images_sheets_and_json(tmp_path):
         ("absent.json", None, "absent.json"),
         ("words.json", "words", "neither a .png file nor JSON"),
         ("empty.json", "{}", "there is no trace"),
+        ("deep.json", DEEP, r"'.*deep\.json' is JSON of too many levels"),
         ("plain.png", "", "not an image drawn by fewpass"),
         ("unknown.json", '{"decoder": "sdj", "trace": {"committed": [1]}}', "'sdj'"),
     ],

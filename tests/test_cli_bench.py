@@ -107,8 +107,8 @@ def test_every_family_is_measured_by_its_shape(family, traces, tmp_path, capsys,
 
 def test_a_model_is_measured_and_its_traces_can_be_followed(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("fewpass.bench.figure.draw", lambda found: b"")
-    prompts, out = tmp_path / "prompts.txt", tmp_path / "a" / "b"
-    prompts.write_text("two stars\nred\n")
+    prompts, out = tmp_path / "prompts.csv", tmp_path / "a" / "b"
+    prompts.write_text("id,prompt\n1,two stars\n2,red\n")
     arguments = ["--decoders", "mc_sjd(window=4); zipar(window=2)", "--batches", "3", "--windows", "0,2"]
     arguments += ["--prompts", str(prompts), "--repetitions", "1", "-o", str(out), "--dtype", "float64"]
     assert main(["bench", "--model", str(folder), *arguments]) == 0

@@ -134,7 +134,7 @@ BAD = [
     (["--decoders", " ; "], "' ; '"),
     (["--prompts", "absent.txt"], "absent.txt"),
     (["--prompts", "columns.tsv"], "columns.tsv"),
-    (["--prompts", "blank.txt"], "blank.txt:2"),
+    (["--prompts", "blank.csv"], "blank.csv:3"),
     (["--benchmarks", "geneval"], "geneval"),
     (["--benchmarks", "best"], "'best'"),
     (["--pairs", "-1"], "-1"),
@@ -156,12 +156,12 @@ BAD = [
 def test_bad_input_is_one_line_and_no_folder(arguments, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "columns.tsv").write_text("text\tkind\na cat\tanimal\n")
-    (tmp_path / "blank.txt").write_text("a cat\n\na dog\n")
+    (tmp_path / "blank.csv").write_text("prompt,id\na cat,1\n,2\n")
     assert main(["eval", "-o", "out", *arguments]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["blank.txt", "columns.tsv"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["blank.csv", "columns.tsv"]
 
 
 def test_a_decoder_that_was_asked_for_by_name_must_fit(folder, tmp_path, capsys):

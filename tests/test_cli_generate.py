@@ -20,10 +20,10 @@ def generate(folder, tmp_path, monkeypatch, capsys):
     """Runs the command with the small model in an empty folder; gives what it printed."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str) -> str:
+    def run(*arguments: str, said: str = "") -> str:
         code = main(["generate", "--model", str(folder), *arguments])
         printed = capsys.readouterr()
-        assert (code, printed.err) == (0, "")
+        assert (code, printed.err) == (0, said)
         return printed.out
 
     return run
@@ -109,6 +109,26 @@ def test_prompts_from_a_file_follow_those_typed(generate, tmp_path):
     (tmp_path / "prompts.txt").write_bytes(b"\xef\xbb\xbftwo red stars\r\n\r\n   \r\n  a blue stars  \r\n")
     generate("one", "--prompts", "prompts.txt", "-o", "out", "--seed", "0")
     assert names(tmp_path / "out") == ["00-one-0.png", "01-two-red-stars-1.png", "02-a-blue-stars-2.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "unused"),
+    [
+        ("p.tsv", "id\tprompt\n1\ttwo\n\n2\tred\n", ["id"]),
+        ("p.csv", "prompt;seed\ntwo;\nred;7\n", ["seed"]),
+        ("p.jsonl", '{"prompt": "two"}\n{"prompt": "red", "note": 1, "tag": "x"}\n', ["note", "tag"]),
+        ("p.json", '["two", "red"]', []),
+        ("dpg/1.txt", "two\n", []),
+    ],
+)
+def test_prompts_from_files_of_every_kind(generate, tmp_path, name, content, unused):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(content)
+    (tmp_path / name).with_name("10.txt").write_text("red\n")
+    given = name.partition("/")[0]
+    said = f"{given}: only the prompts are used, not {', '.join(map(repr, unused))}\n" if unused else ""
+    generate("--prompts", given, "-o", "out", "--seed", "0", said=said)
+    assert names(tmp_path / "out") == ["00-two-0.png", "01-red-1.png"]
 
 
 def test_prompts_from_standard_input(generate, tmp_path, monkeypatch):

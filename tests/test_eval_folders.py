@@ -9,9 +9,9 @@ from fewpass.evaluation.drawings import Drawings
 from fewpass.evaluation.folder import RunFolder, slug
 from fewpass.evaluation.items import items_of
 from fewpass.evaluation.layouts import LAYOUTS, layouts_of
-from fewpass.evaluation.prompts import read_prompts
 from fewpass.metadata import png
-from fewpass.prompt_files import Row
+from fewpass.prompt_files import Row, read_rows
+from tests.damage import DEEP, huge
 
 GENEVAL = {"tag": "counting", "include": [{"class": "cat", "count": 2}]}
 
@@ -64,9 +64,18 @@ def test_an_image_of_something_else_is_not_taken_for_drawn(tmp_path):
     with pytest.raises(ValueError, match="'a cat', not 'a dog'"):
         d.folder.record(d.decoder, other)
     assert d.folder.record("ar", other) is None
-    d.folder.image(d.decoder, other).write_bytes(b"half")
-    with pytest.raises(ValueError, match="00000-0"):
-        d.folder.record(d.decoder, other)
+    whole = d.folder.image(d.decoder, other).read_bytes()
+    for damaged in (b"half", whole[:-30], huge()):
+        d.folder.image(d.decoder, other).write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"00000-0.*move it away"):
+            d.folder.record(d.decoder, other)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", DEEP])
+def test_a_damaged_description_of_a_run_is_named(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(ValueError, match=r"run\.json' is damaged"):
+        RunFolder(tmp_path).begin({"seed": 1})
 
 
 def test_decoders_have_folders_of_their_own():
@@ -128,20 +137,20 @@ def test_folders_of_prompts_as_benchmarks_publish_them(tmp_path):
     for name in ("10", "9"):
         (dpg / f"{name}.txt").write_text(f"prompt\n{name}\n")
     (hps / "photo.json").write_text('["a", "b"]')
-    assert [(row.prompt, row.tags) for row in read_prompts(dpg)] == [
+    assert [(row.prompt, row.tags) for row in read_rows(dpg)] == [
         ("prompt 9", {"item_id": "9"}),
         ("prompt 10", {"item_id": "10"}),
     ]
-    assert [row.tags for row in read_prompts(hps)] == [{"style": "photo", "index": 0}, {"style": "photo", "index": 1}]
+    assert [row.tags for row in read_rows(hps)] == [{"style": "photo", "index": 0}, {"style": "photo", "index": 1}]
     (dpg / "blank.txt").write_text(" \n")
     with pytest.raises(ValueError, match=r"blank\.txt"):
-        read_prompts(dpg)
+        read_rows(dpg)
     (hps / "photo.json").write_text('{"a": 1}')
     with pytest.raises(ValueError, match="list of prompts"):
-        read_prompts(hps)
+        read_rows(hps)
     (hps / "photo.json").write_text("[")
     with pytest.raises(ValueError, match="no JSON"):
-        read_prompts(hps)
+        read_rows(hps)
     (hps / "photo.json").unlink()
     with pytest.raises(ValueError, match="neither"):
-        read_prompts(hps)
+        read_rows(hps)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from fewpass.files import check_folder, check_writable, replace
 from fewpass.metadata import png, read_settings
+from tests.damage import DEEP, huge
 
 
 def names(folder: Path) -> list[str]:
@@ -121,6 +123,11 @@ def test_settings_come_back_from_the_image(tmp_path):
 def test_other_files_have_no_settings(tmp_path):
     Image.new("RGB", (1, 1)).save(tmp_path / "plain.png")
     (tmp_path / "text.png").write_text("no image")
-    for name in ("plain.png", "text.png", "absent.png"):
+    (tmp_path / "huge.png").write_bytes(huge())
+    for name, text in (("deep.png", DEEP), ("list.png", "[]")):
+        info = PngInfo()
+        info.add_text("fewpass", text)
+        Image.new("RGB", (1, 1)).save(tmp_path / name, pnginfo=info)
+    for name in ("plain.png", "text.png", "absent.png", "huge.png", "deep.png", "list.png"):
         with pytest.raises(ValueError, match=name):
             read_settings(tmp_path / name)

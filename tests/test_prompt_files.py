@@ -6,6 +6,7 @@ import re
 import pytest
 
 from fewpass.prompt_files import Row, read_rows
+from tests.damage import DEEP
 
 
 @pytest.fixture
@@ -21,11 +22,11 @@ def rows(tmp_path, monkeypatch):
 
 
 def test_text_is_one_prompt_per_line(rows):
-    read = rows("a.txt", "\ufefftwo stars\r\n  caf\u00e9 \u2028 noir \rthree\n\n \n".encode())
+    read = rows("a.txt", "\ufefftwo stars\r\n  caf\u00e9 \u2028 noir \r \nthree\n\n \n".encode())
     assert [(row.prompt, row.place) for row in read] == [
         ("two stars", "a.txt:1"),
         ("caf\u00e9 \u2028 noir", "a.txt:2"),
-        ("three", "a.txt:3"),
+        ("three", "a.txt:4"),
     ]
 
 
@@ -33,7 +34,7 @@ def test_csv_cells_may_hold_commas_quotes_and_lines(rows):
     read = rows("a.csv", 'ID,Prompt,Negative Prompt\n1,"red, ""big"",\nround",\n2,blue , dark \n')
     assert read == [
         Row('red, "big",\nround', "a.csv:2", {"id": "1"}),
-        Row("blue ", "a.csv:4", {"id": "2", "negative_prompt": "dark"}),
+        Row("blue", "a.csv:4", {"id": "2", "negative_prompt": "dark"}),
     ]
 
 
@@ -79,35 +80,112 @@ def test_captions_of_coco(rows):
     ]
 
 
+def written(separator: str, ending: str = "\n") -> str:
+    """What Excel saves: cells quoted where they must be, empty columns and rows at the end."""
+    heading = separator.join(["ID", "Prompt", "Seed", "", ""]) + ending
+    a = separator.join(["a", '"two, red"', "7", "", ""]) + ending
+    b = separator.join(["b", '"a 3"" disc; ""big"""', "", "", ""]) + ending
+    return heading + a + b + (separator * 4 + ending) * 2
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("first", ["", "sep={}\n", '"sep={}"\n'])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be-bom"])
+def test_csv_of_spreadsheets_is_read_whatever_separates_it(rows, separator, first, encoding):
+    text = first.format(separator) + written(separator, "\r\n")
+    if encoding.endswith("-bom"):
+        text, encoding = "\ufeff" + text, encoding.removesuffix("-bom")
+    read = rows("a.csv", text.encode(encoding))
+    line = 2 + bool(first)
+    assert read == [
+        Row("two, red", f"a.csv:{line}", {"id": "a", "seed": "7"}),
+        Row('a 3" disc; "big"', f"a.csv:{line + 1}", {"id": "b"}),
+    ]
+
+
+def test_csv_blanks_before_a_quoted_cell_are_no_part_of_it(rows):
+    assert rows("a.csv", 'id, prompt\n1, "two stars"\n2,  "red, ""big"""\n') == [
+        Row("two stars", "a.csv:2", {"id": "1"}),
+        Row('red, "big"', "a.csv:3", {"id": "2"}),
+    ]
+
+
+def test_csv_of_prompts_alone_keeps_their_commas(rows):
+    read = rows("a.csv", 'Prompt\ntwo, three; four\n\n"red, ""big"""\n  blue \n')
+    assert [(row.prompt, row.place) for row in read] == [
+        ("two, three; four", "a.csv:2"),
+        ('red, "big"', "a.csv:4"),
+        ("blue", "a.csv:5"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", " two \n\nred \n"),
+        ("a", " two \n\nred \n"),
+        ("a.csv", "prompt,seed\n two ,\n\n,\n red,\n"),
+        ("a.tsv", "prompt\tseed\n two \t\n\n\t\n red\n"),
+        ("a.jsonl", '{"prompt": " two "}\n \n{"prompt": "red\\n"}\n\n'),
+        ("a.json", '[" two ", "red\\n"]'),
+        ("b.json", '[{"prompt": " two "}, {"prompt": "red\\n", "seed": null}]'),
+    ],
+)
+def test_blank_lines_and_blanks_around_prompts_are_left_out_in_every_format(rows, name, content):
+    assert [(row.prompt, row.fields) for row in rows(name, content)] == [("two", {}), ("red", {})]
+
+
+def test_a_quotation_in_tsv_keeps_its_quotes(rows):
+    assert rows("a.tsv", 'prompt\tid\n"Stop"\t1\n')[0].prompt == '"Stop"'
+
+
 BAD = [
     ("a.yaml", "two", ["'a.yaml'", ".jsonl"]),
     ("a.txt", "", ["no prompt in 'a.txt'"]),
     ("a.txt", "\n \n", ["no prompt in 'a.txt'"]),
-    ("a.txt", "two\n\nred", ["a.txt:2: the line is blank"]),
+    ("a.txt", "prompt\ntwo", ["a.txt:1: 'prompt' is the heading of a table", ".csv"]),
+    ("a.txt", "\nid;Prompt;seed\n1;two;7", ["a.txt:2: 'id;Prompt;seed' is the heading of a table"]),
+    ("a.txt", '{"prompt": "two"}\n', ["a.txt:1: ", ".jsonl"]),
+    ("a.txt", b"t\0w\0o\0", ["a.txt: ", "UTF-8"]),
     ("a.txt", b"two\ncaf\xe9", ["a.txt:2: ", "UTF-8"]),
     ("a.csv", "prompt,id", ["no prompt in 'a.csv'"]),
-    ("a.csv", "id,caption\n1,two", ["a.csv:1: ", "'prompt'", "'caption'"]),
-    ("a.csv", "prompt,\ntwo,3", ["a.csv:1: column 2 has no name"]),
+    ("a.csv", "id,caption\n1,two", ["a.csv:1: ", "'prompt'", "'id,caption'", "','"]),
+    ("a.csv", "id;caption;x,y\n1;two;3", ["a.csv:1: ", "'prompt'", "'id;caption;x,y'", "';'"]),
+    ("a.csv", "sep=;\nid,prompt\n1,two", ["a.csv:2: ", "'prompt'", "'id,prompt'", "';'"]),
+    ("a.csv", "prompt,\nred,\ntwo,3", ["a.csv:3: a column without a name must be empty, got '3'"]),
+    ("a.csv", "id;prompt\n1;two;3", ["a.csv:2: cells must be 2, separated by ';', got 3", "quoted"]),
+    ("a.csv", 'prompt\n"two", three\n', ["a.csv:2: cells must be 1, separated by ',', got 2", "quoted"]),
+    ("a.csv", "prompt\ntwo,\n", ["a.csv:2: cells must be 1, separated by ',', got 2", "quoted"]),
     ("a.csv", "prompt,id,ID\ntwo,3,4", ["a.csv:1: ", "two columns 'id'"]),
-    ("a.csv", 'prompt,id\n"two\nlines",3\nred', ["a.csv:4: there are 1 cells for 2 columns"]),
-    ("a.csv", "prompt,id\ntwo,3,4", ["a.csv:2: there are 3 cells for 2 columns"]),
-    ("a.csv", "prompt,id\ntwo,3\n,\nred,4", ["a.csv:3: the line is blank"]),
-    ("a.csv", "prompt,id\n ,3", ["a.csv:2: ", "' '"]),
+    ("a.csv", 'prompt,id\n"two\nlines",3\nred', ["a.csv:4: cells must be 2, separated by ',', got 1"]),
+    ("a.csv", "prompt,id\ntwo,3,4", ["a.csv:2: cells must be 2, separated by ',', got 3"]),
+    ("a.csv", "prompt,id\n\n ,3", ["a.csv:3: ", "blank", "''"]),
     ("a.csv", 'prompt,id\ntwo,3\n"red,4', ["a.csv:3: "]),
-    ("a.tsv", "prompt\tid\ntwo\t3\t4", ["a.tsv:2: there are 3 cells for 2 columns"]),
-    ("a.tsv", "prompt\tid\n\ntwo\t3", ["a.tsv:2: the line is blank"]),
+    ("a.tsv", "prompt\tid\ntwo\t3\t4", ["a.tsv:2: cells must be 2, separated by tabs, got 3"]),
+    ("a.tsv", "id,prompt\n1,two", ["a.tsv:1: ", "'prompt'", "'id,prompt'", "tabs"]),
+    ("a.tsv", "prompt\tid\n\t3", ["a.tsv:2: ", "blank", "''"]),
+    ("a.tsv", 'prompt\tid\n"two, red"\t3', ["a.tsv:2: ", "quoted", ".csv"]),
+    ("a.tsv", 'prompt\tid\n"""two"" red"\t3', ["a.tsv:2: ", "quoted", ".csv"]),
+    ("a.tsv", 'prompt\tid\n"two\nred"\t3', ["a.tsv:2: ", "quoted", ".csv"]),
     ("a.jsonl", '{"prompt": "two"}\n{"prompt": "red"', ["a.jsonl:2: this is no JSON"]),
-    ("a.jsonl", '{"prompt": "two"}\n\n{"prompt": "red"}', ["a.jsonl:2: the line is blank"]),
-    ("a.jsonl", '"two"', ["a.jsonl:1: ", '"two"']),
+    ("a.jsonl", '{"prompt": "two"}\n\n{"prompt": " "}', ["a.jsonl:3: ", "blank", "' '"]),
+    ("a.jsonl", '"two"', ["a.jsonl:1: ", "'two'"]),
+    ("a.jsonl", "null", ["a.jsonl:1: ", "None"]),
+    ("a.jsonl", DEEP, ["a.jsonl:1: JSON must be at most 100 levels deep"]),
+    ("a.jsonl", '{"prompt": "two", "x": ' + "[" * 300 + "]" * 300 + "}", ["a.jsonl:1: ", "100 levels"]),
+    ("a.jsonl", '{"prompt": "two", "seed": ' + "9" * 5000 + "}", ["a.jsonl:1: ", "too large"]),
+    ("a.jsonl", '{"prompt": "two", "top_p": 1e999}', ["a.jsonl:1: 1e999"]),
     ("a.jsonl", '{"text": "two"}', ["a.jsonl:1: ", "'prompt'", "'text'"]),
     ("a.jsonl", '{"prompt": 7}', ["a.jsonl:1: ", "7"]),
     ("a.jsonl", '{"prompt": "\\ud800"}', ["a.jsonl:1: ", r"'\ud800'"]),
     ("a.jsonl", '{"prompt": "two", "seed": 1, "seed": 2}', ["a.jsonl:1: 'seed' is there twice"]),
     ("a.jsonl", '{"prompt": "two", "top_p": NaN}', ["a.jsonl:1: NaN"]),
     ("a.json", '{"annotations": [', ["a.json: this is no JSON"]),
-    ("a.json", "[]", ["a.json: ", "'annotations'"]),
+    ("a.json", "{}", ["a.json: ", "'annotations'"]),
+    ("a.json", "[]", ["no prompt in 'a.json'"]),
+    ("a.json", '["two", 7]', ["a.json: prompt 1: ", "7"]),
     ("a.json", '{"annotations": [{"id": 1, "image_id": 2}]}', ["a.json: annotations[0]: ", "'caption'"]),
-    ("a.json", '{"annotations": [{"id": 1, "image_id": 2, "caption": " "}]}', ["a.json: annotations[0]: ", "''"]),
+    ("a.json", '{"annotations": [{"id": 1, "image_id": 2, "caption": " "}]}', ["a.json: annotations[0]: ", "blank"]),
 ]
 
 

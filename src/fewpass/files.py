@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import tempfile
+from itertools import count
 from pathlib import Path
 
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")  # the names of files that are not whole yet
@@ -41,6 +42,12 @@ def replace(path: Path, data: bytes) -> None:
         raise ValueError(f"cannot write {str(path)!r}: {error.strerror}") from None
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def aside(path: Path) -> Path:
+    """Where a damaged file is to be kept: `NAME.damaged`, or `NAME.damaged.2` and so on where that is taken."""
+    names = (path.with_name(f"{path.name}.damaged{f'.{n}' if n > 1 else ''}") for n in count(1))
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def sweep(folder: Path) -> None:

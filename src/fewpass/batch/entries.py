@@ -14,6 +14,7 @@ from fewpass.seeds import assign
 
 NAME = re.compile(r"\w[\w.-]*")
 LONGEST = 200  # bytes of an id, which is also a file's name
+MOST = 10_000_000  # images of a batch
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ def entries_of(
     none, image i of all has `seed` + i. `options` hold for rows that do not say otherwise; the columns `keep` become
     tags. Raises ValueError naming the row and what is wrong with it.
     """
+    if len(rows) * count > MOST:
+        raise ValueError(f"a batch must have at most {MOST} images, got {len(rows)} prompts with {count} images each")
     digits, seeds = max(5, len(str(len(rows) - 1))), assign(seed, len(rows) * count)
     named, entries = any("id" in row.fields for row in rows), []
     for number, row in enumerate(rows):

@@ -1,31 +1,34 @@
 """Where a batch goes: a folder that can be left at any moment and gone on with later."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from PIL import Image
 
 from fewpass.batch.entries import Entry
 from fewpass.batch.outcome import Drawn, Outcome, drawn_line, failed_line, file_of
-from fewpass.files import TEMPORARY, check_folder, replace, sweep
-from fewpass.metadata import read_settings
+from fewpass.files import TEMPORARY, aside, check_folder, replace, sweep
+from fewpass.metadata import read_whole
+from fewpass.seeds import LIMIT
 
 RUN, RESULTS, IMAGES, LOCK = "batch.json", "results.jsonl", "images", ".lock"
+KEYS = ("model", "dtype", "seed", "images", "digest")  # what tells one run from another
 
 
 class Folder:
     """`batch.json` says what is drawn here, `images/` holds it, `results.jsonl` has a line for every image or failure.
 
     An image is put in its place in one step and then gets its line, which is one write. Whatever is missing after a
-    kill can thus be told from the images: they carry what their lines say.
+    kill can thus be told from the images: they carry what their lines say, and no line counts without its image.
     """
 
     def __init__(self, path: Path):
         self.path, self.images, self.results = path, path / IMAGES, path / RESULTS
+        self.lines = dict[str, dict[str, Any]]()  # by id
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -55,21 +58,27 @@ class Folder:
     def run(self) -> dict[str, Any] | None:
         """What is drawn here, None if nothing is yet. Raises ValueError if the folder has another purpose."""
         try:
-            return dict(json.loads((self.path / RUN).read_bytes()))
+            found = json.loads((self.path / RUN).read_bytes())
         except FileNotFoundError:
             others = [e.name for e in self.path.iterdir() if not (e.name == LOCK or TEMPORARY.fullmatch(e.name))]
             if others:
                 raise ValueError(f"{str(self.path)!r} is not empty and holds no batch") from None
             return None
-        except (ValueError, TypeError):
-            raise ValueError(f"{str(self.path / RUN)!r} cannot be read: the folder holds no batch") from None
+        except (ValueError, RecursionError):
+            found = None
+        whole = isinstance(found, dict) and found.keys() >= set(KEYS) and type(found["seed"]) is int
+        if not whole or not 0 <= found["seed"] < LIMIT:
+            raise ValueError(
+                f"{str(self.path / RUN)!r} is damaged: it must have {', '.join(KEYS)}; choose another folder"
+            )
+        return found
 
     def check(self, run: Mapping[str, Any]) -> None:
         """Raise ValueError naming a difference if this is the folder of another run than `run`."""
-        before = self.run()
-        for what in run if before else ():
-            if before and before.get(what) != run[what]:
-                raise ValueError(_difference(self.path, what, before.get(what), run[what]))
+        before = self.run() or run
+        for what in KEYS:
+            if before[what] != run[what]:
+                raise ValueError(_difference(self.path, what, before[what], run[what]))
 
     def begin(self, run: Mapping[str, Any]) -> None:
         """Make this the folder of `run`, unless it is already, and remove what a kill has left half-written."""
@@ -80,21 +89,35 @@ class Folder:
         sweep(self.path)
         sweep(self.images)
 
-    def left(self, entries: Iterable[Entry], again: bool = False) -> list[Entry]:
-        """The entries that are still to be drawn, those that have failed only if they are to be tried `again`."""
-        known, lines, left = self._read(), [], []
+    def left(
+        self, run: Mapping[str, Any], entries: Sequence[Entry], again: bool = False
+    ) -> tuple[list[Entry], list[str]]:
+        """The entries that are still to be drawn, and a line for what is damaged in the folder.
+
+        Those that have failed are drawn only if they are to be tried `again`. What is damaged is kept under another
+        name. Raises ValueError for an image that is not of this run; then nothing is changed.
+        """
+        known, wrong = self._read(run, {entry.id: entry for entry in entries})
+        left, damaged = list[Entry](), dict[Path, str]()
         for entry in entries:
-            line = known.get(entry.id)
-            if self._is_there(entry):
-                line = line if line and line["status"] == "drawn" else self._recovered(entry)
-            elif line and (line["status"] == "drawn" or again):
-                line = None
-            if line is None:
-                left.append(entry)
+            path, line = self.images / file_of(entry), known.get(entry.id, {})
+            try:
+                drawn = self._drawn(run, entry, path)
+            except Damaged as error:
+                damaged[path] = str(error)
+                drawn = None
+            if drawn is not None:
+                self.lines[entry.id] = {**line, **drawn}
+            elif line.get("status", "drawn") != "drawn" and path not in damaged and not again:
+                self.lines[entry.id] = {**line, **failed_line(entry, line["error"])}
             else:
-                lines.append(line)
-        self._write(lines)
-        return left
+                left.append(entry)
+        notes = [self._keep_results(wrong)] if wrong else []
+        for path, reason in damaged.items():
+            kept = path.rename(aside(path))
+            notes.append(f"{path}: {reason}; it is kept as {kept.name!r} and drawn again")
+        self.finish(entries)
+        return left, notes
 
     def save(self, outcome: Outcome) -> None:
         """Keep what has become of an entry."""
@@ -107,51 +130,96 @@ class Folder:
         with self.results.open("ab", buffering=0) as file:
             if file.write(data) != len(data):
                 raise ValueError(f"cannot write {str(self.results)!r}: the disk is full")
+        self.lines[outcome.entry.id] = line
 
     def finish(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:
         """Bring the results into the order of the entries; those there are."""
-        known = self._read()
-        lines = [known[entry.id] for entry in entries if entry.id in known]
-        self._write(lines)
+        lines = [self.lines[entry.id] for entry in entries if entry.id in self.lines]
+        data = b"".join(map(_encoded, lines))
+        if data != self._raw():
+            replace(self.results, data)
         return lines
 
-    def _is_there(self, entry: Entry) -> bool:
-        path = self.images / file_of(entry)
-        return path.is_file() and path.stat().st_size > 0
+    def _drawn(self, run: Mapping[str, Any], entry: Entry, path: Path) -> dict[str, Any] | None:
+        """The line of an entry's image, None if there is no such file.
 
-    def _recovered(self, entry: Entry) -> dict[str, Any] | None:
-        """The line of an image that was put in its place just before a kill."""
-        path = self.images / file_of(entry)
+        Raises Damaged for a file that is no whole image, ValueError for an image of something else.
+        """
+        if not path.exists():
+            return None
         try:
-            record = read_settings(path)
-            with Image.open(path) as image:
-                image.load()  # a power cut may have left half of it
-            if (record["id"], record["prompt"], record["seed"]) == (entry.id, entry.prompt, entry.seed):
-                return drawn_line(entry, record)
-        except (ValueError, KeyError, TypeError, OSError, SyntaxError):
-            pass
-        return None
+            record = read_whole(path)
+        except ValueError as error:
+            raise Damaged(str(error)) from None
+        reason = "it has no settings of fewpass" if record is None else mismatch(record, entry, run)
+        try:
+            line = drawn_line(entry, record or {})
+            _encoded(line)
+        except (KeyError, TypeError, IndexError, RecursionError):
+            reason = reason or "its settings are not whole"
+        if reason:
+            raise ValueError(f"{str(path)!r} is not an image of this run: {reason}; move it out of the folder")
+        return line
 
-    def _read(self) -> dict[str, dict[str, Any]]:
-        """The lines by their ids; what is no whole line is not there."""
-        known = {}
-        raw = self.results.read_bytes() if self.results.exists() else b""
-        for text in raw.split(b"\n"):
+    def _read(
+        self, run: Mapping[str, Any], entries: Mapping[str, Entry]
+    ) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """The lines of this run by their ids, and what is wrong with the others."""
+        known, wrong = {}, []
+        lines = self._raw().split(b"\n")
+        for number, text in enumerate(lines, start=1):
             try:
                 line = json.loads(text)
-                known[line["id"]] = line
-            except (ValueError, KeyError, TypeError):
-                continue
-        return known
+                entry = entries[line["id"]]
+                reason = mismatch(line, entry, run)
+                if line["status"] != "drawn" and not isinstance(line["error"], str):
+                    raise ValueError
+                _encoded(line)
+            except (ValueError, TypeError, KeyError, RecursionError):
+                if not text.strip() or number == len(lines):  # an interruption leaves half a line at the end
+                    continue
+                reason = "this is not a line of this run"
+            if reason:
+                wrong.append(f"{self.results}:{number}: {reason}")
+            else:
+                known[entry.id] = line
+        return known, wrong
 
-    def _write(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        data = b"".join(map(_encoded, lines))
-        if data != (self.results.read_bytes() if self.results.exists() else b""):
-            replace(self.results, data)
+    def _keep_results(self, wrong: Sequence[str]) -> str:
+        """Copy the results to another name, since lines will be missing from them."""
+        kept = aside(self.results)
+        replace(kept, self._raw())
+        more = f", and {len(wrong) - 1} more lines" if len(wrong) > 1 else ""
+        return f"{wrong[0]}{more}; the file is kept as {kept.name!r}"
+
+    def _raw(self) -> bytes:
+        return self.results.read_bytes() if self.results.exists() else b""
+
+
+class Damaged(ValueError):
+    """A file that is no whole image."""
+
+
+def mismatch(found: Mapping[str, Any], entry: Entry, run: Mapping[str, Any]) -> str | None:
+    """In what a record or a line of the results differs from an entry of `run`; None if in nothing.
+
+    What `found` leaves out, as lines of failures do, is not compared; prompt and seed are never left out.
+    """
+    options = json.loads(json.dumps(entry.options))
+    known = {**found.get("settings", {}), **found}
+    wanted = {"id": entry.id, "prompt": entry.prompt, "seed": entry.seed}
+    for name, value in {**options, "model": run["model"], "dtype": run["dtype"], "options": options}.items():
+        if value is not None and name in known:
+            wanted[name] = value
+    for name, value in wanted.items():
+        if known.get(name) != value:
+            return f"its {name} is {reprlib.repr(known.get(name))}, not {reprlib.repr(value)}"
+    return None
 
 
 def _encoded(line: Mapping[str, Any]) -> bytes:
-    return json.dumps(line, ensure_ascii=False).encode() + b"\n"
+    text = json.dumps(line, ensure_ascii=False)
+    return text.encode(errors="backslashreplace") + b"\n"  # bytes in a path that are no UTF-8, as JSON escapes them
 
 
 def _difference(path: Path, what: str, before: object, now: object) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from fewpass import seeds
 from fewpass.recipes import decoder
 from fewpass.sampling import Sampling
 
@@ -17,11 +18,12 @@ def checked(name: str, value: object) -> Any:
 
 
 def whole(name: str, value: object) -> int:
+    number = value
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,30}", value.strip()):
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise ValueError(f"{name} must be a whole number, not {value!r}")
+        number = int(value)
+    if not isinstance(number, int) or isinstance(number, bool) or abs(number) >= seeds.LIMIT:
+        raise ValueError(f"{name} must be a whole number below 2**63, not {value!r}")
+    return number
 
 
 def _real(name: str, value: object) -> float:
@@ -34,7 +36,7 @@ def _real(name: str, value: object) -> float:
 
 
 def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or re.search("[\ud800-\udfff]", value):  # no UTF-8
         raise ValueError(f"{name} must be a text, not {value!r}")
     return value
 

@@ -31,7 +31,7 @@ def file_of(entry: Entry) -> str:
 
 
 def drawn_line(entry: Entry, record: Mapping[str, Any]) -> dict[str, Any]:
-    """What the results say of an image with this record."""
+    """What the results say of an image with this record; `settings` draw it again."""
     trace = record["trace"]
     return {
         "id": entry.id,
@@ -39,7 +39,10 @@ def drawn_line(entry: Entry, record: Mapping[str, Any]) -> dict[str, Any]:
         "image": f"images/{file_of(entry)}",
         "prompt": entry.prompt,
         "seed": entry.seed,
-        **{key: record[key] for key in SETTINGS if key in record},
+        "settings": {key: value for key, value in record.items() if key not in ABOUT},
+        "options": dict(entry.options),
+        "device": record["device"],
+        "dtype": record["dtype"],
         "width": record["size"][0],
         "height": record["size"][1],
         "passes": trace["passes"],
@@ -56,20 +59,9 @@ def failed_line(entry: Entry, error: str) -> dict[str, Any]:
         "error": error,
         "prompt": entry.prompt,
         "seed": entry.seed,
+        "options": dict(entry.options),
         "tags": dict(entry.tags),
     }
 
 
-SETTINGS = (
-    "model",
-    "decoder",
-    "again",  # of `auto` only
-    "lossless",
-    "guidance",
-    "temperature",
-    "top_k",
-    "top_p",
-    "negative_prompt",
-    "device",
-    "dtype",
-)
+ABOUT = ("id", "tags", "options", "device", "dtype", "versions", "trace")  # in a record, but no settings

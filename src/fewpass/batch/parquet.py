@@ -18,7 +18,6 @@ COLUMNS = {
     "seed": "int64",
     "model": "string",
     "decoder": "string",
-    "again": "string",
     "lossless": "bool_",
     "guidance": "float64",
     "temperature": "float64",
@@ -32,6 +31,7 @@ COLUMNS = {
     "passes": "int64",
     "tokens_per_pass": "float64",
     "seconds": "float64",
+    "settings": "string",  # JSON, all of them
     "tags": "string",  # JSON: benchmarks differ
 }
 
@@ -47,7 +47,14 @@ def write_parquet(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     import pyarrow.parquet as pq
 
     schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in COLUMNS.items()])
-    rows = [{**line, "tags": json.dumps(line["tags"], ensure_ascii=False)} for line in lines]
+    rows = [{name: _cell(value) for name, value in {**line.get("settings", {}), **line}.items()} for line in lines]
     data = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), data)
     replace(path, data.getvalue())
+
+
+def _cell(value: Any) -> Any:
+    """A value as a column can hold it: JSON for what has parts, and for bytes of a path that are no UTF-8 `\\udcff`."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    return json.dumps(value) if isinstance(value, dict | list) else value

@@ -46,7 +46,10 @@ def read_traces(files: Sequence[str]) -> Found:
     """
     found: dict[str, list[tuple[str, list[int]]]] = {}
     for file in files:
-        records = list(_records(_content(file)))
+        try:
+            records = list(_records(_content(file)))
+        except RecursionError:
+            raise ValueError(f"{file!r} is JSON of too many levels") from None
         if not records:
             raise ValueError(f"there is no trace in {file!r}: no decoder with the list 'committed'")
         for spelling, committed in records:

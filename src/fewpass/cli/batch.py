@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def batch(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Prompts: .txt, .csv, .tsv, .jsonl, or COCO's .json.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help=f"Prompts: {o.FILES}")],
     output: Annotated[str, typer.Option("--output", "-o", metavar="FOLDER", help="New, or that of an earlier start.")],
     model: o.Model = "emoji",
     decoder: o.Decoder = None,
@@ -61,6 +61,8 @@ def batch(
     """
     rows = read_rows(file)
 
+    from rich.console import Console
+
     from fewpass.batch.entries import digest, entries_of
     from fewpass.batch.folder import Folder
     from fewpass.batch.options import checked
@@ -87,7 +89,10 @@ def batch(
         entries = entries_of(rows, options, first, count, keep or [])
         run = {"model": model, "dtype": dtype, "seed": first, "images": len(entries), "digest": digest(entries)}
         folder.check(run)
-        left = folder.left(entries, retry_failed)
+        with Console(stderr=True).status("reading the images that are there"):
+            left, damaged = folder.left(run, entries, retry_failed)
+        for note in damaged:
+            print(note, file=sys.stderr)
         draw_some = (fleet.draw if fleet else _alone(model, device, dtype, compile, options)) if left else None
         folder.begin(run)
         if draw_some:
@@ -110,6 +115,7 @@ def _alone(model: str, device: str | None, dtype: str | None, compile: bool, opt
     from fewpass.batch.draw import draw
 
     pipe = open_model(model, device, dtype, compile)
+    pipe.model.name = model  # as the user spells it: the images of a run are told from others by it
     pipe.model.grid(options.get("size"))
     return partial(draw, pipe, dtype)
 

@@ -38,7 +38,7 @@ def bench(
     decoders: Annotated[
         str | None, typer.Option(metavar="SPELLINGS", help=f"With ; between them, or all. By default {DEFAULT!r}.")
     ] = None,
-    prompts: Annotated[str, typer.Option(metavar="N or FILE", help="How many, or a file of them, one per line.")] = "3",
+    prompts: Annotated[str, typer.Option(metavar="N or FILE", help=f"How many, or {o.FILES}")] = "3",
     windows: Annotated[
         str, typer.Option(metavar="NUMBERS", help="Drafts in a pass whose cost is measured, or ''.")
     ] = "0 4 8 16 32 64",
@@ -68,11 +68,11 @@ def bench(
             f"--trace {trace[0]!r} has no effect without --random: the model itself decides what it accepts"
         )
     drafts, together = _numbers(windows, "windows", 0), _numbers(batches, "batches", 1)
+    if random is not None and not prompts.isdecimal():
+        raise ValueError(f"{prompts!r}: a model with random weights reads no texts; give a number of prompts")
     texts = None if prompts.isdecimal() else read_prompts([], prompts)
     if prompts.isdecimal() and not int(prompts):
         raise ValueError(f"prompts must be a number >= 1 or a file, not {prompts!r}")
-    if random is not None and texts is not None:
-        raise ValueError(f"{prompts!r}: a model with random weights reads no texts; give a number of prompts")
     check_sampling(temperature, top_k, top_p)
 
     import torch

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.inputs import check_sampling, read_decoder, read_size
+from fewpass.cli.inputs import check_sampling, read_decoder, read_size, say_unused
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import open_model
 
@@ -32,7 +32,7 @@ def evaluate(
     output: Annotated[str, typer.Option("--output", "-o", metavar="FOLDER", help="Where all goes.")] = "evaluation",
     model: o.Model = "emoji",
     prompts: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Or a benchmark's folder; held-out prompts for bundled models.")
+        str | None, typer.Option(metavar="FILE", help=f"{o.FILES} Held-out prompts for bundled models.")
     ] = None,
     decoders: o.Decoders = "all",
     limit: Annotated[int | None, typer.Option(parser=o.at_least_one, metavar="N", help="Only N prompts.")] = None,
@@ -157,12 +157,13 @@ def _folder(typed: str) -> Path:
 
 def _prompts(typed: str | None, bundled: bool, model: str) -> "tuple[list[Row], str]":
     """The prompts, and what they are."""
-    from fewpass.evaluation.prompts import read_prompts
     from fewpass.models.emoji.scenes import evaluation_prompts
-    from fewpass.prompt_files import Row
+    from fewpass.prompt_files import Row, read_rows
 
     if typed is not None:
-        return read_prompts(typed), f"prompts of {Path(typed).name}"
+        rows = read_rows(typed)
+        say_unused(typed, [row.fields for row in rows])
+        return rows, f"prompts of {Path(typed).name}"
     if not bundled:
         raise ValueError(f"{model!r} has no prompts of its own: give a file of prompts with --prompts")
     return [Row(text, f"held-out prompt {n}") for n, text in enumerate(evaluation_prompts())], "held-out prompts"

@@ -13,9 +13,7 @@ from fewpass.files import replace
 
 def generate(
     prompt: Annotated[list[str] | None, typer.Argument(metavar="PROMPT", help="Each in quotes.")] = None,
-    prompts: Annotated[
-        str | None, typer.Option(metavar="FILE", help="More prompts, one per line; - is standard input.")
-    ] = None,
+    prompts: Annotated[str | None, typer.Option(metavar="FILE", help=f"More prompts: {o.FILES}")] = None,
     output: Annotated[str, typer.Option("--output", "-o", metavar="PATH", help="A .png file, or a folder.")] = ".",
     model: o.Model = "emoji",
     decoder: o.Decoder = None,

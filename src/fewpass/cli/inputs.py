@@ -2,38 +2,36 @@
 
 import re
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+
+from fewpass.prompt_files import FROM_NAMES, read_rows
 
 if TYPE_CHECKING:
     from fewpass.decoders import Decoder
 
 
 def read_prompts(typed: Sequence[str], file: str | None) -> list[str]:
-    """The prompts typed and then those of `file`, one per line; `-` is standard input. Blank lines are skipped.
+    """The prompts typed and then those of `file`, see `fewpass.prompt_files`; a line says what of it is not used.
 
     Raises ValueError if there is none, one is empty, or the file cannot be read.
     """
-    prompts = [*typed, *_lines(file)]
-    if not prompts:
-        raise ValueError("there is no prompt" + (f" in {file!r}" if file else ""))
-    for text in prompts:
+    for text in typed:
         if not text.strip() or not _is_text(text):
             raise ValueError(f"a prompt must say something, not {text!r}")
+    rows = [] if file is None else read_rows(file)
+    say_unused(file, [{**row.fields, **row.tags} for row in rows])
+    prompts = [*typed, *(row.prompt for row in rows)]
+    if not prompts:
+        raise ValueError("there is no prompt")
     return prompts
 
 
-def _lines(file: str | None) -> list[str]:
-    if file is None:
-        return []
-    try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return [line.strip() for line in raw.decode("utf-8-sig").splitlines() if line.strip()]
-    except OSError as error:
-        raise ValueError(f"cannot read {file!r}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{file!r} is not text in UTF-8") from None
+def say_unused(file: str | None, columns: Iterable[Iterable[str]]) -> None:
+    """Name the columns of `file` that the command does not use."""
+    names = list(dict.fromkeys(name for row in columns for name in row if name not in FROM_NAMES))
+    if names:
+        print(f"{file}: only the prompts are used, not {', '.join(map(repr, names))}", file=sys.stderr)
 
 
 def _is_text(typed: str) -> bool:

@@ -59,4 +59,5 @@ Cores = Annotated[
     int | None,
     typer.Option(parser=at_least_one, metavar="N", help="Of each process on the cluster without GPUs; up to 4."),
 ]
+FILES = "a .txt, .csv, .tsv, .jsonl or .json file, a folder of a benchmark, or - for standard input."
 OWN = "* The model's own if not given."

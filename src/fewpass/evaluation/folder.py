@@ -10,7 +10,7 @@ from typing import Any
 
 from fewpass.evaluation.items import Item
 from fewpass.files import check_folder, replace
-from fewpass.metadata import read_settings
+from fewpass.metadata import read_whole
 
 RUN = "run.json"
 LONGEST = 120  # characters of a folder's name
@@ -42,7 +42,10 @@ class RunFolder:
         if not known.is_file():
             self.write(RUN, json.dumps(settings, indent=1))
             return
-        then = json.loads(known.read_text(encoding="utf-8"))
+        try:
+            then = dict(json.loads(known.read_bytes()))
+        except (ValueError, TypeError, RecursionError):
+            raise ValueError(f"{str(known)!r} is damaged: choose another folder") from None
         for name in {**then, **now}:
             if then.get(name) != now.get(name):
                 raise ValueError(
@@ -61,7 +64,13 @@ class RunFolder:
         path = self.image(decoder, item)
         if not path.exists():
             return None
-        record, wanted = read_settings(path), {"decoder": decoder, "prompt": item.row.prompt, "seed": item.seed}
+        try:
+            record = read_whole(path)
+        except ValueError as error:
+            raise ValueError(f"{str(path)!r}: {error}; move it away to have it drawn again") from None
+        if record is None:
+            raise ValueError(f"{str(path)!r} is not an image drawn by fewpass")
+        wanted = {"decoder": decoder, "prompt": item.row.prompt, "seed": item.seed}
         for name, value in wanted.items():
             if record.get(name) != value:
                 raise ValueError(f"{str(path)!r} was drawn with {name} {record.get(name)!r}, not {value!r}")
