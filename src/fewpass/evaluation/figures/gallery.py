@@ -29,7 +29,11 @@ def gallery(everything: Sequence[Drawings], summaries: Sequence[Summary], chosen
                 spine.set_visible(False)
             axis.set_xlabel(f"{d.passes[i]:.0f} passes", fontsize=7, color=FAINT, labelpad=2)
             if line == 0:
-                axis.set_title("\n".join(textwrap.wrap(d.items[i].row.prompt, 19)[:4]), fontsize=6.8, loc="center")
+                axis.set_title(
+                    "\n".join(textwrap.wrap(d.items[i].row.prompt, 19, max_lines=4, placeholder=" ...")),
+                    fontsize=6.8,
+                    loc="center",
+                )
         label = f"{s.name}\n{s.passes.mean:.0f} passes"
         axes[line][0].set_ylabel(
             label, rotation=0, ha="right", va="center", fontsize=8.5, color=tint(s.decoder, s.lossless), labelpad=8
