@@ -101,7 +101,7 @@ def test_the_report_is_one_file_that_says_all(run):
 def test_resuming_draws_what_is_missing_and_nothing_else(run, tmp_path, monkeypatch):
     out, arguments = tmp_path / "out", run[1]
     shutil.copytree(run[0], out)
-    monkeypatch.setattr("fewpass.evaluation.report.Report.figures", lambda self: {})  # they take long
+    monkeypatch.setattr("fewpass.evaluation.report.Report.figures", lambda self: ({}, []))  # they take long
     gone = out / "images" / "ar" / "00001-0.png"
     before, tokens = images(out), read_settings(gone)["tokens"]
     gone.unlink()

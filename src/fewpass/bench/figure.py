@@ -1,5 +1,6 @@
 """One picture of a benchmark: what a pass costs, what an image costs, and what batches are worth."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from fewpass.evaluation.figures.style import BASE, FAINT, INK, PAPER, figure, lo
 LINES = ("#167458", "#c2611a", "#2f6fb0", "#8a4fa3", "#a8862a", "#b03a5b", "#3d8f9e", "#6b7a2b")
 ALERT = "#b3261e"
 SHORT = 24  # letters of a decoder beside a bar
+ABREAST = 170  # letters of a line over the whole figure
 
 
 def draw(figures: Mapping[str, Any]) -> bytes:
@@ -37,7 +39,8 @@ def draw(figures: Mapping[str, Any]) -> bytes:
             if name != NAME:
                 axes[1].plot([], [], "o-", ms=4.5, color=colours[name], label=labels[name])
         drawn.legend(loc="outside lower center", ncols=min(4, len(names)), columnspacing=1.6)
-        drawn.suptitle(figures["conditions"], x=0.01, ha="left", fontsize=9.5, color=FAINT, wrap=True)
+        conditions = textwrap.fill(figures["conditions"], ABREAST)  # matplotlib's own wrapping reads formulas
+        drawn.suptitle(conditions, x=0.01, ha="left", fontsize=9.5, color=FAINT)
         return png(drawn)
 
 

@@ -7,7 +7,7 @@ from fewpass.bench.run import Benchmark
 from fewpass.evaluation.machine import machine
 from fewpass.memory import spelled
 
-BUSY = "the machine was busy with something else, or too few passes were timed; measure again"
+BUSY = "the machine was busy, too few passes were timed, or timing the parts slowed them down; measure again"
 COLUMNS = ("decoder", "passes", "tokens per pass", "seconds", "ms per pass", "than ar", "than transformers")
 
 

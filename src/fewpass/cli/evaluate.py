@@ -239,7 +239,7 @@ def _drawing(folder: "RunFolder", drawer: "Drawer", trials: "list[Trial]", items
 def _print_plan(steps: list[Step], decoders: int, items: "list[Item]", images: int, skipped: list[str]) -> None:
     """What will be done, what will not, and about how long it takes."""
     prompts = len({item.number for item in items})
-    plan = [f"{decoders} decoders draw {len(items)} images each, of {prompts} prompts"]
+    plan = [f"images of {prompts} prompts: {len(items)} with each of {decoders} decoders"]
     plan += [f"{images} toy images for each figure of the law"] * (images > 0)
-    lines = [f"{', and '.join(plan)}: about {spoken(sum(step.cost for step in steps))}"]
-    print(*lines, *(f"left out: {reason}" for reason in skipped), sep="\n", file=sys.stderr, flush=True)
+    total = f"{', and '.join(plan)}; about {spoken(sum(step.cost for step in steps))} on this machine"
+    print(total, *(f"left out: {reason}" for reason in skipped), sep="\n", file=sys.stderr, flush=True)
