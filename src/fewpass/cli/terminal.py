@@ -45,7 +45,8 @@ def waiting(what: str) -> Iterator[None]:
     from rich.text import Text
 
     console, started = Console(stderr=True), time.monotonic()
-    with console.status(Text(what)):
+    with console.status(Text(what)) as status:
+        status.update(spinner="dots")  # shows it at once; imports may keep rich's own thread from doing so
         yield
     seconds = time.monotonic() - started
     if console.is_terminal and seconds >= SLOW:
