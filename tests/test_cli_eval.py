@@ -254,6 +254,20 @@ def test_the_plan_comes_first_and_limit_shrinks_pairs_too(folder, tmp_path, monk
     assert len(images(tmp_path / "out")) == 12
 
 
+def test_the_law_is_measured_step_by_step_and_reported(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("fewpass.evaluation.report.Report.figures", lambda self: ({}, []))
+    monkeypatch.setattr(law, "subjects", lambda: iter([("ar", True, ar()), ("sjd", True, sjd(5))]))
+    monkeypatch.setattr(law, "SETTINGS", law.SETTINGS[:1])
+    (tmp_path / "prompts.txt").write_text("two")
+    arguments = ["--model", str(folder), "--prompts", str(tmp_path / "prompts.txt"), "--decoders", "ar", "--pairs", "0"]
+    assert main(["eval", "-o", str(tmp_path / "out"), *arguments, "--law-images", "10000"]) == 0
+    plan, *lines = capsys.readouterr().err.splitlines()
+    assert "and 10000 toy images for each figure of the law; about " in plan
+    assert [line.partition(": ")[0] for line in lines[:-1]] == ["law, ar", "law, sjd", "image 1, ar"]
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())["law"]["rows"]
+    assert [row["name"] for row in rows] == ["ar", "sjd"]
+
+
 @pytest.mark.parametrize(
     ("asked", "bundled", "share", "images", "said"),
     [
