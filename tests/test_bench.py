@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+import fewpass
 from fewpass import Trace, decode, decoder
 from fewpass.bench import figures, memory
 from fewpass.bench.drawing import Drawn, draw
@@ -16,8 +17,9 @@ from fewpass.bench.run import Benchmark, Plan
 from fewpass.bench.shape import read_shape, shape_names
 from fewpass.bench.task import Task
 from fewpass.bench.traces import counts_of, read_traces, recorded, traces_of
-from fewpass.bench.words import disagreements
+from fewpass.bench.words import contradictions, disagreements
 from fewpass.evaluation.machine import machine
+from fewpass.lean import Lean
 from fewpass.metadata import png
 from fewpass.models import FAMILIES
 from fewpass.settings import Settings
@@ -190,6 +192,36 @@ def test_a_pass_is_body_head_and_the_rest(task):
     assert [each.body is None for each in timed] == [True, False, True]
     assert all(each.elsewhere > 0 for each in timed[1::2])
     assert time_passes(task, decoder("mc_sjd(window=15)"), 3) == []  # the window would be cut
+
+
+def test_the_parts_that_are_timed_are_those_that_answer(folder, monkeypatch):
+    """A small model in float32 is answered for by a lean twin, in passes whose parts are timed too."""
+    asked, answer = [], Lean.__call__
+    monkeypatch.setattr(Lean, "__call__", lambda lean, *inputs: (asked.append(1), answer(lean, *inputs))[1])
+    model = fewpass.load(folder, "cpu", "float32").model
+    timed = time_passes(
+        Task(Settings.of(model, None, None, None, None, None, None, None), ["two stars"]), decoder("ar"), 4
+    )
+    assert len(timed) == 4
+    assert len(asked) == 2 + len(timed)  # the prompt's pass, and the one for which memory is claimed
+
+
+def row(inside=3.0, whole=4.0, **more):
+    parts = {"body_seconds": inside - 1 if inside else None, "head_seconds": 1.0 if inside else None}
+    return {"decoder": "sjd", "window": 8, "pass_seconds": whole, **parts, **more}
+
+
+@pytest.mark.parametrize(("inside", "whole", "found"), [(3, 4, 0), (4, 4, 0), (5, 4, 1), (None, 4, 0), (5, None, 0)])
+def test_a_part_above_the_whole_is_told(inside, whole, found):
+    told = contradictions([row(inside, whole)], [])
+    assert len(told) == found
+    assert all("sjd, window 8: 5e+03 ms inside the model and 4e+03 ms for a whole pass contradict" in t for t in told)
+
+
+@pytest.mark.parametrize(("prefill", "pixels", "found"), [(0.2, 0.3, 0), (None, None, 0), (0.2, 0.9, 1)])
+def test_parts_of_an_image_above_the_whole_are_told(prefill, pixels, found):
+    image = {"decoder": "sjd", "seconds": 1.0, "prefill_seconds": prefill, "detokenise_seconds": pixels}
+    assert len(contradictions([], [image])) == found
 
 
 def test_ratios_are_between_drawings_of_the_same_image(task):

@@ -122,3 +122,12 @@ def test_decoders_are_a_table_on_a_terminal(monkeypatch, capsys):
     assert "what it does" in said
     assert "\t" not in said
     assert all(name in said for name in RECIPES)
+
+
+@pytest.mark.parametrize(
+    "title", ["$x^{$ \\frac{", "木" * 400, "a\n\nb\tc", "<b>&amp;</b>", "🦊 fox", "x" * 5000, "\u202e\x07"]
+)
+def test_any_prompt_fits_on_the_sheet(title):
+    sheet = draw_sheet(title, "", [column()])
+    margin = np.array(sheet)[:, sheet.width - MARGIN // 2 :]
+    assert (margin == PAPER).all()

@@ -3,10 +3,12 @@
 import json
 import re
 import shutil
+from html import escape
 
 import pytest
 
 from fewpass.cli import main
+from fewpass.cli.evaluate import _law_images
 from fewpass.evaluation import law
 from fewpass.evaluation.law import LawRow, measured, subjects
 from fewpass.evaluation.wrong import WRONG
@@ -101,7 +103,7 @@ def test_the_report_is_one_file_that_says_all(run):
 def test_resuming_draws_what_is_missing_and_nothing_else(run, tmp_path, monkeypatch):
     out, arguments = tmp_path / "out", run[1]
     shutil.copytree(run[0], out)
-    monkeypatch.setattr("fewpass.evaluation.report.Report.figures", lambda self: {})  # they take long
+    monkeypatch.setattr("fewpass.evaluation.report.Report.figures", lambda self: ({}, []))  # they take long
     gone = out / "images" / "ar" / "00001-0.png"
     before, tokens = images(out), read_settings(gone)["tokens"]
     gone.unlink()
@@ -176,6 +178,111 @@ def test_missing_packages_are_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("fewpass.evaluation.extra.PACKAGES", ("matplotlib", "no_such_package"))
     assert main(["eval", "-o", str(tmp_path / "out")]) == 2
     assert 'no_such_package is not installed: pip install "fewpass[eval]"' in capsys.readouterr().err
+
+
+ANY = [
+    "$x^{$ costs",
+    "\\\\frac{ $$",
+    "a 🦊 and a 木" + "木" * 80,
+    "<b>bold</b> &amp; <script>",
+    "x" * 3000,
+    "50% {of} it_^~",
+]
+
+
+@pytest.fixture
+def any_prompts(folder, tmp_path, monkeypatch):
+    """Arguments of a run whose prompts are as people write them; the small model reads unknown words as one."""
+    monkeypatch.setattr("fewpass.models.janus.check_known", lambda *arguments: None)
+    (tmp_path / "prompts.txt").write_text("\n".join(ANY))
+    arguments = ["eval", "-o", str(tmp_path / "out"), "--model", str(folder)]
+    return [
+        *arguments,
+        "--prompts",
+        str(tmp_path / "prompts.txt"),
+        "--decoders",
+        "ar; jacobi(window=3)",
+        "--pairs",
+        "0",
+    ]
+
+
+def test_prompts_are_plotted_and_written_as_they_are(any_prompts, tmp_path):
+    assert main(any_prompts) == 0
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert (tmp_path / "out" / "figures" / "gallery.png").exists()
+    assert "could not be drawn" not in html
+    for prompt in ANY:
+        assert escape(prompt) in html
+    assert "<script>" not in html
+    assert "same images" in html
+    same = [d["same_images"] for d in json.loads((tmp_path / "out" / "results.json").read_text())["decoders"]]
+    assert same == [True, True]
+
+
+def test_a_figure_that_fails_does_not_cost_the_report(any_prompts, tmp_path, monkeypatch, capsys):
+    def broken(*arguments):
+        raise RuntimeError("no room\nfor it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fewpass.evaluation.figures.gallery.gallery", broken)
+        assert main(any_prompts) == 1
+    said = "The figure gallery could not be drawn: no room for it."
+    assert said in capsys.readouterr().err
+    assert said in (tmp_path / "out" / "report.html").read_text()
+    assert said in json.loads((tmp_path / "out" / "results.json").read_text())["left_out"]
+    assert {path.name for path in (tmp_path / "out" / "figures").iterdir()} >= {"frontier.png", "differences.png"}
+    before = images(tmp_path / "out")
+    assert main([*any_prompts, "--resume"]) == 0
+    assert images(tmp_path / "out") == before
+    assert "could not be drawn" not in (tmp_path / "out" / "report.html").read_text()
+
+
+# --- the plan
+
+
+def test_the_plan_comes_first_and_limit_shrinks_pairs_too(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("fewpass.evaluation.report.Report.figures", lambda self: ({}, []))
+    (tmp_path / "prompts.txt").write_text("\n".join(PROMPTS[i % 3] for i in range(100)))
+    arguments = ["--model", str(folder), "--prompts", str(tmp_path / "prompts.txt"), "--decoders", "ar; sjd(window=3)"]
+    assert main(["eval", "-o", str(tmp_path / "out"), *arguments, "--limit", "4"]) == 0
+    plan, left_out, *lines = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"images of 4 prompts: 6 with each of 2 decoders; about \d+:\d\d on this machine", plan)
+    assert left_out == "left out: The law on the toy model (--law-images); it does not depend on the model."
+    assert [line.partition(": ")[0] for line in lines[:-1]] == ["image 6, ar", "image 6, sjd(window=3, guess=uniform)"]
+    assert all(line.endswith(" left") for line in lines[:-1])
+    assert len(images(tmp_path / "out")) == 12
+
+
+def test_the_law_is_measured_step_by_step_and_reported(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("fewpass.evaluation.report.Report.figures", lambda self: ({}, []))
+    monkeypatch.setattr(law, "subjects", lambda: iter([("ar", True, ar()), ("sjd", True, sjd(5))]))
+    monkeypatch.setattr(law, "SETTINGS", law.SETTINGS[:1])
+    (tmp_path / "prompts.txt").write_text("two")
+    arguments = ["--model", str(folder), "--prompts", str(tmp_path / "prompts.txt"), "--decoders", "ar", "--pairs", "0"]
+    assert main(["eval", "-o", str(tmp_path / "out"), *arguments, "--law-images", "10000"]) == 0
+    plan, *lines = capsys.readouterr().err.splitlines()
+    assert "and 10000 toy images for each figure of the law; about " in plan
+    assert [line.partition(": ")[0] for line in lines[:-1]] == ["law, ar", "law, sjd", "image 1, ar"]
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())["law"]["rows"]
+    assert [row["name"] for row in rows] == ["ar", "sjd"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "bundled", "share", "images", "said"),
+    [
+        (None, True, 1.0, 50_000, None),
+        (None, True, 0.5, 25_000, None),
+        (None, True, 4 / 500, 0, "--limit leaves 400 images for a figure, and fewer than 10000 show nothing"),
+        (12_000, True, 4 / 500, 12_000, None),
+        (0, True, 1.0, 0, "(--law-images)"),
+        (None, False, 1.0, 0, "(--law-images)"),
+    ],
+)
+def test_limit_shrinks_the_law(asked, bundled, share, images, said):
+    found, skipped = _law_images(asked, bundled, share)
+    assert found == images
+    assert [said in reason for reason in skipped] == ([] if said is None else [True])
 
 
 # --- the law

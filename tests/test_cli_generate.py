@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 
 import numpy as np
@@ -44,8 +45,7 @@ def test_one_image_into_one_file(generate, tmp_path):
     trace = read_settings("stars.png")["trace"]
     assert f"stars.png: seed 7, {trace['passes']} forward passes where autoregression needs 16, " in said
     assert f"{16 / trace['passes']:.2f} tokens per pass" in said
-    assert "1 image in " in said
-    assert " s; auto(window=64, decoder=jacobi_ngram): lossless\n" in said
+    assert re.search(r"^1 image in [\d.]+ s, after [\d.]+ s of loading; .*: lossless$", said, re.M)
 
 
 def test_a_lossy_decoder_is_called_lossy(generate):

@@ -44,6 +44,50 @@ def test_an_error_is_one_line_and_exit_code_2():
     assert done.stderr == "fewpass: Invalid value for '--seed': 'x' is not a whole number\n"
 
 
+COMMANDS = {
+    "generate": ["two"],
+    "compare": ["two"],
+    "batch": ["prompts.txt", "-o", "out"],
+    "check": ["emoji"],
+    "serve": ["--port", "0"],
+    "demo": [],
+    "eval": [],
+    "bench": [],
+    "decoders": [],
+}
+WITHOUT_TORCH = """
+import sys
+
+class NoTorch:
+    def find_spec(self, name, path, target=None):
+        if name in ("torch", "transformers"):
+            print("NOW", name, file=sys.stderr)
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, NoTorch())
+from importlib import import_module
+for name in ("demo", "serve"):
+    import_module(f"fewpass.cli.{name}").find_spec = lambda name: True
+from fewpass.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_spinner_is_there_before_torch_is_loaded(command, terminal, tmp_path):
+    (tmp_path / "prompts.txt").write_text("two stars")
+    environment = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR")}
+    environment |= {"FORCE_COLOR": "1", "TERM": "xterm"} if terminal else {}
+    arguments = [sys.executable, "-c", WITHOUT_TORCH, command, *COMMANDS[command]]
+    done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    before, _, _ = done.stderr.partition("NOW torch")
+    assert done.returncode == 130
+    assert before != done.stderr
+    assert ("loading torch" in before) == terminal
+    assert terminal or before == ""
+
+
 SLOWLY = """
 import sys, time
 from fewpass.trace import Trace

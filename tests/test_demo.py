@@ -17,6 +17,7 @@ from fewpass.cli import main
 from fewpass.cli.colours import colour
 from fewpass.demo.board import board, verdict
 from fewpass.demo.contest import contest
+from fewpass.demo.drawing import Stream
 from fewpass.demo.panel import Panel, View, heat
 from fewpass.demo.race import Race
 from fewpass.demo.shelf import Shelf
@@ -107,6 +108,15 @@ def test_both_draw_what_the_pipeline_draws(pipeline):
     assert not race.same
 
 
+def test_stop_ends_the_warm_up(pipeline, monkeypatch):
+    passes, drawn = [], Stream.__next__
+    monkeypatch.setattr(Stream, "__next__", lambda stream: (passes.append(1), drawn(stream))[1])
+    race = contest(pipeline, PROMPT, "sjd", 4, 2.0, "7", lambda: len(passes) >= 2)
+    assert len(passes) == 2
+    assert not race.over
+    assert list(race.looks(lambda: True)) == []
+
+
 def test_jacobi_draws_the_same_tokens(pipeline):
     race = contest(pipeline, PROMPT, "jacobi", None, None, "7")
     while not race.over:
@@ -124,7 +134,7 @@ def test_without_a_seed_both_draw_with_one_nobody_chose(pipeline):
     ("wrong", "message"),
     [
         ({"prompt": ""}, "a prompt must say something, not ''"),
-        ({"prompt": "a dragon"}, "never seen 'dragon'"),
+        ({"prompt": "a dragon"}, "unknown to .*'dragon'"),
         ({"spelling": None}, "choose a decoder"),
         ({"spelling": "fast"}, "unknown decoder 'fast'"),
         ({"window": -2}, "window .*-2"),

@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}: pip install .[demo,browser], a chromium"),
 ]
 N = SIDE**2
-LAPTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+LAPTOP, PHONE = {"width": 1366, "height": 768}, {"width": 390, "height": 844}
 
 # The program as it is, but slow enough to be watched, and telling what it does.
 SERVER = """
@@ -218,6 +218,37 @@ def test_a_tab_that_is_closed_draws_no_further(visit, server):
     wait_for_pass(page, 3)
     page.close()
     assert server.settled() - before < 2 * N
+
+
+def test_a_click_is_answered_before_the_server_answers(visit):
+    page = visit()
+    page.fill("#fp-prompt textarea", "two red stars")
+    page.route("**/gradio_api/**", lambda route: (page.wait_for_timeout(2000), route.continue_()))
+    page.click("#fp-run", no_wait_after=True)
+    page.wait_for_function("() => document.querySelector('#fp-message').innerText.includes('Waiting')", timeout=1500)
+    assert page.is_enabled("#fp-stop")
+    assert page.is_disabled("#fp-run")
+    page.unroute_all(behavior="wait")
+    wait_for_pass(page, 1)
+    page.click("#fp-stop")
+    page.wait_for_selector("#fp-run:not([disabled])")
+
+
+def test_the_warm_up_is_said_and_can_be_stopped(visit, server):
+    page, before = visit(), server.settled()
+    page.fill("#fp-prompt textarea", "two red stars")
+    page.click("#fp-run")
+    page.wait_for_function("() => document.querySelector('#fp-message').innerText.includes('Warming up')")
+    page.click("#fp-stop")
+    page.wait_for_function("() => document.querySelector('.fp-note').innerText.startsWith('Stopped.')")
+    assert server.settled() - before <= 4
+
+
+def test_a_laptop_shows_all_controls_without_scrolling(visit):
+    page = visit()
+    for name in ("prompt", "run", "stop", "model", "decoder", "window", "guidance", "seed", "board .fp-note"):
+        box = page.locator(f"#fp-{name}").bounding_box()
+        assert box["y"] + box["height"] <= LAPTOP["height"], name
 
 
 def test_bad_input_is_answered_on_the_page(visit):

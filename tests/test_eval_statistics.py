@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,9 +12,13 @@ import torch
 from fewpass import Sampling
 from fewpass.evaluation import estimate
 from fewpass.evaluation.drawings import Drawings
+from fewpass.evaluation.estimate import Estimate
 from fewpass.evaluation.features import frechet_distance, pair_distances
 from fewpass.evaluation.items import ROUND, items_of, remarks
 from fewpass.evaluation.locality import acceptance_by_entropy, bounds, heat, smooth, tokens_per_pass
+from fewpass.evaluation.run import Tools, instruments_of
+from fewpass.evaluation.summary import Instruments, summarise
+from fewpass.models.emoji.scenes import evaluation_prompts
 from fewpass.prompt_files import Row
 from fewpass.scoring import CHUNK, read, score
 from fewpass.testing import Toy
@@ -48,6 +53,24 @@ def test_paired_shares_differ_by_what_differs_in_pairs():
     apart = estimate.share_difference([True, False] * 50, [False, True] * 50)
     assert apart.mean == 0
     assert apart.high > 0.15
+
+
+def test_intervals_end_where_figures_cannot_go():
+    won = estimate.share_difference([True] * 4, [False] * 4)
+    assert (won.mean, won.high) == (1, 1)
+    lost = estimate.share_difference([False] * 4, [True] * 4)
+    assert (lost.mean, lost.low) == (-1, -1)
+    few = estimate.mean([0.0, 0.1], 0, 1)
+    assert (few.low, few.high) == (0, pytest.approx(0.148, abs=1e-3))
+    assert math.isnan(estimate.mean([1.0], 0, 1).low)
+    assert math.isnan(estimate.mean([1.0], 0, 1).high)
+
+
+@pytest.mark.parametrize("n", range(1, 12))
+def test_no_difference_of_shares_is_beyond_100_points(n):
+    for won in range(n + 1):
+        e = estimate.share_difference([True] * won + [False] * (n - won), [False] * won + [True] * (n - won))
+        assert -1 <= e.low <= e.mean <= e.high <= 1
 
 
 def test_first_images_keep_their_seeds_whatever_is_drawn_besides():
@@ -137,6 +160,43 @@ def test_reading_gives_the_entropy_of_the_laws_that_tokens_were_drawn_from(grid,
     unfinished[:, 3:] = -1
     assert (read(Toy(2, grid), law, unfinished).entropy[:, 3:] == 0).all()
     assert torch.equal(score(Toy(2, grid), law, tokens), reading.logprobs)
+
+
+def test_the_same_images_differ_by_nothing():
+    """Not by what two readings are rounded to, nor by an interval."""
+    records = [{"decoder": "ar", "logprobs": [-1.0, -2.0]}, {"decoder": "jacobi", "logprobs": [-1.00001, -2.0]}]
+    both = [
+        Drawings(
+            SimpleNamespace(),
+            record["decoder"],
+            True,
+            items_of(ROWS[:2], 1, 0, 0),
+            [
+                record
+                | {"tokens": [number, 1], "entropy": [1, 1]}
+                | {"trace": {"committed": [1, 2], "seconds": 1.0, "images_together": 1}}
+                for number in range(2)
+            ],
+        )
+        for record in records
+    ]
+    _, summary = summarise(both, Instruments())
+    assert summary.same_images
+    assert summary.versus["nll"] == Estimate(0, 0, 0, 2)
+    other = [record | {"tokens": [5, 5]} for record in both[1].records]
+    changed = Drawings(both[1].folder, "jacobi", True, both[1].items, other)
+    assert not summarise([both[0], changed], Instruments())[1].same_images
+
+
+@pytest.mark.parametrize(("images", "said"), [(5, True), (63, True), (64, False)])
+def test_fid_of_fewer_images_than_features_is_left_out_and_said(images, said):
+    rows = [Row(prompt, "") for prompt in evaluation_prompts()[:images]]
+    instruments, _, skipped = instruments_of(items_of(rows, 1, 0, 0), Tools("absent", Path("absent")))
+    assert instruments.fid is not said
+    assert [reason for reason in skipped if "FID" in reason] == [
+        reason for reason in skipped if f"FID: {images} images of a decoder are fewer than the 64 features" in reason
+    ]
+    assert any("FID" in reason for reason in skipped) is said
 
 
 def test_frechet_distance_of_normal_laws():

@@ -1,8 +1,11 @@
 """Images per second, and the time that is left."""
 
+import time
+
 import pytest
 
 from fewpass.cli.pace import Pace, spoken
+from fewpass.cli.steps import Step, do
 
 
 def test_the_rate_is_that_of_this_run():
@@ -22,3 +25,33 @@ def test_the_rate_is_that_of_this_run():
 )
 def test_times_are_spoken(seconds, said):
     assert spoken(seconds) == said
+
+
+def test_a_log_has_a_line_when_a_decoder_is_done_and_every_half_minute(capsys):
+    now = [0.0]
+
+    def step(what, of=""):
+        return Step(what, 10, lambda: now.__setitem__(0, now[0] + 20), of)
+
+    steps = [step("a 1", "a"), step("b 1", "b"), step("a 2", "a"), step("b 2", "b"), step("c"), step("d"), step("e")]
+    do(steps, "all", clock=lambda: now[0])
+    assert capsys.readouterr().err.splitlines() == [
+        "b 1: 2 of 7 steps, 1:40 left",
+        "a 2: 3 of 7 steps, 1:20 left",
+        "b 2: 4 of 7 steps, 1:00 left",
+        "d: 6 of 7 steps, 0:20 left",
+    ]
+
+
+def test_a_terminal_has_a_line_for_each_decoder_under_way(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    do([Step(f"image {n}, sjd", 1, lambda: time.sleep(0.3), "sjd") for n in (1, 2)], "all")
+    shown = capsys.readouterr().err
+    assert "image 1, sjd" in shown
+    assert "steps" not in shown
+
+
+def test_work_without_steps_is_done(capsys):
+    do([], "all")
+    assert capsys.readouterr().err == ""

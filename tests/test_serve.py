@@ -204,6 +204,8 @@ REFUSED = {
     "partial images": ({"stream": True, "partial_images": 4}, "partial_images", "4"),
     "partial images of no stream": ({"partial_images": 2}, "partial_images", "2"),
     "unknown field": ({"style": "vivid"}, "style", "'style'"),
+    "unknown field like another": ({"guidence": 2}, "guidence", "(did you mean 'guidance'?)"),
+    "unknown word": ({"prompt": "two red starz"}, "prompt", "(did you mean 'stars'?)"),
     "seed below 0": ({"seed": -1}, "seed", "-1"),
     "seed too large": ({"seed": 2**63}, "seed", str(2**63)),
     "last seed too large": ({"seed": 2**63 - 1, "n": 2}, "seed", str(2**63)),

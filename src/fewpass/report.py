@@ -20,8 +20,10 @@ def image_line(result: "Result", image: int) -> str:
     )
 
 
-def total_line(images: int, seconds: float, decoder: str, lossless: bool | None) -> str:
-    return f"{images} image{'s' * (images != 1)} in {seconds:.1f} s; {decoder}: {law(lossless)}"
+def total_line(images: int, seconds: float, loading: float, decoder: str, lossless: bool | None) -> str:
+    """All images: `2 images in 1.3 s, after 6.2 s of loading; sjd(window=15, guess=uniform): lossless`."""
+    count = f"{images} image{'s' * (images != 1)}"
+    return f"{count} in {seconds:.1f} s, after {loading:.1f} s of loading; {decoder}: {law(lossless)}"
 
 
 def record(pipe: "Pipeline", dtype: str | None, result: "Result", image: int) -> dict[str, Any]:

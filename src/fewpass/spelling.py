@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Generic, ParamSpec
 
 from fewpass.decoders import Decoder
+from fewpass.near import meant
 
 P = ParamSpec("P")
 
@@ -72,12 +73,14 @@ def parse(text: str, recipes: Mapping[str, Recipe[...]]) -> Decoder:
     """
     name, args, options = _read(text)
     if name not in recipes:
-        raise ValueError(f"unknown decoder {name!r}; there are {', '.join(recipes)}")
+        raise ValueError(f"unknown decoder {name!r}{meant(name, recipes)}; there are {', '.join(recipes)}")
     chosen = recipes[name]
     known = list(chosen.parameters)
     for option in options:
         if option not in known:
-            raise ValueError(f"{name} has no option {option!r}; it has {', '.join(known) or 'none'}")
+            raise ValueError(
+                f"{name} has no option {option!r}{meant(option, known)}; it has {', '.join(known) or 'none'}"
+            )
     try:
         inspect.signature(chosen.make).bind(*args, **options)
     except TypeError as error:

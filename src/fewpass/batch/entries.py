@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from fewpass.batch.options import OPTIONS, checked, whole
+from fewpass.near import meant
 from fewpass.prompt_files import Row
 from fewpass.seeds import assign
 
@@ -93,8 +94,11 @@ def _read_fields(row: Row, keep: Sequence[str]) -> tuple[dict[str, Any], dict[st
         elif name in keep:
             tags[name] = value
         elif name not in ("id", "seed"):
-            known = ", ".join(["id", "seed", *OPTIONS])
-            raise ValueError(f"there is no setting {name!r}; there are {known}, and columns named by --keep")
+            known = ["id", "seed", *OPTIONS]
+            near = meant(name, [*known, "prompt"])
+            raise ValueError(
+                f"there is no setting {name!r}{near}; there are {', '.join(known)}, and columns named by --keep"
+            )
     return options, tags
 
 
@@ -103,7 +107,8 @@ def _check_kept(rows: Sequence[Row], keep: Sequence[str]) -> None:
         if name in OPTIONS or name in ("prompt", "id", "seed"):
             raise ValueError(f"the results hold {name!r} anyway: nothing to keep")
         if not any(name in row.fields for row in rows):
-            raise ValueError(f"there is no column {name!r} to keep")
+            columns = dict.fromkeys(column for row in rows for column in row.fields)
+            raise ValueError(f"there is no column {name!r} to keep{meant(name, columns)}")
 
 
 def _name(value: object) -> str:

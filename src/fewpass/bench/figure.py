@@ -1,13 +1,17 @@
 """One picture of a benchmark: what a pass costs, what an image costs, and what batches are worth."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fewpass.bench.rival import NAME
+from fewpass.bench.words import contradictions, inside_seconds
 from fewpass.evaluation.figures.style import BASE, FAINT, INK, PAPER, figure, look, png
 
 LINES = ("#167458", "#c2611a", "#2f6fb0", "#8a4fa3", "#a8862a", "#b03a5b", "#3d8f9e", "#6b7a2b")
+ALERT = "#b3261e"
 SHORT = 24  # letters of a decoder beside a bar
+ABREAST = 170  # letters of a line over the whole figure
 
 
 def draw(figures: Mapping[str, Any]) -> bytes:
@@ -22,6 +26,12 @@ def draw(figures: Mapping[str, Any]) -> bytes:
         _passes(axes[0], figures["windows"], colours)
         _seconds(axes[1], figures["decoders"], colours, labels)
         _batches(axes[2], figures["batches"], colours)
+        for axis, wrong in (
+            (axes[0], contradictions(figures["windows"], ())),
+            (axes[1], contradictions((), figures["decoders"])),
+        ):
+            if wrong:
+                axis.set_title(f"{axis.get_title('left')}: contradicts itself, see the notes", color=ALERT)
         for axis, kind in ((axes[0], "windows"), (axes[2], "batches")):
             if not figures[kind]:
                 axis.text(0.5, 0.5, "not measured", transform=axis.transAxes, ha="center", color=FAINT)
@@ -29,7 +39,8 @@ def draw(figures: Mapping[str, Any]) -> bytes:
             if name != NAME:
                 axes[1].plot([], [], "o-", ms=4.5, color=colours[name], label=labels[name])
         drawn.legend(loc="outside lower center", ncols=min(4, len(names)), columnspacing=1.6)
-        drawn.suptitle(figures["conditions"], x=0.01, ha="left", fontsize=9.5, color=FAINT, wrap=True)
+        conditions = textwrap.fill(figures["conditions"], ABREAST)  # matplotlib's own wrapping reads formulas
+        drawn.suptitle(conditions, x=0.01, ha="left", fontsize=9.5, color=FAINT)
         return png(drawn)
 
 
@@ -49,7 +60,7 @@ def _passes(axis: Any, rows: Sequence[Mapping[str, Any]], colours: Mapping[str, 
         mine = mine if mine[0]["window"] == 0 else [*first, *mine]  # without drafts, all of them are autoregression
         x = [row["window"] for row in mine]
         whole = [_milli(row["pass_seconds"]) for row in mine]
-        inside = [_milli(_sum(row["body_seconds"], row["head_seconds"])) for row in mine]
+        inside = [_milli(inside_seconds(row)) for row in mine]
         axis.plot(x, whole, "o-", ms=4.5, lw=1.6, color=colours[name], zorder=3)
         axis.plot(x, inside, "--", lw=1.2, color=colours[name], zorder=2)
     axis.set_xticks(sorted({row["window"] for row in rows}))
@@ -64,7 +75,7 @@ def _seconds(
     longest = max(row["seconds"] for row in rows)
     for place, row in enumerate(rows):
         parts = [row["prefill_seconds"] or 0.0, 0.0, row["detokenise_seconds"] or 0.0]
-        parts[1] = row["seconds"] - sum(parts)
+        parts[1] = max(0.0, row["seconds"] - sum(parts))
         left = 0.0
         for part, alpha in zip(parts, (0.45, 1.0, 0.45), strict=True):
             axis.barh(place, part, left=left, height=0.62, color=colours[row["decoder"]], alpha=alpha, ec=PAPER, lw=0.8)
@@ -105,11 +116,6 @@ def _batches(axis: Any, rows: Sequence[Mapping[str, Any]], colours: Mapping[str,
 
 def _milli(seconds: float | None) -> float:
     return float("nan") if seconds is None else 1000 * seconds
-
-
-def _sum(*parts: float | None) -> float | None:
-    known = [part for part in parts if part is not None]
-    return sum(known) if len(known) == len(parts) else None
 
 
 def _digits(seconds: float) -> str:

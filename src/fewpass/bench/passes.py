@@ -11,6 +11,7 @@ from fewpass.bench.clock import busy
 from fewpass.bench.task import Task
 from fewpass.decoders import Decoder
 from fewpass.loop import Drawing
+from fewpass.twin import TwinNetwork
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,12 @@ def time_passes(task: Task, decoder: Decoder, passes: int, images: int = 1) -> l
     device, numbers = task.model.device, range(images)
     session = task.open(numbers)
     drawing = Drawing(session, decoder, task.law, task.seeds(numbers))
-    plain = session.network
-    body, head = Timed(plain.body, device), Timed(plain.head, device)
-    watched = replace(plain, body=body, head=head)
-    found: list[Pass] = []
     drawing.advance()
+    plain = session.network
+    parts = plain.twin.network() if isinstance(plain, TwinNetwork) else plain  # those that answer
+    body, head = Timed(parts.body, device), Timed(parts.head, device)
+    watched = replace(parts, body=body, head=head)
+    found: list[Pass] = []
     for turn in count():
         if len(found) == passes or task.tokens - max(drawing.canvas.lengths) < decoder.margin:
             return found

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
-from fewpass.bench.run import Step
 from fewpass.bench.traces import Counts, Traces, recorded
+from fewpass.cli.steps import Step
 from fewpass.decoders import Decoder
 from fewpass.pipeline import Pipeline
 

@@ -11,6 +11,7 @@ from fewpass.bench import figure, figures, words
 from fewpass.bench.run import Benchmark
 from fewpass.evaluation.machine import machine, versions
 from fewpass.files import replace
+from fewpass.models.weights import one_line
 from fewpass.prompts import written
 
 NAMES = ("bench.json", "bench.png")
@@ -19,10 +20,15 @@ NAMES = ("bench.json", "bench.png")
 def report(bench: Benchmark, threads: int, notes: Sequence[str]) -> dict[str, Any]:
     """All that was found, and where and how; `notes` are what a reader has to know before he believes it."""
     task, plan, model = bench.task, bench.plan, bench.task.model
-    stored = figures.memory_of(bench)
+    stored, windows, decoders = figures.memory_of(bench), figures.windows(bench), figures.contest(bench)
     return {
         "conditions": words.conditions(bench),
-        "notes": [*notes, *bench.notes, *words.disagreements(stored["one_image"])],
+        "notes": [
+            *notes,
+            *bench.notes,
+            *words.contradictions(windows, decoders),
+            *words.disagreements(stored["one_image"]),
+        ],
         "machine": machine(model.device),
         "load_of_the_machine": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "versions": versions(),
@@ -40,19 +46,24 @@ def report(bench: Benchmark, threads: int, notes: Sequence[str]) -> dict[str, An
             "device": str(model.device),
             "dtype": str(model.model.dtype).removeprefix("torch."),
         },
-        "decoders": figures.contest(bench),
-        "windows": figures.windows(bench),
+        "decoders": decoders,
+        "windows": windows,
         "batches": figures.batches(bench),
         "memory": stored,
         "traces": figures.drawn_traces(bench) if bench.traces is None else figures.trace_records(bench.traces),
     }
 
 
-def write(folder: Path, found: Mapping[str, Any]) -> list[Path]:
-    """`bench.json` and `bench.png`: both are made before either is written."""
-    contents = json.dumps(found, indent=1).encode(), figure.draw(found)
+def write(folder: Path, found: Mapping[str, Any]) -> tuple[list[Path], str | None]:
+    """`bench.json` and `bench.png`, and why there is no picture if it could not be drawn: a note says so too."""
+    try:
+        picture, failed = figure.draw(found), None
+    except Exception as error:  # whatever it is, it must not cost the measurements
+        picture, failed = None, f"{NAMES[1]} could not be drawn: {one_line(error) or type(error).__name__}."
+        found = {**found, "notes": [*found["notes"], failed]}
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / name for name in NAMES]
-    for path, content in zip(paths, contents, strict=True):
+    contents = zip(NAMES, (json.dumps(found, indent=1).encode(), picture), strict=True)
+    paths = {folder / name: content for name, content in contents if content is not None}
+    for path, content in paths.items():
         replace(path, content)
-    return paths
+    return list(paths), failed

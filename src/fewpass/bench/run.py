@@ -12,6 +12,7 @@ from fewpass.bench.passes import Pass, time_passes
 from fewpass.bench.replay import replayed
 from fewpass.bench.task import Task
 from fewpass.bench.traces import Traces
+from fewpass.cli.steps import Step
 from fewpass.decoders import Decoder
 from fewpass.recipes import ar as autoregression
 from fewpass.recipes import with_window
@@ -29,15 +30,6 @@ class Plan:
     batches: Sequence[int]
     repetitions: int
     passes: int
-
-
-@dataclass(frozen=True)
-class Step:
-    """A part of a benchmark in words, about how many passes it takes, and how it is done."""
-
-    what: str
-    passes: float
-    run: Callable[[], None]
 
 
 class Benchmark:

@@ -9,6 +9,7 @@ from fewpass.models import untrained_model
 from fewpass.models.base import Model
 from fewpass.models.checkpoint import read_json
 from fewpass.models.hub import DESCRIPTIONS, fetch
+from fewpass.near import meant
 
 SHAPES = Path(__file__).parent / "shapes"  # of published models, by their names
 PART = "vision_language_encoder"  # where a pipeline of diffusers has the model that draws tokens
@@ -33,8 +34,8 @@ def read_shape(source: str) -> dict[str, Any]:
         if (inside / "config.json").is_file():
             return read_json(inside / "config.json")
     raise ValueError(
-        f"there is no config.json in {source!r}; give a file, a folder, a repository, or one of"
-        f" {', '.join(shape_names())}"
+        f"there is no config.json in {source!r}{meant(source, shape_names())}; give a file, a folder, a repository, or"
+        f" one of {', '.join(shape_names())}"
     )
 
 

@@ -7,6 +7,7 @@ from fewpass.bench.run import Benchmark
 from fewpass.evaluation.machine import machine
 from fewpass.memory import spelled
 
+BUSY = "the machine was busy, too few passes were timed, or timing the parts slowed them down; measure again"
 COLUMNS = ("decoder", "passes", "tokens per pass", "seconds", "ms per pass", "than ar", "than transformers")
 
 
@@ -84,6 +85,32 @@ def disagreements(stored: Sequence[Mapping[str, Any]]) -> list[str]:
             if stated != allocated:
                 found.append(f"{one['decoder']}: the {what} of an image took {allocated} bytes, not {stated}.")
     return found
+
+
+def contradictions(windows: Sequence[Mapping[str, Any]], decoders: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Where parts take longer than the whole, as medians of different passes or images may say."""
+    found = []
+    for row in windows:
+        inside = inside_seconds(row)
+        if inside is not None and row["pass_seconds"] is not None and inside > row["pass_seconds"]:
+            found.append(
+                f"{row['decoder']}, window {row['window']}: {1000 * inside:.3g} ms inside the model and"
+                f" {1000 * row['pass_seconds']:.3g} ms for a whole pass contradict each other"
+            )
+    for row in decoders:
+        parts = (row["prefill_seconds"] or 0.0) + (row["detokenise_seconds"] or 0.0)
+        if parts > row["seconds"]:
+            found.append(
+                f"{row['decoder']}: {parts:.3g} s for the prompt's pass and the picture and {row['seconds']:.3g} s for"
+                " the whole image contradict each other"
+            )
+    return [f"{one}: {BUSY}." for one in found]
+
+
+def inside_seconds(row: Mapping[str, Any]) -> float | None:
+    """Of a pass, in the model's body and head."""
+    parts = row["body_seconds"], row["head_seconds"]
+    return None if None in parts else sum(parts)
 
 
 def _times(ratio: float | None) -> str:

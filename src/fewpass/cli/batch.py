@@ -12,7 +12,7 @@ from fewpass.cli import options as o
 from fewpass.cli.inputs import read_decoder
 from fewpass.cli.optional import check_ray
 from fewpass.cli.pace import images_drawn
-from fewpass.cli.terminal import open_model
+from fewpass.cli.terminal import load_torch, open_model
 from fewpass.prompt_files import read_rows
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def batch(
     exit code is 1 if a prompt has failed.
     """
     rows = read_rows(file)
+
+    load_torch()
 
     from rich.console import Console
 

@@ -11,7 +11,7 @@ from fewpass.cli import options as o
 from fewpass.cli.inputs import check_sampling, read_prompts, read_size
 from fewpass.cli.steps import do
 from fewpass.cli.tables import show
-from fewpass.cli.terminal import open_model, waiting
+from fewpass.cli.terminal import load_torch, open_model, silence_transformers, waiting
 from fewpass.files import check_folder
 
 if TYPE_CHECKING:
@@ -58,8 +58,11 @@ def bench(
     threads: Annotated[int | None, typer.Option(parser=o.at_least_one, metavar="N", help="Of the processor.")] = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
-) -> None:
-    """Measure on this machine: seconds, passes, memory and throughput, by decoder, window and batch."""
+) -> int:
+    """Measure on this machine: seconds, passes, memory and throughput, by decoder, window and batch.
+
+    The exit code is 1 if the picture could not be drawn.
+    """
     folder, pixels = _folder(output), read_size(size)
     if model is not None and random is not None:
         raise ValueError(f"give --model {model!r} or --random {random!r}, not both")
@@ -73,6 +76,7 @@ def bench(
     texts = None if prompts.isdecimal() else read_prompts([], prompts)
     if prompts.isdecimal() and not int(prompts):
         raise ValueError(f"prompts must be a number >= 1 or a file, not {prompts!r}")
+    load_torch()
     check_sampling(temperature, top_k, top_p)
 
     import torch
@@ -120,9 +124,10 @@ def bench(
     run = Benchmark(task, Plan(good, drafts, together, repetitions, passes), known, against)
     do(run.steps(), "measuring")
     found = report.report(run, torch.get_num_threads(), notes)
-    paths = report.write(folder, found)
+    paths, failed = report.write(folder, found)
     show(words.COLUMNS, words.rows(found))
-    print(*words.summary(found), *found["notes"], *paths, sep="\n", file=sys.stderr)
+    print(*words.summary(found), *found["notes"], *filter(None, [failed]), *paths, sep="\n", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _folder(typed: str) -> Path:
@@ -149,6 +154,7 @@ def _untrained(source: str, device: str | None, dtype: str | None) -> "Model":
 
     where = chosen_device(device)
     with waiting(f"building {source}"):
+        silence_transformers()
         return untrained(source, where, chosen_dtype(dtype, where))
 
 

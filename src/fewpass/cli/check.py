@@ -7,7 +7,7 @@ import typer
 from fewpass.cli import options as o
 from fewpass.cli.inputs import read_size
 from fewpass.cli.tables import show
-from fewpass.cli.terminal import open_model
+from fewpass.cli.terminal import load_torch, open_model
 
 
 def check(
@@ -18,6 +18,8 @@ def check(
 ) -> int:
     """Check that a model does what decoders rely on. The exit code is 1 if it does not."""
     pixels = read_size(size)
+
+    load_torch()
 
     from fewpass.contract import check_model
 

@@ -11,7 +11,7 @@ from fewpass.cli import options as o
 from fewpass.cli.inputs import check_sampling, read_decoder, read_prompts, read_size
 from fewpass.cli.tables import show
 from fewpass.cli.targets import check_suffix
-from fewpass.cli.terminal import committed_tokens, open_model
+from fewpass.cli.terminal import committed_tokens, load_torch, open_model
 from fewpass.files import check_writable, replace
 
 
@@ -35,6 +35,8 @@ def compare(
     (text,), path, pixels = read_prompts([prompt], None), Path(output), read_size(size)
     check_suffix(path, ".png")
     check_writable(path)
+
+    load_torch()
 
     from fewpass.cli.sheet import Column, draw_sheet
     from fewpass.metadata import png

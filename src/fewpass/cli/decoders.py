@@ -3,10 +3,13 @@
 from inspect import Parameter
 
 from fewpass.cli.tables import show
+from fewpass.cli.terminal import load_torch
 
 
 def decoders() -> None:
     """List the decoders: options and defaults, lossless or lossy, where they come from."""
+    load_torch()
+
     from fewpass.recipes import RECIPES
     from fewpass.report import law
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.terminal import open_model
+from fewpass.cli.terminal import load_torch, open_model, waiting
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
@@ -31,6 +31,8 @@ def demo(
         raise ValueError('the demo is a page made with Gradio: pip install "fewpass[demo]"')
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
+    load_torch()
+
     from fewpass.demo.address import listen, url
     from fewpass.demo.shelf import Shelf
 
@@ -38,7 +40,8 @@ def demo(
         shelf = Shelf(model or ["emoji"], lambda name: open_model(name, device, dtype, compile))
         shelf[shelf.names[0]]  # what cannot be loaded is said now
 
-        from fewpass.demo.server import serve
+        with waiting("loading gradio"):
+            from fewpass.demo.server import serve
 
         print(url(listening), flush=True)
         if host not in LOCAL:

@@ -1,9 +1,10 @@
 """`fewpass eval`"""
 
+import math
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,20 +12,20 @@ import typer
 
 from fewpass.cli import options as o
 from fewpass.cli.inputs import check_sampling, read_decoder, read_size, say_unused
+from fewpass.cli.pace import spoken
+from fewpass.cli.steps import Step, do
 from fewpass.cli.tables import show
-from fewpass.cli.terminal import open_model
+from fewpass.cli.terminal import load_torch, open_model, waiting
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from fewpass.decoders import Decoder
-    from fewpass.evaluation.drawing import Drawer
+    from fewpass.evaluation.drawing import Drawer, Trial
     from fewpass.evaluation.folder import RunFolder
     from fewpass.evaluation.items import Item
     from fewpass.evaluation.law import LawRow
     from fewpass.prompt_files import Row
 
 LAW_IMAGES, FEWEST = 50_000, 10_000  # below that, next to no image of the toy is expected often enough to be counted
+PAIRS = 50
 
 
 def evaluate(
@@ -35,11 +36,21 @@ def evaluate(
         str | None, typer.Option(metavar="FILE", help=f"{o.FILES} Held-out prompts for bundled models.")
     ] = None,
     decoders: o.Decoders = "all",
-    limit: Annotated[int | None, typer.Option(parser=o.at_least_one, metavar="N", help="Only N prompts.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            parser=o.at_least_one, metavar="N", help="Only N prompts; --pairs and --law-images shrink in proportion."
+        ),
+    ] = None,
     count: o.Count = 1,
     pairs: Annotated[
-        int, typer.Option(parser=o.whole, metavar="N", help="Prompts, the first ones, drawn twice to see diversity.")
-    ] = 50,
+        int | None,
+        typer.Option(
+            parser=o.whole,
+            metavar="N",
+            help=f"The first N prompts are drawn twice to see diversity; {PAIRS} by default.",
+        ),
+    ] = None,
     guidance: o.Guidance = None,
     temperature: o.Temperature = None,
     top_k: o.TopK = None,
@@ -52,7 +63,11 @@ def evaluate(
     ] = 1,
     law_images: Annotated[
         int | None,
-        typer.Option(parser=o.whole, metavar="N", help="Toy images for each figure of the law, 0 to leave it out."),
+        typer.Option(
+            parser=o.whole,
+            metavar="N",
+            help=f"Toy images for each figure of the law, 0 to leave it out; {LAW_IMAGES} for bundled models.",
+        ),
     ] = None,
     benchmarks: Annotated[
         str, typer.Option(metavar="NAMES", help="Folders for geneval, t2i-compbench, dpg-bench, hpsv2; commas between.")
@@ -64,13 +79,18 @@ def evaluate(
     device: o.Device = None,
     dtype: o.Dtype = None,
     compile: o.Compile = False,
-) -> None:
-    """Draw the same prompts with several decoders, and write a report of how fast and how good they are."""
+) -> int:
+    """Draw the same prompts with several decoders, and write a report of how fast and how good they are.
+
+    The exit code is 1 if a figure of the report could not be drawn.
+    """
+    load_torch()
+
     from fewpass.evaluation.folder import RunFolder
 
     folder, pixels = RunFolder(_folder(output)), read_size(size)
     folder.check(resume)
-    if pairs < 0:
+    if pairs is not None and pairs < 0:
         raise ValueError(f"pairs must be a number of prompts, not {pairs}")
     if law_images and law_images < FEWEST:
         raise ValueError(f"law_images must be 0 or at least {FEWEST}, not {law_images}: fewer show nothing")
@@ -78,9 +98,10 @@ def evaluate(
 
     from fewpass.evaluation import clip as clips
     from fewpass.evaluation import features, table
-    from fewpass.evaluation.drawing import Conditions, Drawer
+    from fewpass.evaluation.drawing import Conditions, Drawer, Trial
     from fewpass.evaluation.extra import check_installed
     from fewpass.evaluation.items import items_of
+    from fewpass.evaluation.law import LawRow
     from fewpass.evaluation.layouts import layouts_of
     from fewpass.evaluation.run import Evaluation, Tools, settings_of
     from fewpass.models import BUNDLED
@@ -93,7 +114,9 @@ def evaluate(
     if not chosen:
         raise ValueError(f"there is no decoder in {decoders!r}")
     rows, source = _prompts(prompts, model in BUNDLED, model)
-    items, layouts = items_of(rows[:limit], count, pairs, seed), layouts_of(benchmarks)
+    share = min(1.0, (limit or len(rows)) / len(rows))
+    twice = math.ceil(PAIRS * share) if pairs is None else pairs
+    items, layouts = items_of(rows[:limit], count, twice, seed), layouts_of(benchmarks)
     for layout in layouts:
         layout.check(rows[:limit])
     tools = Tools(
@@ -101,30 +124,31 @@ def evaluate(
         Path(inception) if inception else features.INCEPTION,
         None if reference is None else _reference(reference),
     )
-    images = (LAW_IMAGES if model in BUNDLED else 0) if law_images is None else law_images
+    images, skipped = _law_images(law_images, model in BUNDLED, share)
 
     pipe = open_model(model, device, dtype, compile)
     conditions = Conditions(guidance, temperature, top_k, top_p, pixels, negative_prompt)
-    drawer, skipped, fitting = Drawer(pipe, dtype, conditions, together), [], []
-    for decoder, reason in drawer.fitting(chosen, items[0].row.prompt):
-        if reason is None:
-            fitting.append(decoder)
-        elif everything:
-            skipped.append(f"{decoder}: this model will not do ({reason.removeprefix(f'{decoder}: ')}).")
-        else:
-            raise ValueError(reason)
+    drawer, fitting = Drawer(pipe, dtype, conditions, together), list[Trial]()
+    with waiting("trying the decoders"):
+        for trial in drawer.trials(chosen, items):
+            if trial.reason is None:
+                fitting.append(trial)
+            elif everything:
+                reason = trial.reason.removeprefix(f"{trial.decoder}: ")
+                skipped.append(f"{trial.decoder}: this model will not do ({reason}).")
+            else:
+                raise ValueError(trial.reason)
     settings = settings_of(pipe, dtype, conditions, seed, together)
     folder.begin(settings)
-    if not images:
-        skipped.append("The law on the toy model (--law-images); it does not depend on the model.")
-    with _progress() as progress:
-        law = _law(progress, folder, images) if images else []
-        _draw(progress, folder, drawer, fitting, items)
+    law = list[LawRow]()
+    steps = [*_law(law, folder, images), *_drawing(folder, drawer, fitting, items)]
+    _print_plan(steps, len(fitting), items, images, skipped)
+    do(steps, "evaluation")
     evaluation = Evaluation(
         folder,
         settings,
         pipe.model.grid(pixels),
-        fitting,
+        [trial.decoder for trial in fitting],
         items,
         source,
         tools,
@@ -134,9 +158,23 @@ def evaluate(
         _again(context),
         skipped,
     )
-    summaries = evaluation.conclude()
+    with waiting("measuring, and writing the report"):
+        summaries, failed = evaluation.conclude()
     show(table.columns(summaries), [table.cells(summary) for summary in summaries])
-    print(folder.path / "report.html", file=sys.stderr)
+    print(*failed, folder.path / "report.html", sep="\n", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _law_images(asked: int | None, bundled: bool, share: float) -> tuple[int, list[str]]:
+    """Toy images for each figure of the law, and why there are none; by default, the `share` of the prompts' too."""
+    if asked:
+        return asked, []
+    images = int(LAW_IMAGES * share)
+    if asked is None and bundled and images >= FEWEST:
+        return images, []
+    why = f"; --limit leaves {images} images for a figure, and fewer than {FEWEST} show nothing"
+    why = why if asked is None and bundled else ""
+    return 0, [f"The law on the toy model (--law-images); it does not depend on the model{why}."]
 
 
 def _again(context: typer.Context) -> str:
@@ -175,35 +213,34 @@ def _reference(typed: str) -> Path:
     return Path(typed)
 
 
-@contextmanager
-def _progress() -> "Iterator[Progress]":
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _law(rows: "list[LawRow]", folder: "RunFolder", images: int) -> list[Step]:
+    """Each adds one row of the law to `rows`."""
+    from fewpass.evaluation.law import measured, seconds_of_a_row, subjects
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield progress
-
-
-def _law(progress: "Progress", folder: "RunFolder", images: int) -> "list[LawRow]":
-    from fewpass.evaluation.law import measured, subjects
-
-    rows = measured(folder, images)
-    return list(progress.track(rows, total=sum(1 for _ in subjects()), description="law, decoders"))
+    if not images:
+        return []
+    left, seconds = measured(folder, images), seconds_of_a_row(images)
+    return [Step(f"law, {name}", seconds, lambda: rows.append(next(left)), f"law, {name}") for name, *_ in subjects()]
 
 
-def _draw(
-    progress: "Progress",
-    folder: "RunFolder",
-    drawer: "Drawer",
-    decoders: "list[Decoder]",
-    items: "list[Item]",
-) -> None:
+def _drawing(folder: "RunFolder", drawer: "Drawer", trials: "list[Trial]", items: "list[Item]") -> Iterator[Step]:
     """All decoders draw a batch before any draws the next, so that what else the machine does hurts all alike."""
-    task = progress.add_task("drawing, images", total=len(decoders) * len(items))
     for start in range(0, len(items), drawer.together):
         batch = items[start : start + drawer.together]
-        for decoder in decoders:
-            drawer.draw(folder, decoder, batch)
-            progress.advance(task, len(batch))
+        for trial in trials:
+            missing = sum(not folder.image(str(trial.decoder), item).exists() for item in batch)
+            yield Step(
+                f"image {start + 1}, {trial.decoder}",
+                trial.seconds * missing / drawer.together,
+                partial(drawer.draw, folder, trial.decoder, batch),
+                str(trial.decoder),
+            )
+
+
+def _print_plan(steps: list[Step], decoders: int, items: "list[Item]", images: int, skipped: list[str]) -> None:
+    """What will be done, what will not, and about how long it takes."""
+    prompts = len({item.number for item in items})
+    plan = [f"images of {prompts} prompts: {len(items)} with each of {decoders} decoders"]
+    plan += [f"{images} toy images for each figure of the law"] * (images > 0)
+    total = f"{', and '.join(plan)}; about {spoken(sum(step.cost for step in steps))} on this machine"
+    print(total, *(f"left out: {reason}" for reason in skipped), sep="\n", file=sys.stderr, flush=True)

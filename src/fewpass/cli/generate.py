@@ -1,5 +1,6 @@
 """`fewpass generate`"""
 
+import time
 from typing import Annotated
 
 import typer
@@ -7,7 +8,7 @@ import typer
 from fewpass.cli import options as o
 from fewpass.cli.inputs import check_sampling, read_decoder, read_prompts, read_size
 from fewpass.cli.targets import Target, film_file
-from fewpass.cli.terminal import committed_tokens, open_model
+from fewpass.cli.terminal import committed_tokens, load_torch, open_model
 from fewpass.files import replace
 
 
@@ -40,6 +41,9 @@ def generate(
     texts = [text for text in read_prompts(prompt or [], prompts) for _ in range(count)]
     target, film_path, pixels = Target.of(output, len(texts)), film_file(steps, len(texts)), read_size(size)
 
+    started = time.monotonic()
+    load_torch()
+
     from fewpass.cli.film import Film
     from fewpass.metadata import png
     from fewpass.report import image_line, record, total_line
@@ -50,7 +54,7 @@ def generate(
     seeds = assign(seed, len(texts))
     check_sampling(temperature, top_k, top_p)
     pipe = open_model(model, device, dtype, compile)
-    film, seconds = Film(), 0.0
+    film, loading, seconds = Film(), time.monotonic() - started, 0.0
     with committed_tokens(len(texts)) as progress:
         for start in range(0, len(texts), together):
             batch = slice(start, start + together)
@@ -76,4 +80,4 @@ def generate(
         replace(film_path, film.gif(pipe))
         print(f"{film_path}: {len(film.canvases)} frames")
     shared = result.settings[0]
-    print(total_line(len(texts), seconds, shared["decoder"], shared["lossless"]))
+    print(total_line(len(texts), seconds, loading, shared["decoder"], shared["lossless"]))

@@ -8,7 +8,7 @@ import typer
 
 from fewpass.cli import options as o
 from fewpass.cli.optional import check_ray
-from fewpass.cli.terminal import open_model
+from fewpass.cli.terminal import load_torch, open_model
 
 if TYPE_CHECKING:
     from fewpass.serve.replicas.service import Service
@@ -50,6 +50,8 @@ def serve(
     if api_key is not None and not (api_key.isascii() and api_key.strip()):
         raise ValueError("an API key is made of ASCII characters, and not of spaces alone")
     check_ray(ray, replicas=replicas, cores=cores)
+
+    load_torch()
 
     from fewpass.serve.limits import Limits
     from fewpass.serve.listening import listen

@@ -108,12 +108,18 @@ def _height(size: tuple[int, ...], width: int) -> int:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """The lines of a title."""
+    """The lines of a title; words that are wider than a line are cut."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        lines = [*lines[:-1], longer] if _font(32).getlength(longer) <= width else [*lines, word]
-    return lines
+        if _font(32).getlength(longer) <= width:
+            lines[-1] = longer
+            continue
+        lines.append("")
+        for letter in word:
+            longer = lines[-1] + letter
+            lines = [*lines[:-1], longer] if _font(32).getlength(longer) <= width else [*lines, letter]
+    return [line for line in lines if line]
 
 
 def _fitting(text: str, width: int, largest: int = 16) -> ImageFont.FreeTypeFont:

@@ -1,5 +1,7 @@
 """What was typed into the page, as a race."""
 
+from collections.abc import Callable
+
 from fewpass.cli.inputs import read_decoder
 from fewpass.decoders import Decoder
 from fewpass.demo.drawing import Stream
@@ -12,9 +14,17 @@ WARM_UP = 4  # passes
 
 
 def contest(
-    pipe: Pipeline, prompt: str, spelling: str | None, window: float | None, guidance: float | None, seed: str
+    pipe: Pipeline,
+    prompt: str,
+    spelling: str | None,
+    window: float | None,
+    guidance: float | None,
+    seed: str,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Race:
     """`ar` and the decoder spelled, drawing the same prompt with the same seed and settings.
+
+    The first passes of a kind are slow, so each decoder has some before the race, unless that is `stopped`.
 
     Raises ValueError naming what will not do.
     """
@@ -25,9 +35,11 @@ def contest(
     def drawing(decoder: Decoder) -> Stream:
         return Stream(pipe, pipe.job(prompt, decoder=decoder, guidance=guidance, seed=number))
 
-    for decoder in (ar(), rival):  # the first passes of a kind are slow, which is nobody's fault
-        for _ in zip(range(WARM_UP), drawing(decoder), strict=False):
-            pass
+    for decoder in (ar(), rival):
+        if not stopped():
+            for _ in zip(range(WARM_UP), drawing(decoder), strict=False):
+                if stopped():
+                    break
     return Race([drawing(ar()), drawing(rival)])
 
 

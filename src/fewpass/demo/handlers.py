@@ -13,10 +13,11 @@ from fewpass.demo.panel import Panel, View
 from fewpass.demo.parts import Parts
 from fewpass.demo.race import Race
 from fewpass.demo.shelf import Shelf
-from fewpass.demo.words import alert, examples_of, told_of, waiting
+from fewpass.demo.words import alert, examples_of, status, told_of
 from fewpass.models.weights import one_line
 from fewpass.settings import default_decoder
 
+WAITING = "Waiting for the machine"
 TAKING_TURNS = "They take turns on this machine; each clock counts its own passes only."
 Update = dict[Any, Any]  # components and their new values
 
@@ -28,16 +29,21 @@ class Handlers:
         self.parts, self.shelf, self.dtype = parts, shelf, dtype
         self._stops: dict[str, threading.Event] = {}  # by browser tab
 
+    def arrive(self, request: gr.Request) -> None:
+        """A tab was opened: what the first answer costs is paid before anything is clicked."""
+        self._stops[str(request.session_hash)] = threading.Event()
+
     def begin(self, request: gr.Request) -> Update:
         """At once, when a race was asked for: there may be a queue."""
         self._stops[str(request.session_hash)] = threading.Event()
-        return {self.parts.message: waiting(), **self._buttons(racing=True)}
+        return {self.parts.message: status(WAITING), **self._buttons(racing=True)}
 
     def draw(self, given: Update, request: gr.Request) -> Iterator[Update]:
         """The race, one update for every look at it."""
         stop, parts = self._stops.get(str(request.session_hash)), self.parts
         if stop is None:  # the tab was closed while it waited
             return
+        yield {parts.message: status("Warming up")}
         try:
             race = contest(
                 self.shelf[given[parts.model]],
@@ -46,6 +52,7 @@ class Handlers:
                 given[parts.window],
                 given[parts.guidance],
                 given[parts.seed],
+                stop.is_set,
             )
             yield {parts.message: ""}
             yield from self._looks(race, stop)

@@ -1,13 +1,19 @@
 """The page as a whole."""
 
+import json
+
 import gradio as gr
 
-from fewpass.demo.handlers import Handlers
+from fewpass.demo.handlers import WAITING, Handlers
 from fewpass.demo.parts import lay_out
 from fewpass.demo.shelf import Shelf
+from fewpass.demo.words import status
 
 MACHINE = "machine"  # events that use it take turns
-WAITING = 20  # races that may wait
+QUEUE = 20  # races that may wait
+# What `Handlers.begin` answers, by the browser itself: the server's first answer may take seconds.
+AT_ONCE = f"""() => [{json.dumps(status(WAITING))},
+  {{__type__: "update", interactive: false}}, {{__type__: "update", interactive: true}}]"""
 
 
 def build(shelf: Shelf, dtype: str | None) -> gr.Blocks:
@@ -19,8 +25,11 @@ def build(shelf: Shelf, dtype: str | None) -> gr.Blocks:
         buttons = [parts.run, parts.stop]
         alone = {"concurrency_id": MACHINE, "concurrency_limit": 1}
         quiet = {"show_progress": "hidden", "api_visibility": "private"}
+        asked = [parts.run.click, parts.prompt.submit, parts.seed.submit]
+        gr.on(asked, None, outputs=[parts.message, *buttons], js=AT_ONCE, **quiet)
+        page.load(on.arrive, queue=False, **quiet)
         gr.on(
-            [parts.run.click, parts.prompt.submit, parts.seed.submit],
+            asked,
             on.begin,
             outputs=[parts.message, *buttons],
             queue=False,
@@ -39,4 +48,4 @@ def build(shelf: Shelf, dtype: str | None) -> gr.Blocks:
         )
         parts.decoder.input(on.choose_decoder, parts.decoder, [parts.window, parts.about], queue=False, **quiet)
         page.unload(on.leave)
-    return page.queue(max_size=WAITING)
+    return page.queue(max_size=QUEUE)

@@ -61,13 +61,13 @@ def lay_out(pipe: Pipeline, models: Sequence[str]) -> Parts:
                 allow_custom_value=True,
                 elem_id="fp-decoder",
             )
-            about = gr.HTML(told, elem_id="fp-about")
             with gr.Row(elem_id="fp-numbers"):
                 window_ = gr.Number(window, label="Window", min_width=80, elem_id="fp-window")
                 guidance = gr.Number(
                     pipe.model.guidance, label="Guidance", step=0.5, min_width=80, elem_id="fp-guidance"
                 )
                 seed = gr.Textbox("7", label="Seed", placeholder="any", max_lines=1, min_width=80, elem_id="fp-seed")
+            about = gr.HTML(told, elem_id="fp-about")
         with gr.Column(elem_id="fp-race"):
             race = gr.HTML(board(View.pair(pipe, rival)), elem_id="fp-board")
     return Parts(prompt, examples, run, stop, message, model, decoder, about, window_, guidance, seed, race)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from fewpass.near import meant
 from fewpass.pipeline import Pipeline
 
 
@@ -15,7 +16,9 @@ class Shelf:
     def __getitem__(self, name: str) -> Pipeline:
         """Raises ValueError for a model that is not offered, or cannot be loaded."""
         if name not in self.names:
-            raise ValueError(f"there is no model {name!r} here; there is {', '.join(self.names)}")
+            raise ValueError(
+                f"there is no model {name!r} here{meant(name, self.names)}; there is {', '.join(self.names)}"
+            )
         if self._held is None or self._held[0] != name:
             self._held = None  # so that two are never in memory
             self._held = name, self._load(name)

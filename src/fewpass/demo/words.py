@@ -41,5 +41,6 @@ def alert(message: str) -> str:
     return f'<p class="fp-alert" role="alert">{escape(message)}</p>'
 
 
-def waiting() -> str:
-    return '<p class="fp-waiting" role="status">Waiting for the machine …</p>'
+def status(message: str) -> str:
+    """One line about what is going on."""
+    return f'<p class="fp-waiting" role="status">{escape(message)} …</p>'

@@ -1,5 +1,6 @@
 """Draws what an evaluation's folder lacks."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from fewpass.result import Result
 from fewpass.sampling import Sampling
 from fewpass.scoring import Reading, read
 
-WARM = 4  # tokens that are drawn before any clock counts: the first passes of a process are slow
+WARM, SAMPLE = 4, 32  # tokens that are tried: up to WARM, passes are slow; those behind it give the time of an image
 
 
 @dataclass(frozen=True)
@@ -32,23 +33,49 @@ class Conditions:
     negative_prompt: str | None = None
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A decoder, why the model will not do for it if it will not, and the seconds that a batch takes otherwise."""
+
+    decoder: Decoder
+    reason: str | None
+    seconds: float = 0.0
+
+
 class Drawer:
     """Draws items with one model under one set of conditions, `together` in a batch."""
 
     def __init__(self, pipe: Pipeline, dtype: str | None, conditions: Conditions, together: int):
         self.pipe, self.dtype, self.conditions, self.together = pipe, dtype, conditions, together
 
-    def fitting(self, decoders: Sequence[Decoder], prompt: str) -> Iterator[tuple[Decoder, str | None]]:
-        """Every decoder, and why the model will not do for it if it will not. Warms the process up."""
+    def trials(self, decoders: Sequence[Decoder], items: Sequence[Item]) -> Iterator[Trial]:
+        """Begin the first batch of `items` with every decoder. Warms the process up, and estimates the time."""
+        first = items[: self.together]
+        prompts, seeds = [item.row.prompt for item in first], [item.seed for item in first]
         for decoder in decoders:
             try:
-                self._draw([prompt], [0], decoder, lambda canvas: max(canvas.lengths) < WARM)
+                seconds = self._sampled(prompts, seeds, decoder)
             except ValueError as error:
                 if not str(error).startswith(f"{decoder}: "):  # not of the decoder, but of the prompt or the settings
                     raise
-                yield decoder, str(error)
+                yield Trial(decoder, str(error))
             else:
-                yield decoder, None
+                yield Trial(decoder, None, seconds)
+
+    def _sampled(self, prompts: Sequence[str], seeds: Sequence[int], decoder: Decoder) -> float:
+        """About the seconds of a batch, from the passes between WARM and SAMPLE tokens."""
+        seen = [(time.perf_counter(), 0.0)]  # and how many tokens of an image were final then
+
+        def look(canvas: Canvas) -> bool:
+            if min(canvas.lengths) <= WARM:
+                seen.clear()
+            seen.append((time.perf_counter(), float(canvas.final.sum()) / len(canvas.lengths)))
+            return max(canvas.lengths) < SAMPLE
+
+        self._draw(prompts, seeds, decoder, look)
+        (before, few), (after, many) = seen[0], seen[-1]
+        size = self.pipe.model.grid(self.conditions.size).size
+        return (after - before) / max(many - few, 1.0) * size
 
     def draw(self, folder: RunFolder, decoder: Decoder, items: Sequence[Item]) -> None:
         """Draw those of the items, in one batch, that are not in the folder yet."""

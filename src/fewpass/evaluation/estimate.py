@@ -19,8 +19,11 @@ class Estimate:
     n: int
 
 
-def mean(values: ArrayLike) -> Estimate:
-    """The mean of numbers, with the interval of the normal law. NaNs are left out."""
+def mean(values: ArrayLike, least: float = -math.inf, most: float = math.inf) -> Estimate:
+    """The mean of numbers, with the interval of the normal law. NaNs are left out.
+
+    Of few numbers that interval may reach beyond `least` and `most`, which no number can: there it ends.
+    """
     numbers = np.asarray(values, dtype=float)
     numbers = numbers[np.isfinite(numbers)]
     n = len(numbers)
@@ -28,7 +31,7 @@ def mean(values: ArrayLike) -> Estimate:
         return Estimate(math.nan, math.nan, math.nan, 0)
     at = float(numbers.mean())
     reach = Z * float(numbers.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
-    return Estimate(at, at - reach, at + reach, n)
+    return Estimate(at, max(at - reach, least), min(at + reach, most), n)  # in this order, NaN stays NaN
 
 
 def share(right: ArrayLike) -> Estimate:
@@ -56,4 +59,4 @@ def share_difference(new: ArrayLike, old: ArrayLike) -> Estimate:
     m, more, less = n + 2, won + 0.5, lost + 0.5
     at = (more - less) / m
     reach = Z * math.sqrt(max(0.0, (more + less) - (more - less) ** 2 / m)) / m
-    return Estimate((won - lost) / n, at - reach, at + reach, n)
+    return Estimate((won - lost) / n, max(at - reach, -1.0), min(at + reach, 1.0), n)

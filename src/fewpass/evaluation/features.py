@@ -19,9 +19,10 @@ INCEPTION = Path(
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """A network that turns images [B, 3, H, W] uint8 into features [B, D]; `name` is for readers."""
+    """A network that turns images [B, 3, H, W] uint8 into features [B, `width`]; `name` is for readers."""
 
     name: str
+    width: int
     network: Callable[[Tensor], Tensor]
 
     def of(self, pictures: Iterable[Image.Image]) -> Tensor:
@@ -37,7 +38,7 @@ def scene_features() -> Features:
     """Those of the bundled model's scenes."""
     from fewpass.models.emoji.features import features_of
 
-    return Features("64 features of a network trained on rendered scenes", features_of)
+    return Features("64 features of a network trained on rendered scenes", 64, features_of)
 
 
 def inception_features(weights: Path) -> Features:
@@ -52,7 +53,7 @@ def inception_features(weights: Path) -> Features:
         network = fid.NoTrainInceptionV3("inception-v3-compat", ["2048"], str(weights))
     except ModuleNotFoundError as error:
         raise ValueError(f"Inception needs torch-fidelity: pip install torch-fidelity ({error.msg})") from None
-    return Features("2048 features of Inception v3", network)
+    return Features("2048 features of Inception v3", 2048, network)
 
 
 def frechet_distance(reference: Tensor, features: Tensor) -> float:

@@ -1,6 +1,7 @@
 """Do decoders draw from the law of the model? Measured on a toy whose joint law can be computed."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -18,6 +19,7 @@ from fewpass.spelling import Recipe
 from fewpass.testing import JointLaw, LawFigure, check_decoder, coming_and_going, drawn
 
 LAW = "law.json"
+SAMPLE = 2_000  # images for each figure of a row whose time is taken
 FREE = Grid(2, 3, 4)
 ROW_ENDS = Grid(2, 4, 5, codes=4, forced=torch.tensor([-1, -1, -1, 4] * 2))
 # On six tokens, defaults that are meant for hundreds would make some recipes autoregression or SJD.
@@ -92,6 +94,14 @@ def subjects() -> Iterator[tuple[str, bool | None, Decoder]]:
         yield name, recipe.lossless, small(recipe)
     for name, decoder in wrong_decoders(FREE.size - 1).items():
         yield name, None, decoder
+
+
+def seconds_of_a_row(images: int) -> float:
+    """About how long a row takes on this machine, from a sample."""
+    started = time.perf_counter()
+    for _ in figures_of(small(RECIPES["sjd"]), SAMPLE):
+        pass
+    return (time.perf_counter() - started) * images / SAMPLE
 
 
 def measured(folder: RunFolder, images: int) -> Iterator[LawRow]:

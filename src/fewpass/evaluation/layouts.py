@@ -19,6 +19,7 @@ from PIL import Image
 from fewpass.evaluation.drawings import Drawings
 from fewpass.evaluation.folder import slug
 from fewpass.evaluation.items import Item
+from fewpass.near import meant
 from fewpass.prompt_files import Row
 
 
@@ -157,7 +158,7 @@ def layouts_of(names: str) -> list[Layout]:
     chosen = [name.strip() for name in names.split(",") if name.strip()]
     for name in chosen:
         if name not in LAYOUTS:
-            raise ValueError(f"unknown benchmark {name!r}; there are {', '.join(LAYOUTS)}")
+            raise ValueError(f"unknown benchmark {name!r}{meant(name, LAYOUTS)}; there are {', '.join(LAYOUTS)}")
     return [LAYOUTS[name] for name in dict.fromkeys(chosen)]
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from fewpass.evaluation.figures.style import look, png
 from fewpass.evaluation.law import LawRow
 from fewpass.evaluation.layouts import Exported
 from fewpass.evaluation.summary import BASELINE, Summary
+from fewpass.models.weights import one_line
 
 SHOWN = 8  # prompts in the gallery
 THUMBNAIL = 192  # pixels
@@ -42,25 +43,36 @@ class Report:
     skipped: Sequence[str]
     remarks: Sequence[str] = field(default_factory=list)
 
-    def figures(self) -> dict[str, bytes]:
-        """PNG files by their names."""
+    def figures(self) -> tuple[dict[str, bytes], list[str]]:
+        """PNG files by their names, and a sentence for each that could not be drawn: the report goes without it."""
+        drawn, failed = dict[str, bytes](), list[str]()
         with look():
-            return {name: png(drawn) for name, drawn in self._drawn().items()}
+            for name, draw in self._figures().items():
+                try:
+                    drawn[name] = png(draw())
+                except Exception as error:  # whatever it is, it must not cost the other figures and the report
+                    failed.append(f"The figure {name} could not be drawn: {one_line(error) or type(error).__name__}.")
+        return drawn, failed
 
-    def _drawn(self) -> dict[str, Any]:
+    def _figures(self) -> dict[str, Callable[[], Any]]:
         fast = [d for d in self.drawings if d.decoder != BASELINE]
-        drawn = {"frontier": frontier(self.summaries)}
+        figures: dict[str, Callable[[], Any]] = {"frontier": lambda: frontier(self.summaries)}
         if self.summaries[0].score:
-            drawn["scores"] = scores.by_category(self.summaries)
-        if any(s.versus for s in self.summaries if s.decoder != BASELINE):
-            drawn["differences"] = scores.differences(self.summaries)
+            figures["scores"] = lambda: scores.by_category(self.summaries)
+        if self.compared:
+            figures["differences"] = lambda: scores.differences(self.summaries)
         if fast:
-            drawn["tokens-per-pass"] = speed.over_image(fast, self.grid)
-            drawn["heat-maps"] = speed.heat_maps(fast, self.grid)
-            drawn["acceptance-by-position"] = speed.by_position(fast, self.grid)
-            drawn["acceptance-by-entropy"] = speed.by_entropy(fast)
-        drawn["gallery"] = gallery.gallery(self.drawings, self.summaries, self.shown)
-        return drawn
+            figures["tokens-per-pass"] = lambda: speed.over_image(fast, self.grid)
+            figures["heat-maps"] = lambda: speed.heat_maps(fast, self.grid)
+            figures["acceptance-by-position"] = lambda: speed.by_position(fast, self.grid)
+            figures["acceptance-by-entropy"] = lambda: speed.by_entropy(fast)
+        figures["gallery"] = lambda: gallery.gallery(self.drawings, self.summaries, self.shown)
+        return figures
+
+    @property
+    def compared(self) -> bool:
+        """Whether there are differences to `ar`."""
+        return any(s.versus for s in self.summaries if s.decoder != BASELINE)
 
     @property
     def shown(self) -> list[int]:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +82,17 @@ def instruments_of(items: Sequence[Item], tools: Tools) -> tuple[Instruments, di
             clip = ClipScorer(tools.clip)
         except ValueError as error:
             skipped.append(f"CLIP score: {error}.")
-    if tools.reference is not None and features is not None:
+    few = features is not None and len(items) < features.width
+    if few and features is not None:
+        skipped.append(
+            f"FID: {len(items)} images of a decoder are fewer than the {features.width} features, so their covariance"
+            " is singular and the figure says nothing."
+        )
+    elif tools.reference is not None and features is not None:
         reference = features.of(tools.real_images())
     names = {} if features is None else {"features": features.name}
     names |= {} if clip is None else {"clip": clip.name}
-    return Instruments(scenes, features, reference, clip), names, skipped
+    return Instruments(scenes, features, not few, reference, clip), names, skipped
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +112,11 @@ class Evaluation:
     command: str
     skipped: Sequence[str]
 
-    def conclude(self) -> list[Summary]:
-        """Measure, and write `report.html`, `figures/`, `table.md`, `results.json` and the benchmarks' folders."""
+    def conclude(self) -> tuple[list[Summary], list[str]]:
+        """Measure, and write `report.html`, `figures/`, `table.md`, `results.json` and the benchmarks' folders.
+
+        Returns the summaries, and a sentence for each figure that could not be drawn; the report has them too.
+        """
         everything = [Drawings.read(self.folder, str(d), d.lossless, self.items) for d in self.decoders]
         instruments, names, skipped = instruments_of(self.items, self.tools)
         summaries = summarise(everything, instruments)
@@ -130,13 +139,14 @@ class Evaluation:
             [*self.skipped, *skipped],
             remarks([item.row for item in self.items if item.round == 0]),
         )
-        figures = report.figures()
+        figures, failed = report.figures()
+        report = replace(report, skipped=[*report.skipped, *failed])
         for name, data in figures.items():
             self.folder.write(f"figures/{name}.png", data)
         self.folder.write("table.md", table.markdown(summaries, self.conditions))
         self.folder.write("results.json", json.dumps(_results(report), indent=1))
         self.folder.write("report.html", report.html(figures))
-        return summaries
+        return summaries, failed
 
     @property
     def conditions(self) -> str:

@@ -1,6 +1,6 @@
 """What is found out about each decoder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,8 +22,8 @@ class Summary:
     """One decoder. What was not measured is None or empty.
 
     `score` is the share of correct scenes by category, in the order of its keys; `versus` holds differences to
-    `ar` on the same prompts and seeds. `disagreement` is the share of tokens, `diversity` the distance in features
-    between two images of one prompt.
+    `ar` on the same prompts and seeds, and `same_images` says whether its images are those of `ar`.
+    `disagreement` is the share of tokens, `diversity` the distance in features between two images of one prompt.
     """
 
     decoder: str
@@ -43,6 +43,7 @@ class Summary:
     score: dict[str, Estimate] = field(default_factory=dict)
     versus: dict[str, Estimate] = field(default_factory=dict)
     speedup: Estimate | None = None
+    same_images: bool = False
     right: NDArray[np.bool_] | None = field(default=None, repr=False)
 
     @property
@@ -52,10 +53,14 @@ class Summary:
 
 @dataclass(frozen=True, eq=False)
 class Instruments:
-    """What images are measured with. None for what is not at hand, or makes no sense of these prompts."""
+    """What images are measured with. None for what is not at hand, or makes no sense of these prompts.
+
+    `fid` says whether there are images enough for FID.
+    """
 
     scenes: bool = False
     features: Features | None = None
+    fid: bool = True
     reference: Tensor | None = None  # features of real images
     clip: ClipScorer | None = None
 
@@ -68,7 +73,10 @@ def summarise(everything: Sequence[Drawings], instruments: Instruments) -> list[
     base = next((s for s in summaries if s.decoder == BASELINE), None)
     if baseline is not None and base is not None:
         for drawings, summary in zip(everything, summaries, strict=True):
-            _compare(summary, drawings, base, baseline, seen)
+            _compare(summary, drawings, base, baseline)
+            features, reference = seen[drawings.decoder], seen[BASELINE]
+            if instruments.fid and features is not None and reference is not None:
+                summary.fid = frechet_distance(reference, features)
     return summaries
 
 
@@ -77,26 +85,26 @@ def _features(drawings: Drawings, instruments: Instruments) -> Tensor | None:
 
 
 def _alone(drawings: Drawings, instruments: Instruments, features: Tensor | None) -> Summary:
-    pairs = drawings.pairs
+    pairs, tokens = drawings.pairs, drawings.tokens.shape[1]
     apart = [float((drawings.tokens[i] != drawings.tokens[j]).mean()) for i, j in pairs]
     summary = Summary(
         drawings.decoder,
         drawings.lossless,
         len(drawings.items),
-        estimate.mean(drawings.passes),
-        estimate.mean(drawings.tokens_per_pass),
-        estimate.mean(drawings.seconds),
-        estimate.mean(drawings.nll),
-        estimate.mean(drawings.entropy.mean(1)),
+        estimate.mean(drawings.passes, 1, tokens),
+        estimate.mean(drawings.tokens_per_pass, 1, tokens),
+        estimate.mean(drawings.seconds, 0),
+        estimate.mean(drawings.nll, 0),
+        estimate.mean(drawings.entropy.mean(1), 0),
         drawings.forbidden,
-        estimate.mean(apart),
+        estimate.mean(apart, 0, 1),
     )
     if features is not None:
-        summary.diversity = estimate.mean(pair_distances(features, pairs))
-        if instruments.reference is not None and len(features) > 1:
+        summary.diversity = estimate.mean(pair_distances(features, pairs), 0)
+        if instruments.fid and instruments.reference is not None:
             summary.reference_fid = frechet_distance(instruments.reference, features)
     if instruments.clip is not None:
-        summary.clip = estimate.mean(instruments.clip(drawings))
+        summary.clip = estimate.mean(instruments.clip(drawings), 0, 100)
     if instruments.scenes:
         summary.right = correct(drawings)
         chosen = kinds(drawings.items)
@@ -104,15 +112,13 @@ def _alone(drawings: Drawings, instruments: Instruments, features: Tensor | None
     return summary
 
 
-def _compare(
-    summary: Summary, drawings: Drawings, base: Summary, baseline: Drawings, seen: Mapping[str, Tensor | None]
-) -> None:
-    """Differences to the baseline, pair by pair."""
-    summary.speedup = estimate.mean(baseline.seconds / drawings.seconds)
+def _compare(summary: Summary, drawings: Drawings, base: Summary, baseline: Drawings) -> None:
+    """Differences to the baseline, pair by pair; exactly 0 where the images are the same."""
+    summary.speedup = estimate.mean(baseline.seconds / drawings.seconds, 0)
     summary.versus["nll"] = estimate.mean(drawings.nll - baseline.nll)
     summary.versus["entropy"] = estimate.mean(drawings.entropy.mean(1) - baseline.entropy.mean(1))
     if summary.right is not None and base.right is not None:
         summary.versus["score"] = estimate.share_difference(summary.right, base.right)
-    features, reference = seen[drawings.decoder], seen[baseline.decoder]
-    if features is not None and reference is not None and len(features) > 1:
-        summary.fid = frechet_distance(reference, features)
+    summary.same_images = bool((drawings.tokens == baseline.tokens).all())
+    if summary.same_images:
+        summary.versus = {name: Estimate(0.0, 0.0, 0.0, found.n) for name, found in summary.versus.items()}

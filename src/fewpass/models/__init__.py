@@ -12,6 +12,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from fewpass.models.base import Model
 from fewpass.models.checkpoint import Checkpoint, read_json
 from fewpass.models.hub import DESCRIPTIONS, FILES, fetch, has_config
+from fewpass.near import meant
+from fewpass.published import PUBLISHED
 
 BUNDLED = {"emoji": Path(__file__).parent / "emoji" / "checkpoint"}
 FAMILIES = {  # `model_type` of config.json -> where its class is
@@ -46,9 +48,10 @@ def load_model(
 def _folder(name: str, revision: str | None, local_files_only: bool, files: Sequence[str]) -> Path:
     folder = BUNDLED.get(name) or fetch(name, revision, local_files_only, files)
     if folder is None:
+        near = meant(name, [*BUNDLED, *(published.repository for published in PUBLISHED)])
         raise ValueError(
-            f"unknown model {name!r}: neither a bundled one ({', '.join(BUNDLED)}), nor a folder with a config.json or"
-            " .pt files, nor a repository of the hub"
+            f"unknown model {name!r}{near}: neither a bundled one ({', '.join(BUNDLED)}), nor a folder with a"
+            " config.json or .pt files, nor a repository of the hub"
         )
     return folder
 

@@ -2,9 +2,14 @@
 
 from transformers import PreTrainedTokenizerBase
 
+from fewpass.models import BUNDLED
+from fewpass.near import meant
+
+MOST, LONGEST = 5, 40  # words in a message, and letters of one
+
 
 def check_known(prompt: str, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
-    """Raise ValueError naming the words of `prompt` that would reach the model as "unknown".
+    """Raise ValueError naming the words of `prompt` that its tokenizer maps to its unknown token, and those near.
 
     Only word-level vocabularies, like that of the bundled model, have such words.
     """
@@ -12,10 +17,13 @@ def check_known(prompt: str, tokenizer: PreTrainedTokenizerBase, name: str) -> N
         return
     encoded = tokenizer(prompt, return_offsets_mapping=True, add_special_tokens=False)
     pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
-    unknown = dict.fromkeys(prompt[start:end] for token, (start, end) in pairs if token == tokenizer.unk_token_id)
+    unknown = list(dict.fromkeys(prompt[at:to] for token, (at, to) in pairs if token == tokenizer.unk_token_id))
     if unknown:
         words = sorted(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens))
-        raise ValueError(f"{name} has never seen {', '.join(map(repr, unknown))}; it knows {' '.join(words)}")
+        told = ", ".join(repr(word[:LONGEST]) + meant(word, words) for word in unknown[:MOST])
+        more = f", and {len(unknown) - MOST} more" if len(unknown) > MOST else ""
+        where = f"`fewpass models {name}`" if name in BUNDLED else "its tokenizer.json"
+        raise ValueError(f"unknown to {name}: {told}{more}; {where} lists all {len(words)} words")
 
 
 def special(tokenizer: PreTrainedTokenizerBase, *names: str) -> list[str]:

@@ -11,6 +11,9 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from fewpass.near import meant
+from fewpass.serve.schema import GenerationRequest
+
 SHOWN = 100  # characters of an offending value that are repeated
 
 
@@ -96,7 +99,8 @@ def _malformed(request: Request, error: Exception) -> Response:
     if first["type"] == "missing":
         return ApiError(400, f"{param} is missing", param=param, code="missing_required_parameter").response
     if first["type"] == "extra_forbidden":
-        return ApiError(400, f"there is no parameter {param!r}", param=param, code="unknown_parameter").response
+        near = meant(param, GenerationRequest.model_fields)
+        return ApiError(400, f"there is no parameter {param!r}{near}", param=param, code="unknown_parameter").response
     return ApiError(
         400, f"{param}: {message}, not {_shown(first['input'])}", param=param, code="invalid_value"
     ).response

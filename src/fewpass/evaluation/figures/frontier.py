@@ -32,6 +32,7 @@ def frontier(summaries: Sequence[Summary]) -> Any:
     axis.plot(*zip(*edge, strict=True), color=INK, lw=1, ls=(0, (1, 2)), zorder=2)
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    axis.xaxis.set_minor_formatter("")  # matplotlib's own is a formula
     axis.margins(x=0.14, y=0.16)
     if scale == 100:
         axis.set_ylim(top=min(axis.get_ylim()[1], 103))

@@ -1,6 +1,7 @@
 """Images decoder by decoder, the same prompt and seed in every column."""
 
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from fewpass.evaluation.figures.style import FAINT, figure, tint
 from fewpass.evaluation.summary import Summary
 
 SIDE = 256  # pixels of a thumbnail at most
+ABREAST = 19  # letters of a prompt in a line, half as many of wide scripts
 
 
 def gallery(everything: Sequence[Drawings], summaries: Sequence[Summary], chosen: Sequence[int]) -> Any:
@@ -29,9 +31,15 @@ def gallery(everything: Sequence[Drawings], summaries: Sequence[Summary], chosen
                 spine.set_visible(False)
             axis.set_xlabel(f"{d.passes[i]:.0f} passes", fontsize=7, color=FAINT, labelpad=2)
             if line == 0:
-                axis.set_title("\n".join(textwrap.wrap(d.items[i].row.prompt, 19)[:4]), fontsize=6.8, loc="center")
+                axis.set_title(_title(d.items[i].row.prompt), fontsize=6.8, loc="center")
         label = f"{s.name}\n{s.passes.mean:.0f} passes"
         axes[line][0].set_ylabel(
             label, rotation=0, ha="right", va="center", fontsize=8.5, color=tint(s.decoder, s.lossless), labelpad=8
         )
     return drawn
+
+
+def _title(prompt: str) -> str:
+    """The beginning of a prompt, in lines as wide as its image."""
+    wide = any(unicodedata.east_asian_width(letter) in "WF" for letter in prompt)
+    return "\n".join(textwrap.wrap(prompt, ABREAST // (1 + wide), max_lines=4, placeholder=" ..."))

@@ -1,6 +1,7 @@
 """How all figures look."""
 
 import io
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import zip_longest
@@ -43,14 +44,28 @@ LOOK = {
     "xtick.minor.size": 0,
     "legend.frameon": False,
     "legend.fontsize": 9,
-    "font.family": ["DejaVu Sans"],
+    "text.parse_math": False,  # prompts and names may hold pairs of $
 }
+FONT = "DejaVu Sans"
+OTHER_SCRIPTS = (  # for prompts, where these fonts are installed
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "WenQuanYi Zen Hei",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Noto Sans Arabic",
+    "Noto Emoji",
+)
 
 
 @contextmanager
 def look() -> Iterator[None]:
     """Figures made inside look like ours; nobody else's do."""
-    with needed("matplotlib").rc_context(LOOK):
+    fonts = set(needed("matplotlib.font_manager").get_font_names())
+    family = [FONT, *(name for name in OTHER_SCRIPTS if name in fonts)]
+    with needed("matplotlib").rc_context(LOOK | {"font.family": family}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as an empty box
         yield
 
 
