@@ -2,7 +2,7 @@
 
 import io
 import json
-from pathlib import Path
+import os
 from typing import Any
 
 from PIL import Image
@@ -20,10 +20,12 @@ def png(image: Image.Image, settings: dict[str, Any]) -> bytes:
     return data.getvalue()
 
 
-def read_settings(path: str | Path) -> dict[str, Any]:
-    """The settings in a file that `png` made. Raises ValueError if there are none."""
+def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The settings in a file that `png` made. Raises ValueError if there are none, or it cannot be read."""
     try:
-        with Image.open(path) as image:
-            return json.loads(image.info[KEY])
-    except (OSError, KeyError, ValueError):
-        raise ValueError(f"{str(path)!r} is not an image drawn by fewpass") from None
+        with Image.open(os.fspath(path)) as image:
+            return dict(json.loads(image.info[KEY]))
+    except FileNotFoundError:
+        raise ValueError(f"there is no file {str(path)!r}") from None
+    except (OSError, KeyError, ValueError, TypeError, RecursionError, Image.DecompressionBombError):
+        raise ValueError(f"{str(path)!r} is no PNG file with settings of fewpass") from None

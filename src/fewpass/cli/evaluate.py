@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fewpass.checks import read_size
 from fewpass.cli import options as o
-from fewpass.cli.inputs import check_sampling, read_decoder, read_size
+from fewpass.cli.inputs import check_sampling, read_decoder
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import open_model
 

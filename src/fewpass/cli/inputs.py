@@ -1,10 +1,11 @@
 """What the user typed, as the library takes it."""
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from fewpass.checks import check_unicode
 
 if TYPE_CHECKING:
     from fewpass.decoders import Decoder
@@ -19,8 +20,9 @@ def read_prompts(typed: Sequence[str], file: str | None) -> list[str]:
     if not prompts:
         raise ValueError("there is no prompt" + (f" in {file!r}" if file else ""))
     for text in prompts:
-        if not text.strip() or not _is_text(text):
-            raise ValueError(f"a prompt must say something, not {text!r}")
+        if not text.strip():
+            raise ValueError(f"a prompt must say something, got {text!r}")
+        check_unicode("a prompt", text)
     return prompts
 
 
@@ -34,20 +36,6 @@ def _lines(file: str | None) -> list[str]:
         raise ValueError(f"cannot read {file!r}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{file!r} is not text in UTF-8") from None
-
-
-def _is_text(typed: str) -> bool:
-    """False for bytes on the command line that are not UTF-8."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in typed)
-
-
-def read_size(typed: str | None) -> tuple[int, int] | None:
-    if typed is None:
-        return None
-    found = re.fullmatch(r"(\d+)x(\d+)", typed.strip().lower())
-    if not found:
-        raise ValueError(f"size must be WIDTHxHEIGHT in pixels, like 384x384, not {typed!r}")
-    return int(found[1]), int(found[2])
 
 
 def read_decoder(spelling: str, window: int | None = None) -> "Decoder":
