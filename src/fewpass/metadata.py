@@ -2,7 +2,8 @@
 
 import io
 import json
-import os
+import warnings
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -20,12 +21,43 @@ def png(image: Image.Image, settings: dict[str, Any]) -> bytes:
     return data.getvalue()
 
 
-def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The settings in a file that `png` made. Raises ValueError if there are none, or it cannot be read."""
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """The settings in a file that `png` made. Raises ValueError if there are none."""
     try:
-        with Image.open(os.fspath(path)) as image:
-            return dict(json.loads(image.info[KEY]))
+        with Image.open(path) as image:
+            settings = _settings(image)
     except FileNotFoundError:
         raise ValueError(f"there is no file {str(path)!r}") from None
-    except (OSError, KeyError, ValueError, TypeError, RecursionError, Image.DecompressionBombError):
-        raise ValueError(f"{str(path)!r} is no PNG file with settings of fewpass") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        settings = None
+    if settings is None:
+        raise ValueError(f"{str(path)!r} is not an image drawn by fewpass")
+    return settings
+
+
+def read_whole(path: Path) -> dict[str, Any] | None:
+    """The settings in a PNG file, None if it has none, after all of the image was decoded.
+
+    Raises ValueError saying what is wrong with the image, OSError if the file cannot be read at all.
+    """
+    data = path.read_bytes()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+                image.load()
+                return _settings(image)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise ValueError(f"an image must have at most {Image.MAX_IMAGE_PIXELS} pixels") from None
+    except MemoryError:
+        raise
+    except Exception:  # Pillow raises all kinds
+        raise ValueError("this is not a whole PNG file") from None
+
+
+def _settings(image: Image.Image) -> dict[str, Any] | None:
+    try:
+        settings = json.loads(image.info[KEY])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+    return settings if isinstance(settings, dict) else None

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -101,7 +102,7 @@ class Pipeline:
         `options` are those of a call, and take the place of what the settings say. Raises ValueError naming what is
         missing, or the model or dtype that it was drawn with if that is another one.
         """
-        settings = image if isinstance(image, Mapping) else read_settings(image)
+        settings = image if isinstance(image, Mapping) else read_settings(Path(image))
         return self(**options_of(settings, self.model) | options)
 
     def stream(

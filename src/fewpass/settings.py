@@ -84,7 +84,9 @@ def options_of(settings: Mapping[str, Any], model: Model) -> dict[str, Any]:
 
     Raises ValueError naming what is missing, or is not as it was when the image was drawn.
     """
-    if "width" in settings and "height" in settings:  # a line of a batch's results
+    if isinstance(settings.get("settings"), Mapping):  # a line of a batch's results
+        settings = {**settings, **settings["settings"]}
+    elif "width" in settings and "height" in settings:  # a line as batches wrote it before it held all settings
         settings = {"size": (settings["width"], settings["height"]), **settings}
     for name in ("model", *AGAIN):
         if name not in settings:
