@@ -305,3 +305,19 @@ def test_generate_from_a_file_takes_no_other_settings(generate, folder, tmp_path
     assert (code, said.count("\n")) == (2, 1)
     assert message in said
     assert not (tmp_path / "b.png").exists()
+
+
+# Classes.
+
+
+def test_numbers_of_classes_are_prompts(pipes):
+    pipe, same = pipes("c2i"), {"size": 8, "seed": 5}
+    expected = pipe(["3", "4"], **same)
+    for given in ([3, 4], (3, 4), [torch.tensor([3]), torch.tensor([4])], np.array([3, 4])):
+        assert torch.equal(pipe(given, **same).tokens, expected.tokens)
+    assert torch.equal(pipe(3, **same).tokens, expected.tokens[:1])
+    assert torch.equal(next(pipe.stream([3], **same))[1].tokens, expected.tokens[:1])
+    assert torch.equal(pipe.again(pipe(3, **same).settings[0]).tokens, expected.tokens[:1])
+    for wrong in (5, -1, True, 10**5000, 1.5):
+        with pytest.raises(ValueError, match=r"^.{10,200}$"):
+            pipe(wrong, **same)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 
 import numpy as np
 import pytest
@@ -177,6 +178,13 @@ def test_options_are_one_short_line_before_the_model_is_loaded(arguments, messag
     assert (said.count("\n"), len(said) < 300) == (1, True)
     assert message in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_whose_names_are_no_text_are_named_too(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["generate", "two", "--model", str(folder), "-o", os.fsdecode(b"\xff.png")]) == 0
+    assert capsys.readouterr().out.startswith("\\udcff.png: seed ")
+    assert os.listdir(b".") == [b"\xff.png"]
 
 
 @pytest.mark.parametrize("size", ["8", "8x8"])

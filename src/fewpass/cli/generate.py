@@ -54,8 +54,8 @@ def generate(
         "negative_prompt": negative_prompt,
     }
     chosen = {"prompt": prompt, "prompts": prompts, "decoder": decoder, "window": window, **options}
-    kept = None if source is None else _kept(source, count, chosen)
-    texts = read_prompts(prompt or [], prompts) if kept is None else [str(kept["prompt"])]
+    kept = {} if source is None else _kept(source, count, chosen)
+    texts = [str(kept["prompt"])] if kept else read_prompts(prompt or [], prompts)
     images = len(texts) * count
     target, film_path = Target.of(output, images), film_file(steps, images)
 
@@ -69,17 +69,17 @@ def generate(
         options["decoder"] = read_decoder("auto" if decoder is None else decoder, window)
     seeds = assign(seed, images)
     check_sampling(temperature, top_k, top_p)
-    pipe = open_model(model or (kept or {}).get("model", "emoji"), device, dtype or (kept or {}).get("dtype"), compile)
+    pipe = open_model(model or kept.get("model", "emoji"), device, dtype or kept.get("dtype"), compile)
     film, seconds = Film(), 0.0
     with committed_tokens(images) as progress:
         on_step = film.watch(progress) if film_path else progress
         for start in range(0, images, together):
             numbers = range(start, min(start + together, images))
-            if kept is None:
+            if kept:
+                result = pipe.again(kept | ({"model": pipe.model.name} if model else {}), on_step=on_step)
+            else:
                 given = [texts[n // count] for n in numbers]
                 result = pipe(given, **options | {"seed": seeds[start : numbers.stop]}, on_step=on_step)
-            else:
-                result = pipe.again(kept | ({"model": pipe.model.name} if model else {}), on_step=on_step)
             seconds += result.trace.seconds
             target.make()
             for i, image in enumerate(result.images):
