@@ -88,10 +88,16 @@ WINDOWS = [
 
 
 @pytest.mark.parametrize("spelling", WINDOWS)
-@pytest.mark.parametrize("number", [HUGE, 10**7])
+@pytest.mark.parametrize("number", [HUGE, 10**5])
 def test_numbers_beyond_any_image_are_refused(pipeline, spelling, number):
     with pytest.raises(ValueError, match=r"^.{10,250}$"):
         pipeline("two", decoder=spelling.format(number))
+
+
+@pytest.mark.parametrize("options", ["depth=1000", "candidates=1000", "candidates=16384, depth=16384"])
+def test_trees_beyond_any_memory_are_refused(pipeline, options):
+    with pytest.raises(ValueError, match="a tree must have at most 16384 branches, got candidates="):
+        pipeline("two", decoder=f"sjd_pac({options})")
 
 
 @pytest.mark.parametrize("value", ["x", None, 1.5, True, [3], -1, HUGE])
@@ -152,7 +158,7 @@ def test_checks_tell_the_bound_that_is_exceeded():
 
 
 COMMANDS = [
-    (["generate", "two", "--window", str(HUGE)], "window must be a whole number of drafts <= 1048576"),
+    (["generate", "two", "--window", str(HUGE)], "window must be a whole number of drafts <= 16384"),
     (["generate", "two", "--window", "9" * 5000], "is not a whole number"),
     (["generate", "two", "--negative-prompt", "one \udcff"], "must be text in Unicode, got 'one \\udcff'"),
     (["compare", "two", "--negative-prompt", "one \udcff"], "must be text in Unicode, got 'one \\udcff'"),

@@ -9,7 +9,7 @@ from typing import Any
 from fewpass.messages import shown
 
 Size = int | str | Sequence[int | str]  # a square's side, "WIDTHxHEIGHT", or (width, height)
-MOST = 2**20  # drafts, candidates or neighbours: more than any image has tokens, and memory grows with them
+MOST = 2**14  # drafts, candidates or neighbours: more than any image has tokens, and memory grows with them
 SIDE = 2**14  # pixels: a grid is laid out before it is known whether a model can read so many tokens
 
 

@@ -39,6 +39,10 @@ class Tree(Decoder):
     def __post_init__(self) -> None:
         whole("candidates", self.candidates, 1, MOST)
         whole("depth", self.depth, 1, MOST, of="levels")
+        if self.candidates**self.levels > MOST:
+            raise ValueError(
+                f"a tree must have at most {MOST} branches, got candidates={self.candidates}, depth={self.depth}"
+            )
 
     def prepared(self, session: Host) -> Self:
         return replace(self, chain=self.chain.prepared(session))
