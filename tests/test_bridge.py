@@ -131,6 +131,16 @@ def test_without_a_seed_one_number_comes_from_torch(emu3):
     assert torch.equal(torch.rand(3), rest)
 
 
+def test_drawn_seeds_are_below_2_to_the_48(emu3, monkeypatch):
+    seen = []
+    monkeypatch.setattr("fewpass.bridge.torch.randint", lambda below, shape: torch.tensor(below - 1))
+    monkeypatch.setattr(
+        "fewpass.seeds.assign", lambda first, images: seen.append(first) or range(first, first + images)
+    )
+    emu3.generate(**inputs_of("emu3"), do_sample=True, max_new_tokens=18, custom_generate=DECODER)
+    assert seen == [2**48 - 2**40 - 1]
+
+
 def test_processors_are_read_and_not_called(emu3):
     guide = UnbatchedClassifierFreeGuidanceLogitsProcessor(3.0, emu3, unconditional_ids=torch.tensor([[9], [9]]))
     asked = {**inputs_of("emu3"), "logits_processor": LogitsProcessorList([guide]), "max_new_tokens": 18}

@@ -133,11 +133,18 @@ def test_from_nothing_to_an_image_of_the_bundled_model(tmp_path):
     assert trace["passes"] < len(trace["committed"])
 
 
-@pytest.mark.parametrize(("given", "seen"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_threads_sleep_while_they_wait_unless_told_otherwise(given, seen):
+@pytest.mark.parametrize(
+    ("program", "given", "seen"),
+    [
+        ("import fewpass", None, "PASSIVE"),
+        ("import fewpass", "ACTIVE", "ACTIVE"),
+        ("import fewpass.cli; fewpass.cli.main(['--version'])", None, "PASSIVE"),
+        ("import sys; sys.modules['torch'] = None; import fewpass", None, "None"),
+    ],
+)
+def test_threads_sleep_while_they_wait_unless_told_otherwise(program, given, seen):
     """Told before torch is loaded, for it does not look again."""
-    program = "import os, sys, fewpass.cli; sys.modules['torch'] = None; fewpass.cli.main(['--help']); "
-    program += "print(os.environ['OMP_WAIT_POLICY'])"
+    program += "; import os, sys; assert not sys.modules.get('torch'); print(os.environ.get('OMP_WAIT_POLICY'))"
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     environment |= {} if given is None else {"OMP_WAIT_POLICY": given}
     run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)

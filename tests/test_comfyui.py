@@ -185,6 +185,13 @@ def test_widgets_become_settings(nodes, pipeline):
     assert cost.splitlines()[1].startswith(f"seed 4: {int(expected.trace.passes[1])} forward passes for 16 tokens, ")
 
 
+def test_seeds_of_the_host_are_taken_modulo_2_to_the_63(nodes, pipeline):
+    widget = nodes["FewpassSampler"].INPUT_TYPES()["required"]["seed"][1]
+    assert (widget["max"], "2**63" in widget["tooltip"]) == (2**64 - 1, True)
+    _, cost = drawn(nodes, pipeline, seed=2**64 - 1, images=2)
+    assert [line.split(":")[0] for line in cost.splitlines()] == [f"seed {2**63 - 1}", "seed 0"]
+
+
 def test_what_is_not_set_is_the_models_own(nodes, pipeline):
     images, _ = drawn(nodes, pipeline, seed=3)
     expected = pipeline("two red stars", seed=3)

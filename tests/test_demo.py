@@ -133,15 +133,15 @@ def test_without_a_seed_both_draw_with_one_nobody_chose(pipeline):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"prompt": ""}, "a prompt must say something, not ''"),
+        ({"prompt": ""}, "a prompt must say something, got ''"),
         ({"prompt": "a dragon"}, "unknown to .*'dragon'"),
         ({"spelling": None}, "choose a decoder"),
         ({"spelling": "fast"}, "unknown decoder 'fast'"),
         ({"window": -2}, "window .*-2"),
         ({"window": 1.5}, "window must be a whole number, not 1.5"),
-        ({"guidance": -1}, "guidance must be a number >= 0, not -1"),
+        ({"guidance": -1}, "guidance must be a number >= 0, got -1"),
         ({"seed": "x"}, "a seed must be a whole number, not 'x'"),
-        ({"seed": "-1"}, "a seed must lie in .*not -1"),
+        ({"seed": "-1"}, "a seed must lie in .*got -1"),
     ],
 )
 def test_what_will_not_do_is_named(pipeline, wrong, message):

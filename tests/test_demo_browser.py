@@ -258,8 +258,8 @@ def test_bad_input_is_answered_on_the_page(visit):
         ("#fp-seed input", "x", "a seed must be a whole number, not 'x'"),
         ("#fp-window input", "-2", "-2"),
         ("#fp-window input", "1.5", "1.5"),
-        ("#fp-guidance input", "-3", "guidance must be a number >= 0, not -3"),
-        ("#fp-prompt textarea", "", "a prompt must say something, not ''"),
+        ("#fp-guidance input", "-3", "guidance must be a number >= 0, got -3"),
+        ("#fp-prompt textarea", "", "a prompt must say something, got ''"),
     ):
         good = {"#fp-prompt textarea": "two stars", "#fp-seed input": "7", "#fp-window input": "3"}
         for name, value in (good | {"#fp-guidance input": "2", field: typed}).items():

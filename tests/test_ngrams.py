@@ -128,7 +128,7 @@ def test_what_the_layout_dictates_is_drafted():
 
 def test_a_bad_window_is_named():
     for window in (-1, 1.5):
-        with pytest.raises(ValueError, match=f"window must be a whole number of drafts >= 0, not {window}"):
+        with pytest.raises(ValueError, match=f"window must be a whole number of drafts >= 0, got {window}"):
             NGrams(window)
 
 

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import torch
+
 import fewpass
 
 TEXT = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -29,7 +31,10 @@ def test_every_decoder_was_measured_as_it_is_by_default():
 def test_the_python_example_runs(pipeline, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fewpass, "load", lambda name: pipeline)
-    exec(re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)[1], {})
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
+        exec(block, names)
+    assert torch.equal(names["again"].tokens[0], names["result"].tokens[0])
     assert (tmp_path / "stars.png").is_file()
     assert "16 tokens are final" in capsys.readouterr().out
 

@@ -70,13 +70,13 @@ ERRORS = {
     "fast": r"^unknown decoder 'fast'; there are ar, jacobi, sjd,",
     "sjd(threshold=1)": r"^sjd has no option 'threshold'; it has window, guess$",
     "ar(window=1)": r"^ar has no option 'window'; it has none$",
-    "sjd(window=-1)": r"window must be .*not -1$",
+    "sjd(window=-1)": r"window must be .*got -1$",
     "sjd(window=1.5)": r"^sjd: window must be a whole number, not 1.5$",
     "sjd(window=True)": r"^sjd: window must be a whole number, not True$",
     "sjd(window=many)": r"^sjd: window must be a whole number, not 'many'$",
     "sjd(guess=3)": r"^sjd: guess must be a word, not 3$",
     "sjd(guess=right)": r"guess must be one of uniform, left, left_sample, above, above_sample, not 'right'$",
-    "sjdpp(threshold=-1)": r"threshold must be a number >= 0, not -1$",
+    "sjdpp(threshold=-1)": r"threshold must be a number >= 0, got -1$",
     "sjd(1, window=2)": r"'sjd\(1, window=2\)': .*window.*; sjd takes window, guess$",
     "sjd(1, left, 3)": r"'sjd\(1, left, 3\)': too many positional arguments; sjd takes window, guess$",
     "ar(1)": r"'ar\(1\)': .*; ar takes no options$",
@@ -113,7 +113,7 @@ def test_misspelling_is_one_clear_line(text):
 
 @pytest.mark.parametrize("window", [-1, 1.5])
 def test_window_of_a_value_is_checked_too(window):
-    with pytest.raises(ValueError, match=f"window must be a whole number of drafts >= 0, not {window}"):
+    with pytest.raises(ValueError, match=f"window must be a whole number of drafts >= 0, got {window}"):
         Jacobi(window)
 
 

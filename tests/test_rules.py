@@ -86,5 +86,5 @@ def test_reuse_keeps_likely_guesses_behind_the_rejection():
 
 @pytest.mark.parametrize("threshold", [-0.1, float("nan")])
 def test_threshold_must_be_a_number_from_0(threshold):
-    with pytest.raises(ValueError, match="threshold must be a number >= 0, not"):
+    with pytest.raises(ValueError, match="threshold must be a number >= 0, got"):
         Reuse(threshold)

@@ -78,5 +78,5 @@ def test_plain_sampling_is_softmax():
     ],
 )
 def test_value_out_of_range_is_named(setting, value):
-    with pytest.raises(ValueError, match=rf"^{setting} must .*not {value}$"):
+    with pytest.raises(ValueError, match=rf"^{setting} must .*got {value}$"):
         Sampling(**{setting: value})

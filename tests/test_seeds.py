@@ -1,13 +1,16 @@
+from itertools import islice
+
 import numpy
 import pytest
+import torch
 
-from fewpass.seeds import assign
+from fewpass.seeds import assign, endless
 
 LIMIT = 2**63
 
 
 def test_number_counts_up():
-    assert assign(7, 3) == [7, 8, 9]
+    assert list(assign(7, 3)) == [7, 8, 9]
 
 
 def test_list_gives_one_each():
@@ -15,24 +18,34 @@ def test_list_gives_one_each():
     assert assign(range(2), 2) == [0, 1]
 
 
-def test_none_draws_seeds_in_range_anew():
-    a, b = assign(None, 50), assign(None, 50)
-    assert len({*a, *b}) == 100
-    assert all(0 <= seed < LIMIT for seed in a)
+def test_none_draws_seeds_anew():
+    assert assign(None, 50)[0] != assign(None, 50)[0]
+
+
+@pytest.mark.parametrize("least", [True, False], ids=["least", "greatest"])
+def test_drawn_seeds_differ_and_survive_javascript_and_spreadsheets(monkeypatch, least):
+    monkeypatch.setattr("secrets.randbelow", lambda below: 0 if least else below - 1)
+    for seeds in (assign(None, 1000), list(islice(endless(None), 1000))):
+        assert len(set(seeds)) == 1000
+        assert all(0 <= seed < 2**48 and len(str(seed)) <= 15 and int(float(seed)) == seed for seed in seeds)
+
+
+def test_seeds_of_any_number_of_images_take_no_memory():
+    assert assign(3, 10**12)[-1] == 10**12 + 2
 
 
 def test_whole_numbers_of_other_types_are_numbers():
-    assert assign(numpy.int64(5), 2) == [5, 6]
-    assert assign([numpy.int32(5)], 1) == [5]
+    assert list(assign(numpy.int64(5), 2)) == list(assign(torch.tensor(5), 2)) == [5, 6]
+    assert assign([numpy.int32(5), torch.tensor(7)], 2) == [5, 7]
 
 
 def test_limits_are_seeds():
     assert assign([0, LIMIT - 1], 2) == [0, LIMIT - 1]
 
 
-@pytest.mark.parametrize("seed", [-1, LIMIT, [0, LIMIT], [-5, 1], True])
+@pytest.mark.parametrize("seed", [-1, LIMIT, [0, LIMIT], [-5, 1]])
 def test_seed_out_of_range_is_named(seed):
-    with pytest.raises(ValueError, match=r"a seed must lie in 0 <= seed < 2\*\*63, not "):
+    with pytest.raises(ValueError, match=r"a seed must lie in 0 <= seed < 2\*\*63, got "):
         assign(seed, 2)
 
 
@@ -41,9 +54,9 @@ def test_count_past_the_limit_is_named():
         assign(LIMIT - 1, 2)
 
 
-@pytest.mark.parametrize("seed", [1.5, "3", ["x", "y"], [None, 1]])
+@pytest.mark.parametrize("seed", [1.5, "3", ["x", "y"], [None, 1], True, numpy.True_, torch.tensor([1, 2]), b"12", {}])
 def test_seed_must_be_a_whole_number(seed):
-    with pytest.raises(ValueError, match="a seed must be a whole number, not"):
+    with pytest.raises(ValueError, match="a seed must be a whole number, got"):
         assign(seed, 2)
 
 

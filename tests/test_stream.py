@@ -113,8 +113,8 @@ def test_on_step_stops_a_stream(pipeline):
 
 
 REFUSED = {
-    "one prompt": ({"prompts": "red stars"}, "several texts, not 'red stars'"),
-    "no batch": ({"batch": 0}, "batch must be a whole number of images >= 1, not 0"),
+    "one prompt": ({"prompts": "red stars"}, "several texts, got 'red stars'"),
+    "no batch": ({"batch": 0}, "batch must be a whole number of images >= 1, got 0"),
     "half a batch": ({"batch": 1.5}, "batch .*1.5"),
     "count 0": ({"count": 0}, "count .*0"),
     "guidance below 0": ({"guidance": -1}, "guidance .*-1"),

@@ -17,6 +17,7 @@ from fewpass.canvas import Canvas
 OWN = -1  # in a widget: the model's own value
 MODELS = "fewpass"  # the folder of `models` where checkpoints may lie
 PREVIEW = 512  # pixels
+SEEDS = 2**63  # how many there are; the host has 2**64
 FIRST = "jacobi_ngram"  # of the decoders: lossless for every model, with a window that does not follow the machine
 PREVIEW_EVERY = 1.0  # seconds
 
@@ -73,7 +74,16 @@ class Sampler:
                 "pipeline": ("FEWPASS_PIPELINE",),
                 "prompt": ("STRING", {"multiline": True, "default": "two stars on a blue background"}),
                 "negative_prompt": ("STRING", {"multiline": True, "default": ""}),
-                "seed": ("INT", {"default": 0, "min": 0, "max": 2**63 - 1, "control_after_generate": True}),
+                "seed": (
+                    "INT",
+                    {
+                        "default": 0,
+                        "min": 0,
+                        "max": 2**64 - 1,
+                        "control_after_generate": True,
+                        "tooltip": "taken modulo 2**63: fewpass has 63 bits",
+                    },
+                ),
                 "images": ("INT", {"default": 1, "min": 1, "max": 256, "tooltip": "drawn together; seeds count up"}),
                 "decoder": (names,),
                 "decoder_options": ("STRING", {"default": "", "tooltip": "such as window=16, guess=left"}),
@@ -112,8 +122,7 @@ class Sampler:
             temperature=_given(temperature),
             top_k=None if top_k == OWN else top_k,
             top_p=_given(top_p),
-            seed=seed,
-            count=images,
+            seed=[(seed + i) % SEEDS for i in range(images)],
             size=(width, height) if width else None,
             negative_prompt=negative_prompt if negative_prompt.strip() else None,
             on_step=_Watcher(pipeline),

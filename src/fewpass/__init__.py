@@ -1,5 +1,7 @@
 """Autoregressive text-to-image models in a fraction of the forward passes, without training anything."""
 
+import os
+import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +9,10 @@ if TYPE_CHECKING:
     from fewpass.api import *  # noqa: F403
 
 __version__ = "0.1.0"
+
+# Threads that spin while they wait for each other take seven times as long as soon as anything else wants a core.
+if "torch" not in sys.modules:  # which reads it when it is loaded
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def __getattr__(name: str) -> Any:

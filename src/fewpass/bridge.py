@@ -136,7 +136,7 @@ class Artist:
         negatives: Sequence[Tensor | None] = [None] * len(prompts)
         if request.negatives is not None:
             negatives = [torch.cat([ids, ids.new_tensor(opening)]) for ids in request.negatives]
-        first = int(torch.randint(2**62, ())) if self.seed is None else self.seed
+        first = int(torch.randint(seeding.DRAWN, ())) if self.seed is None else self.seed
         seeds = torch.tensor(seeding.assign(first, len(prompts)), device=self.model.device)
         with torch.inference_mode():
             session = self.model.open(opened, grid, request.guidance, negatives)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fewpass.canvas import Canvas
+from fewpass.checks import MOST, whole
 from fewpass.guess import Guess, uniform
 from fewpass.laws import Laws
 from fewpass.needs import Host, prepared
@@ -110,8 +111,7 @@ class Jacobi(Decoder):
     guess: Guess = uniform
 
     def __post_init__(self) -> None:
-        if self.window != int(self.window) or self.window < 0:
-            raise ValueError(f"window must be a whole number of drafts >= 0, not {self.window}")
+        whole("window", self.window, 0, MOST, of="drafts")
 
     def prepared(self, session: Host) -> Self:
         return replace(self, rule=prepared(self.rule, session))

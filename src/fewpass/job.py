@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fewpass.canvas import Grid
 from fewpass.decoders import Decoder
-from fewpass.models.base import Prompt
+from fewpass.models.base import Model, Prompt
 from fewpass.prompts import written
 from fewpass.sampling import Sampling
 
@@ -35,8 +35,8 @@ class Job:
         alone = None if self.decoder.joins else self
         return self.grid.grids, len(self.rows), self.decoder, self.sampling, alone
 
-    def settings(self, model: str, size: tuple[int, int], asked: Sequence[int]) -> dict[str, Any]:
-        """What it takes to draw the image again, with the name of the model and the size in pixels.
+    def settings(self, model: Model, size: tuple[int, int], asked: Sequence[int]) -> dict[str, Any]:
+        """What it takes to draw the image again, with the model's name, device and dtype, and the size in pixels.
 
         `asked` are the positions that each pass asked about, the prompt's first. Where windows followed the machine,
         `again` is the decoder that follows them.
@@ -45,7 +45,7 @@ class Job:
         return {
             "prompt": written(self.prompt),
             "seed": self.seed,
-            "model": model,
+            "model": model.name,
             "decoder": str(self.decoder),
             **({} if again is self.decoder else {"again": str(again)}),
             "lossless": self.decoder.lossless,
@@ -53,4 +53,6 @@ class Job:
             **asdict(self.sampling),
             "negative_prompt": None if self.negative_prompt is None else written(self.negative_prompt),
             "size": list(size),
+            "device": str(model.device),
+            "dtype": str(model.model.dtype).removeprefix("torch."),
         }

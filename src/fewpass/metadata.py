@@ -26,6 +26,8 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     try:
         with Image.open(path) as image:
             settings = _settings(image)
+    except FileNotFoundError:
+        raise ValueError(f"there is no file {str(path)!r}") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         settings = None
     if settings is None:

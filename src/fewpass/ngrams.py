@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fewpass.canvas import Canvas, Grid
+from fewpass.checks import MOST, whole
 from fewpass.decoders import Decoder, Query, State
 from fewpass.mixing import mix
 from fewpass.noise import Noise
@@ -36,8 +37,7 @@ class NGrams(Decoder):
     window: int
 
     def __post_init__(self) -> None:
-        if self.window != int(self.window) or self.window < 0:
-            raise ValueError(f"window must be a whole number of drafts >= 0, not {self.window}")
+        whole("window", self.window, 0, MOST, of="drafts")
 
     @property
     def margin(self) -> int:

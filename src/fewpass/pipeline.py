@@ -1,7 +1,10 @@
 """Prompts become images."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -9,17 +12,20 @@ from torch import Tensor
 
 from fewpass import seeds as seeding
 from fewpass.canvas import Canvas
+from fewpass.checks import Size, whole
 from fewpass.decoders import Decoder
 from fewpass.job import Job
 from fewpass.loop import decode
+from fewpass.messages import shown
+from fewpass.metadata import read_settings
 from fewpass.models.base import Model, Prompt
 from fewpass.portions import Room, Whole, in_portions
-from fewpass.prompts import prompts_of
+from fewpass.prompts import Given, prompts_of
 from fewpass.result import Result
 from fewpass.scheduler import Scheduler
 from fewpass.scoring import score
 from fewpass.session import PromptSession
-from fewpass.settings import Settings
+from fewpass.settings import Settings, options_of
 from fewpass.stream import jobs_of, stream
 from fewpass.trace import Clock, ClockedSession, Trace
 
@@ -35,7 +41,7 @@ class Pipeline:
     @torch.inference_mode()
     def __call__(
         self,
-        prompt: Prompt | Sequence[Prompt],
+        prompt: Given | Sequence[Given],
         *,
         decoder: Decoder | str | None = None,
         guidance: float | None = None,
@@ -44,21 +50,21 @@ class Pipeline:
         top_p: float | None = None,
         seed: int | Sequence[int] | None = None,
         count: int = 1,
-        size: tuple[int, int] | None = None,
-        negative_prompt: Prompt | None = None,
+        size: Size | None = None,
+        negative_prompt: Given | None = None,
         on_step: Callable[[Canvas], object] | None = None,
         logprobs: bool = False,
     ) -> Result:
         """Draw `count` images of each prompt.
 
-        A prompt is a text, or a tensor of the token ids that the model is to read before the image; for LlamaGen, the
-        number of a class, or features [P, C] of a text. `decoder` is a decoder or its spelling, `"sjd(window=16)"`; the
-        default is lossless. `guidance` is the scale of classifier-free guidance, 1 for none; `temperature` 0 takes the
-        likeliest code every time, `top_k` 0 and `top_p` 1 keep all codes. For these four None is the model's own.
-        `seed`: a number s gives image i the seed s + i, a list gives one each (for a single prompt: as many images as
-        seeds), None draws them. `size` is (width, height) in pixels. `on_step(canvas)` sees the canvas after every
-        pass and stops the drawing by returning False. An image depends on its prompt, its seed and the settings, on
-        nothing else.
+        A prompt is a text, or a tensor or list of the token ids that the model is to read before the image; for
+        LlamaGen, the number of a class, or features [P, C] of a text. `decoder` is a decoder or its spelling,
+        `"sjd(window=16)"`; the default is lossless. `guidance` is the scale of classifier-free guidance, 1 for none;
+        `temperature` 0 takes the likeliest code every time, `top_k` 0 and `top_p` 1 keep all codes. For these four
+        None is the model's own. `seed`: a number s gives image i the seed s + i, a list gives one each (for a single
+        prompt: as many images as seeds), None draws s < 2**48. `size` in pixels is (width, height), "WIDTHxHEIGHT",
+        or one number for a square. `on_step(canvas)` sees the canvas after every pass and stops the drawing by
+        returning False. An image depends on its prompt, its seed and the settings, on nothing else.
 
         Images that do not fit into memory together are drawn in portions, with a warning. `on_step` always sees the
         canvas of all images, blank where a portion has not begun; the trace counts the passes of each image's own
@@ -69,7 +75,7 @@ class Pipeline:
         started = time.perf_counter()
         clock = Clock(self.model.device)
         settings = Settings.of(self.model, decoder, guidance, temperature, top_k, top_p, size, negative_prompt)
-        prompts = prompts_of(prompt, seed, count)
+        prompts = prompts_of(prompt, seed, count, bool(self.model.labels))
         seeds = seeding.assign(seed, len(prompts))
         jobs = [settings.job(*pair) for pair in zip(prompts, seeds, strict=True)]
         whole, stopped = Whole(len(jobs)), False
@@ -90,9 +96,18 @@ class Pipeline:
         result.trace.model_seconds, result.trace.seconds = clock.seconds, time.perf_counter() - started
         return result
 
+    def again(self, image: Mapping[str, Any] | str | PathLike[str], **options: Any) -> Result:
+        """Draw an image once more: from its settings, its line in a batch's results, or the PNG file that holds it.
+
+        `options` are those of a call, and take the place of what the settings say. Raises ValueError naming what is
+        missing, or the model or dtype that it was drawn with if that is another one.
+        """
+        settings = image if isinstance(image, Mapping) else read_settings(Path(image))
+        return self(**options_of(settings, self.model) | options)
+
     def stream(
         self,
-        prompts: Iterable[Prompt | Job],
+        prompts: Iterable[Given | Job],
         *,
         batch: int = 8,
         decoder: Decoder | str | None = None,
@@ -102,8 +117,8 @@ class Pipeline:
         top_p: float | None = None,
         seed: int | Iterable[int] | None = None,
         count: int = 1,
-        size: tuple[int, int] | None = None,
-        negative_prompt: Prompt | None = None,
+        size: Size | None = None,
+        negative_prompt: Given | None = None,
         on_step: Callable[[Canvas], object] | None = None,
         logprobs: bool = False,
     ) -> Iterator[tuple[int, Result]]:
@@ -118,18 +133,17 @@ class Pipeline:
         traces are those in the batch. Raises ValueError as a call does, when it comes to a prompt that will not do;
         to skip those, make jobs of prompts with `job`, which raises it too.
         """
-        if isinstance(prompts, str | Tensor):
-            raise ValueError(f"prompts must be several texts, not {prompts!r}")
+        if isinstance(prompts, str | bytes | Tensor) or not isinstance(prompts, Iterable):
+            raise ValueError(f"prompts must be several texts, got {shown(prompts)}")
         settings = Settings.of(self.model, decoder, guidance, temperature, top_k, top_p, size, negative_prompt)
         scheduler = Scheduler(self.model, batch)
-        if count != int(count) or count < 1:
-            raise ValueError(f"count must be a whole number >= 1, not {count}")
-        finished = stream(scheduler, jobs_of(prompts, settings, seeding.endless(seed), count), on_step)
+        jobs = jobs_of(prompts, settings, seeding.endless(seed), whole("count", count, least=1))
+        finished = stream(scheduler, jobs, on_step)
         return ((i, self.result([f.job], f.canvas, f.trace, logprobs=logprobs)) for i, f in finished)
 
     def job(
         self,
-        prompt: Prompt,
+        prompt: Given,
         *,
         decoder: Decoder | str | None = None,
         guidance: float | None = None,
@@ -137,8 +151,8 @@ class Pipeline:
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
-        size: tuple[int, int] | None = None,
-        negative_prompt: Prompt | None = None,
+        size: Size | None = None,
+        negative_prompt: Given | None = None,
     ) -> Job:
         """One image to be drawn by `stream` or a `Scheduler`, with the options of a call.
 
@@ -155,7 +169,7 @@ class Pipeline:
         scores = score(self._open(jobs), jobs[0].sampling, tokens) if logprobs else None
         images = self._images(canvas, prompts, seeds)
         passes = zip(jobs, trace.asked.tolist(), trace.passes.tolist(), strict=True)
-        settings = [job.settings(self.model.name, images[0].size, asked[:n]) for job, asked, n in passes]
+        settings = [job.settings(self.model, images[0].size, asked[:n]) for job, asked, n in passes]
         return Result(images, tokens, seeds, trace, settings, scores)
 
     @torch.inference_mode()

@@ -1,30 +1,75 @@
 """What a call is asked to draw."""
 
 import hashlib
+import re
 from collections.abc import Sequence
-from typing import cast
+from itertools import islice
+from typing import Any
 
+import torch
 from torch import Tensor
 
+from fewpass.checks import check_unicode, whole
+from fewpass.messages import shown
 from fewpass.models.base import Prompt
 
+Given = Prompt | int | Sequence[int]  # as callers give them: the number of a class and token ids are plain numbers too
+IMAGES = 2**16  # of a call, which holds all of them in memory
+NOTED = re.compile(r"features \[\d+, \d+\] with SHA-256 [0-9a-f]{64}")  # what `written` makes of features
 
-def prompts_of(prompt: Prompt | Sequence[Prompt], seed: object, count: int) -> list[Prompt]:
+
+def prompts_of(prompt: Given | Sequence[Given], seed: object, count: int, classes: bool) -> list[Prompt]:
     """One prompt for each image: `count` of every one given, or as many of a single one as there are seeds.
 
-    Raises ValueError for a prompt that says nothing.
+    A list of numbers is one prompt of token ids, or of a model that draws `classes` the prompts themselves.
+    Raises ValueError for a prompt that says nothing, and for more than 65536 images.
     """
-    if count != int(count) or count < 1:
-        raise ValueError(f"count must be a whole number >= 1, not {count}")
-    alone = isinstance(prompt, str) or (isinstance(prompt, Tensor) and prompt.ndim < 2 + prompt.is_floating_point())
-    prompts = cast(list[Prompt], [prompt] if alone else list(prompt))
-    if alone and count == 1 and isinstance(seed, Sequence):
-        count = len(seed)
-    if not prompts or not count:
-        raise ValueError("there is no prompt" if count else "there is no seed")
-    for text in prompts:
-        check_prompt(text)
-    return [text for text in prompts for _ in range(count)]
+    images = whole("count", count, 1, IMAGES)
+    given: Any = prompt.tolist() if hasattr(prompt, "tolist") and not isinstance(prompt, Tensor) else prompt
+    alone = _is_one(given, classes)
+    prompts = [read_prompt(one, classes) for one in ([given] if alone else given)]
+    if alone and images == 1 and isinstance(seed, Sequence):
+        images = sum(1 for _ in islice(seed, IMAGES + 1))
+    if not prompts or not images:
+        raise ValueError("there is no prompt" if images else "there is no seed")
+    if len(prompts) * images > IMAGES:
+        raise ValueError(
+            f"a call draws at most {IMAGES} images, got {shown(len(prompts) * images)}: use Pipeline.stream"
+        )
+    return [text for text in prompts for _ in range(images)]
+
+
+def _is_one(given: Any, classes: bool) -> bool:
+    if isinstance(given, Tensor):
+        return given.ndim < 2 + given.is_floating_point()
+    if isinstance(given, list | tuple) and given:
+        return not classes and all(isinstance(number, int) for number in given)
+    return isinstance(given, str | bytes | dict) or not hasattr(given, "__iter__")
+
+
+def read_prompt(given: object, classes: bool = False, blank: bool = False) -> Prompt:
+    """One prompt, as the settings of an image hold it or as a caller gives it: a text, token ids, or features.
+
+    The number of a class is taken where the model draws `classes`. Raises ValueError for a text that is `blank`,
+    unless it may be, and for all else.
+    """
+    if isinstance(given, Tensor):
+        if given.ndim != 1 + given.is_floating_point() or not len(given) or given.dtype == torch.bool:
+            raise ValueError(
+                "a prompt of token ids is a tensor [P] of whole numbers, and one of features [P, C] of real ones,"
+                f" got {list(given.shape)} of {given.dtype}"
+            )
+        return given
+    if isinstance(given, list | tuple) and given:
+        return torch.tensor([whole("a token id", number, 0, 2**63 - 1) for number in given])
+    if classes and isinstance(given, int):
+        return str(whole("a class", given, 0, 2**63 - 1))
+    if not isinstance(given, str) or not (blank or given.strip()):
+        raise ValueError(f"a prompt must say something, got {shown(given)}")
+    check_unicode("a prompt", given)
+    if NOTED.fullmatch(given):
+        raise ValueError(f"the settings of an image do not hold its features: give those themselves, got {given!r}")
+    return given
 
 
 def written(prompt: Prompt) -> str | list[int]:
@@ -35,15 +80,3 @@ def written(prompt: Prompt) -> str | list[int]:
         return prompt.tolist()
     digest = hashlib.sha256(prompt.detach().cpu().float().numpy().tobytes()).hexdigest()
     return f"features {list(prompt.shape)} with SHA-256 {digest}"
-
-
-def check_prompt(prompt: object) -> None:
-    """Raise ValueError for a prompt that says nothing."""
-    if isinstance(prompt, Tensor):
-        if prompt.ndim != 1 + prompt.is_floating_point() or not len(prompt):
-            raise ValueError(
-                "a prompt of token ids is a tensor [P] of whole numbers, and one of features [P, C] of real ones,"
-                f" not {list(prompt.shape)} of {prompt.dtype}"
-            )
-    elif not isinstance(prompt, str) or not prompt.strip():
-        raise ValueError(f"a prompt must say something, not {prompt!r}")

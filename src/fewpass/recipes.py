@@ -9,6 +9,7 @@ import fewpass.guess as guesses
 from fewpass.adaptive import Adaptive
 from fewpass.block import Block
 from fewpass.decoders import Decoder, Jacobi
+from fewpass.messages import shown
 from fewpass.ngrams import NGrams
 from fewpass.relaxed import Annealed, Grouped, Neighbours
 from fewpass.rows import Rows
@@ -107,7 +108,7 @@ def auto(window: int = 64, decoder: str = "jacobi_ngram", windows: tuple[int, ..
     """
     inner = _windowed(decoder, window)
     if any(not 0 <= w <= window for w in windows):
-        raise ValueError(f"auto: windows are whole numbers from 0 to window={window}, not {windows}")
+        raise ValueError(f"auto: windows are whole numbers from 0 to window={window}, not {shown(windows)}")
     same = str(_windowed(decoder, 0))  # what drawing teaches is shared by all largest windows
     return Varying(inner, Schedule(tuple(windows)) if windows else Adaptive(window, same))
 
@@ -178,7 +179,11 @@ def decoder(chosen: Decoder | str) -> Decoder:
 
     Raises ValueError naming the name or the option that does not exist.
     """
-    return parse(chosen, RECIPES) if isinstance(chosen, str) else chosen
+    if isinstance(chosen, Decoder):
+        return chosen
+    if not isinstance(chosen, str):
+        raise ValueError(f"decoder must be a decoder or its spelling, like 'sjd(window=16)', got {shown(chosen)}")
+    return parse(chosen, RECIPES)
 
 
 def _windowed(spelling: str, window: int) -> NGrams | Jacobi:

@@ -12,6 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from fewpass.checks import MOST, real, whole
 from fewpass.codebook import codebook_of
 from fewpass.needs import Host
 from fewpass.rules import Strict, mass
@@ -32,11 +33,9 @@ class Grouped:
     embed: Callable[[Tensor], Tensor] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.group < 0:
-            raise ValueError(f"group must be a whole number of codes >= 0, not {self.group}")
-        for name, value in (("gap", self.gap), ("distance", self.distance)):
-            if not value >= 0:
-                raise ValueError(f"{name} must be a number >= 0, not {value}")
+        whole("group", self.group, 0, MOST, of="codes")
+        real("gap", self.gap, 0)
+        real("distance", self.distance, 0)
 
     def prepared(self, session: Host) -> Self:
         if self.distance == math.inf or self.group < 2:
@@ -88,12 +87,10 @@ class Neighbours:
     nearest: Tensor | None = field(default=None, repr=False, compare=False)  # [codes, k]
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise ValueError(f"neighbours must be a whole number of codes >= 1, not {self.k}")
-        if not 0 <= self.delta <= 1:
-            raise ValueError(f"delta must lie in [0, 1], not {self.delta}")
-        if not self.factor >= 1:
-            raise ValueError(f"factor must be a number >= 1, not {self.factor}")
+        whole("neighbours", self.k, 1, MOST, of="codes")
+        if real("delta", self.delta, 0) > 1:
+            raise ValueError(f"delta must lie in [0, 1], got {self.delta}")
+        real("factor", self.factor, 1)
 
     def prepared(self, session: Host) -> Self:
         codebook = codebook_of(session)
@@ -129,11 +126,10 @@ class Annealed:
     floor: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.delta < math.inf:
-            raise ValueError(f"delta must be a number > 0, not {self.delta}")
-        for name, value in (("nu", self.nu), ("floor", self.floor)):
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{name} must be a number >= 0, not {value}")
+        if real("delta", self.delta, 0, finite=True) == 0:
+            raise ValueError(f"delta must be a number > 0, got {self.delta}")
+        real("nu", self.nu, 0, finite=True)
+        real("floor", self.floor, 0, finite=True)
 
     def alpha(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
         return self._weight(p)[..., 0] * mass(p, x) / mass(q, x)

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fewpass.pipeline import Pipeline
     from fewpass.result import Result
 
 
@@ -26,18 +25,15 @@ def total_line(images: int, seconds: float, loading: float, decoder: str, lossle
     return f"{count} in {seconds:.1f} s, after {loading:.1f} s of loading; {decoder}: {law(lossless)}"
 
 
-def record(pipe: "Pipeline", dtype: str | None, result: "Result", image: int) -> dict[str, Any]:
+def record(result: "Result", image: int) -> dict[str, Any]:
     """What it takes to draw one image again, and its trace; the seconds are those of all images drawn with it."""
     import torch
 
     from fewpass import __version__
-    from fewpass.device import chosen_dtype
 
-    device, trace = pipe.model.device, result.trace
+    trace = result.trace
     return {
         **result.settings[image],
-        "device": str(device),
-        "dtype": str(chosen_dtype(dtype, device)).removeprefix("torch."),
         "versions": {"fewpass": __version__, "torch": torch.__version__},
         "trace": {
             "passes": int(trace.passes[image]),

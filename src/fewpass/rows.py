@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewpass.canvas import Canvas
+from fewpass.checks import MOST, whole
 from fewpass.decoders import Decoder, Query, State
 from fewpass.front import Front, Lines, check_rows
 from fewpass.laws import Laws
@@ -34,10 +35,8 @@ class Rows(Decoder):
     rule: Rule = Speculative()
 
     def __post_init__(self) -> None:
-        if self.window < 1:
-            raise ValueError(f"window must be a whole number of drafts >= 1, not {self.window}")
-        if self.context < 1:
-            raise ValueError(f"context must be a whole number of tokens >= 1, not {self.context}")
+        whole("window", self.window, 1, MOST, of="drafts")
+        whole("context", self.context, 1, MOST, of="tokens")
 
     def prepared(self, session: Host) -> Self:
         check_rows(session)

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, Self
 import torch
 from torch import Tensor
 
+from fewpass.checks import real
 from fewpass.needs import Host, prepared
 from fewpass.noise import ACCEPT, CORRECT, FRESH, Noise
 
@@ -110,8 +111,7 @@ class Reuse:
     threshold: float
 
     def __post_init__(self) -> None:
-        if not self.threshold >= 0:
-            raise ValueError(f"threshold must be a number >= 0, not {self.threshold}")
+        real("threshold", self.threshold, 0)
 
     def __call__(self, kept: Tensor, verified: Tensor, alpha: Tensor) -> Outcome:
         return Outcome(torch.where(verified, kept, alpha > self.threshold), ~kept & verified)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fewpass.checks import real, whole
 from fewpass.largest import largest
+from fewpass.messages import shown
 
 Law = Callable[[Tensor], Tensor]  # logits [B, n, V] -> probabilities [B, n, V]
 
@@ -25,12 +27,12 @@ class Sampling:
     top_p: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < float("inf"):
-            raise ValueError(f"temperature must be a number >= 0, not {self.temperature}")
-        if self.top_k != int(self.top_k) or self.top_k < 0:
-            raise ValueError(f"top_k must be a whole number >= 0 (0 keeps every code), not {self.top_k}")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must lie in (0, 1], not {self.top_p}")
+        temperature, top_p = real("temperature", self.temperature, 0, finite=True), real("top_p", self.top_p)
+        top_k = whole("top_k", self.top_k, 0, 2**63 - 1, of="codes")
+        if not 0 < top_p <= 1:
+            raise ValueError(f"top_p must lie in (0, 1], got {shown(self.top_p)}")
+        for name, value in {"temperature": temperature, "top_k": top_k, "top_p": top_p}.items():
+            object.__setattr__(self, name, value)
 
     def __call__(self, logits: Tensor) -> Tensor:
         if self.temperature == 0:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fewpass.canvas import Canvas
+from fewpass.checks import whole
 from fewpass.job import Job
 from fewpass.loop import Drawing, staying
 from fewpass.models.base import Model
@@ -105,9 +106,7 @@ class Scheduler:
     """
 
     def __init__(self, model: Model, batch: int):
-        if batch != int(batch) or batch < 1:
-            raise ValueError(f"batch must be a whole number of images >= 1, not {batch}")
-        self.model, self.batch = model, int(batch)
+        self.model, self.batch = model, whole("batch", batch, least=1, of="images")
         self.clock = Clock(model.device)
         self.waiting: deque[Job] = deque()
         self.passes = 0  # forward passes so far, the prompts' included

@@ -1,16 +1,21 @@
 """What the images of a call have in common."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from fewpass.canvas import Grid
+from fewpass.checks import Size, read_size, real
 from fewpass.decoders import Decoder
 from fewpass.job import Job
 from fewpass.loop import fitted
+from fewpass.messages import shown
 from fewpass.models.base import Model, Prompt
 from fewpass.needs import Prospect
-from fewpass.prompts import check_prompt
+from fewpass.prompts import Given, read_prompt
 from fewpass.recipes import decoder as decoder_of
 from fewpass.sampling import Sampling
 
@@ -45,8 +50,8 @@ class Settings:
         temperature: float | None,
         top_k: int | None,
         top_p: float | None,
-        size: tuple[int, int] | None,
-        negative_prompt: Prompt | None,
+        size: Size | None,
+        negative_prompt: Given | None,
     ) -> "Settings":
         """The options of `Pipeline.__call__`; None is the model's own. Raises ValueError naming what will not do."""
         own = model.sampling
@@ -55,23 +60,49 @@ class Settings:
             own.top_k if top_k is None else top_k,
             own.top_p if top_p is None else top_p,
         )
-        scale = _scale(guidance, negative_prompt, model)
-        chosen = decoder_of(decoder) if decoder else default_decoder(model)
-        return cls(model, chosen, sampling, scale, model.grid(size), negative_prompt)
+        scale = model.guidance if guidance is None else real("guidance", guidance, 0, finite=True)
+        chosen = default_decoder(model) if decoder is None else decoder_of(decoder)
+        if negative_prompt is not None and scale == 1:
+            raise ValueError(f"negative_prompt {shown(negative_prompt)} has no effect without guidance")
+        negative = None if negative_prompt is None else read_prompt(negative_prompt, bool(model.labels), blank=True)
+        return cls(model, chosen, sampling, scale, model.grid(read_size(size)), negative)
 
-    def job(self, prompt: Prompt, seed: int) -> Job:
+    def job(self, prompt: Given, seed: int) -> Job:
         """One image. Raises ValueError for a prompt that the model cannot read or the decoder cannot draw."""
-        check_prompt(prompt)
-        self.model.check_pictures([prompt])
-        rows = self.model.read(prompt, self.negative_prompt, self.grid, self.guidance)
+        read = read_prompt(prompt, bool(self.model.labels))
+        self.model.check_pictures([read])
+        rows = self.model.read(read, self.negative_prompt, self.grid, self.guidance)
         fitted(self.decoder, Prospect(self.grid, self.model.network.codebook))
-        return Job(prompt, self.negative_prompt, rows, self.grid, self.guidance, self.decoder, self.sampling, seed)
+        return Job(read, self.negative_prompt, rows, self.grid, self.guidance, self.decoder, self.sampling, seed)
 
 
-def _scale(guidance: float | None, negative_prompt: Prompt | None, model: Model) -> float:
-    scale = model.guidance if guidance is None else float(guidance)
-    if not 0 <= scale < float("inf"):
-        raise ValueError(f"guidance must be a number >= 0, not {guidance}")
-    if negative_prompt is not None and scale == 1:
-        raise ValueError(f"negative_prompt {negative_prompt!r} has no effect without guidance")
-    return scale
+AGAIN = ("prompt", "seed", "decoder", "guidance", "temperature", "top_k", "top_p", "negative_prompt", "size")
+
+
+def options_of(settings: Mapping[str, Any], model: Model) -> dict[str, Any]:
+    """The arguments of a call of `model` that draw the image with these settings again.
+
+    Raises ValueError naming what is missing, or is not as it was when the image was drawn.
+    """
+    if isinstance(settings.get("settings"), Mapping):  # a line of a batch's results
+        settings = {**settings, **settings["settings"]}
+    elif "width" in settings and "height" in settings:  # a line as batches wrote it before it held all settings
+        settings = {"size": (settings["width"], settings["height"]), **settings}
+    for name in ("model", *AGAIN):
+        if name not in settings:
+            raise ValueError(f"these are not the settings of an image: there is no {name!r}")
+    if not _is_same(settings["model"], model.name):
+        raise ValueError(f"the image was drawn with the model {shown(settings['model'])}, got {model.name!r}")
+    dtype = str(model.model.dtype).removeprefix("torch.")
+    if settings.get("dtype", dtype) != dtype:
+        raise ValueError(
+            f"the image was drawn in {shown(settings['dtype'])}, got {dtype}: load the model with that dtype"
+        )
+    return {name: settings[name] for name in AGAIN} | {"decoder": settings.get("again", settings["decoder"])}
+
+
+def _is_same(one: object, other: str) -> bool:
+    """Whether both names are those of one model: paths may be two of one folder."""
+    return one == other or (
+        isinstance(one, str) and os.path.exists(one) and os.path.realpath(one) == os.path.realpath(other)
+    )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Generic, ParamSpec
 
+from fewpass.checks import plain
 from fewpass.decoders import Decoder
 from fewpass.near import meant
 
@@ -28,6 +29,7 @@ class Recipe(Generic[P]):
     def __call__(self, *args: P.args, **options: P.kwargs) -> Decoder:
         bound = inspect.signature(self.make).bind(*args, **options)
         bound.apply_defaults()
+        bound.arguments |= {option: plain(value) for option, value in bound.arguments.items()}
         for option, value in bound.arguments.items():
             self._check(option, value)
         decoder = self.make(*bound.args, **bound.kwargs)

@@ -8,23 +8,23 @@ from itertools import islice
 from fewpass.canvas import Canvas
 from fewpass.job import Job
 from fewpass.memory import available, ran_out, spelled
-from fewpass.models.base import Prompt
-from fewpass.prompts import prompts_of
+from fewpass.messages import shown
+from fewpass.prompts import Given
 from fewpass.scheduler import Failed, Finished, Scheduler
 from fewpass.settings import Settings
 
 
-def jobs_of(prompts: Iterable[Prompt | Job], settings: Settings, seeds: Iterator[int], count: int) -> Iterator[Job]:
+def jobs_of(prompts: Iterable[Given | Job], settings: Settings, seeds: Iterator[int], count: int) -> Iterator[Job]:
     """`count` jobs of each prompt, made when they are asked for, with the next seeds; jobs among them are done once."""
     for item in prompts:
         if isinstance(item, Job):
             yield replace(item)  # the same job may come again
             continue
-        for prompt in prompts_of([item], None, count):
+        for _ in range(count):
             seed = next(seeds, None)
             if seed is None:
-                raise ValueError(f"there is no seed for {prompt!r}: more images than seeds")
-            yield settings.job(prompt, seed)
+                raise ValueError(f"there is no seed for {shown(item)}: more images than seeds")
+            yield settings.job(item, seed)
 
 
 def stream(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fewpass.branches import Branches
 from fewpass.canvas import Canvas
+from fewpass.checks import MOST, whole
 from fewpass.decoders import Decoder, Jacobi, Query, State
 from fewpass.laws import Laws
 from fewpass.needs import Host
@@ -36,10 +37,12 @@ class Tree(Decoder):
     depth: int
 
     def __post_init__(self) -> None:
-        if self.candidates < 1:
-            raise ValueError(f"candidates must be a whole number >= 1, not {self.candidates}")
-        if self.depth < 1:
-            raise ValueError(f"depth must be a whole number of levels >= 1, not {self.depth}")
+        whole("candidates", self.candidates, 1, MOST)
+        whole("depth", self.depth, 1, MOST, of="levels")
+        if self.candidates**self.levels > MOST:
+            raise ValueError(
+                f"a tree must have at most {MOST} branches, got candidates={self.candidates}, depth={self.depth}"
+            )
 
     def prepared(self, session: Host) -> Self:
         return replace(self, chain=self.chain.prepared(session))

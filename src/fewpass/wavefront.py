@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fewpass.canvas import Canvas
+from fewpass.checks import MOST, whole
 from fewpass.decoders import Decoder, Query, State
 from fewpass.front import Front, check_rows
 from fewpass.needs import Host
@@ -29,8 +30,7 @@ class Wavefront(Decoder):
     adaptive: bool = False
 
     def __post_init__(self) -> None:
-        if self.window < 1:
-            raise ValueError(f"window must be a whole number of tokens >= 1, not {self.window}")
+        whole("window", self.window, 1, MOST, of="tokens")
 
     def prepared(self, session: Host) -> Self:
         check_rows(session)

@@ -54,7 +54,7 @@ def draw(pipe: Pipeline, dtype: str | None, entries: Iterable[Entry], together: 
 def _drawn(pipe: Pipeline, entry: Entry, over: Finished, dtype: str | None) -> Drawn:
     result = pipe.result([over.job], over.canvas, over.trace)
     own = {"id": entry.id, "tags": dict(entry.tags), "options": dict(entry.options)}
-    kept: dict[str, Any] = {**own, **record(pipe, dtype, result, 0)}
+    kept: dict[str, Any] = {**own, **record(result, 0)}
     del kept["trace"]["images_together"]  # they came and went
     return Drawn(entry, png(result.images[0], kept), kept)
 

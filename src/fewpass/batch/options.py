@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fewpass import seeds
+from fewpass.checks import read_size
 from fewpass.recipes import decoder
 from fewpass.sampling import Sampling
 
@@ -61,12 +62,7 @@ def _top_p(name: str, value: object) -> float:
 
 
 def _size(name: str, value: object) -> tuple[int, int]:
-    """`384x256`, or a list of two numbers in JSON."""
-    if isinstance(value, str) and (found := re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})", value.strip().lower())):
-        return int(found[1]), int(found[2])
-    if isinstance(value, list | tuple) and len(value) == 2:
-        return whole(name, value[0]), whole(name, value[1])
-    raise ValueError(f"{name} must be WIDTHxHEIGHT in pixels, like 384x384, not {value!r}")
+    return read_size("" if value is None else value) or (0, 0)
 
 
 def _decoder(name: str, value: object) -> str:

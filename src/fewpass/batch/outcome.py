@@ -64,4 +64,4 @@ def failed_line(entry: Entry, error: str) -> dict[str, Any]:
     }
 
 
-ABOUT = ("id", "tags", "options", "device", "dtype", "versions", "trace")  # in a record, but no settings
+ABOUT = ("id", "tags", "options", "versions", "trace")  # in a record, but no settings

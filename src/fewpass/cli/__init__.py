@@ -1,6 +1,6 @@
 """The command line: `main` turns arguments into files, and errors into one line and an exit code."""
 
-import os
+import io
 import sys
 from collections.abc import Sequence
 from typing import cast
@@ -10,8 +10,8 @@ FAILED, INTERRUPTED = 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, 2 for input that will not do, or 130 after Ctrl-C."""
-    # Threads that spin while they wait for each other take seven times as long as soon as anything else wants a core.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded, which is later
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text of the terminal's
     try:
         import typer
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fewpass.checks import read_size
 from fewpass.cli import options as o
-from fewpass.cli.inputs import check_sampling, read_prompts, read_size
+from fewpass.cli.inputs import check_sampling, read_prompts
 from fewpass.cli.steps import do
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import load_torch, open_model, silence_transformers, waiting

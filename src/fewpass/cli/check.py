@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from fewpass.checks import read_size
 from fewpass.cli import options as o
-from fewpass.cli.inputs import read_size
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import load_torch, open_model
 

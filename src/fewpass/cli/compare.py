@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from fewpass.checks import read_size
 from fewpass.cli import options as o
-from fewpass.cli.inputs import check_sampling, read_decoder, read_prompts, read_size
+from fewpass.cli.inputs import check_sampling, read_decoder, read_prompts
 from fewpass.cli.tables import show
-from fewpass.cli.targets import check_suffix
 from fewpass.cli.terminal import committed_tokens, load_torch, open_model
 from fewpass.files import check_writable, replace
+from fewpass.targets import check_suffix
 
 
 def compare(
@@ -73,7 +74,7 @@ def compare(
             columns.append(
                 Column(str(decoder), decoder.lossless, result.images[0], committed, grid.size, result.trace.seconds)
             )
-            records.append(record(pipe, dtype, result, 0))
+            records.append(record(result, 0))
     sheet = draw_sheet(text, _conditions(result.settings[0]), columns)
     replace(path, png(sheet, {"compared": records}))
     show(

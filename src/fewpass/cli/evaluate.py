@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fewpass.checks import read_size
 from fewpass.cli import options as o
-from fewpass.cli.inputs import check_sampling, read_decoder, read_size, say_unused
+from fewpass.cli.inputs import check_sampling, read_decoder, say_unused
 from fewpass.cli.pace import spoken
 from fewpass.cli.steps import Step, do
 from fewpass.cli.tables import show

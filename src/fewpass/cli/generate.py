@@ -1,22 +1,27 @@
 """`fewpass generate`"""
 
 import time
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
+from fewpass.checks import read_size
 from fewpass.cli import options as o
-from fewpass.cli.inputs import check_sampling, read_decoder, read_prompts, read_size
-from fewpass.cli.targets import Target, film_file
+from fewpass.cli.inputs import check_sampling, read_decoder, read_prompts
 from fewpass.cli.terminal import committed_tokens, load_torch, open_model
 from fewpass.files import replace
+from fewpass.targets import Target, film_file
 
 
 def generate(
     prompt: Annotated[list[str] | None, typer.Argument(metavar="PROMPT", help="Each in quotes.")] = None,
     prompts: Annotated[str | None, typer.Option(metavar="FILE", help=f"More prompts: {o.FILES}")] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="FILE", help="Draw again what this PNG of fewpass shows.")
+    ] = None,
     output: Annotated[str, typer.Option("--output", "-o", metavar="PATH", help="A .png file, or a folder.")] = ".",
-    model: o.Model = "emoji",
+    model: Annotated[str | None, typer.Option(metavar="NAME", help=f"{o.MODEL} By default emoji.")] = None,
     decoder: o.Decoder = None,
     window: Annotated[
         int | None, typer.Option(parser=o.whole, metavar="N", help="Instead of the decoder's own window.")
@@ -38,8 +43,20 @@ def generate(
     compile: o.Compile = False,
 ) -> None:
     """Draw images of prompts and say what they cost. Every file carries the settings that draw it again."""
-    texts = [text for text in read_prompts(prompt or [], prompts) for _ in range(count)]
-    target, film_path, pixels = Target.of(output, len(texts)), film_file(steps, len(texts)), read_size(size)
+    options: dict[str, Any] = {
+        "guidance": guidance,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "seed": seed,
+        "size": read_size(size),
+        "negative_prompt": negative_prompt,
+    }
+    chosen = {"prompt": prompt, "prompts": prompts, "decoder": decoder, "window": window, **options}
+    kept = {} if source is None else _kept(source, count, chosen)
+    texts = [str(kept["prompt"])] if kept else read_prompts(prompt or [], prompts)
+    images = len(texts) * count
+    target, film_path = Target.of(output, images), film_file(steps, images)
 
     started = time.monotonic()
     load_torch()
@@ -50,34 +67,43 @@ def generate(
     from fewpass.seeds import assign
 
     # What can be seen to be wrong is said before the model is loaded.
-    chosen = read_decoder(decoder or "auto", window) if decoder or window is not None else None
-    seeds = assign(seed, len(texts))
+    if decoder is not None or window is not None:
+        options["decoder"] = read_decoder("auto" if decoder is None else decoder, window)
+    seeds = assign(seed, images)
     check_sampling(temperature, top_k, top_p)
-    pipe = open_model(model, device, dtype, compile)
+    pipe = open_model(model or kept.get("model", "emoji"), device, dtype or kept.get("dtype"), compile)
     film, loading, seconds = Film(), time.monotonic() - started, 0.0
-    with committed_tokens(len(texts)) as progress:
-        for start in range(0, len(texts), together):
-            batch = slice(start, start + together)
-            result = pipe(
-                texts[batch],
-                decoder=chosen,
-                guidance=guidance,
-                temperature=temperature,
-                top_k=top_k,
-                top_p=top_p,
-                seed=seeds[batch],
-                size=pixels,
-                negative_prompt=negative_prompt,
-                on_step=film.watch(progress) if film_path else progress,
-            )
+    with committed_tokens(images) as progress:
+        on_step = film.watch(progress) if film_path else progress
+        for start in range(0, images, together):
+            numbers = range(start, min(start + together, images))
+            if kept:
+                result = pipe.again(kept | ({"model": pipe.model.name} if model else {}), on_step=on_step)
+            else:
+                given = [texts[n // count] for n in numbers]
+                result = pipe(given, **options | {"seed": seeds[start : numbers.stop]}, on_step=on_step)
             seconds += result.trace.seconds
             target.make()
             for i, image in enumerate(result.images):
-                path = target.file(start + i, texts[start + i], result.seeds[i])
-                replace(path, png(image, record(pipe, dtype, result, i)))
+                path = target.file(start + i, str(result.settings[i]["prompt"]), result.seeds[i])
+                replace(path, png(image, record(result, i)))
                 print(f"{path}: {image_line(result, i)}")
     if film_path:
         replace(film_path, film.gif(pipe))
         print(f"{film_path}: {len(film.canvases)} frames")
     shared = result.settings[0]
-    print(total_line(len(texts), seconds, loading, shared["decoder"], shared["lossless"]))
+    print(total_line(images, seconds, loading, shared["decoder"], shared["lossless"]))
+
+
+def _kept(source: str, count: int, chosen: Mapping[str, object]) -> dict[str, Any]:
+    """The settings in an image. Raises ValueError if others were chosen beside it, or it holds none."""
+    others = [name for name, value in chosen.items() if value not in (None, [])] + ["count"] * (count != 1)
+    if others:
+        raise ValueError(f"{others[0]} has no effect with --from: {source!r} is drawn with its own settings")
+
+    from fewpass.metadata import read_settings
+
+    kept = read_settings(source)
+    if "prompt" not in kept:
+        raise ValueError(f"{source!r} does not hold the settings of one image")
+    return kept

@@ -1,10 +1,10 @@
 """What the user typed, as the library takes it."""
 
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from fewpass.checks import check_unicode
 from fewpass.prompt_files import FROM_NAMES, read_rows
 
 if TYPE_CHECKING:
@@ -17,8 +17,9 @@ def read_prompts(typed: Sequence[str], file: str | None) -> list[str]:
     Raises ValueError if there is none, one is empty, or the file cannot be read.
     """
     for text in typed:
-        if not text.strip() or not _is_text(text):
-            raise ValueError(f"a prompt must say something, not {text!r}")
+        if not text.strip():
+            raise ValueError(f"a prompt must say something, got {text!r}")
+        check_unicode("a prompt", text)
     rows = [] if file is None else read_rows(file)
     say_unused(file, [{**row.fields, **row.tags} for row in rows])
     prompts = [*typed, *(row.prompt for row in rows)]
@@ -32,20 +33,6 @@ def say_unused(file: str | None, columns: Iterable[Iterable[str]]) -> None:
     names = list(dict.fromkeys(name for row in columns for name in row if name not in FROM_NAMES))
     if names:
         print(f"{file}: only the prompts are used, not {', '.join(map(repr, names))}", file=sys.stderr)
-
-
-def _is_text(typed: str) -> bool:
-    """False for bytes on the command line that are not UTF-8."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in typed)
-
-
-def read_size(typed: str | None) -> tuple[int, int] | None:
-    if typed is None:
-        return None
-    found = re.fullmatch(r"(\d+)x(\d+)", typed.strip().lower())
-    if not found:
-        raise ValueError(f"size must be WIDTHxHEIGHT in pixels, like 384x384, not {typed!r}")
-    return int(found[1]), int(found[2])
 
 
 def read_decoder(spelling: str, window: int | None = None) -> "Decoder":

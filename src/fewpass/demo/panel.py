@@ -57,7 +57,7 @@ class Panel:
         committed, grid = stream.trace.committed[0].numpy(), stream.job.grid
         if stream.finished:
             result = stream.result()
-            picture = png(result.images[0], record(stream.pipe, self._dtype, result, 0))
+            picture = png(result.images[0], record(result, 0))
         else:
             picture = _preview(stream)
         self._last = View(

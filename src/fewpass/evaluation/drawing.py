@@ -87,7 +87,7 @@ class Drawer:
         for i, item in enumerate(items):
             path = folder.image(str(decoder), item)
             path.parent.mkdir(parents=True, exist_ok=True)
-            about = record(self.pipe, self.dtype, result, i) | _seen(result, reading, i)
+            about = record(result, i) | _seen(result, reading, i)
             replace(path, png(result.images[i], about))
 
     def _draw(

@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from fewpass.canvas import Grid
+from fewpass.checks import read_size
 from fewpass.models.body import input_device
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.untrained import untrained_network
@@ -30,6 +31,7 @@ class Model(ABC):
     reads_images: bool = False  # may there be images in prompts?
     closing: tuple[int, ...] = ()  # the words that follow every image
     size_source: str = ""  # where its size comes from, if not from its configuration or its authors
+    labels: int = 0  # how many classes it draws; 0 for models that read prompts
 
     guidance: float
     sampling: Sampling
@@ -83,6 +85,9 @@ class Model(ABC):
         """Raise ValueError if the model does not read such tensors."""
         if prompt.is_floating_point():
             raise ValueError(f"{self.name} reads token ids [P], not features {list(prompt.shape)}")
+        least, most, words = int(prompt.min()), int(prompt.max()), self.model.get_input_embeddings().num_embeddings
+        if least < 0 or most >= words:
+            raise ValueError(f"{self.name} reads token ids from 0 to {words - 1}, got {least if least < 0 else most}")
 
     def random_prompt(self, length: int, chance: torch.Generator) -> Tensor:
         """A prompt without meaning, of `length` tokens if there is a choice."""
@@ -112,7 +117,7 @@ class Model(ABC):
         width, height = arguments.get("width"), arguments.get("height")
         if (width is None) != (height is None):
             raise ValueError(f"give width and height, or neither; not {width} and {height}")
-        return self.grid(None if width is None or height is None else (width, height))
+        return self.grid(read_size(None if width is None or height is None else (width, height)))
 
     def with_images(self, ids: Tensor, arguments: Mapping[str, Any]) -> Tensor:
         """The prompts `ids` [B, P] of `generate`, with the words of images where they have placeholders."""
