@@ -256,9 +256,7 @@ def test_a_model_whose_path_is_no_text_reaches_the_results(batch):
 def test_settings_of_a_line_draw_the_same_image_again(batch, pipeline):
     batch("--seed", "1", "--size", "8x8")
     for line in lines():
-        options = {**line["settings"], "size": tuple(line["settings"]["size"])}
-        del options["model"], options["lossless"]
-        again = pipeline(options.pop("prompt"), **options)
+        again = pipeline.again(line["settings"])
         assert np.array(again.images[0]).tobytes() == pixels()[f"{line['id']}.png"]
 
 
@@ -456,7 +454,9 @@ def test_a_lost_image_of_an_earlier_version_is_drawn_with_its_seed(earlier):
     before = pixels()
     Path("out/images/b.png").unlink()
     assert resumed() == 1
-    assert pixels() == before
+    for name, data in pixels().items():  # that version rounded pixels, this one cuts them off
+        difference = np.frombuffer(before[name], np.uint8).astype(int) - np.frombuffer(data, np.uint8)
+        assert set(np.unique(difference)) <= ({0} if name == "a.png" else {0, 1})
     assert [line["seed"] for line in lines()] == [line["seed"] for line in earlier]
 
 
