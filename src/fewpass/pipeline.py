@@ -118,7 +118,7 @@ class Pipeline:
         traces are those in the batch. Raises ValueError as a call does, when it comes to a prompt that will not do;
         to skip those, make jobs of prompts with `job`, which raises it too.
         """
-        if isinstance(prompts, str | Tensor):
+        if isinstance(prompts, str | Tensor) or not isinstance(prompts, Iterable):
             raise ValueError(f"prompts must be several texts, not {prompts!r}")
         settings = Settings.of(self.model, decoder, guidance, temperature, top_k, top_p, size, negative_prompt)
         scheduler = Scheduler(self.model, batch)

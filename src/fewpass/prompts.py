@@ -1,7 +1,8 @@
 """What a call is asked to draw."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import cast
 
 from torch import Tensor
@@ -16,8 +17,9 @@ def prompts_of(prompt: Prompt | Sequence[Prompt], seed: object, count: int) -> l
     """
     if count != int(count) or count < 1:
         raise ValueError(f"count must be a whole number >= 1, not {count}")
-    alone = isinstance(prompt, str) or (isinstance(prompt, Tensor) and prompt.ndim < 2 + prompt.is_floating_point())
-    prompts = cast(list[Prompt], [prompt] if alone else list(prompt))
+    one_tensor = isinstance(prompt, Tensor) and prompt.ndim < 2 + prompt.is_floating_point()
+    alone = one_tensor or isinstance(prompt, str) or not isinstance(prompt, Iterable)
+    prompts = [cast(Prompt, prompt)] if alone else list(cast(Iterable[Prompt], prompt))
     if alone and count == 1 and isinstance(seed, Sequence):
         count = len(seed)
     if not prompts or not count:
@@ -27,10 +29,12 @@ def prompts_of(prompt: Prompt | Sequence[Prompt], seed: object, count: int) -> l
     return [text for text in prompts for _ in range(count)]
 
 
-def written(prompt: Prompt) -> str | list[int]:
+def written(prompt: Prompt) -> str | int | list[int]:
     """A prompt as it may be noted down; of features, which are long, what tells them from others."""
     if isinstance(prompt, str):
         return prompt
+    if not isinstance(prompt, Tensor):
+        return int(prompt)
     if not prompt.is_floating_point():
         return prompt.tolist()
     digest = hashlib.sha256(prompt.detach().cpu().float().numpy().tobytes()).hexdigest()
@@ -45,5 +49,8 @@ def check_prompt(prompt: object) -> None:
                 "a prompt of token ids is a tensor [P] of whole numbers, and one of features [P, C] of real ones,"
                 f" not {list(prompt.shape)} of {prompt.dtype}"
             )
-    elif not isinstance(prompt, str) or not prompt.strip():
-        raise ValueError(f"a prompt must say something, not {prompt!r}")
+    elif isinstance(prompt, str):
+        if not prompt.strip():
+            raise ValueError(f"a prompt must say something, not {prompt!r}")
+    elif not isinstance(prompt, Integral) or isinstance(prompt, bool):
+        raise ValueError(f"a prompt must be a text, the number of a class or a tensor, got {prompt!r}")

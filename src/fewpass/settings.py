@@ -55,6 +55,8 @@ class Settings:
             own.top_k if top_k is None else top_k,
             own.top_p if top_p is None else top_p,
         )
+        if not isinstance(negative_prompt, str | None):
+            check_prompt(negative_prompt)
         scale = _scale(guidance, negative_prompt, model)
         chosen = decoder_of(decoder) if decoder else default_decoder(model)
         return cls(model, chosen, sampling, scale, model.grid(size), negative_prompt)
