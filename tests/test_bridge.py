@@ -24,7 +24,15 @@ from transformers import (
 from transformers.models.chameleon.image_processing_pil_chameleon import ChameleonImageProcessorPil
 
 import fewpass
-from tests.families import CODES, chameleon_words, write_anole, write_emu3, write_glm_image, write_janus
+from tests.families import (
+    CODES,
+    chameleon_words,
+    write_anole,
+    write_emu3,
+    write_glm_image,
+    write_janus,
+    write_lumina,
+)
 
 WORDS = chameleon_words()
 START = WORDS["<s>"]
@@ -222,8 +230,40 @@ def test_greedy_janus_is_that_of_transformers(models, guidance):
     assert torch.equal(drawn, expected)
 
 
+@pytest.mark.parametrize("name", ["emu3", "chameleon", "glm", "janus"])
+def test_return_dict_gives_the_sequences(models, name):
+    asked = {**inputs_of(name), "seed": 0, "max_new_tokens": 40}
+    expected = fewpass.generate(models[name], **asked)
+    assert torch.equal(fewpass.generate(models[name], **asked, return_dict_in_generate=True).sequences, expected)
+    if name != "janus":
+        drawn = (
+            models[name]
+            .generate(**asked, return_dict_in_generate=True, custom_generate=fewpass.decoder("mc_sjd"))
+            .sequences
+        )
+        assert torch.equal(drawn, expected)
+
+
+@pytest.mark.parametrize("name", ["emu3", "janus"])
+def test_generation_mode_other_than_image_is_refused(models, name):
+    asked = {**inputs_of(name), "seed": 0}
+    with pytest.raises(ValueError, match=r"^generation_mode='text' is not supported"):
+        fewpass.generate(models[name], **asked, generation_mode="text")
+    drawn = fewpass.generate(models[name], **asked, generation_mode="image")
+    assert torch.equal(drawn, fewpass.generate(models[name], **asked))
+
+
+def test_size_of_the_image_is_asked_for_where_the_inputs_do_not_say(models):
+    glm = {name: value for name, value in glm_inputs().items() if name in ("input_ids", "attention_mask")}
+    with pytest.raises(ValueError, match="there is no image_grid_thw, nor width and height, among the inputs"):
+        fewpass.generate(models["glm"], **glm)
+    assert fewpass.generate(models["glm"], **glm, seed=0, width=128, height=96).shape[1] > 12
+    with pytest.raises(ValueError, match=r"draws \d+x\d+ only, not 64x32"):
+        fewpass.generate(models["janus"], **inputs_of("janus"), width=64, height=32)
+
+
 def test_janus_has_no_place_for_a_decoder(models):
-    with pytest.raises(ValueError, match=r"codes that are no words: call fewpass\.generate"):
+    with pytest.raises(ValueError, match=r"codes that are no tokens of its vocabulary: call fewpass\.generate"):
         models["janus"].generate(**inputs_of("janus"), max_new_tokens=40, custom_generate=DECODER)
     with pytest.raises(ValueError, match="prefix_allowed_tokens_fn: cannot be honoured"):
         fewpass.generate(models["janus"], **inputs_of("janus"), prefix_allowed_tokens_fn=print)
@@ -237,6 +277,19 @@ def test_the_size_in_pixels_and_the_models_own(emu3):
         fewpass.generate(emu3, **ids)
     with pytest.raises(ValueError, match="width and height, or neither"):
         fewpass.generate(emu3, **ids, width=32)
+
+
+def test_size_in_a_lumina_prompt_is_that_of_the_image(tmp_path):
+    pipe = fewpass.load(write_lumina(tmp_path), "cpu")
+    ids, new = pipe.model.prompt_ids("a cat", pipe.model.grid((64, 32))), 2 * 5 + 1
+    assert fewpass.generate(pipe.model.model, input_ids=ids[None]).shape == (1, len(ids) + new)
+    assert pipe(ids, size=(64, 32), seed=0).images[0].size == (64, 32)
+    for draw in (
+        lambda: pipe(ids, size=(32, 64)),
+        lambda: fewpass.generate(pipe.model.model, input_ids=ids[None], width=32, height=64),
+    ):
+        with pytest.raises(ValueError, match="token ids name the size 64x32: ask for the same"):
+            draw()
 
 
 def test_every_pass_is_shown(emu3):
@@ -269,7 +322,8 @@ class Mine(TopKLogitsWarper):
         ({"logits_processor": LogitsProcessorList([TopPLogitsWarper(0.5)]), "do_sample": True}, "in this order"),
         ({"stopping_criteria": StoppingCriteriaList([MaxTimeCriteria(9.0)])}, "MaxTimeCriteria has no say"),
         ({"num_beams": 2}, "no beam search"),
-        ({"return_dict_in_generate": True}, "nothing else: return_dict_in_generate"),
+        ({"return_dict_in_generate": True, "output_scores": True}, "^output_scores=True is not supported"),
+        ({"return_dict_in_generate": True, "output_logits": True}, "^output_logits=True is not supported"),
         ({"max_new_tokens": 17}, "takes 18 new tokens, more than max_new_tokens=17"),
         ({"image_sizes": [[3, 4], [4, 3]]}, r"one size, not \[\(3, 4\), \(4, 3\)\]"),
         ({"image_sizes": None, "width": 30, "height": 24}, "multiples of 8"),

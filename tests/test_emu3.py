@@ -5,13 +5,19 @@ import shutil
 
 import pytest
 import torch
-from transformers import Emu3ForConditionalGeneration, Emu3ImageProcessor, Emu3Processor
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import AutoTokenizer, Emu3ForConditionalGeneration, Emu3ImageProcessor, Emu3Processor, GPT2Tokenizer
 
 import fewpass
 from tests.families import write_emu3
 
 PROMPTS = ["a cat on the moon", "dog", "the moon"]
 ROWS, COLS = 3, 4
+STYLE = " masterpiece, film grained, best quality."  # these and the next are in the authors' image_generation.py
+AGAINST = (
+    "lowres, bad anatomy, bad hands, text, error, missing fingers, extra digit, fewer digits, cropped, worst quality, "
+    "low quality, normal quality, jpeg artifacts, signature, watermark, username, blurry."
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +45,23 @@ def inputs_of(processor, text):
         padding=True,
         return_tensors="pt",
     )
+
+
+def converted_tokenizer(folder):
+    """As the conversion to transformers' format writes it: bytes and a few merges, GPT-2's splits, no normalisation."""
+    letters = sorted(ByteLevel.alphabet())
+    merges = [("-", "s"), ("-s", "h"), (".", "S"), ("Ã", "©"), ("1", "2")]
+    special = ["<|endoftext|>", "<|extra_203|>", "<|extra_204|>", "<|image start|>", "<|image token|>"]
+    words = [*letters, *("".join(pair) for pair in merges), *special]
+    GPT2Tokenizer(
+        vocab={word: number for number, word in enumerate(words)},
+        merges=merges,
+        bos_token="<|extra_203|>",
+        eos_token="<|extra_204|>",
+        pad_token="<|endoftext|>",
+        extra_special_tokens={"boi_token": "<|image start|>", "image_wrapper_token": "<|image token|>"},
+    ).save_pretrained(folder)
+    return AutoTokenizer.from_pretrained(folder)
 
 
 def published(model, processor, inputs, negative, **options):
@@ -89,7 +112,91 @@ def test_greedy_tokens_are_those_of_transformers(folder, pipe, processor, guidan
 def test_prompt_ids_are_those_of_the_processor(pipe, processor):
     grid = pipe.model.grid((8 * COLS, 8 * ROWS))
     for prompt in PROMPTS:
-        assert pipe.model.prompt_ids(prompt, grid).tolist() == inputs_of(processor, [prompt]).input_ids[0].tolist()
+        (expected,) = inputs_of(processor, [prompt + STYLE]).input_ids.tolist()
+        assert pipe.model.prompt_ids(prompt, grid).tolist() == expected
+
+
+@pytest.fixture
+def converted(pipe, tmp_path):
+    return fewpass.wrap(pipe.model.model, converted_tokenizer(tmp_path)).model
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [  # by the pattern of the authors' tokenizer, with tiktoken and these merges
+        ("a T-shirt", ["a", "Ġ", "T", "-sh", "i", "r", "t"]),
+        ("Mr.Smith", ["M", "r", ".S", "m", "i", "t", "h"]),
+        ("cafe\u0301", ["c", "a", "f", "Ã©"]),
+        ("12", ["1", "2"]),
+    ],
+)
+def test_converted_tokenizer_splits_as_the_authors_own(converted, tmp_path, text, pieces):
+    own = converted_tokenizer(tmp_path)
+    assert own.tokenize(text) != pieces
+    assert converted.tokenizer.tokenize(text) == pieces
+    fewpass.wrap(converted.model, own)
+    assert own.tokenize(text) != pieces, "a tokenizer in other hands stays as it is"
+
+
+def test_converted_tokenizer_is_noted_once(pipe, tmp_path, caplog):
+    assert pipe.model.notes == ()
+    own = fewpass.wrap(pipe.model.model, converted_tokenizer(tmp_path)).model
+    (note,) = own.notes
+    assert "its tokenizer splits texts as GPT-2's" in note
+    assert caplog.messages == [note]
+    assert fewpass.wrap(pipe.model.model, own.tokenizer).model.notes == ()
+
+
+def test_texts_are_those_of_the_authors_script(converted):
+    converted.context = 2**20
+    grid, end = converted.grid((8 * COLS, 8 * ROWS)), f"<|image start|>{ROWS}*{COLS}<|image token|>"
+
+    def read(prompt, negative=None):
+        return [converted.tokenizer.decode(ids) for ids in converted.read(prompt, negative, grid, 3.0)]
+
+    styled, contrast = f"<|extra_203|>a cat{STYLE}{end}", f"<|extra_203|>{AGAINST}{end}"
+    assert read("a cat") == [styled, contrast]
+    assert read("a cat" + STYLE) == [styled, contrast], "users of the script add it themselves"
+    assert read("<|extra_203|>a cat") == [f"<|extra_203|>a cat{end}", contrast], "as it stands"
+    assert read("a cat", "a dog") == [styled, f"<|extra_203|>a dog{end}"]
+    assert read("a cat", "") == [styled, f"<|extra_203|>{end}"]
+    ids = torch.tensor([5, 6, 7])
+    assert converted.read(ids, None, grid, 3.0)[0].tolist() == [5, 6, 7], "token ids are read as they are"
+
+
+@pytest.mark.parametrize("drop_in", [True, False])
+def test_recipe_of_transformers_documentation(folder, processor, drop_in):
+    """It takes image_sizes out of the inputs: the size of the image is in the prompt."""
+    model = Emu3ForConditionalGeneration.from_pretrained(folder)
+    inputs, negative = inputs_of(processor, PROMPTS), inputs_of(processor, ["dog"] * 3)
+    expected = published(model, processor, dict(inputs), negative, do_sample=False, guidance_scale=3.0)
+    del inputs["image_sizes"]
+    asked = {
+        **inputs,
+        "max_new_tokens": 50_000,
+        "prefix_allowed_tokens_fn": lambda image, ids: [0],
+        "return_dict_in_generate": True,
+        "negative_prompt_ids": negative.input_ids,
+        "negative_prompt_attention_mask": negative.attention_mask,
+        "guidance_scale": 3.0,
+    }
+    decoder = fewpass.jacobi(window=8)
+    out = model.generate(**asked, custom_generate=decoder) if drop_in else fewpass.generate(model, **asked)
+    assert out.sequences.tolist() == expected.tolist()
+
+
+def test_size_in_a_prompt_of_token_ids_is_that_of_the_image(folder, pipe, processor):
+    model = Emu3ForConditionalGeneration.from_pretrained(folder)
+    inputs = inputs_of(processor, ["a cat"])
+    ids, _ = inputs.input_ids, inputs.pop("image_sizes")
+    with pytest.raises(ValueError, match="token ids name the size 32x24: ask for the same"):
+        fewpass.generate(model, **inputs, image_sizes=[[4, 3]])
+    with pytest.raises(ValueError, match="token ids name the size 32x24: ask for the same"):
+        pipe(ids[0])
+    assert pipe(ids[0], size=(32, 24), seed=0, guidance=1).images[0].size == (32, 24)
+    huge = processor.tokenizer("<|extra_203|> a <|image start|> 0 * 4 <|image token|>", return_tensors="pt")
+    with pytest.raises(ValueError, match="multiples of 8, not 32x0"):
+        fewpass.generate(model, **huge)
 
 
 def test_pictures_are_those_of_the_processor(pipe, processor):

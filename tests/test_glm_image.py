@@ -126,16 +126,16 @@ def diffusers(monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", module)
 
 
-def test_tokens_are_handed_to_diffusers(folder, diffusers):
+def test_tokens_are_handed_to_diffusers_one_picture_per_call(folder, diffusers):
     pipe = fewpass.load(folder, device="cpu")
     result = pipe(PROMPTS[:2], size=SIZE, seed=[3, 4])
     painter = pipe.model.painter
     where, options = painter.pipeline.loaded
     assert where == folder
     assert options["vision_language_encoder"] is None, "it is loaded already"
-    (call,) = painter.pipeline.calls
-    assert call["prompt"] == PROMPTS[:2]
-    assert [chance.initial_seed() for chance in call["generator"]] == [3, 4]
+    calls = painter.pipeline.calls
+    assert [call["prompt"] for call in calls] == PROMPTS[:2], "one picture per call, or its pixels depend on others"
+    assert [call["generator"].initial_seed() for call in calls] == [3, 4]
     codes = result.tokens[:, pipe.model.grid(SIZE).start :].view(2, 3, 4)
     for image, expected in zip(result.images, codes, strict=True):
         assert image.size == SIZE

@@ -62,6 +62,56 @@ def test_a_template_where_older_processors_kept_it(folder):
     assert fewpass.load(folder, "cpu").model.tokenizer.chat_template == "{{ messages }}", "its own goes before it"
 
 
+def edited(folder, change):
+    """A checkpoint with its generation_config.json changed, or without one."""
+    path = folder / "generation_config.json"
+    content = change(json.loads(path.read_text()))
+    path.unlink() if content is None else path.write_text(json.dumps(content))
+    return folder
+
+
+PLACES = {
+    "generation_kwargs": lambda content: content,
+    "top level": lambda content: {**content, "generation_kwargs": None, "boi_token_id": 4},
+    "tokenizer": lambda content: {**content, "generation_kwargs": {}},
+    "tokenizer, without the file": lambda content: None,
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_special_tokens_are_found_where_they_are(folder, place):
+    expected = fewpass.load(folder, "cpu")("a cat", seed=3, temperature=9.0).tokens
+    if "tokenizer" in place:
+        tokenizer().save_pretrained(folder)
+    drawn = fewpass.load(edited(folder, PLACES[place]), "cpu")("a cat", seed=3, temperature=9.0).tokens
+    assert torch.equal(drawn, expected)
+
+
+def test_special_tokens_of_the_tokenizer_go_before_defaults_of_the_configuration(folder):
+    tokenizer().save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"] |= {"bos_token_id": 9, "pad_token_id": None}
+    (folder / "config.json").write_text(json.dumps(config))
+    expected = fewpass.load(folder, "cpu").model
+    model = fewpass.load(edited(folder, lambda content: None), "cpu").model
+    rows = [own.read("a cat", None, own.grid(None), 5.0)[1].tolist() for own in (expected, model)]
+    assert rows == [[0, 0, 4], [0, 0, 4]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"generation_kwargs": {}}, "there is no boi_token_id in generation_config.json, nor does the tokenizer"),
+        ({"generation_kwargs": {"boi_token_id": "4"}}, "boi_token_id in .* must be a token id, got '4'"),
+        ({"pad_token_id": 10**6}, "pad_token_id in .* must be a token id, got 1000000"),
+    ],
+)
+def test_special_tokens_that_will_not_do(folder, change, message):
+    pipe = fewpass.load(edited(folder, lambda content: content | change), "cpu")
+    with pytest.raises(ValueError, match=message):
+        pipe("a cat")
+
+
 def test_all_codes_are_drawn_from_unless_it_is_told_otherwise(folder):
     pipe = fewpass.load(folder, "cpu")
     assert vars(pipe.model.sampling) == {"temperature": 1.0, "top_k": 0, "top_p": 1.0}

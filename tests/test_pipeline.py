@@ -187,7 +187,7 @@ REFUSED = {
     "empty prompt": ({"prompt": ""}, "a prompt must say something, got ''"),
     "blank prompt": ({"prompt": ["one", " \n"]}, r"a prompt must say something, got ' \\n'"),
     "no prompt": ({"prompt": []}, "there is no prompt"),
-    "no text": ({"prompt": 3}, "a prompt must say something, got 3"),
+    "no text": ({"prompt": 3}, "draws no classes: a prompt must be a text or a tensor of token ids, got 3"),
     "unknown words": (
         {"prompt": "two green stars with hats"},
         r"'green', 'with', 'hats'; its tokenizer.json lists all \d+ words",

@@ -61,7 +61,8 @@ def test_a_model_that_is_loaded_already(folder, pipe):
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft asks for it
 def test_a_model_with_adapters(folder, pipe):
     model = Emu3ForConditionalGeneration.from_pretrained(folder)
-    adapted = get_peft_model(model, LoraConfig(target_modules=["q_proj", "up_proj"], init_lora_weights=False))
+    strong = LoraConfig(target_modules=["q_proj", "up_proj"], init_lora_weights=False, lora_alpha=2**12)
+    adapted = get_peft_model(model, strong)
     ids = pipe.model.prompt_ids("a cat", pipe.model.grid(SIZE))
     same = {"size": SIZE, "seed": 1, "guidance": 1}
     drawn = fewpass.wrap(adapted)(ids, **same).tokens

@@ -8,11 +8,12 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
+from transformers.generation import GenerateDecoderOnlyOutput
 
 from fewpass import seeds as seeding
 from fewpass.canvas import Canvas, Grid
@@ -25,6 +26,7 @@ from fewpass.models.defaults import sampling_of
 from fewpass.recipes import decoder as decoder_of
 
 Watch = Callable[[Canvas], object]
+Drawn: TypeAlias = Tensor | GenerateDecoderOnlyOutput
 AMPLE = 2**20  # new tokens: layouts end by themselves
 LOST = (
     *("streamer", "assistant_model", "assistant_tokenizer", "tokenizer", "synced_gpus", "custom_generate"),
@@ -39,8 +41,10 @@ def generate(
     seed: int | Sequence[int] | None = None,
     on_step: Watch | None = None,
     **inputs: Any,
-) -> Tensor:
+) -> Drawn:
     """What `model.generate(**inputs)` would return, drawn by `decoder`: prompts and tokens [B, P + n]; Janus: [B, N].
+
+    With return_dict_in_generate=True they are the `sequences` of transformers' `GenerateDecoderOnlyOutput`.
 
     `inputs` are what the model's processor makes, and options of generate. Sampling happens with do_sample=True only;
     then what is left open is the model's own, not top_k=50. `seed` is as in a `Pipeline`; None takes one number from
@@ -55,6 +59,9 @@ def generate(
     Raises ValueError naming what cannot be honoured.
     """
     _check_absent(inputs, LOST)
+    mode = inputs.pop("generation_mode", None)
+    if mode not in (None, "image"):
+        raise ValueError(f"generation_mode={mode!r} is not supported: fewpass draws images; call model.generate")
     artist = Artist(wrap_model(model, None), decoder_of(decoder), seed, on_step)
     artist.check_images(inputs.get("pixel_values"))
     if not artist.model.in_vocabulary:
@@ -64,7 +71,7 @@ def generate(
     return model.generate(**options, custom_generate=draw, seed=seed, on_step=on_step)
 
 
-def custom_generate(decoder: Decoder, model: PreTrainedModel, input_ids: Tensor, **prepared: Any) -> Tensor:
+def custom_generate(decoder: Decoder, model: PreTrainedModel, input_ids: Tensor, **prepared: Any) -> Drawn:
     """What `generate` calls with all that it has `prepared`: prompts and tokens [B, P + n]."""
     seed, on_step = prepared.pop("seed"), prepared.pop("on_step")
     return Artist(wrap_model(model, None), decoder, seed, on_step).words(input_ids, prepared)
@@ -83,11 +90,11 @@ class Artist:
         if images is not None and not self.model.reads_images:
             raise ValueError(f"{self.model.name} draws from texts only: there are images among the inputs")
 
-    def words(self, input_ids: Tensor, prepared: dict[str, Any]) -> Tensor:
+    def words(self, input_ids: Tensor, prepared: dict[str, Any]) -> Drawn:
         """Prompts [B, P] and what follows them, [B, P + n]."""
         model, config = self.model, prepared["generation_config"]
         if not model.in_vocabulary:
-            raise ValueError(f"{model.name} draws codes that are no words: call fewpass.generate")
+            raise ValueError(f"{model.name} draws codes that are no tokens of its vocabulary: call fewpass.generate")
         self.check_images((prepared.get("mm_encoder_outputs") or {}).get("image"))
         _check_absent(prepared, ["inputs_embeds"])
         if not input_ids.shape[1]:
@@ -105,15 +112,16 @@ class Artist:
         request = read(config, prepared["logits_processor"], len(prompts))
         tokens = model.words(self.draw(prompts, opening, grid, request)).to(input_ids.device)
         before, after = (tokens.new_tensor(words).expand(len(tokens), -1) for words in (opening, model.closing))
-        return torch.cat([input_ids, before, tokens, after], 1)
+        return _output(torch.cat([input_ids, before, tokens, after], 1), config)
 
-    def codes(self, inputs: dict[str, Any]) -> Tensor:
+    def codes(self, inputs: dict[str, Any]) -> Drawn:
         """For models whose own `generate` takes no decoder: canvas tokens [B, N]."""
         model = self.model
         limit = longest(inputs)
         config = copy.deepcopy(inputs.pop("generation_config", None) or model.model.generation_config)
         rest = config.update(**inputs)
-        ids, mask, _ = (rest.pop(name, None) for name in ("input_ids", "attention_mask", "generation_mode"))
+        ids, mask = (rest.pop(name, None) for name in ("input_ids", "attention_mask"))
+        size = {name: rest.pop(name, None) for name in ("width", "height")}
         negative, hidden = (rest.pop(f"negative_prompt_{name}", None) for name in ("ids", "attention_mask"))
         unknown = [name for name, value in rest.items() if value is not None]
         if unknown:
@@ -121,14 +129,14 @@ class Artist:
         if ids is None or not ids.shape[1]:
             raise ValueError("there are no input_ids")
         prompts = [row for row in unpadded(ids, mask) for _ in range(config.num_return_sequences or 1)]
-        grid = model.grid(None)
+        grid = model.requested(prompts[0], size)
         check(config, [], grid.size)
         check_honoured(config, model.model.generation_config)
         check_length(ids.shape[1] + grid.size, limit)
         scale = model.guidance if config.guidance_scale is None else config.guidance_scale
         request = Request(sampling_of(config, model.sampling) if config.do_sample else GREEDY, scale)
         tokens = self.draw(prompts, (), grid, request.contrasted(negative, hidden, len(prompts)))
-        return tokens.to(ids.device)
+        return _output(tokens.to(ids.device), config)
 
     def draw(self, prompts: Sequence[Tensor], opening: Sequence[int], grid: Grid, request: Request) -> Tensor:
         """Canvas tokens [B, N]."""
@@ -144,6 +152,10 @@ class Artist:
             if self.on_step is not None:
                 self.on_step(canvas)
         return canvas.tokens[:, : grid.size].clone()
+
+
+def _output(tokens: Tensor, config: GenerationConfig) -> Drawn:
+    return GenerateDecoderOnlyOutput(sequences=tokens) if config.return_dict_in_generate else tokens
 
 
 def _check_absent(arguments: Mapping[str, Any], names: Sequence[str]) -> None:

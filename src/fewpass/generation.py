@@ -25,6 +25,7 @@ GREEDY = Sampling(temperature=0.0)
 IN_ORDER = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper)
 NEEDLESS = (PrefixConstrainedLogitsProcessor, LogitNormalization)  # the layout is known, laws are normalised anyway
 WAYS = ("penalty_alpha", "dola_layers", "prompt_lookup_num_tokens", "assistant_early_exit")  # of decoding: ours instead
+OUTPUTS = ("output_scores", "output_logits", "output_attentions", "output_hidden_states")
 HONOURED = {
     *("do_sample", "temperature", "top_k", "top_p", "guidance_scale", "num_return_sequences", "num_beams", "use_cache"),
     *("max_new_tokens", "max_length", "return_dict_in_generate", "generation_kwargs"),
@@ -93,8 +94,9 @@ def check(config: GenerationConfig, criteria: Iterable[StoppingCriteria], tokens
             raise ValueError(f"an image ends where its layout says: {type(criterion).__name__} has no say")
     if config.num_beams not in (None, 1):
         raise ValueError(f"there is no beam search: num_beams={config.num_beams}")
-    if config.return_dict_in_generate:
-        raise ValueError("tokens are returned and nothing else: return_dict_in_generate=True")
+    for name in OUTPUTS:
+        if config.return_dict_in_generate and getattr(config, name, None):
+            raise ValueError(f"{name}=True is not supported: the sequences are returned and nothing else")
     for way in WAYS:
         if getattr(config, way, None) is not None:
             raise ValueError(f"{way}={getattr(config, way)} is another way to decode than that of the decoder")

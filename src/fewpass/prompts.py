@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from itertools import islice
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ def prompts_of(prompt: Given | Sequence[Given], seed: object, count: int, classe
     images = whole("count", count, 1, IMAGES)
     given: Any = prompt.tolist() if hasattr(prompt, "tolist") and not isinstance(prompt, Tensor) else prompt
     alone = _is_one(given, classes)
-    prompts = [read_prompt(one, classes) for one in ([given] if alone else given)]
+    prompts = [read_prompt(one) for one in ([given] if alone else given)]
     if alone and images == 1 and isinstance(seed, Sequence):
         images = sum(1 for _ in islice(seed, IMAGES + 1))
     if not prompts or not images:
@@ -47,11 +48,10 @@ def _is_one(given: Any, classes: bool) -> bool:
     return isinstance(given, str | bytes | dict) or not hasattr(given, "__iter__")
 
 
-def read_prompt(given: object, classes: bool = False, blank: bool = False) -> Prompt:
+def read_prompt(given: object, blank: bool = False) -> Prompt:
     """One prompt, as the settings of an image hold it or as a caller gives it: a text, token ids, or features.
 
-    The number of a class is taken where the model draws `classes`. Raises ValueError for a text that is `blank`,
-    unless it may be, and for all else.
+    Raises ValueError for a text that is `blank`, unless it may be, and for all else.
     """
     if isinstance(given, Tensor):
         if given.ndim != 1 + given.is_floating_point() or not len(given) or given.dtype == torch.bool:
@@ -62,20 +62,24 @@ def read_prompt(given: object, classes: bool = False, blank: bool = False) -> Pr
         return given
     if isinstance(given, list | tuple) and given:
         return torch.tensor([whole("a token id", number, 0, 2**63 - 1) for number in given])
-    if classes and isinstance(given, int):
-        return str(whole("a class", given, 0, 2**63 - 1))
-    if not isinstance(given, str) or not (blank or given.strip()):
-        raise ValueError(f"a prompt must say something, got {shown(given)}")
+    if isinstance(given, Integral) and not isinstance(given, bool):
+        return whole("the number of a class", given, 0, 2**63 - 1)
+    if not isinstance(given, str):
+        raise ValueError(f"a prompt must be a text, the number of a class or a tensor, got {shown(given)}")
+    if not blank and not given.strip():
+        raise ValueError(f"a prompt must say something, got {given!r}")
     check_unicode("a prompt", given)
     if NOTED.fullmatch(given):
         raise ValueError(f"the settings of an image do not hold its features: give those themselves, got {given!r}")
     return given
 
 
-def written(prompt: Prompt) -> str | list[int]:
+def written(prompt: Prompt) -> str | int | list[int]:
     """A prompt as it may be noted down; of features, which are long, what tells them from others."""
     if isinstance(prompt, str):
         return prompt
+    if not isinstance(prompt, Tensor):
+        return int(prompt)
     if not prompt.is_floating_point():
         return prompt.tolist()
     digest = hashlib.sha256(prompt.detach().cpu().float().numpy().tobytes()).hexdigest()

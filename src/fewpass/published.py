@@ -42,7 +42,7 @@ def _llamagen(repository: str, file: str, side: int, memory: str) -> Published:
         return Published(f"{repository}/{file}", "llamagen", f"{images}, of ImageNet", memory, licence, prompt="207")
     home = repository.partition("/")[2]
     before = (
-        f"hf download {repository} {file} vq_ds16_t2i.pt --local-dir {home}"
+        f"pip install 'fewpass[llamagen]' && hf download {repository} {file} vq_ds16_t2i.pt --local-dir {home}"
         f" && hf download google/flan-t5-xl --include '*.json' '*.safetensors' '*.model' --local-dir {home}/t5"
     )
     return Published(f"{repository}/{file}", "llamagen", images, memory, licence, before, f"{home}/{file}")

@@ -64,12 +64,12 @@ class Settings:
         chosen = default_decoder(model) if decoder is None else decoder_of(decoder)
         if negative_prompt is not None and scale == 1:
             raise ValueError(f"negative_prompt {shown(negative_prompt)} has no effect without guidance")
-        negative = None if negative_prompt is None else read_prompt(negative_prompt, bool(model.labels), blank=True)
+        negative = None if negative_prompt is None else read_prompt(negative_prompt, blank=True)
         return cls(model, chosen, sampling, scale, model.grid(read_size(size)), negative)
 
     def job(self, prompt: Given, seed: int) -> Job:
         """One image. Raises ValueError for a prompt that the model cannot read or the decoder cannot draw."""
-        read = read_prompt(prompt, bool(self.model.labels))
+        read = read_prompt(prompt)
         self.model.check_pictures([read])
         rows = self.model.read(read, self.negative_prompt, self.grid, self.guidance)
         fitted(self.decoder, Prospect(self.grid, self.model.network.codebook))

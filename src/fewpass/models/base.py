@@ -1,7 +1,7 @@
 """What the pipeline needs to know of a model family."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -16,7 +16,8 @@ from fewpass.models.untrained import untrained_network
 from fewpass.sampling import Sampling
 from fewpass.session import Network, PromptSession
 
-Prompt = str | Tensor  # a text, or what an encoder has made of one: token ids [P], for some families features [P, C]
+# A text, the number of a class, or what an encoder has made of a text: token ids [P], or for some features [P, C].
+Prompt = str | int | Tensor
 
 
 class Model(ABC):
@@ -32,6 +33,7 @@ class Model(ABC):
     closing: tuple[int, ...] = ()  # the words that follow every image
     size_source: str = ""  # where its size comes from, if not from its configuration or its authors
     labels: int = 0  # how many classes it draws; 0 for models that read prompts
+    notes: tuple[str, ...] = ()  # what was amiss with the checkpoint and has been mended, a line each
 
     guidance: float
     sampling: Sampling
@@ -81,6 +83,16 @@ class Model(ABC):
         Raises ValueError for a prompt that the model cannot read.
         """
 
+    def negative_ids(self, prompt: str, grid: Grid) -> Tensor:
+        """The token ids [P] of a text that guidance leads away from. Raises ValueError as `prompt_ids` does."""
+        return self.prompt_ids(prompt, grid)
+
+    def class_ids(self, number: int) -> Tensor:
+        """What the model reads for the number of a class. Raises ValueError if it draws no classes, or not this one."""
+        raise ValueError(
+            f"{self.name} draws no classes: a prompt must be a text or a tensor of token ids, got {number}"
+        )
+
     def check_prompt(self, prompt: Tensor) -> None:
         """Raise ValueError if the model does not read such tensors."""
         if prompt.is_floating_point():
@@ -112,12 +124,16 @@ class Model(ABC):
     def check_pictures(self, prompts: Sequence[Prompt]) -> None:  # noqa: B027  most families can
         """Raise ValueError if tokens drawn for these prompts could not be made into pictures."""
 
+    def size_in(self, ids: Tensor) -> tuple[int, int] | None:
+        """The size (width, height) in pixels that a prompt's token ids [P] name; None if they name none."""
+        return None
+
     def requested(self, ids: Tensor, arguments: Mapping[str, Any]) -> Grid:
         """The layout that a call of `generate` asks for, with a prompt `ids` [P] and these arguments."""
         width, height = arguments.get("width"), arguments.get("height")
         if (width is None) != (height is None):
             raise ValueError(f"give width and height, or neither; not {width} and {height}")
-        return self.grid(read_size(None if width is None or height is None else (width, height)))
+        return self.grid(self.size_in(ids) if width is None or height is None else read_size((width, height)))
 
     def with_images(self, ids: Tensor, arguments: Mapping[str, Any]) -> Tensor:
         """The prompts `ids` [B, P] of `generate`, with the words of images where they have placeholders."""
@@ -158,10 +174,10 @@ class Model(ABC):
 
         Raises ValueError if they cannot be read, or do not fit together with the image.
         """
-        ids = self._read(prompt, grid)
+        ids = self._read(prompt, grid, self.prompt_ids)
         rows = [ids]
         if guidance != 1:
-            rows = self.rows(ids, None if negative is None else self._read(negative, grid), grid)
+            rows = self.rows(ids, None if negative is None else self._read(negative, grid, self.negative_ids), grid)
         longest = max(map(len, rows))
         if longest + grid.size > self.context:
             raise ValueError(
@@ -177,8 +193,13 @@ class Model(ABC):
         embedded = [[self.embed(row) for row in image] for image in whole]
         return PromptSession.open(self.network_for(grid), grid, embedded, weights)
 
-    def _read(self, prompt: Prompt, grid: Grid) -> Tensor:
+    def _read(self, prompt: Prompt, grid: Grid, encode: Callable[[str, Grid], Tensor]) -> Tensor:
         if isinstance(prompt, str):
-            return self.prompt_ids(prompt, grid)
+            return encode(prompt, grid)
+        if not isinstance(prompt, Tensor):
+            return self.class_ids(int(prompt))
         self.check_prompt(prompt)
+        size = self.size_in(prompt)
+        if size is not None and self.grid(size).grids != grid.grids:
+            raise ValueError(f"{self.name}: the prompt's token ids name the size {size[0]}x{size[1]}: ask for the same")
         return prompt.to(self.device)

@@ -1,28 +1,94 @@
-"""Captions as the text encoders of LlamaGen's kind were shown them in training: without case and ornament."""
+"""Captions as LlamaGen's text encoder was given them in training and is given them by the authors' samplers."""
 
 import html
+import io
 import re
+from urllib.parse import unquote_plus
 
-RULES = (
-    (r"[\u3200-\u4dbf\u4e00-\u9fff\u31c0-\u31ff]+", ""),  # Chinese, which there was none of
-    (r"[\u2010-\u2015\u2212\u30fc\ufe58\uff0d]", "-"),
-    (r"[\u201c\u201d\u00ab\u00bb\u201e\u00a8\u00b4`]", '"'),
+Rules = tuple[tuple[str, str], ...]
+
+SITE = r"[a-z0-9.\-]+\.(?:com|co|ru|net|org|edu|gov|it)[\w/-]*\b/?(?!@)"
+SUFFIXES = "(?:png|jpg|jpeg|bmp|webp|eps|pdf|apk|mp4)"
+DASHES = r"\-\u058a\u05be\u1400\u1806\u2010-\u2015\u2e17\u2e1a\u2e3a\u2e3b\u2e40\u301c\u3030\u30a0"
+DASHES += r"\ufe31\ufe32\ufe58\ufe63\uff0d"
+
+ADDRESSES: Rules = (
+    ("<person>", "person"),  # or it would be taken for markup
+    (rf"\b(?:https?:(?:/{{1,3}}|[a-z0-9%])|{SITE})", ""),
+    (rf"\b(?:www:(?:/{{1,3}}|[a-z0-9%])|{SITE})", ""),
+)
+SIGNS: Rules = (
+    (r"@\w+\b", ""),
+    (r"[\u31c0-\u9fff]+", ""),  # Chinese characters and their like
+    (rf"[{DASHES}]+", "-"),
+    (r"[`\u00b4\u00ab\u00bb\u201c\u201d\u00a8]", '"'),
     (r"[\u2018\u2019]", "'"),
-    (r"[#®•©™&@·º½¾¿¡§~()\[\]{}|\\/*]+", " "),
-    (r"['\"]{2,}", '"'),
+    (r"&quot;?|&amp", ""),
+    (r"\d{1,3}(?:\.\d{1,3}){3}", " "),  # IP addresses
+    (r"\d:\d\d\s+$", ""),
+    (r"\\n", " "),  # a backslash and an n
+    (r"#\d{1,3}\b", ""),
+    (r"#\d{5,}\b", ""),
+    (r"\b\d{6,}\b", ""),
+    (rf"\S+\.{SUFFIXES}", ""),
+    (r"[\"']{2,}", '"'),
     (r"\.{2,}", " "),
-    (r"(?<=\D)([,.])\b", r"\1 "),
+    (r"[#®•©™&@·º½¾¿¡§~()\[\]{}|\\/*]+", " "),
+    (r"\s+\.\s+", " "),
+)
+TRADE: Rules = (
+    (r"\b[a-zA-Z]{1,3}\d{3,15}\b", ""),  # article numbers
+    (r"\b[a-zA-Z]+\d+[a-zA-Z]+\b", ""),
+    (r"\b\d+[a-zA-Z]+\d+\b", ""),
+    (r"(?:worldwide\s+)?(?:free\s+)?shipping", ""),
+    (r"(?:free\s)?download(?:\sfree)?", ""),
+    (r"\bclick\b\s(?:for|on)\s\w+", ""),
+    (rf"\b{SUFFIXES}(?:\simages?)?", ""),
+    (r"\bpage\s+\d+\b", ""),
+    (r"\b\d*[a-zA-Z]+\d+[a-zA-Z]+\d+[a-zA-Z\d]*\b", " "),
+    (r"\b\d+\.?\d*[x\u0445\u00d7]\d+\.?\d*\b", ""),  # sizes
+)
+ENDS: Rules = (
+    (r"\b\s+:\s+", ": "),
+    (r"(\D[,./])\b", r"\1 "),
     (r"\s+", " "),
+    (r"(?s)^[\"'](.+)[\"']$", r"\1"),  # quotes around the whole caption only
+    (r"^['_,\-:;]", ""),
+    (r"['_,\-:+]$", ""),
+    (r"^\.\S+$", ""),
 )
 
 
 def cleaned(caption: str) -> str:
-    """A caption in lower case, with plain dashes, quotes and spaces, and without special characters.
+    """A caption as the text encoder of LlamaGen reads it.
 
-    That is what the cleaning of DeepFloyd's IF, which LlamaGen's training used, makes of what people type. Its rules
-    for captions from the web (addresses, file names, article numbers) are left out.
+    The authors clean every caption twice, by rules that DeepFloyd's IF made for captions from the web: in lower case;
+    without addresses, markup, Chinese characters, file names, article numbers, sizes such as 2x2, words of trade and
+    special characters; dashes and quotes are plain; more than three hyphens or underscores become spaces; broken
+    encodings are repaired; quotes around the whole caption and one sign at either end go.
+
+    Raises ValueError if the packages that this takes are not installed.
     """
-    text = html.unescape(caption).strip().lower()
-    for pattern, replacement in RULES:
+    return _once(_once(caption))
+
+
+def _once(caption: str) -> str:
+    try:
+        import ftfy
+        from bs4 import BeautifulSoup
+    except ImportError:
+        raise ValueError("LlamaGen's captions take ftfy and beautifulsoup4: pip install 'fewpass[llamagen]'") from None
+
+    text = _applied(ADDRESSES, unquote_plus(caption).strip().lower())
+    file = io.StringIO(text, newline="")  # of a text that looks like a file name, Beautiful Soup would warn
+    text = _applied(SIGNS, BeautifulSoup(file, "html.parser").text)
+    if len(re.findall("[-_]", text)) > 3:
+        text = re.sub("[-_]", " ", text)
+    text = html.unescape(html.unescape(ftfy.fix_text(text))).strip()
+    return _applied(ENDS, _applied(TRADE, text)).strip()
+
+
+def _applied(rules: Rules, text: str) -> str:
+    for pattern, replacement in rules:
         text = re.sub(pattern, replacement, text)
-    return text.strip().strip("\"'_,-:;").strip()
+    return text

@@ -118,9 +118,8 @@ class Chameleon(Model):
         words = self.model.model.vocabulary_mapping.convert_img2bpe(images.image_tokens)
         return ids.masked_scatter(ids == self.model.config.image_token_id, words.to(ids))
 
-    def requested(self, ids: Tensor, arguments: Mapping[str, Any]) -> Grid:
-        size = self.style.size_after(ids.tolist())
-        return super().requested(ids, arguments) if size is None else self.grid(size)
+    def size_in(self, ids: Tensor) -> tuple[int, int] | None:
+        return self.style.size_after(ids.tolist())
 
     def opening(self, ids: Tensor, grid: Grid) -> tuple[int, ...]:
         return () if self.style.size_after(ids.tolist()) else tuple(self.style.header(grid))

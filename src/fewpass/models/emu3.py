@@ -1,12 +1,17 @@
 """Emu3-Gen (arXiv 2409.18869), in transformers' format."""
 
+import copy
+import logging
+import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Self
 
 import torch
 import transformers
+from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, Qwen2Tokenizer
 
 from fewpass.canvas import Grid
 from fewpass.codebook import Codebook
@@ -23,6 +28,7 @@ from fewpass.session import Network
 
 SIDE = 720
 WORDS = "<|visual token"  # how the words of images begin
+POSITIVE = " masterpiece, film grained, best quality."  # the authors draw every prompt with this behind it
 NEGATIVE = (
     "lowres, bad anatomy, bad hands, text, error, missing fingers, extra digit, fewer digits, cropped, worst quality,"
     " low quality, normal quality, jpeg artifacts, signature, watermark, username, blurry."
@@ -42,8 +48,10 @@ class Emu3ForConditionalGeneration(transformers.Emu3ForConditionalGeneration):
 class Emu3(Model):
     """Any size in multiples of 8 pixels, told to the model in front of the image; row ends close the rows.
 
-    The unconditional row is a negative prompt in front of the same size. Without one it is that of the authors'
-    script, or, where there is no tokenizer, the last token of the prompt alone, as in transformers' `generate`.
+    As in the authors' script, a text is read with `POSITIVE` behind it, unless it ends so already, and contrasted with
+    a negative prompt in front of the same size, `NEGATIVE` if none is given. A text that begins with the tokenizer's
+    BOS token is read as it stands. Where there is no tokenizer, the unconditional row is the last token of the prompt
+    alone, as in transformers' `generate`.
     """
 
     kind = Emu3ForConditionalGeneration
@@ -52,6 +60,12 @@ class Emu3(Model):
         self, model: transformers.Emu3ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str
     ):
         super().__init__(model, tokenizer, name)
+        if tokenizer is not None and _splits_as_gpt2(tokenizer):
+            self._tokenizer = _split_as_qwen(tokenizer)
+            self.notes = (
+                f"{name}: its tokenizer splits texts as GPT-2's; it is used with the authors' splits and NFC",
+            )
+            logging.getLogger(__name__).warning(*self.notes)
         config, mapping = model.config, model.model.vocabulary_mapping
         row_end, frame_end, image_end = named(config.vocabulary_map, "<|extra_200|>", "<|extra_201|>", "<|image end|>")
         if len(mapping.img2bpe) != config.vq_config.codebook_size:
@@ -91,6 +105,11 @@ class Emu3(Model):
 
     def prompt_ids(self, prompt: str, grid: Grid) -> Tensor:
         check_known(prompt, self.tokenizer, self.name)
+        (bos,) = special(self.tokenizer, "bos_token")
+        return self._ids(prompt if prompt.startswith(bos) else prompt.removesuffix(POSITIVE) + POSITIVE, grid)
+
+    def negative_ids(self, prompt: str, grid: Grid) -> Tensor:
+        check_known(prompt, self.tokenizer, self.name)
         return self._ids(prompt, grid)
 
     def rows(self, ids: Tensor, negative: Tensor | None, grid: Grid) -> list[Tensor]:
@@ -109,15 +128,39 @@ class Emu3(Model):
         different = {(int(rows), int(cols)) for rows, cols in sizes}
         if len(different) != 1:
             raise ValueError(f"images that are drawn together have one size, not {sorted(different)}")
-        return with_row_ends(*different.pop(), self.codes)
+        ((rows, cols),) = different
+        return self.grid((cols * self.pixels_per_code, rows * self.pixels_per_code))
+
+    def size_in(self, ids: Tensor) -> tuple[int, int] | None:
+        text = "".join(self._words[number] for number in ids.tolist() if number in self._words)
+        header = re.search(r"<\|image start\|>(\d+)\*(\d+)<\|image token\|>$", text)
+        return header and (int(header[2]) * self.pixels_per_code, int(header[1]) * self.pixels_per_code)
 
     def words(self, tokens: Tensor) -> Tensor:
         return self.vocabulary.ids[tokens]
 
     def _ids(self, prompt: str, grid: Grid) -> Tensor:
         bos, start, wrapper = special(self.tokenizer, "bos_token", "boi_token", "image_wrapper_token")
-        text = f"{bos}{prompt}{start}{grid.rows}*{grid.cols - 1}{wrapper}"
+        text = f"{bos}{prompt.removeprefix(bos)}{start}{grid.rows}*{grid.cols - 1}{wrapper}"
         return torch.tensor(self.tokenizer(text).input_ids, device=self.device)
+
+    @cached_property
+    def _words(self) -> dict[int, str]:
+        return {number: word for word, number in self.model.config.vocabulary_map.items()}
+
+
+def _splits_as_gpt2(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """True for the tokenizers that the conversion to transformers' format has written."""
+    splits = getattr(getattr(tokenizer, "backend_tokenizer", None), "pre_tokenizer", None)
+    return isinstance(splits, ByteLevel) and splits.use_regex
+
+
+def _split_as_qwen(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """A copy that normalises and splits texts as Emu3's own tokenizer does: that of Qwen with more special tokens."""
+    mended, qwen = copy.deepcopy(tokenizer), Qwen2Tokenizer().backend_tokenizer
+    mended.backend_tokenizer.normalizer = qwen.normalizer
+    mended.backend_tokenizer.pre_tokenizer = qwen.pre_tokenizer
+    return mended
 
 
 def _vocabulary(words: int, codes: int) -> dict[str, int]:

@@ -129,6 +129,8 @@ class GlmImage(Model):
     def requested(self, ids: Tensor, arguments: Mapping[str, Any]) -> Grid:
         grids = arguments.get("image_grid_thw")
         if grids is None:
+            if arguments.get("width") is None and arguments.get("height") is None:
+                raise ValueError(f"{self.name}: there is no image_grid_thw, nor width and height, among the inputs")
             return super().requested(ids, arguments)
         different = {tuple(pair.flatten().tolist()) for pair in grids[:: arguments["copies"]].view(-1, 2, 3)}
         if len(different) != 1:

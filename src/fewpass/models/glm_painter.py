@@ -44,16 +44,24 @@ class GlmPainter:
     def __call__(
         self, prior_token_ids: Tensor, size: tuple[int, int], prompts: Sequence[str], seeds: Sequence[int]
     ) -> Tensor:
-        """Pictures [B, H, W, 3] uint8 of `size` (width, height)."""
+        """Pictures [B, H, W, 3] uint8 of `size` (width, height).
+
+        Each takes a call of its own: in a batch diffusers pads what it reads of the prompts, without a mask, so that
+        the pixels of one would depend on the others.
+        """
+        images = zip(prior_token_ids, prompts, seeds, strict=True)
+        return torch.stack([self._picture(ids, size, prompt, seed) for ids, prompt, seed in images])
+
+    def _picture(self, prior_token_ids: Tensor, size: tuple[int, int], prompt: str, seed: int) -> Tensor:
         width, height = size
-        drawn = self.pipeline(
-            prompt=list(prompts),
-            prior_token_ids=prior_token_ids,
+        (drawn,) = self.pipeline(
+            prompt=prompt,
+            prior_token_ids=prior_token_ids[None],
             width=width,
             height=height,
             num_inference_steps=self.steps,
             guidance_scale=self.guidance,
-            generator=[torch.Generator(self.checkpoint.device).manual_seed(seed) for seed in seeds],
+            generator=torch.Generator(self.checkpoint.device).manual_seed(seed),
             output_type="np",
         ).images
         return (torch.from_numpy(drawn) * 255).round().to(torch.uint8)

@@ -73,20 +73,26 @@ class Janus(Model):
         if self.tokenizer.chat_template:
             message = {"role": "user", "content": [{"type": "text", "text": prompt}]}
             text = self.tokenizer.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
-        return torch.tensor([*self.tokenizer(text).input_ids, self._begin], device=self.device)
+        return torch.tensor([*self.tokenizer(text).input_ids, self._special("boi_token_id")], device=self.device)
 
     def rows(self, ids: Tensor, negative: Tensor | None, grid: Grid) -> list[Tensor]:
         if negative is not None:
             return [ids, negative]
-        special = (ids == self.model.generation_config.bos_token_id) | (ids == self._begin)
-        return [ids, ids.masked_fill(~special, self.model.generation_config.pad_token_id)]
+        special = (ids == self._special("bos_token_id")) | (ids == self._special("boi_token_id"))
+        return [ids, ids.masked_fill(~special, self._special("pad_token_id"))]
 
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
         return painted(self.model.model.vqmodel.decode, tokens)
 
-    @property
-    def _begin(self) -> int:
-        words = getattr(self.model.generation_config, "generation_kwargs", None) or {}
-        if "boi_token_id" not in words:
-            raise ValueError(f"{self.name}: generation_config.json has no boi_token_id in its generation_kwargs")
-        return words["boi_token_id"]
+    def _special(self, name: str) -> int:
+        """The id of a special token: that in generation_config.json, else the tokenizer's, else that in config.json."""
+        config = self.model.generation_config
+        given = [(getattr(config, "generation_kwargs", None) or {}).get(name), getattr(config, name, None)]
+        known = [getattr(self._tokenizer, name, None)]
+        # Without a generation_config.json, transformers makes one of config.json, which knows less than the tokenizer.
+        for token in [*known, *given] if config._from_model_config else [*given, *known]:
+            if token is not None:
+                if type(token) is not int or not 0 <= token < self.model.config.text_config.vocab_size:
+                    raise ValueError(f"{self.name}: {name} in generation_config.json must be a token id, got {token!r}")
+                return token
+        raise ValueError(f"{self.name}: there is no {name} in generation_config.json, nor does the tokenizer have one")

@@ -89,13 +89,22 @@ class LlamaGen(Model):
 
     def prompt_ids(self, prompt: str, grid: Grid) -> Tensor:
         if self.labels:
-            return self._label(prompt)
+            if not prompt.strip().isdecimal():
+                raise ValueError(f"{self.name} draws a class, a number from 0 to {self.labels - 1}, not {prompt!r}")
+            return self.class_ids(int(prompt))
         if self.encoder is None:
             raise ValueError(
                 f"{self.name} reads prompts through {PUBLISHED}, which is neither in a folder {FOLDER} beside it nor"
                 " downloaded: without, it takes features [P, C]"
             )
         return self.encoder(prompt)
+
+    def class_ids(self, number: int) -> Tensor:
+        if not self.labels:
+            return super().class_ids(number)
+        if not 0 <= number < self.labels:
+            raise ValueError(f"{self.name} draws a class, a number from 0 to {self.labels - 1}, not {number}")
+        return torch.tensor([number], device=self.device)
 
     def check_prompt(self, prompt: Tensor) -> None:
         if self.labels:
@@ -126,8 +135,3 @@ class LlamaGen(Model):
 
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
         return painted(in_float32(self.model.vqmodel), tokens.view(-1, grid.rows, grid.cols), rounded=True)
-
-    def _label(self, prompt: str) -> Tensor:
-        if not prompt.strip().isdecimal() or int(prompt) >= self.labels:
-            raise ValueError(f"{self.name} draws a class, a number from 0 to {self.labels - 1}, not {prompt!r}")
-        return torch.tensor([int(prompt)], device=self.device)

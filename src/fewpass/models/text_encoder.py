@@ -50,7 +50,9 @@ class TextEncoder:
         """Features [P, C]. Raises ValueError for a prompt that says nothing, or too much."""
         caption = cleaned(prompt)
         if not caption:
-            raise ValueError(f"nothing is left of the prompt {prompt!r} without its special characters")
+            raise ValueError(
+                f"nothing is left of the prompt {prompt!r} once it is cleaned as captions were in training"
+            )
         ids = self.tokenizer(caption).input_ids
         if len(ids) > self.longest:
             raise ValueError(f"a prompt has {self.longest} tokens at most, not {len(ids)}: {prompt!r}")
