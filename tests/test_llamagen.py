@@ -341,7 +341,7 @@ def test_class_is_given_by_its_number(pipes):
     json.dumps(pipe(np.int64(2), **same, negative_prompt=np.int64(4)).settings)
     with pytest.raises(ValueError, match=r"the number of a class or a tensor, got 4\.0"):
         pipe("2", **same, negative_prompt=4.0)
-    with pytest.raises(ValueError, match="prompts must be several texts, not 2"):
+    with pytest.raises(ValueError, match="prompts must be several texts, got 2"):
         pipe.stream(2, **same)
 
 

@@ -63,7 +63,7 @@ def read_prompt(given: object, blank: bool = False) -> Prompt:
     if isinstance(given, list | tuple) and given:
         return torch.tensor([whole("a token id", number, 0, 2**63 - 1) for number in given])
     if isinstance(given, Integral) and not isinstance(given, bool):
-        return whole("the number of a class", given, 0, 2**63 - 1)
+        return whole("the number of a class", given, -(2**63), 2**63 - 1)
     if not isinstance(given, str):
         raise ValueError(f"a prompt must be a text, the number of a class or a tensor, got {shown(given)}")
     if not blank and not given.strip():

@@ -65,6 +65,8 @@ class Settings:
         if negative_prompt is not None and scale == 1:
             raise ValueError(f"negative_prompt {shown(negative_prompt)} has no effect without guidance")
         negative = None if negative_prompt is None else read_prompt(negative_prompt, blank=True)
+        if isinstance(negative, int):
+            model.class_ids(negative)
         return cls(model, chosen, sampling, scale, model.grid(read_size(size)), negative)
 
     def job(self, prompt: Given, seed: int) -> Job:
