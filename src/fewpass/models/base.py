@@ -15,6 +15,7 @@ from fewpass.models.untrained import untrained_network
 from fewpass.sampling import Sampling
 from fewpass.session import Network, PromptSession
 
+STRONGEST = 1e6  # guidance scale: what larger ones multiply may overflow
 Prompt = str | Tensor  # a text, or what an encoder has made of one: token ids [P], for some families features [P, C]
 
 
@@ -29,6 +30,8 @@ class Model(ABC):
     in_vocabulary: ClassVar[bool] = True  # are image tokens words of `model`, and does its `generate` take decoders?
     reads_images: ClassVar[bool] = False  # may there be images in prompts?
     closing: tuple[int, ...] = ()  # the words that follow every image
+    size_source: str = ""  # why the default size is what it is
+    notes: tuple[str, ...] = ()  # remarks on how the checkpoint was read
 
     guidance: float
     sampling: Sampling
@@ -150,8 +153,10 @@ class Model(ABC):
     def read(self, prompt: Prompt, negative: Prompt | None, grid: Grid, guidance: float) -> list[Tensor]:
         """The rows of one image, token ids: the prompt's, and with guidance those it is contrasted with.
 
-        Raises ValueError if they cannot be read, or do not fit together with the image.
+        Raises ValueError if they cannot be read, or do not fit together with the image, or the scale is out of range.
         """
+        if not guidance <= STRONGEST:
+            raise ValueError(f"guidance must be a number <= {STRONGEST:.0f}, not {guidance}")
         ids = self._read(prompt, grid)
         rows = [ids]
         if guidance != 1:
