@@ -91,6 +91,12 @@ class Drawing:
         dtype = getattr(self.session, "dtype", self.session.first.dtype)
         return [None if fault is None else not_finite("logits", fault, dtype) for fault in canvas.faults]
 
+    def check(self, canvas: Canvas) -> None:
+        """Raise the first of these errors."""
+        for error in self.errors(canvas):
+            if error is not None:
+                raise error
+
     def select(self, images: Tensor) -> None:
         """Go on with only the images listed in `images` [b]. The session must be elastic."""
         assert isinstance(self.session, ElasticSession)
@@ -130,7 +136,7 @@ def decode(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Itera
     del session  # it takes memory, and the drawing has its own as soon as an image is finished
     images = torch.arange(len(seeds), device=seeds.device)
     whole = drawing.canvas.select(images)
-    _check(drawing, whole)
+    drawing.check(whole)
     yield whole
     while not all(whole.finished):
         if any(drawing.canvas.finished) and elastic:
@@ -139,11 +145,5 @@ def decode(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Itera
             images = images[going]
         drawing.advance()
         whole.update(images, drawing.canvas)
-        _check(drawing, whole)
+        drawing.check(whole)
         yield whole
-
-
-def _check(drawing: Drawing, whole: Canvas) -> None:
-    for error in drawing.errors(whole):
-        if error is not None:
-            raise error
