@@ -28,6 +28,7 @@ class Model(ABC):
 
     kind: ClassVar[type[PreTrainedModel]]  # the class of `model`
     in_vocabulary: ClassVar[bool] = True  # are image tokens words of `model`, and does its `generate` take decoders?
+    chat_template: ClassVar[bool] = False  # do prompts go through that of the tokenizer, if it has one?
     reads_images: ClassVar[bool] = False  # may there be images in prompts?
     closing: tuple[int, ...] = ()  # the words that follow every image
     size_source: str = ""  # why the default size is what it is
