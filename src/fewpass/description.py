@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fewpass.canvas import Grid
@@ -77,8 +77,11 @@ def _holds(path: Path, ending: str) -> bool:
     """Whether a file holds a tensor with such a name; files of torch, which have to be read whole, by their name."""
     if path.suffix != ".safetensors":
         return path.name.startswith("vq")
-    with safe_open(path, framework="pt") as file:
-        return any(name.endswith(ending) for name in file.keys())  # noqa: SIM118
+    try:
+        with safe_open(path, framework="pt") as file:
+            return any(name.endswith(ending) for name in file.keys())  # noqa: SIM118
+    except (SafetensorError, OSError):  # of a part that has not been read
+        return False
 
 
 def _listed(paths: Sequence[Path], folder: Path) -> str:
