@@ -153,7 +153,10 @@ WRONG = {
     "unknown decoder": ({"decoder": "fast"}, "unknown decoder 'fast'"),
     "text of a temperature": ({"temperature": "warm"}, "temperature must be a number >= 0, got 'warm'$"),
     "size of three": ({"size": [8, 8, 3]}, r"size must be .*got \[8, 8, 3\]$"),
-    "words": ({"prompt": {"text": "two"}}, r"a prompt must be a text, the number of a class or a tensor, got \{'text': 'two'\}$"),
+    "words": (
+        {"prompt": {"text": "two"}},
+        r"a prompt must be a text, the number of a class or a tensor, got \{'text': 'two'\}$",
+    ),
     "half a letter": ({"prompt": "two \ud83d"}, r"a prompt must be text in Unicode, got 'two \\ud83d'$"),
 }
 

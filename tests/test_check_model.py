@@ -10,13 +10,15 @@ import fewpass
 from fewpass import Grid
 from fewpass.cache import SlotCache
 from fewpass.cli import main
+from fewpass.cli.check import UNSEEN
 from fewpass.contract import CHECKS, Finding, check_model, difference
 from fewpass.models import FAMILIES
+from fewpass.models.base import Model
 from fewpass.models.emoji.scenes import parse
 from fewpass.models.layout import with_row_ends
 from fewpass.published import PUBLISHED
 from fewpass.session import PromptSession
-from tests.families import CODES, write_anole, write_emu3, write_glm_image, write_janus, write_lumina
+from tests.families import CODES, rewrite, write_anole, write_emu3, write_glm_image, write_janus, write_lumina
 from tests.llamagen import write_c2i, write_t2i
 
 GRIDS = {
@@ -70,16 +72,163 @@ def test_small_layouts_are_found_where_there_are_some(models, monkeypatch, untra
     assert check_model(models["anole"])[:-1] == [((4, 4),)]
 
 
+SIZED = {"emu3": ["--size", "24x16"], "lumina": ["--size", "64x64"], "glm_image": ["--size", "96x128"]}
+SIZED |= {"llamagen_c2i": ["--size", "8x8"], "llamagen_t2i": ["--size", "8x8"]}
+
+
+@pytest.fixture
+def check(tmp_path, capsys):
+    """Write the checkpoint of a family, change it, run the command: its exit code and the fields of its lines."""
+
+    def run(name, change=lambda folder: None, *options):
+        folder = WRITERS[name](tmp_path / name)
+        change(folder)
+        code = main(["check", str(folder), "--device", "cpu", *SIZED.get(name, []), *options])
+        return code, [tuple(line.split("\t")) for line in capsys.readouterr().out.splitlines()]
+
+    return run
+
+
+def found(lines, part, what):
+    """What the line of this name says, and its verdict."""
+    ((value, verdict),) = [line[2:] for line in lines if line[:2] == (part, what)]
+    return value, verdict
+
+
 @pytest.mark.parametrize("fault", [False, True])
-def test_the_command(tmp_path, capsys, monkeypatch, untraced, fault):
-    folder = write_emu3(tmp_path)
+def test_check_runs_the_contract(check, monkeypatch, untraced, fault):
     if fault:
         monkeypatch.setitem(CHECKS, next(iter(CHECKS)), lambda probe: (torch.zeros(1), torch.ones(1)))
-    assert main(["check", str(folder), "--size", "24x16", "--device", "cpu"]) == (1 if fault else 0)
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 12
-    assert all(line.split("\t")[1] == "2x4" for line in lines[:-1])
-    assert sum(line.endswith("FAILED") for line in lines) == (1 if fault else 0)
+    code, lines = check("emu3")
+    contract = [line for line in lines if line[0] == "contract"]
+    assert code == (1 if fault else 0)
+    assert len(contract) == 12
+    assert all(line[1].endswith(", 2x4") for line in contract[:-1])
+    assert sum(line[3] == "FAILED" for line in lines) == (1 if fault else 0)
+    assert [line[1] for line in lines if line[0] == "not verified"] == [what for what, _ in UNSEEN]
+
+
+READ = {  # what is read from where, and the rows of a prompt
+    "janus": ("model.safetensors", "tokenizer.json", "4 <begin>", "0 <pad> | 0 <pad> | 4 <begin>"),
+    "emu3": ("model.safetensors", "tokenizer.json", "<|image token|>", "<|image token|>"),
+    "anole": ("model.safetensors", "tokenizer.json", "<racm3:break>", "<s> | "),
+    "lumina": ("vqgan/model.safetensors", "tokenizer.json", "<reserved08802>", "3 ids: "),
+    "glm_image": ("model.safetensors", "tokenizer.json", "<|dit_begin|>", "none: the guidance scale is 1"),
+    "llamagen_c2i": ("vq_ds16_c2i.pt", "none in this folder", "class 0", "no class"),
+    "llamagen_t2i": ("vq_ds16_t2i.pt", "t5/tokenizer.json", "features of width 16", "features of width 16"),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_check_shows_how_a_family_is_read(check, monkeypatch, untraced, name):
+    monkeypatch.setattr("fewpass.contract._findings", lambda model, grid, seed: [])
+    code, lines = check(name)
+    codebook, tokenizer, conditional, unconditional = READ[name]
+    failed = [line[1] for line in lines if line[3] == "FAILED"]
+    assert (code, failed) == ((1, ["pictures"]) if name == "glm_image" else (0, []))
+    assert found(lines, "files", "codebook") == (codebook, "")
+    assert found(lines, "files", "tokenizer") == (tokenizer, "")
+    assert conditional in found(lines, "prompt", "conditional row")[0]
+    assert unconditional in found(lines, "prompt", "unconditional row")[0]
+    assert found(lines, "numbers", "weights in float32") == ("finite", "ok")
+    assert found(lines, "numbers", "logits in float32")[0].startswith("finite at all ")
+    from_file = "0.9, from generation_config.json"
+    temperature = {"glm_image": from_file, "anole": "0.7, from fewpass: as the authors draw"}
+    assert found(lines, "defaults", "temperature")[0] == temperature.get(name, "1, from fewpass: as the authors draw")
+
+
+def damage(folder):
+    """NaN in the last norm of the language model."""
+
+    def spoiled(weights):
+        (norm,) = [
+            name for name in weights if name.endswith("norm.weight") and "layer" not in name and "vq" not in name
+        ]
+        return weights | {norm: weights[norm] * torch.nan}
+
+    files = [path for path in folder.glob("*.pt") if not path.name.startswith("vq")]
+    for path in files:
+        stored = torch.load(path)
+        torch.save(spoiled(stored.get("model") or stored["module"]), path)
+    if not files:
+        rewrite(folder, spoiled)
+
+
+@pytest.mark.parametrize("name", READ)
+def test_check_finds_nan(check, name):
+    code, lines = check(name, damage)
+    assert code == 1
+    assert found(lines, "numbers", "weights in float32")[0].startswith("NaN or inf in 1 of ")
+    value, verdict = found(lines, "numbers", "logits in float32")
+    assert re.fullmatch(r"NaN at \d+ of \d+ positions", value)
+    assert verdict == "FAILED"
+
+
+def test_check_reports_nan_behind_random_prompts(check, untraced):
+    def spoil(weights):
+        (name,) = [name for name in weights if name.endswith("embed_tokens.weight")]
+        rest = torch.arange(len(weights[name])) > 8  # behind the special words, a and cat
+        return weights | {name: weights[name].masked_fill(rest[:, None], torch.nan)}
+
+    code, lines = check("janus", lambda folder: rewrite(folder, spoil))
+    assert code == 1
+    assert found(lines, "numbers", "logits in float32")[1] == "ok"
+    assert "logits contain NaN in float32" in found(lines, "contract", "random prompts and codes")[0]
+
+
+def test_check_of_the_bundled_model(capsys, monkeypatch, untraced):
+    monkeypatch.setattr("fewpass.contract._findings", lambda model, grid, seed: [])
+    assert main(["check", "emoji", "--device", "cpu", "--prompt", "two red cats"]) == 0
+    lines = [tuple(line.split("\t")) for line in capsys.readouterr().out.splitlines()]
+    assert found(lines, "prompt", "text")[0] == "'two red cats'"
+    assert found(lines, "defaults", "guidance_scale")[0] == "1.25, from generation_config.json"
+    assert found(lines, "sizes", "default")[0] == "128x128"
+
+
+def test_check_shows_notes_and_the_source_of_the_size(check, monkeypatch, untraced):
+    monkeypatch.setattr("fewpass.contract._findings", lambda model, grid, seed: [])
+    monkeypatch.setattr(Model, "notes", ("tokenizer mended: none",))
+    monkeypatch.setattr(Model, "size_source", "from its name")
+    lines = check("anole")[1]
+    assert found(lines, "model", "note")[0] == "tokenizer mended: none"
+    assert found(lines, "sizes", "default")[0] == "64x64, from its name"
+
+
+def large(folder):
+    """A weight that float16 cannot hold, and that no other dtype minds."""
+
+    def scaled(weights):
+        (name,) = [name for name in weights if name.endswith("layers.0.mlp.down_proj.weight")]
+        return weights | {name: weights[name] * 1e7}
+
+    rewrite(folder, scaled)
+
+
+def test_check_in_other_dtypes(check, monkeypatch, untraced):
+    monkeypatch.setattr("fewpass.contract._findings", lambda model, grid, seed: [])
+    code, lines = check("janus", large, "--dtypes", "float16,bfloat16")
+    assert code == 1
+    verdicts = {line[1]: line[3] for line in lines if line[0] == "numbers"}
+    assert {name for name, verdict in verdicts.items() if verdict == "FAILED"} == {
+        "weights in float16",
+        "logits in float16",
+    }
+    assert len(verdicts) == 6
+
+
+def test_check_does_not_load_what_does_not_fit(check, monkeypatch, untraced):
+    monkeypatch.setattr("fewpass.contract._findings", lambda model, grid, seed: [])
+    monkeypatch.setattr("fewpass.memory.available", lambda device: 1000)
+    code, lines = check("janus", lambda folder: None, "--dtypes", "float64")
+    assert code == 1
+    value, verdict = found(lines, "numbers", "weights in float64")
+    assert re.fullmatch(r"not loaded: the weights take [\d.]+ [KM]iB, and 1000 bytes are free", value)
+    assert verdict == "FAILED"
+
+
+def test_check_refuses_unknown_dtypes_before_it_loads(capsys):
+    assert main(["check", "emoji", "--dtypes", "float16,int4"]) == 2
+    assert "dtype must be one of float32, float16, bfloat16, float64, not 'int4'" in capsys.readouterr().err
 
 
 def test_the_bundled_model_knows_the_words_of_its_command():

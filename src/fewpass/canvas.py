@@ -77,13 +77,26 @@ class Grid:
         return torch.where((due < 0)[..., None], q, self.certain(due.relu(), q))
 
     def forbid(self, index: Tensor, logits: Tensor) -> Tensor:
-        """Logits [..., V] of the positions `index` [...], -inf for what the layout does not allow there."""
+        """Logits [..., V] of the positions `index` [...], -inf for what the layout does not allow there.
+
+        A forced token has its own logit, or 0 where that is not finite.
+        """
         if self.forced is None:
             return logits
         due = self.due(index)[..., None]
         symbol = torch.arange(self.vocab, device=logits.device)
-        allowed = torch.where(due < 0, symbol < (self.codes or self.vocab), symbol == due)
-        return logits.masked_fill(~allowed, -torch.inf)
+        certain = symbol == due
+        allowed = torch.where(due < 0, symbol < (self.codes or self.vocab), certain)
+        return logits.masked_fill(~allowed, -torch.inf).masked_fill_(certain & ~logits.isfinite(), 0.0)
+
+
+FAULTS = (None, "NaN", "+inf", "-inf for every token")  # what a row of logits may hold that gives no probabilities
+
+
+def faults_of(logits: Tensor) -> Tensor:
+    """For logits [..., V], which of FAULTS they contain: [...] int64, 0 for none. -inf alone masks a token."""
+    peak = logits.amax(-1)  # NaN if any of them is
+    return torch.where(peak.isnan(), 1, 2 * (peak == torch.inf) + 3 * (peak == -torch.inf))
 
 
 class Canvas:
@@ -91,31 +104,42 @@ class Canvas:
 
     `tokens` is [B, N + margin] int64 in raster order, `final` [B, N] bool says which will not change any more, and
     `length` [B] int64 counts those before the first that may. `asked` is how many positions of an image the latest
-    pass was about.
+    pass was about. `fault` [B] int64 says what was wrong with the logits of an image, see FAULTS.
     """
 
     asked = 1  # the prompt's pass: about the first position
 
-    def __init__(self, grid: Grid, tokens: Tensor, final: Tensor):
-        self.grid, self.tokens = grid, tokens
+    def __init__(self, grid: Grid, tokens: Tensor, final: Tensor, fault: Tensor):
+        self.grid, self.tokens, self.fault = grid, tokens, fault
         self._hold(final)
 
     def _hold(self, final: Tensor) -> None:
         self.final, self.length = final, final.long().cumprod(1).sum(1)
-        self._lengths: list[int] | None = None
+        self._numbers: list[list[int]] | None = None
 
     @classmethod
     def blank(cls, grid: Grid, seeds: Tensor, margin: int) -> "Canvas":
         """One empty image for each of `seeds` [B], with room for `margin` positions past its end."""
         tokens = seeds.new_zeros(len(seeds), grid.size + margin)
-        return cls(grid, tokens, torch.zeros_like(tokens[:, : grid.size], dtype=torch.bool))
+        return cls(
+            grid, tokens, torch.zeros_like(tokens[:, : grid.size], dtype=torch.bool), torch.zeros_like(tokens[:, 0])
+        )
+
+    def _read_back(self) -> list[list[int]]:
+        """`length` and `fault` as Python numbers: all that is read back from the device, once a pass."""
+        if self._numbers is None:
+            self._numbers = torch.stack([self.length, self.fault]).tolist()
+        return self._numbers
 
     @property
     def lengths(self) -> list[int]:
-        """`length` as Python numbers: the one thing that is read back from the device, once a pass."""
-        if self._lengths is None:
-            self._lengths = self.length.tolist()
-        return self._lengths
+        """`length` as Python numbers."""
+        return self._read_back()[0]
+
+    @property
+    def faults(self) -> list[str | None]:
+        """What was wrong with the logits of each image when tokens were last committed; None for nothing."""
+        return [FAULTS[number] for number in self._read_back()[1]]
 
     @property
     def open(self) -> int:
@@ -131,6 +155,15 @@ class Canvas:
     def ahead(self, n: int, start: int = 0) -> Tensor:
         """The `n` positions from `start` past the first `length` ones: [B, n], ragged across the batch."""
         return self.length[:, None] + torch.arange(start, start + n, device=self.length.device)
+
+    def inspect(self, logits: Tensor, index: Tensor) -> None:
+        """Note which images have logits [B, n, V] at the positions `index` [B, n] that give no probabilities.
+
+        Positions that are final or past the image do not count. `faults` tells after the next commit: nothing is read
+        back from the device here.
+        """
+        counts = ~F.pad(self.final, (0, 1), value=True).gather(1, index.clamp(max=self.grid.size))
+        self.fault = torch.maximum(self.fault, (faults_of(logits) * counts).amax(1))
 
     def read(self, index: Tensor) -> Tensor:
         """The tokens at the positions `index` [B, n]: [B, n] int64, final or guessed."""
@@ -152,13 +185,15 @@ class Canvas:
 
     def select(self, images: Tensor) -> "Canvas":
         """Only the images listed in `images` [b]."""
-        return Canvas(self.grid, self.tokens[images], self.final[images])
+        return Canvas(self.grid, self.tokens[images], self.final[images], self.fault[images])
 
     def join(self, other: "Canvas") -> "Canvas":
         """These images and then those of `other`, a canvas of the same grid and margin."""
-        return Canvas(self.grid, torch.cat([self.tokens, other.tokens]), torch.cat([self.final, other.final]))
+        pairs = ((self.tokens, other.tokens), (self.final, other.final), (self.fault, other.fault))
+        return Canvas(self.grid, *map(torch.cat, pairs))
 
     def update(self, images: Tensor, part: "Canvas") -> None:
         """Take over the state of the images that `part` = `select(images)` has gone on with."""
         self.tokens[images], self.final[images], self.length[images] = part.tokens, part.final, part.length
-        self.asked, self._lengths = part.asked, None
+        self.fault[images] = part.fault
+        self.asked, self._numbers = part.asked, None

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fewpass.canvas import Grid
+from fewpass.canvas import FAULTS, Grid, faults_of
+from fewpass.description import Line
 from fewpass.models.base import Model
 from fewpass.models.body import MASKS, Body
 from fewpass.probe import Probe, alone, compiled, forced, guided, overwritten, together, uncached
@@ -46,15 +47,41 @@ def check_model(model: Model, grids: Sequence[Grid] | None = None, seed: int = 0
     """Check that a model of any family does what decoders rely on, with random prompts and tokens.
 
     `grids` are the layouts to check it on; by default some small ones, square and not, if the model draws them. A
-    model in float32 is also compared with a copy of itself in bfloat16.
+    model in float32 is also compared with a copy of itself in bfloat16. Raises ModelError for logits that contain NaN
+    or +inf.
     """
     with torch.inference_mode():
-        layouts = grids or _grids(model)
-        findings = [finding for grid in layouts for finding in _findings(model, grid, seed)]
-        return [*findings, _compiled(Probe(model, layouts[0], seed))]
+        chosen = grids or layouts(model)
+        findings = [finding for grid in chosen for finding in _findings(model, grid, seed)]
+        return [*findings, _compiled(Probe(model, chosen[0], seed))]
 
 
-def _grids(model: Model) -> list[Grid]:
+def numbers(model: Model, grid: Grid, prompt: str) -> Iterator[Line]:
+    """Are weights finite, and the logits behind a prompt, with the model's own guidance and random codes?"""
+    dtype = str(model.model.dtype).removeprefix("torch.")
+    weights = [(name, weight) for name, weight in model.model.named_parameters() if not weight.is_meta]
+    bad = [name for name, weight in weights if not weight.isfinite().all()]
+    named = f"NaN or inf in {len(bad)} of {len(weights)} tensors: {', '.join(bad[:3])}" if bad else "finite"
+    yield Line("numbers", f"weights in {dtype}", named, not bad)
+    yield Line("numbers", f"logits in {dtype}", *_logits(Probe(model, grid, 0), prompt))
+
+
+def _logits(probe: Probe, prompt: str) -> tuple[str, bool]:
+    try:
+        logits = probe.read([prompt], probe.images[:1], probe.model.guidance)
+    except ValueError as error:
+        return f"not computed: {error}", False
+    faults, size = faults_of(logits), probe.grid.size
+    counts = [f"{fault} at {int((faults == i).sum())}" for i, fault in enumerate(FAULTS) if i and (faults == i).any()]
+    if counts:
+        return f"{', '.join(counts)} of {size} positions", False
+    return f"finite at all {size} positions, the largest {float(logits[logits.isfinite()].abs().max()):.4g}", True
+
+
+def layouts(model: Model, size: tuple[int, int] | None = None) -> list[Grid]:
+    """What a model is checked on: the layout of this size, or of some small ones, or the model's own."""
+    if size is not None:
+        return [model.grid(size)]
     found = []
     for size in SIZES:
         try:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fewpass.canvas import Canvas, Grid
 from fewpass.decoders import Decoder, Query
+from fewpass.errors import ModelError, not_finite
 from fewpass.needs import Host
 from fewpass.noise import Noise
 from fewpass.sampling import Law
@@ -62,7 +63,7 @@ class Drawing:
         self.session, self.law, self.seeds = session, law, seeds
         self.step = torch.zeros_like(seeds)
         self.canvas = Canvas.blank(session.grid, seeds, decoder.margin)
-        p, first = law(session.first), self.canvas.ahead(1)
+        p, first = self._judged(session.first, self.canvas.ahead(1)), self.canvas.ahead(1)
         self.canvas.write(first, self.noise.race(p, first))
         self.canvas.commit(1)
         self.state = self.decoder.begin(self.canvas, p, self.noise)
@@ -77,8 +78,24 @@ class Drawing:
         self.step = self.step + 1
         query = self.decoder.draft(self.canvas, self.state)
         self.canvas.asked = query.tokens.shape[1]
-        p = self.law(self.session(query))
+        p = self._judged(self.session(query), query.index + 1)
         self.state = self.decoder.verify(self.canvas, self.state, p, self.noise)
+
+    def _judged(self, logits: Tensor, index: Tensor) -> Tensor:
+        """The probabilities at the positions `index` [B, n], with a note on the canvas where there are none."""
+        self.canvas.inspect(logits, index)
+        return self.law(logits)
+
+    def errors(self, canvas: Canvas) -> list[ModelError | None]:
+        """For each image of a `canvas` that has just been committed to, why it cannot go on; None if it can."""
+        dtype = getattr(self.session, "dtype", self.session.first.dtype)
+        return [None if fault is None else not_finite("logits", fault, dtype) for fault in canvas.faults]
+
+    def check(self, canvas: Canvas) -> None:
+        """Raise the first of these errors."""
+        for error in self.errors(canvas):
+            if error is not None:
+                raise error
 
     def select(self, images: Tensor) -> None:
         """Go on with only the images listed in `images` [b]. The session must be elastic."""
@@ -112,12 +129,14 @@ def decode(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Itera
     `canvas.tokens` is [B, N + margin], of which `canvas.length` [B] are committed. An elastic session is narrowed
     to the images that are not finished yet.
 
-    Raises ValueError naming what the decoder needs and the session cannot offer.
+    Raises ValueError naming what the decoder needs and the session cannot offer, and ModelError for logits that give
+    no probabilities, where a token is drawn or a draft verified.
     """
     drawing, elastic = Drawing(session, decoder, law, seeds), isinstance(session, ElasticSession)
     del session  # it takes memory, and the drawing has its own as soon as an image is finished
     images = torch.arange(len(seeds), device=seeds.device)
     whole = drawing.canvas.select(images)
+    drawing.check(whole)
     yield whole
     while not all(whole.finished):
         if any(drawing.canvas.finished) and elastic:
@@ -126,4 +145,5 @@ def decode(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Itera
             images = images[going]
         drawing.advance()
         whole.update(images, drawing.canvas)
+        drawing.check(whole)
         yield whole

@@ -69,7 +69,8 @@ class Noise:
         target, block = _invert(blocks.sum(-1), self.uniform(index, tag)[..., None])
         inside = blocks.gather(-2, block[..., None].expand(*block.shape, width))[..., 0, :]
         _, token = _invert(inside, target)
-        return (block * width + token)[..., 0]
+        token += block * width
+        return token[..., 0].clamp_(max=p.shape[-1] - 1)  # a token even where p is NaN, and nothing is drawn
 
     def race(self, p: Tensor, index: Tensor) -> Tensor:
         """One token from each law by an exponential race, argmax_v p(v) / e(v): the Gumbel trick.

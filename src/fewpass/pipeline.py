@@ -78,7 +78,14 @@ class Pipeline:
         prompts = prompts_of(prompt, seed, count, bool(self.model.labels))
         seeds = seeding.assign(seed, len(prompts))
         jobs = [settings.job(*pair) for pair in zip(prompts, seeds, strict=True)]
-        whole, stopped = Whole(len(jobs)), False
+        whole, stopped, callers = Whole(len(jobs)), False, list[Exception]()
+
+        def stops(canvas: Canvas) -> bool:
+            try:
+                return on_step is not None and on_step(canvas) is False
+            except Exception as error:
+                callers.append(error)
+                raise
 
         def draw(numbers: range) -> Result:
             nonlocal stopped
@@ -87,12 +94,12 @@ class Pipeline:
             canvas = Canvas.blank(settings.grid, self._seeds(portion), 0)
             if not stopped:
                 for canvas in trace.watch(self._draw(portion, clock)):
-                    stopped = on_step is not None and on_step(whole.with_portion(numbers, canvas)) is False
+                    stopped = stops(whole.with_portion(numbers, canvas))
                     if stopped:
                         break
             return self.result(portion, canvas, trace, logprobs=logprobs)
 
-        result = in_portions(Room(self.model), jobs, draw)
+        result = in_portions(Room(self.model), jobs, draw, callers)
         result.trace.model_seconds, result.trace.seconds = clock.seconds, time.perf_counter() - started
         return result
 

@@ -64,11 +64,13 @@ class Room:
         return need
 
 
-def in_portions(room: Room, jobs: Sequence[Job], draw: Callable[[range], Result]) -> Result:
+def in_portions(
+    room: Room, jobs: Sequence[Job], draw: Callable[[range], Result], callers: Sequence[Exception] = ()
+) -> Result:
     """What `draw` makes of all images, by their numbers: of equal portions one after the other if they do not fit.
 
-    When memory runs out all the same, portions are halved, once, and what was being drawn begins again. Raises
-    ValueError if that does not help either.
+    When memory runs out all the same, portions are halved, once, and what was being drawn begins again; not for errors
+    listed in `callers`, which the caller's own code has raised. Raises ValueError if that does not help either.
     """
     each, done, parts, halved = _equal(len(jobs), room.admitted(jobs)), 0, list[Result](), False
     while done < len(jobs):
@@ -78,7 +80,7 @@ def in_portions(room: Room, jobs: Sequence[Job], draw: Callable[[range], Result]
             done = portion.stop
             continue
         except Exception as error:  # what allocators raise has no class of its own
-            if not ran_out(error):
+            if error in callers or not ran_out(error):
                 raise
         # Only here, behind the error and all that it holds on to, is its memory free again.
         if halved or len(portion) == 1:

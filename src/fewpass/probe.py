@@ -11,7 +11,7 @@ from torch import Tensor
 from fewpass.canvas import Grid
 from fewpass.decoders import Query
 from fewpass.loop import decode
-from fewpass.models.base import Model
+from fewpass.models.base import Model, Prompt
 from fewpass.models.body import Body
 from fewpass.recipes import jacobi
 from fewpass.sampling import Sampling
@@ -45,7 +45,7 @@ class Probe:
     def positions(self) -> Tensor:
         return torch.arange(self.grid.size, device=self.model.device)
 
-    def open(self, prompts: Sequence[Tensor], guidance: float = 1.0) -> PromptSession:
+    def open(self, prompts: Sequence[Prompt], guidance: float = 1.0) -> PromptSession:
         return self.model.open(prompts, self.grid, guidance, [None] * len(prompts))
 
     def ask(self, session: PromptSession, images: Tensor, index: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ class Probe:
         at = index.expand(len(images), -1)
         return session(Query(images.gather(1, at), at))
 
-    def read(self, prompts: Sequence[Tensor], images: Tensor, guidance: float = 1.0) -> Tensor:
+    def read(self, prompts: Sequence[Prompt], images: Tensor, guidance: float = 1.0) -> Tensor:
         """The logits of every position, asked in one pass: [b, N, V]."""
         session = self.open(prompts, guidance)
         return torch.cat([session.first, self.ask(session, images, self.positions[:-1])], 1)

@@ -10,6 +10,8 @@ from fewpass.checks import real, whole
 from fewpass.largest import largest
 from fewpass.messages import shown
 
+COLDEST = 1e-10  # below, logits divided by the temperature may overflow
+
 Law = Callable[[Tensor], Tensor]  # logits [B, n, V] -> probabilities [B, n, V]
 
 
@@ -17,8 +19,9 @@ Law = Callable[[Tensor], Tensor]  # logits [B, n, V] -> probabilities [B, n, V]
 class Sampling:
     """Temperature, then top-k, then top-p: the order and the tie rules of transformers' logits warpers.
 
-    temperature >= 0; 0 is the arg-max, the lowest id on ties. top_k >= 0; 0 keeps all, and codes that tie with the
-    k-th stay. 0 < top_p <= 1; the smallest set of most likely codes that holds more than top_p of the mass.
+    temperature >= 0; 0, as all below 1e-10, is the arg-max, the lowest id on ties. top_k >= 0; 0 keeps all, and codes
+    that tie with the k-th stay. 0 < top_p <= 1; the smallest set of most likely codes that holds more than top_p of the
+    mass.
     Raises ValueError naming the value that is out of range.
     """
 
@@ -35,7 +38,7 @@ class Sampling:
             object.__setattr__(self, name, value)
 
     def __call__(self, logits: Tensor) -> Tensor:
-        if self.temperature == 0:
+        if self.temperature < COLDEST:
             best = logits.argmax(-1, keepdim=True)
             return torch.zeros_like(logits).scatter_(-1, best, 1.0)
         if self.temperature != 1:

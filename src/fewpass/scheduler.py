@@ -31,7 +31,7 @@ class Finished:
 
 @dataclass(frozen=True, eq=False)
 class Failed:
-    """A job that an unexpected error put an end to."""
+    """A job that an error of the model's, or one that nothing foresees, put an end to."""
 
     job: Job
     error: Exception
@@ -74,15 +74,21 @@ class Group:
         """A copy of one image as far as it is."""
         return self.drawing.canvas.select(self._images([image]))
 
-    def take_finished(self) -> list[Finished]:
-        """The images that are done leave."""
-        done = self.drawing.canvas.finished
-        finished = [Finished(self.jobs[i], self.canvas(i), self._trace(i)) for i, is_done in enumerate(done) if is_done]
-        if finished and len(finished) < len(done):
-            self.keep(done)
-        elif finished:
+    def take_over(self) -> list[Finished | Failed]:
+        """The images that are done leave, and those whose logits give no probabilities."""
+        canvas, over = self.drawing.canvas, list[Finished | Failed]()
+        errors = self.drawing.errors(canvas)
+        leaves = [done or error is not None for done, error in zip(canvas.finished, errors, strict=True)]
+        for i, error in enumerate(errors):
+            if error is not None:
+                over.append(Failed(self.jobs[i], error))
+            elif leaves[i]:
+                over.append(Finished(self.jobs[i], self.canvas(i), self._trace(i)))
+        if all(leaves):
             self.jobs = []
-        return finished
+        elif over:
+            self.keep(leaves)
+        return over
 
     def _trace(self, image: int) -> Trace:
         started, before = self.since[image]
@@ -152,7 +158,7 @@ class Scheduler:
             try:
                 group.advance()
                 self.passes += 1
-                over += group.take_finished()
+                over += group.take_over()
             except Exception as error:
                 over += [Failed(job, error) for job in group.jobs]
                 group.jobs = []

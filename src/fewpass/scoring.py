@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from fewpass.decoders import Query
+from fewpass.errors import not_finite
 from fewpass.loop import Session
 from fewpass.sampling import Law
 
@@ -26,7 +27,7 @@ class Reading:
 def read(session: Session, law: Law, tokens: Tensor) -> Reading:
     """Read finished images, `tokens` [B, N], once more; -1 is a token that is not drawn yet.
 
-    `session` has just been opened.
+    `session` has just been opened. Raises ModelError for logits that give no probabilities.
     """
     fed = tokens.clamp(min=0).to(session.first.device)
     parts = [_seen(law(session.first), fed[:, :1])]
@@ -36,6 +37,8 @@ def read(session: Session, law: Law, tokens: Tensor) -> Reading:
         parts.append(_seen(law(session(Query(fed.gather(1, index), index))), fed.gather(1, index + 1)))
     behind = (tokens < 0).cumsum(1) > 0
     logprobs, entropy = (torch.cat(part, 1).cpu().masked_fill(behind, 0.0) for part in zip(*parts, strict=True))
+    if logprobs.isnan().any():
+        raise not_finite("logits", "NaN or inf", getattr(session, "dtype", session.first.dtype))
     return Reading(logprobs, entropy)
 
 

@@ -64,7 +64,8 @@ class PromptSession:
     """B images, each G rows of the network: the prompt's, and with guidance those it is contrasted with.
 
     `weights` [B, G - 1]: the logits are those of the last row plus, for each row before it, the weight times its
-    difference to the last. One weight is classifier-free guidance, with the unconditional row last.
+    difference to the last. One weight is classifier-free guidance, with the unconditional row last. A token that has
+    the logit -inf in any of the rows has it in the mixture.
     """
 
     network: Network
@@ -94,6 +95,11 @@ class PromptSession:
     @property
     def codebook(self) -> Codebook | None:
         return self.network.codebook
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in."""
+        return self.cache.layers[0].dtype
 
     def __call__(self, query: Query) -> Tensor:
         if query.sees is not None:
@@ -128,6 +134,9 @@ class PromptSession:
         mixed = last = rows[:, -1]
         for row, weight in zip(rows.unbind(1), self.weights.T[..., None, None], strict=False):
             mixed = (row - last).mul_(weight).add_(mixed)
+        if contrasts:
+            # -inf in a row; not where another has NaN or +inf, which must show in the mixture.
+            mixed.masked_fill_(rows.sum(1) == -torch.inf, -torch.inf)
         return self.grid.forbid(index + 1, mixed)
 
     def select(self, images: Tensor) -> "PromptSession":

@@ -36,6 +36,10 @@ class Recipe(Generic[P]):
         text = ", ".join(f"{option}={value}" for option, value in bound.arguments.items() if value != ())
         return replace(decoder, spelling=f"{self.name}({text})" if text else self.name, lossless=self.lossless)
 
+    def __reduce__(self) -> str:
+        """Pickled and copied by its name, as the function is that it stands for."""
+        return self.name
+
     def __repr__(self) -> str:
         return f"<recipe {self.name}{inspect.signature(self.make)}>"
 

@@ -32,8 +32,9 @@ def stream(
 ) -> Iterator[tuple[int, Finished]]:
     """What becomes of jobs, each with its number, in the order in which they are done.
 
-    No more jobs are taken than there are places. An error that ends one of them is raised; but when memory runs out,
-    half as many are drawn at a time from then on, once, and those that it concerned begin again.
+    No more jobs are taken than there are places. An error that ends one of them is raised, behind the images that were
+    finished in the same pass; but when memory runs out, half as many are drawn at a time from then on, once, and those
+    that it concerned begin again.
     """
     coming, number = enumerate(jobs), {}
     while True:
@@ -44,11 +45,15 @@ def stream(
             return
         over = scheduler.step()
         failed = [outcome for outcome in over if isinstance(outcome, Failed)]
-        if failed:
-            _begin_again(scheduler, failed)
+        starved = [outcome for outcome in failed if ran_out(outcome.error)]
+        if starved:
+            _begin_again(scheduler, starved)
         for outcome in over:
             if isinstance(outcome, Finished):
                 yield number.pop(id(outcome.job)), outcome
+        for outcome in failed:
+            if outcome not in starved:
+                raise outcome.error
         if on_step is not None:
             seen = [on_step(canvas) for _, canvas in scheduler.canvases()]
             if any(answer is False for answer in seen):
@@ -56,10 +61,7 @@ def stream(
 
 
 def _begin_again(scheduler: Scheduler, failed: Sequence[Failed]) -> None:
-    """Raises the error of those that did not fail for want of memory, or for which there is nothing left to try."""
-    for outcome in failed:
-        if not ran_out(outcome.error):
-            raise outcome.error
+    """Let those begin again that memory ran out for. Raises ValueError if there is nothing left to try."""
     before = scheduler.batch
     if not scheduler.halve():
         free = available(scheduler.model.device)

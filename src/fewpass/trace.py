@@ -107,6 +107,10 @@ class ClockedSession:
         return codebook_of(self.session)
 
     @property
+    def dtype(self) -> torch.dtype:
+        return getattr(self.session, "dtype", self.first.dtype)
+
+    @property
     def network(self) -> object:
         return getattr(self.session, "network", None)
 

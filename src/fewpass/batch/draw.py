@@ -7,6 +7,7 @@ import torch
 
 from fewpass.batch.entries import Entry, by_options
 from fewpass.batch.outcome import Drawn, Failed, Outcome
+from fewpass.errors import ModelError
 from fewpass.job import Job
 from fewpass.metadata import png
 from fewpass.pipeline import Pipeline
@@ -43,7 +44,7 @@ def draw(pipe: Pipeline, dtype: str | None, entries: Iterable[Entry], together: 
             except torch.AcceleratorError as error:
                 raise ValueError(f"the device has failed, start again to go on: {described(error)}") from error
             except Exception as error:
-                if together == 1:
+                if together == 1 or isinstance(error, ModelError):
                     yield Failed(entry, described(error))
                 else:
                     again.append(entry)
@@ -61,5 +62,5 @@ def _drawn(pipe: Pipeline, entry: Entry, over: Finished, dtype: str | None) -> D
 
 def described(error: Exception) -> str:
     """An error in one line."""
-    kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+    kind = "" if isinstance(error, ValueError | ModelError) else f"{type(error).__name__}: "
     return kind + " ".join(str(error).split())

@@ -64,6 +64,7 @@ def measured(task: Task, decoder: Decoder) -> dict[str, int]:
     opened = allocated_cache(session)
     drawing = Drawing(session, decoder, task.law, task.seeds([0]))
     drawing.advance()
+    drawing.check(drawing.canvas)
     return {
         "cache_stated": stated_cache(task, [0]),
         "cache_at_opening": opened,

@@ -9,13 +9,14 @@ FAILED, INTERRUPTED = 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0, 2 for input that will not do, or 130 after Ctrl-C."""
+    """Run one command; the exit code is 0, 2 for input or a model that will not do, or 130 after Ctrl-C."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text of the terminal's
     try:
         import typer
 
         from fewpass.cli.app import app
+        from fewpass.errors import ModelError
 
         # All that typer raises about arguments: ClickException, which has no public name of its own.
         usage_error = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return app(argv, prog_name="fewpass", standalone_mode=False) or 0
         except usage_error as error:
             return _fail(error.format_message().replace("Value error, ", ""))
-        except ValueError as error:
+        except (ValueError, ModelError) as error:
             return _fail(error)
         except OSError as error:
             return _fail(f"{error.filename!r}: {error.strerror}" if error.filename else error)

@@ -1,6 +1,7 @@
 """`fewpass check`"""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,25 +10,101 @@ from fewpass.cli import options as o
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import load_torch, open_model
 
+if TYPE_CHECKING:
+    import torch
+
+    from fewpass.canvas import Grid
+    from fewpass.description import Line
+    from fewpass.models.base import Model
+
+STATUS = {True: "ok", False: "FAILED", None: ""}
+UNSEEN = (
+    ("ids of the prompt", "compare them with those of the authors' script"),
+    ("images", "draw some and look at them: no picture is judged here"),
+    ("other sizes, prompts and dtypes", "the checks used those above, random prompts and random codes"),
+)
+
 
 def check(
     model: Annotated[str, typer.Argument(metavar="FOLDER", help="A model: its name, or a folder.")],
+    prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="Prompt whose token ids are shown.")] = None,
     size: o.Size = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
+    dtypes: Annotated[
+        str, typer.Option(metavar="NAMES", help="Other dtypes to load and test, such as float16,bfloat16.")
+    ] = "",
 ) -> int:
-    """Check that a model does what decoders rely on. The exit code is 1 if it does not."""
+    """Show how a model is read, and check that it does what decoders rely on. The exit code is 1 if it does not."""
     pixels = read_size(size)
 
     load_torch()
 
-    from fewpass.contract import check_model
+    from fewpass.description import Line
+    from fewpass.device import chosen_device, chosen_dtype
 
-    own = open_model(model, device, dtype or "float32").model
-    findings = check_model(own, None if pixels is None else [own.grid(pixels)])
-    rows = [
-        [f.what, f.grid, f"{f.error:.2g}", "" if f.limit is None else f"{f.limit:.2g}", "ok" if f.passed else "FAILED"]
-        for f in findings
-    ]
-    show(["what must hold", "grid", "difference", "at most", ""], rows)
-    return 0 if all(finding.passed for finding in findings) else 1
+    where = chosen_device(device)
+    others = [chosen_dtype(name.strip(), where) for name in dtypes.split(",") if name.strip()]
+    lines, weights = _checked(model, prompt, pixels, where, dtype or "float32")
+    for other in others:  # the model before is gone by now
+        lines += _in_dtype(model, prompt, pixels, where, other, weights)
+    lines += [Line("not verified", what, why) for what, why in UNSEEN]
+    show(["part", "what", "found", ""], [[line.part, line.what, line.found, STATUS[line.passed]] for line in lines])
+    return 1 if any(line.passed is False for line in lines) else 0
+
+
+def _checked(
+    name: str, prompt: str | None, size: tuple[int, int] | None, device: "torch.device", dtype: str
+) -> tuple[list["Line"], int]:
+    """All lines of the dtype that the model is described in, and the number of its weights."""
+    import torch
+
+    from fewpass.contract import layouts, numbers
+    from fewpass.description import Line, describe, sample_prompt
+    from fewpass.models import folder_of
+
+    own = open_model(name, str(device), dtype).model
+    grids, text = layouts(own, size), prompt or sample_prompt(own)
+    with torch.inference_mode():
+        lines = [*describe(own, folder_of(name), text, grids[0]), *numbers(own, grids[0], text)]
+    untested = [Line("contract", "not checked", "there are no finite logits to compare")]
+    lines += _contract(own, grids) if lines[-1].passed else untested
+    return lines, sum(weight.numel() for weight in own.model.parameters())
+
+
+def _contract(model: "Model", grids: list["Grid"]) -> Iterator["Line"]:
+    from fewpass.contract import check_model
+    from fewpass.description import Line
+    from fewpass.errors import ModelError
+
+    try:
+        for found in check_model(model, grids):
+            limit = "" if found.limit is None else f", at most {found.limit:.2g}"
+            passed = None if found.limit is None else found.passed
+            yield Line("contract", f"{found.what}, {found.grid}", f"difference {found.error:.2g}{limit}", passed)
+    except ModelError as error:
+        yield Line("contract", "random prompts and codes", str(error), passed=False)
+
+
+def _in_dtype(
+    name: str,
+    prompt: str | None,
+    size: tuple[int, int] | None,
+    device: "torch.device",
+    dtype: "torch.dtype",
+    weights: int,
+) -> list["Line"]:
+    """The lines of another dtype, in which the model is loaded if there is memory for it."""
+    import torch
+
+    from fewpass.contract import layouts, numbers
+    from fewpass.description import Line, sample_prompt
+    from fewpass.memory import available, spelled
+
+    short, need, free = str(dtype).removeprefix("torch."), weights * dtype.itemsize, available(device)
+    if free is not None and need > free:
+        refusal = f"not loaded: the weights take {spelled(need)}, and {spelled(free)} are free"
+        return [Line("numbers", f"weights in {short}", refusal, passed=False)]
+    own = open_model(name, str(device), short).model
+    with torch.inference_mode():
+        return list(numbers(own, layouts(own, size)[0], prompt or sample_prompt(own)))

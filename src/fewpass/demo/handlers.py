@@ -14,6 +14,7 @@ from fewpass.demo.parts import Parts
 from fewpass.demo.race import Race
 from fewpass.demo.shelf import Shelf
 from fewpass.demo.words import alert, examples_of, status, told_of
+from fewpass.errors import ModelError
 from fewpass.models.weights import one_line
 from fewpass.settings import default_decoder
 
@@ -56,7 +57,7 @@ class Handlers:
             )
             yield {parts.message: ""}
             yield from self._looks(race, stop)
-        except ValueError as error:
+        except (ValueError, ModelError) as error:
             yield {parts.message: alert(str(error))}
         except Exception as error:
             logging.exception("a race failed")

@@ -56,6 +56,11 @@ def _folder(name: str, revision: str | None, local_files_only: bool, files: Sequ
     return folder
 
 
+def folder_of(name: str) -> Path:
+    """Where a model lies that has been loaded by this name. Raises ValueError if it is not here."""
+    return _folder(name, None, True, FILES)
+
+
 def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> Model:
     """A model of transformers that is loaded already, or one of peft. Raises ValueError if its family is not known."""
     inside = getattr(model, "get_base_model", None)

@@ -16,6 +16,7 @@ from fewpass.models.untrained import untrained_network
 from fewpass.sampling import Sampling
 from fewpass.session import Network, PromptSession
 
+STRONGEST = 1e6  # guidance scale: what larger ones multiply may overflow
 # A text, the number of a class, or what an encoder has made of a text: token ids [P], or for some features [P, C].
 Prompt = str | int | Tensor
 
@@ -29,6 +30,7 @@ class Model(ABC):
 
     kind: ClassVar[type[PreTrainedModel]]  # the class of `model`
     in_vocabulary: ClassVar[bool] = True  # are image tokens words of `model`, and does its `generate` take decoders?
+    chat_template: ClassVar[bool] = False  # do prompts go through that of the tokenizer, if it has one?
     reads_images: bool = False  # may there be images in prompts?
     closing: tuple[int, ...] = ()  # the words that follow every image
     size_source: str = ""  # where its size comes from, if not from its configuration or its authors
@@ -172,8 +174,10 @@ class Model(ABC):
     def read(self, prompt: Prompt, negative: Prompt | None, grid: Grid, guidance: float) -> list[Tensor]:
         """The rows of one image, token ids: the prompt's, and with guidance those it is contrasted with.
 
-        Raises ValueError if they cannot be read, or do not fit together with the image.
+        Raises ValueError if they cannot be read, or do not fit together with the image, or the scale is out of range.
         """
+        if not guidance <= STRONGEST:
+            raise ValueError(f"guidance must be a number <= {STRONGEST:.0f}, not {guidance}")
         ids = self._read(prompt, grid, self.prompt_ids)
         rows = [ids]
         if guidance != 1:

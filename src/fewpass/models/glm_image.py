@@ -54,6 +54,7 @@ class GlmImage(Model):
     """
 
     kind = GlmImageForConditionalGeneration
+    chat_template = True
     guidance = 1.0
 
     def __init__(self, model: GlmImageForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str):

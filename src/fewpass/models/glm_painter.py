@@ -5,9 +5,11 @@ from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from fewpass.errors import not_finite
 from fewpass.models.base import Prompt
 from fewpass.models.checkpoint import Checkpoint
 
@@ -64,4 +66,6 @@ class GlmPainter:
             generator=torch.Generator(self.checkpoint.device).manual_seed(seed),
             output_type="np",
         ).images
+        if not np.isfinite(drawn).all():
+            raise not_finite("pixels", "NaN or inf", self.checkpoint.dtype)
         return (torch.from_numpy(drawn) * 255).round().to(torch.uint8)

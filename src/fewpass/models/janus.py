@@ -30,6 +30,7 @@ class Janus(Model):
 
     kind = JanusForConditionalGeneration
     in_vocabulary = False
+    chat_template = True
 
     def __init__(self, model: JanusForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str):
         super().__init__(model, tokenizer, name)

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from fewpass.errors import not_finite
+
 Decode = Callable[[Tensor], Tensor]
 WITH_WEIGHTS = {F.embedding, F.linear, F.conv2d, F.conv3d, F.group_norm, F.batch_norm, F.normalize}
 
@@ -16,7 +18,8 @@ def painted(decode: Decode, codes: Tensor, rounded: bool = False) -> Tensor:
     """What `decode` makes of the codes [B, ...], colours [B, 3, H, W] in -1..1, as uint8 [B, H, W, 3].
 
     Levels are cut off, or `rounded` to the nearest: as the model's authors do. On a CPU one picture is made after the
-    other: what a layer makes of one stays in the processor's cache.
+    other: what a layer makes of one stays in the processor's cache. Raises ModelError for colours
+    that are not finite.
     """
     portions = codes.split(1) if codes.device.type == "cpu" else [codes]
     return torch.cat([_as_bytes(decode(portion), rounded) for portion in portions])
@@ -49,5 +52,7 @@ def _float32(value: Any) -> Any:
 
 
 def _as_bytes(signed: Tensor, rounded: bool) -> Tensor:
+    if not signed.isfinite().all():
+        raise not_finite("pixels", "NaN or inf", signed.dtype)
     levels = (signed.float().clamp(-1, 1) + 1) * 127.5
     return (levels + 0.5 if rounded else levels).to(torch.uint8).permute(0, 2, 3, 1)

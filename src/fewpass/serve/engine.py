@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from fewpass.canvas import Canvas
+from fewpass.errors import ModelError
 from fewpass.job import Job
 from fewpass.pipeline import Pipeline
 from fewpass.scheduler import Failed, Finished, Scheduler
@@ -112,9 +113,11 @@ class Engine:
             order = self._orders.get(id(outcome.job))
             if order is not None:
                 self._report(order, outcome)
-        for jobs, canvas in self._scheduler.canvases():
+        for jobs, canvas in list(self._scheduler.canvases()):
             for i, job in enumerate(jobs):
-                self._preview(self._orders[id(job)], job, canvas, i)
+                order = self._orders.get(id(job))
+                if order is not None:
+                    self._preview(order, job, canvas, i)
 
     def _report(self, order: Order, outcome: Finished | Failed) -> None:
         try:
@@ -122,11 +125,7 @@ class Engine:
                 raise outcome.error
             result = self.pipe.result([outcome.job], outcome.canvas, outcome.trace)
         except Exception as error:
-            log.error("an image failed", exc_info=error)
-            self.metrics.images.labels("failed").inc()
-            self._release(order, outcome.job)
-            order.notify(ApiError(500, "the image could not be drawn; the server's log says why"))
-            self._drop(order)
+            self._fail(order, outcome.job, error)
             return
         self._seconds += 0.2 * (result.trace.seconds - self._seconds)
         self.metrics.drawn(result.trace, time.monotonic() - order.placed)
@@ -134,9 +133,23 @@ class Engine:
         order.notify(Drawn(order.jobs.index(outcome.job), result))
 
     def _preview(self, order: Order, job: Job, canvas: Canvas, image: int) -> None:
-        if order.preview_due(job, canvas, image):
+        if not order.preview_due(job, canvas, image):
+            return
+        try:
             (picture,) = self.pipe.render(canvas.select(canvas.length.new_tensor([image])))
+        except Exception as error:
+            self._fail(order, job, error)
+        else:
             order.notify(Preview(order.jobs.index(job), picture))
+
+    def _fail(self, order: Order, job: Job, error: Exception) -> None:
+        """One image of an order cannot be drawn, which ends the order."""
+        log.error("an image failed", exc_info=error)
+        self.metrics.images.labels("failed").inc()
+        self._scheduler.drop([job])
+        self._release(order, job)
+        hidden = "the image could not be drawn; the server's log says why"
+        self._end(order, ApiError(500, str(error) if isinstance(error, ModelError) else hidden))
 
     def _add(self, order: Order) -> None:
         if self._refusing:
