@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fewpass.files import located
+
 PARTI = ("prompt", "category", "challenge", "note")  # the columns of PartiPrompts.tsv
 GENEVAL = ("tag", "include", "exclude")  # what GenEval's lines say of a prompt
 
@@ -40,7 +42,7 @@ def read_rows(path: str | Path) -> list[Row]:
 
     Raises ValueError naming the file, the line and what is wrong there.
     """
-    name, path = str(path), Path(path)
+    name, path = str(path), located(path)
     read = READERS.get(path.suffix.lower())
     if read is None:
         raise ValueError(f"{name!r}: a file of prompts ends in one of {', '.join(READERS)}")

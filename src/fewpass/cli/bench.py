@@ -12,7 +12,7 @@ from fewpass.cli.inputs import check_sampling, read_prompts, read_size
 from fewpass.cli.steps import do
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import open_model, waiting
-from fewpass.files import check_folder
+from fewpass.files import check_folder, located
 
 if TYPE_CHECKING:
     from fewpass.bench.rival import Rival
@@ -129,7 +129,7 @@ def _folder(typed: str) -> Path:
     """Raises ValueError if nothing can be written there. Nothing is created yet."""
     if not typed or "\0" in typed:
         raise ValueError(f"an output must be a folder, not {typed!r}")
-    path = Path(typed)
+    path = located(typed)
     if path.exists() and not path.is_dir():
         raise ValueError(f"cannot write into {typed!r}: it is not a folder")
     check_folder(next(folder for folder in (path, *path.absolute().parents) if folder.exists()))

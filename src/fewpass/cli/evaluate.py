@@ -13,6 +13,7 @@ from fewpass.cli import options as o
 from fewpass.cli.inputs import check_sampling, read_decoder, read_size
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import open_model
+from fewpass.files import located
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -98,7 +99,7 @@ def evaluate(
         layout.check(rows[:limit])
     tools = Tools(
         clip or clips.DEFAULT,
-        Path(inception) if inception else features.INCEPTION,
+        located(inception) if inception else features.INCEPTION,
         None if reference is None else _reference(reference),
     )
     images = (LAW_IMAGES if model in BUNDLED else 0) if law_images is None else law_images
@@ -152,7 +153,7 @@ def _again(context: typer.Context) -> str:
 def _folder(typed: str) -> Path:
     if not typed or "\0" in typed:
         raise ValueError(f"an output must be a folder, not {typed!r}")
-    return Path(typed)
+    return located(typed)
 
 
 def _prompts(typed: str | None, bundled: bool, model: str) -> "tuple[list[Row], str]":
@@ -169,9 +170,9 @@ def _prompts(typed: str | None, bundled: bool, model: str) -> "tuple[list[Row], 
 
 
 def _reference(typed: str) -> Path:
-    if not Path(typed).is_dir():
+    if not (folder := located(typed)).is_dir():
         raise ValueError(f"there is no folder {typed!r} of real images")
-    return Path(typed)
+    return folder
 
 
 @contextmanager

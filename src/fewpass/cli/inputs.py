@@ -3,8 +3,9 @@
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from fewpass.files import located
 
 if TYPE_CHECKING:
     from fewpass.decoders import Decoder
@@ -28,7 +29,7 @@ def _lines(file: str | None) -> list[str]:
     if file is None:
         return []
     try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        raw = sys.stdin.buffer.read() if file == "-" else located(file).read_bytes()
         return [line.strip() for line in raw.decode("utf-8-sig").splitlines() if line.strip()]
     except OSError as error:
         raise ValueError(f"cannot read {file!r}: {error.strerror}") from None

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from fewpass.files import located
 from fewpass.prompt_files import Row, read_rows
 
 
@@ -13,7 +14,7 @@ def read_prompts(path: str | Path) -> list[Row]:
 
     Raises ValueError naming the file and what is wrong there.
     """
-    folder = Path(path)
+    folder = located(path)
     if not folder.is_dir():
         return read_rows(path)
     texts, styles = sorted(folder.glob("*.txt"), key=_natural), sorted(folder.glob("*.json"))

@@ -79,9 +79,13 @@ class Model(ABC):
         """
 
     def check_prompt(self, prompt: Tensor) -> None:
-        """Raise ValueError if the model does not read such tensors."""
+        """Raise ValueError if the model does not read such tensors, whether a tokenizer or the user has made them."""
         if prompt.is_floating_point():
             raise ValueError(f"{self.name} reads token ids [P], not features {list(prompt.shape)}")
+        words, (least, most) = self.model.get_input_embeddings().num_embeddings, prompt.aminmax()
+        if least < 0 or most >= words:
+            wrong = int(least if least < 0 else most)
+            raise ValueError(f"token ids must be from 0 to {words - 1} for {self.name}, got {wrong}")
 
     def random_prompt(self, length: int, chance: torch.Generator) -> Tensor:
         """A prompt without meaning, of `length` tokens if there is a choice."""
@@ -172,7 +176,6 @@ class Model(ABC):
         return PromptSession.open(self.network_for(grid), grid, embedded, weights)
 
     def _read(self, prompt: Prompt, grid: Grid) -> Tensor:
-        if isinstance(prompt, str):
-            return self.prompt_ids(prompt, grid)
-        self.check_prompt(prompt)
-        return prompt.to(self.device)
+        ids = self.prompt_ids(prompt, grid) if isinstance(prompt, str) else prompt.to(self.device)
+        self.check_prompt(ids)
+        return ids

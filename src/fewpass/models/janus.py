@@ -16,7 +16,7 @@ from fewpass.models.body import Body
 from fewpass.models.defaults import sampling_of
 from fewpass.models.pixels import painted
 from fewpass.models.untrained import untrained_network
-from fewpass.models.words import check_known
+from fewpass.models.words import as_message, check_known
 from fewpass.sampling import Sampling
 from fewpass.session import Network
 
@@ -69,17 +69,14 @@ class Janus(Model):
 
     def prompt_ids(self, prompt: str, grid: Grid) -> Tensor:
         check_known(prompt, self.tokenizer, self.name)
-        text = prompt
-        if self.tokenizer.chat_template:
-            message = {"role": "user", "content": [{"type": "text", "text": prompt}]}
-            text = self.tokenizer.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
+        text = as_message(prompt, self.tokenizer, self.name, add_generation_prompt=True)
         return torch.tensor([*self.tokenizer(text).input_ids, self._begin], device=self.device)
 
     def rows(self, ids: Tensor, negative: Tensor | None, grid: Grid) -> list[Tensor]:
         if negative is not None:
             return [ids, negative]
-        special = (ids == self.model.generation_config.bos_token_id) | (ids == self._begin)
-        return [ids, ids.masked_fill(~special, self.model.generation_config.pad_token_id)]
+        special = (ids == self._word("bos_token_id")) | (ids == self._begin)
+        return [ids, ids.masked_fill(~special, self._word("pad_token_id"))]
 
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
         return painted(self.model.model.vqmodel.decode, tokens)
@@ -87,6 +84,12 @@ class Janus(Model):
     @property
     def _begin(self) -> int:
         words = getattr(self.model.generation_config, "generation_kwargs", None) or {}
-        if "boi_token_id" not in words:
+        if words.get("boi_token_id") is None:
             raise ValueError(f"{self.name}: generation_config.json has no boi_token_id in its generation_kwargs")
         return words["boi_token_id"]
+
+    def _word(self, key: str) -> int:
+        number = getattr(self.model.generation_config, key)
+        if number is None:
+            raise ValueError(f"{self.name}: generation_config.json has no {key}")
+        return number

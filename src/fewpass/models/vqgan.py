@@ -44,7 +44,8 @@ def find_vqgan(model: PreTrainedModel) -> Vqgan:
     Raises ValueError if there is none, or one that does not fit the model.
     """
     name = model.config.name_or_path
-    folder, device = fetch(name, None, local_files_only=True), input_device(model)
+    revision = getattr(model.config, "_commit_hash", None)  # of the hub, where transformers has loaded it
+    folder, device = fetch(name, revision, local_files_only=True), input_device(model)
     home = vqgan_home(Checkpoint(name, folder or Path(name), device, model.dtype, {}))
     weights = {_short(name): w for name, w in home.tensors(lambda name: _short(name).startswith(PARTS)).items()}
     with torch.device("meta"):
