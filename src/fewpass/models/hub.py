@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -12,6 +12,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from transformers import PreTrainedConfig
 
 from fewpass.files import located
 from fewpass.models.torch_files import TORCH
@@ -58,12 +59,29 @@ def fetch(name: str, revision: str | None, local_files_only: bool, files: Sequen
     except LocalEntryNotFoundError as error:
         if incomplete := getattr(error, "snapshot_path", None):
             # Files are absent that match the patterns. Only the loader can tell whether it needs them.
-            return Path(incomplete, file or "")
+            return _found(incomplete, repository, file)
         why = "not among what was downloaded before" if local_files_only else "the hub cannot be reached"
         raise ValueError(f"{name!r} is no folder, and {why}") from None
     except (HfHubHTTPError, OSError) as error:
         raise ValueError(f"cannot download {name}: {one_line(error)}") from error
-    return Path(folder, file or "")
+    return _found(folder, repository, file)
+
+
+def loaded_revision(config: PreTrainedConfig) -> str | None:
+    """The commit of the hub that transformers has loaded a model from; None for that of the main branch.
+
+    The configuration tells it up to transformers 5.23. Since then it is known if a single one is in the cache.
+    """
+    home = Path(constants.HF_HUB_CACHE, f"models--{config.name_or_path.replace('/', '--')}")
+    commits = [path.name for path in home.glob("snapshots/*")]
+    return getattr(config, "_commit_hash", None) or (commits[0] if len(commits) == 1 else None)
+
+
+def _found(snapshot: str, repository: str, file: str | None) -> Path:
+    path = Path(snapshot, file or "")
+    if not path.exists():
+        raise ValueError(f"{repository} has no file {file}, or it was not downloaded")
+    return path
 
 
 def saved_by_torch(folder: Path) -> list[Path]:

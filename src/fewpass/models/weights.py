@@ -110,9 +110,14 @@ def failure(error: Exception, *places: Path) -> str:
     """Why files, or those in folders, could not be read, in one line: `error`, unless one of them is a stand-in."""
     for place in places:
         for path in sorted(place.iterdir()) if place.is_dir() else [place]:
-            if path.suffix in SUFFIXES and path.is_file() and path.open("rb").read(len(POINTER)) == POINTER:
+            if path.suffix in SUFFIXES and path.is_file() and _begins(path, POINTER):
                 return f"{path.name} is a pointer of Git LFS, not the file itself: run `git lfs pull` in its folder"
     return one_line(error)
+
+
+def _begins(path: Path, beginning: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(beginning)) == beginning
 
 
 def one_line(error: Exception) -> str:
