@@ -91,6 +91,8 @@ def family_of(folder: Path) -> str:
             f"{folder} holds only an adapter: load {base} with transformers and the adapter with peft, then use"
             " fewpass.wrap"
         )
+    if path.parent != folder:
+        read_json(folder / "model_index.json")
     config = read_json(path)
     family = str(config.get("model_type"))
     if family not in known_families() and "auto_map" in config and twin_of(family) is None:

@@ -89,6 +89,7 @@ KEYS = {
     "chat_template.json": {"chat_template": TEMPLATE},
     "model.safetensors.index.json": {"weight_map": object_of("an object of files in the folder", INSIDE)},
     "pytorch_model.bin.index.json": {"weight_map": object_of("an object of files in the folder", INSIDE)},
+    "model_index.json": {"_class_name": TEXT},
     "adapter_config.json": {"base_model_name_or_path": TEXT},
 }
 
