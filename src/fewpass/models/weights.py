@@ -66,7 +66,8 @@ def _check_size(kind: type[PreTrainedModel], folder: Path, files: Sequence[Path]
     """
     stored = sum(path.stat().st_size for path in files)
     with torch.device("meta"), no_init_weights():
-        needed = sum(weight.numel() for weight in kind(kind.config_class.from_pretrained(folder)).parameters())
+        config = kind.config_class.from_pretrained(folder)
+        needed = sum(w.numel() for w in kind._from_config(config, attn_implementation="sdpa").parameters())
     if needed > PER_BYTE * stored + ABSENT:
         raise ValueError(f"config.json describes a model of {needed} weights, which {stored} bytes cannot hold")
 
