@@ -248,7 +248,7 @@ def test_refusals(pipe, options, message):
     ("words", "message"),
     [
         (None, "no image tokens: a text-only checkpoint"),
-        ("<|visual token 000003|>", "23 image tokens for 24 codes"),
+        ("<|visual token 000003|>", "no image token for code 3"),
         ("<|extra_200|>", r"the vocabulary has no '<\|extra_200\|>'"),
     ],
 )

@@ -243,13 +243,13 @@ def test_files_that_will_not_do(copy, tmp_path):
         with pytest.raises(ValueError, match="holds no weights"):
             fewpass.load(copy, "cpu")
     (copy / "c2i_B.pt").unlink()
-    with pytest.raises(ValueError, match=r"there is no language model among the \.pt files"):
+    with pytest.raises(ValueError, match=r"there is no language model among the \.pt and \.pth files"):
         fewpass.load(copy, "cpu")
     with pytest.raises(ValueError, match=r"vq_ds16_c2i\.pt holds no language model"):
         fewpass.load(copy / "vq_ds16_c2i.pt", "cpu")
     (copy / "c2i_B.pt").write_bytes(whole)
     (copy / "vq_ds16_c2i.pt").unlink()
-    with pytest.raises(ValueError, match=r"there is no image tokenizer among the \.pt files"):
+    with pytest.raises(ValueError, match=r"there is no image tokenizer among the \.pt and \.pth files"):
         fewpass.load(copy, "cpu")
     with pytest.raises(ValueError, match=r"unknown model .*missing.pt"):
         fewpass.load(tmp_path / "missing.pt", "cpu")

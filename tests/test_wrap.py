@@ -24,6 +24,7 @@ from transformers import (
 import fewpass
 from fewpass.models.checkpoint import Checkpoint
 from tests.families import rewrite, write_anole, write_chameleon, write_emu3, write_janus
+from tests.hub import cached
 
 SIZE = (32, 24)
 
@@ -185,17 +186,9 @@ def test_options_reach_transformers(folder, monkeypatch):
         load(folder, device_map="auto")
 
 
-def hub(cache, name, folder, revision="0" * 40):
-    """A repository as huggingface_hub keeps it after a download."""
-    home = cache / f"models--{name.replace('/', '--')}"
-    (home / "refs").mkdir(parents=True)
-    (home / "refs" / "main").write_text(revision)
-    shutil.copytree(folder, home / "snapshots" / revision)
-
-
 def test_repositories_of_the_hub(folder, pipe, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    hub(tmp_path, "someone/tiny-emu3", folder)
+    cached(tmp_path, "someone/tiny-emu3", folder)
     loaded = load("someone/tiny-emu3", local_files_only=True)
     assert loaded.model.name == "someone/tiny-emu3"
     assert torch.equal(loaded("dog", size=SIZE, seed=0).tokens, pipe("dog", size=SIZE, seed=0).tokens)
@@ -259,11 +252,11 @@ def test_folders_that_are_no_models(copy, tmp_path):
     edit(copy, model_type="llama")
     with pytest.raises(ValueError, match="unknown model family 'llama'; known are janus, emu3, chameleon, glm_image"):
         load(copy)
-    edit(copy, model_type="multi_modality", auto_map={"AutoModel": "modeling.Mine"})
-    with pytest.raises(ValueError, match="'multi_modality' comes with code of its own, which fewpass does not run"):
+    edit(copy, model_type="other_modality", auto_map={"AutoModel": "modeling.Mine"})
+    with pytest.raises(ValueError, match="'other_modality' comes with code of its own, which fewpass does not run"):
         load(copy)
     edit(copy, model_type="emu3", text_config={"hidden_size": "wide"})
-    with pytest.raises(ValueError, match=r"cannot read the tokenizer in .*'hidden_size' expected int") as caught:
+    with pytest.raises(ValueError, match=r"cannot read .*config\.json: .*'hidden_size' expected int") as caught:
         load(copy)
     assert "\n" not in str(caught.value)
     for broken in ("{", "[]"):
@@ -290,7 +283,7 @@ def test_weights_that_are_missing_misshapen_or_cut_short(copy):
         load(copy)
     assert "\n" not in str(caught.value)
     (copy / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match="cannot read the model in"):
+    with pytest.raises(ValueError, match=r"there are no weights in .* none of model\.safetensors, [^;]*$"):
         load(copy)
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from fewpass.canvas import Grid
 from fewpass.errors import ModelError
 from fewpass.models.base import Model
-from fewpass.models.checkpoint import TOKENIZERS, read_json
+from fewpass.models.checkpoint import TOKENIZERS
+from fewpass.models.json_files import read_json
 from fewpass.probe import Probe
 
 SIDES = (256, 384, 512, 720, 768, 1024)  # pixels: the sizes that are tried, squares and others

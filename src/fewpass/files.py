@@ -10,6 +10,11 @@ from pathlib import Path
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")  # the names of files that are not whole yet
 
 
+def located(name: str | Path) -> Path:
+    """The path that a user has typed, with `~` for the home folder."""
+    return Path(os.path.expanduser(name))
+
+
 def check_writable(path: Path) -> None:
     """Raise ValueError saying why a file cannot be written to `path`. Nothing is left behind."""
     if path.exists() and not path.is_file():

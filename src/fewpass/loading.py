@@ -33,20 +33,21 @@ def load(
     or one of them, or a repository of the hub, whose `revision` is downloaded unless `local_files_only`. `device` is
     "cpu" or "cuda", None for the GPU if there is one; `dtype` None is float32 on the CPU and bfloat16 on a GPU.
     `device_map`, `quantization_config` and `attn_implementation` ("sdpa" or "eager") go to transformers'
-    `from_pretrained`; the first two place the weights. `compile` has `torch.compile` make graphs of the passes, for
-    up to a minute when each is first needed; where that cannot be done, a warning says so.
+    `from_pretrained`; the first two place the weights. That of config.json gives way to "sdpa". `compile` has
+    `torch.compile` make graphs of the passes, for up to a minute when each is first needed; where that cannot be done,
+    a warning says so.
 
     Raises ValueError saying in one line what is missing or will not do.
     """
     if device is not None and device_map is not None:
         raise ValueError("give device or device_map, not both")
     where = chosen_device(device)
-    if attn_implementation is not None:
-        check_attention(attn_implementation)
+    attention = attn_implementation or "sdpa"
+    check_attention(attention)
     given = {
         "device_map": device_map,
         "quantization_config": quantization_config,
-        "attn_implementation": attn_implementation,
+        "attn_implementation": attention,
     }
     options = {name: value for name, value in given.items() if value is not None}
     model = load_model(str(name_or_folder), where, chosen_dtype(dtype, where), options, revision, local_files_only)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fewpass.files import located
+
 PARTI = ("prompt", "category", "challenge", "note")  # the columns of PartiPrompts.tsv
 GENEVAL = ("tag", "include", "exclude")  # what GenEval's lines say of a prompt
 FROM_NAMES = ("item_id", "style", "index")  # tags from the names of files and the order in them
@@ -53,13 +55,13 @@ def read_rows(path: str | Path) -> list[Row]:
 
     Raises ValueError naming the file, the line and what is wrong there.
     """
-    name, path = str(path), Path(path)
+    name, path = str(path), located(path)
     if path.is_dir():
         return _folder(name, path)
     read = READERS.get(path.suffix.lower() or ".txt")
     if read is None:
         raise ValueError(f"{name!r}: a file of prompts ends in one of {', '.join(READERS)}")
-    rows = list(read(name, _text(name)))
+    rows = list(read(name, _text(name, path)))
     if not rows:
         raise ValueError(f"there is no prompt in {name!r}")
     return rows
@@ -74,10 +76,10 @@ def _folder(name: str, folder: Path) -> list[Row]:
     return whole or [row for file in styles for row in read_rows(file)]
 
 
-def _text(name: str) -> str:
+def _text(name: str, path: Path) -> str:
     raw = b""
     try:
-        raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        raw = sys.stdin.buffer.read() if name == "-" else path.read_bytes()
         text = raw.decode("utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
     except OSError as error:
         raise ValueError(f"cannot read {name!r}: {error.strerror}") from None

@@ -25,6 +25,23 @@ class Published:
         return f"{self.before} && {draw}" if self.before else draw
 
 
+@dataclass(frozen=True)
+class Twin:
+    """What to `load` in place of checkpoints, by their repositories or the `model_type` of their config.json."""
+
+    names: tuple[str, ...]
+    why: str  # they do not load
+    load: str
+
+    def refusal(self, name: str) -> str:
+        return f"{name} is not supported: {self.why}; {self.load}"
+
+
+def twin_of(name: str) -> Twin | None:
+    """What to load in place of a repository or a model type that fewpass does not load, if there is such a thing."""
+    return next((twin for twin in TWINS if name in twin.names), None)
+
+
 def _lumina(size: int, memory: str) -> Published:
     name = f"Lumina-mGPT-7B-{size}"
     steps = [f"hf download Alpha-VLLM/{name} --local-dir {name}"]
@@ -48,15 +65,37 @@ def _llamagen(repository: str, file: str, side: int, memory: str) -> Published:
     return Published(f"{repository}/{file}", "llamagen", images, memory, licence, before, f"{home}/{file}")
 
 
+FORMAT = "its format is its authors' own, not that of transformers"
+LUMINA = (_lumina(512, "16 GB"), _lumina(768, "17 GB"), _lumina(1024, "19 GB"))
+CHAMELEON = ("facebook/chameleon-7b", "facebook/chameleon-30b")
+TWINS = (
+    Twin(("deepseek-ai/Janus-Pro-1B",), FORMAT, "load deepseek-community/Janus-Pro-1B"),
+    Twin(("deepseek-ai/Janus-Pro-7B",), FORMAT, "load deepseek-community/Janus-Pro-7B"),
+    Twin(
+        ("multi_modality", "deepseek-ai/Janus-1.3B"),
+        FORMAT,
+        "load deepseek-community/Janus-Pro-1B or deepseek-community/Janus-Pro-7B",
+    ),
+    Twin(
+        ("deepseek-ai/JanusFlow-1.3B",),
+        "it draws by rectified flow, not token by token",
+        "load deepseek-community/Janus-Pro-1B",
+    ),
+    Twin(("Emu3", "BAAI/Emu3-Gen", "BAAI/Emu3-Stage1", "BAAI/Emu3-Chat"), FORMAT, "load Emu3-community/Emu3-Gen-hf"),
+    Twin(CHAMELEON, "Meta's Chameleon does not draw", "load leloy/Anole-7b-v0.1-hf"),
+    Twin(("GAIR/Anole-7b-v0.1",), FORMAT, "load leloy/Anole-7b-v0.1-hf"),
+    *(
+        Twin((m.repository,), "its image decoder is published elsewhere", f"run `{m.before}` and load {m.folder}")
+        for m in LUMINA
+    ),
+)
 PUBLISHED = (
     Published("emoji", "janus", "128x128", "0.1 GB", "Apache-2.0, comes with fewpass", prompt=KNOWN),
     Published("deepseek-community/Janus-Pro-1B", "janus", "384x384", "5 GB", "MIT"),
     Published("deepseek-community/Janus-Pro-7B", "janus", "384x384", "16 GB", "MIT"),
     Published("Emu3-community/Emu3-Gen-hf", "emu3", "720x720, multiples of 8", "20 GB", "Apache-2.0"),
     Published("leloy/Anole-7b-v0.1-hf", "chameleon", "512x512", "16 GB", "Apache-2.0; made from Meta's Chameleon"),
-    _lumina(512, "16 GB"),
-    _lumina(768, "17 GB"),
-    _lumina(1024, "19 GB"),
+    *LUMINA,
     Published(
         "zai-org/GLM-Image",
         "glm_image",

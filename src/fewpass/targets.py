@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fewpass.files import check_folder, check_writable
+from fewpass.files import check_folder, check_writable, located
 
 SLUG = 48  # characters of the prompt in a file's name
 
@@ -25,7 +25,7 @@ class Target:
         """Raises ValueError if `images` images cannot be written to what was typed. Nothing is created yet."""
         if not typed or "\0" in typed:
             raise ValueError(f"an output must be a file or a folder, not {typed!r}")
-        path = Path(typed)
+        path = located(typed)
         target = cls(path, path.is_dir() or not path.suffix or typed.endswith(("/", os.sep)), images)
         target._check()
         return target
@@ -71,6 +71,7 @@ def film_file(typed: str | None, images: int) -> Path | None:
         return None
     if images > 1:
         raise ValueError(f"{typed!r} can show one image as it grew, not {images}")
-    check_suffix(Path(typed), ".gif")
-    check_writable(Path(typed))
-    return Path(typed)
+    path = located(typed)
+    check_suffix(path, ".gif")
+    check_writable(path)
+    return path

@@ -5,10 +5,11 @@ from typing import Any
 
 import torch
 
+from fewpass.files import located
 from fewpass.models import untrained_model
 from fewpass.models.base import Model
-from fewpass.models.checkpoint import read_json
 from fewpass.models.hub import DESCRIPTIONS, fetch
+from fewpass.models.json_files import read_config
 from fewpass.near import meant
 
 SHAPES = Path(__file__).parent / "shapes"  # of published models, by their names
@@ -24,15 +25,15 @@ def read_shape(source: str) -> dict[str, Any]:
 
     Raises ValueError if there is none.
     """
-    known, path = SHAPES / f"{source}.json", Path(source)
+    known, path = SHAPES / f"{source}.json", located(source)
     if source in shape_names():
-        return read_json(known)
+        return read_config(known)
     if path.is_file():
-        return read_json(path)
+        return read_config(path)
     folder = path if path.is_dir() else fetch(source, None, False, DESCRIPTIONS)
     for inside in () if folder is None else (folder, folder / PART):
         if (inside / "config.json").is_file():
-            return read_json(inside / "config.json")
+            return read_config(inside / "config.json")
     raise ValueError(
         f"there is no config.json in {source!r}{meant(source, shape_names())}; give a file, a folder, a repository, or"
         f" one of {', '.join(shape_names())}"

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from fewpass.decoders import Decoder
+from fewpass.files import located
 from fewpass.metadata import read_settings
 from fewpass.pipeline import Pipeline
 from fewpass.recipes import decoder as decoder_of
@@ -74,7 +74,7 @@ def traces_of(found: Found, decoders: Sequence[Decoder]) -> Traces:
 
 
 def _content(file: str) -> Any:
-    path = Path(file)
+    path = located(file)
     if path.suffix.lower() in PICTURES:
         return read_settings(path)
     try:

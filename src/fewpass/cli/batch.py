@@ -13,6 +13,7 @@ from fewpass.cli.inputs import read_decoder
 from fewpass.cli.optional import check_ray
 from fewpass.cli.pace import images_drawn
 from fewpass.cli.terminal import load_torch, open_model
+from fewpass.files import located
 from fewpass.prompt_files import read_rows
 
 if TYPE_CHECKING:
@@ -145,4 +146,4 @@ def _fleet(
 def _path(typed: str) -> Path:
     if not typed or "\0" in typed:
         raise ValueError(f"an output must be a folder, not {typed!r}")
-    return Path(typed)
+    return located(typed)

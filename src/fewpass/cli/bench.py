@@ -13,7 +13,7 @@ from fewpass.cli.inputs import check_sampling, read_prompts
 from fewpass.cli.steps import do
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import load_torch, open_model, silence_transformers, waiting
-from fewpass.files import check_folder
+from fewpass.files import check_folder, located
 
 if TYPE_CHECKING:
     from fewpass.bench.rival import Rival
@@ -135,7 +135,7 @@ def _folder(typed: str) -> Path:
     """Raises ValueError if nothing can be written there. Nothing is created yet."""
     if not typed or "\0" in typed:
         raise ValueError(f"an output must be a folder, not {typed!r}")
-    path = Path(typed)
+    path = located(typed)
     if path.exists() and not path.is_dir():
         raise ValueError(f"cannot write into {typed!r}: it is not a folder")
     check_folder(next(folder for folder in (path, *path.absolute().parents) if folder.exists()))

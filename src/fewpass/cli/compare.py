@@ -2,7 +2,6 @@
 
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +11,7 @@ from fewpass.cli import options as o
 from fewpass.cli.inputs import check_sampling, read_decoder, read_prompts
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import committed_tokens, load_torch, open_model
-from fewpass.files import check_writable, replace
+from fewpass.files import check_writable, located, replace
 from fewpass.targets import check_suffix
 
 
@@ -33,7 +32,7 @@ def compare(
     compile: o.Compile = False,
 ) -> None:
     """Draw one prompt with several decoders: one sheet of images, costs, and when each token became final."""
-    (text,), path, pixels = read_prompts([prompt], None), Path(output), read_size(size)
+    (text,), path, pixels = read_prompts([prompt], None), located(output), read_size(size)
     check_suffix(path, ".png")
     check_writable(path)
 

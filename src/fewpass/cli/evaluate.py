@@ -17,6 +17,7 @@ from fewpass.cli.pace import spoken
 from fewpass.cli.steps import Step, do
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import load_torch, open_model, waiting
+from fewpass.files import located
 
 if TYPE_CHECKING:
     from fewpass.evaluation.drawing import Drawer, Trial
@@ -122,7 +123,7 @@ def evaluate(
         layout.check(rows[:limit])
     tools = Tools(
         clip or clips.DEFAULT,
-        Path(inception) if inception else features.INCEPTION,
+        located(inception) if inception else features.INCEPTION,
         None if reference is None else _reference(reference),
     )
     images, skipped = _law_images(law_images, model in BUNDLED, share)
@@ -191,7 +192,7 @@ def _again(context: typer.Context) -> str:
 def _folder(typed: str) -> Path:
     if not typed or "\0" in typed:
         raise ValueError(f"an output must be a folder, not {typed!r}")
-    return Path(typed)
+    return located(typed)
 
 
 def _prompts(typed: str | None, bundled: bool, model: str) -> "tuple[list[Row], str]":
@@ -209,9 +210,9 @@ def _prompts(typed: str | None, bundled: bool, model: str) -> "tuple[list[Row], 
 
 
 def _reference(typed: str) -> Path:
-    if not Path(typed).is_dir():
+    if not (folder := located(typed)).is_dir():
         raise ValueError(f"there is no folder {typed!r} of real images")
-    return Path(typed)
+    return folder
 
 
 def _law(rows: "list[LawRow]", folder: "RunFolder", images: int) -> list[Step]:

@@ -9,11 +9,14 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from fewpass.messages import shown
 from fewpass.models.base import Model
-from fewpass.models.checkpoint import Checkpoint, read_json
-from fewpass.models.hub import DESCRIPTIONS, FILES, fetch, has_config
+from fewpass.models.checkpoint import Checkpoint
+from fewpass.models.hub import ADAPTER, DESCRIPTIONS, FILES, fetch, has_config, saved_by_torch
+from fewpass.models.json_files import read_json
+from fewpass.models.untrained import shape_of
 from fewpass.near import meant
-from fewpass.published import PUBLISHED
+from fewpass.published import PUBLISHED, twin_of
 
 BUNDLED = {"emoji": Path(__file__).parent / "emoji" / "checkpoint"}
 FAMILIES = {  # `model_type` of config.json -> where its class is
@@ -42,6 +45,8 @@ def load_model(
     described = _folder(name, revision, local_files_only, DESCRIPTIONS)
     kind = _class(family_of(described), described)
     folder = _folder(name, revision, local_files_only, FILES)
+    if (config := _config(folder)).exists():
+        shape_of(kind.kind, read_json(config), config)  # before it is read together with the tokenizer
     return kind.load(Checkpoint(name, folder, device, dtype, options))
 
 
@@ -50,7 +55,7 @@ def _folder(name: str, revision: str | None, local_files_only: bool, files: Sequ
     if folder is None:
         near = meant(name, [*BUNDLED, *(published.repository for published in PUBLISHED)])
         raise ValueError(
-            f"unknown model {name!r}{near}: neither a bundled one ({', '.join(BUNDLED)}), nor a folder with a"
+            f"unknown model {shown(name)}{near}: neither a bundled one ({', '.join(BUNDLED)}), nor a folder with a"
             " config.json or .pt files, nor a repository of the hub"
         )
     return folder
@@ -82,14 +87,29 @@ def family_of(folder: Path) -> str:
 
     LlamaGen is published as files of torch, without any config.
     """
-    if not has_config(folder) and (folder.is_file() or any(folder.glob("*.pt"))):
+    if not has_config(folder) and (folder.is_file() or saved_by_torch(folder)):
         return "llamagen"
-    inside = folder / "vision_language_encoder"
-    config = read_json((folder if (folder / "config.json").is_file() else inside) / "config.json")
+    path = _config(folder)
+    if (folder / ADAPTER).is_file() and not path.exists():
+        base = read_json(folder / ADAPTER).get("base_model_name_or_path") or "its base model"
+        raise ValueError(
+            f"{folder} holds only an adapter: load {base} with transformers and the adapter with peft, then use"
+            " fewpass.wrap"
+        )
+    if path.parent != folder:
+        read_json(folder / "model_index.json")
+    config = read_json(path)
     family = str(config.get("model_type"))
-    if family not in known_families() and "auto_map" in config:
+    if family not in known_families() and "auto_map" in config and twin_of(family) is None:
         raise ValueError(f"{folder}: {family!r} comes with code of its own, which fewpass does not run; {_known()}")
     return family
+
+
+def _config(folder: Path) -> Path:
+    """Where config.json is: in a pipeline of diffusers, beside the weights of the part that draws tokens."""
+    whole = folder / "config.json"
+    pipeline = (folder / "model_index.json").is_file() and not whole.exists()
+    return folder / "vision_language_encoder" / "config.json" if pipeline else whole
 
 
 def known_families() -> dict[str, str]:
@@ -101,6 +121,8 @@ def _class(family: str, where: object) -> type[Model]:
     try:
         module, kind = known_families()[family].split(":")
     except KeyError:
+        if twin := twin_of(family):
+            raise ValueError(twin.refusal(f"{where} ({family!r})")) from None
         raise ValueError(f"{where}: unknown model family {family!r}; {_known()}") from None
     return getattr(importlib.import_module(module), kind)
 

@@ -96,12 +96,13 @@ class Model(ABC):
         )
 
     def check_prompt(self, prompt: Tensor) -> None:
-        """Raise ValueError if the model does not read such tensors."""
+        """Raise ValueError if the model does not read such tensors, whether a tokenizer or the user has made them."""
         if prompt.is_floating_point():
             raise ValueError(f"{self.name} reads token ids [P], not features {list(prompt.shape)}")
-        least, most, words = int(prompt.min()), int(prompt.max()), self.model.get_input_embeddings().num_embeddings
+        words, (least, most) = self.model.get_input_embeddings().num_embeddings, prompt.aminmax()
         if least < 0 or most >= words:
-            raise ValueError(f"{self.name} reads token ids from 0 to {words - 1}, got {least if least < 0 else most}")
+            wrong = int(least if least < 0 else most)
+            raise ValueError(f"token ids must be from 0 to {words - 1} for {self.name}, got {wrong}")
 
     def random_prompt(self, length: int, chance: torch.Generator) -> Tensor:
         """A prompt without meaning, of `length` tokens if there is a choice."""
@@ -199,7 +200,9 @@ class Model(ABC):
 
     def _read(self, prompt: Prompt, grid: Grid, encode: Callable[[str, Grid], Tensor]) -> Tensor:
         if isinstance(prompt, str):
-            return encode(prompt, grid)
+            ids = encode(prompt, grid)
+            self.check_prompt(ids)
+            return ids
         if not isinstance(prompt, Tensor):
             return self.class_ids(int(prompt))
         self.check_prompt(prompt)

@@ -17,10 +17,10 @@ from fewpass.models.chameleon_weights import WORDS, check_enabled, load_chameleo
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.defaults import sampling_of
 from fewpass.models.pixels import painted
-from fewpass.models.untrained import scatter
+from fewpass.models.untrained import scatter, shape_of
 from fewpass.models.vocabulary import ImageVocabulary
 from fewpass.models.vqgan import Vqgan, find_vqgan, vqgan_home
-from fewpass.models.words import check_known, check_vocabulary, named
+from fewpass.models.words import check_known, check_vocabulary, codes_in_order, named
 from fewpass.session import Network
 
 
@@ -38,11 +38,11 @@ class Chameleon(Model):
         super().__init__(model, tokenizer, name)
         config = model.config
         check_vocabulary(config.vocabulary_map, WORDS, name)
-        codes = model.model.vocabulary_mapping.img2bpe
+        codes = codes_in_order(model.model.vocabulary_mapping, name)
         self.style = style_of(config, name, len(codes))
         self.size_source, self.reads_images = self.style.size_source, self.style.reads_images
         symbols = named(config.vocabulary_map, *self.style.symbols)
-        self.vocabulary = ImageVocabulary(model, torch.tensor([*(codes[code] for code in range(len(codes))), *symbols]))
+        self.vocabulary = ImageVocabulary(model, torch.tensor([*codes, *symbols]))
         check_enabled(self.vocabulary, len(codes), config.vq_config.num_embeddings, name)
         self.guidance, self.sampling = self.style.guidance, sampling_of(model.generation_config, self.style.sampling)
         self.context = config.max_position_embeddings
@@ -69,7 +69,7 @@ class Chameleon(Model):
 
     @classmethod
     def untrained(cls, config: Mapping[str, Any], name: str, device: torch.device, dtype: torch.dtype) -> Self:
-        shape = cls.kind.config_class.from_dict(dict(config))
+        shape = shape_of(cls.kind, config)
         known = shape.vocabulary_map or vocabulary_of_shape(shape.vocab_size, shape.vq_config.num_embeddings)
         loaded = super().untrained({**config, "vocabulary_map": known}, name, device, dtype)
         with torch.device(device):

@@ -1,6 +1,5 @@
 """Where a checkpoint is, and how it is to be loaded."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +10,17 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
+from fewpass.files import located
+from fewpass.models.json_files import check_values, read_config, read_json, whole
 from fewpass.models.torch_files import read_weights
-from fewpass.models.weights import M, Mend, build, load_weights, one_line
+from fewpass.models.weights import M, Mend, build, failure, load_weights
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+DESCRIBED = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.json")
+WEIGHTS = (  # in the order in which transformers looks for them
+    *("model.safetensors", "model.safetensors.index.json"),
+    *("pytorch_model.bin", "pytorch_model.bin.index.json"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Checkpoint:
     @property
     def config(self) -> dict[str, Any]:
         """config.json. Raises ValueError if it is none."""
-        return read_json(self.folder / "config.json")
+        return read_config(self.folder / "config.json")
 
     def inside(self, name: str) -> "Checkpoint":
         """The checkpoint in a subfolder."""
@@ -42,7 +48,33 @@ class Checkpoint:
 
     def weights(self, kind: type[M], absent: str | None = None, mend: Mend | None = None) -> M:
         """The model of class `kind`; see `load_weights`."""
-        return load_weights(kind, self.folder, self.device, self.dtype, self.options, absent, mend)
+        generation = self.folder / "generation_config.json"
+        asked = read_json(generation) if generation.exists() else {}
+        where = self.folder, self._weight_files()
+        model = load_weights(kind, *where, self.device, self.dtype, self.options, absent, mend)
+        words = model.get_input_embeddings().num_embeddings
+        inside = whole(f"a token id below {words}", 0, words - 1)
+        check_values(asked, dict.fromkeys(("bos_token_id", "pad_token_id", "boi_token_id"), inside), generation)
+        return model
+
+    def _weight_files(self) -> list[Path]:
+        """The files that transformers reads the weights from.
+
+        Raises ValueError if there are none, or one is not a file in the folder.
+        """
+        named = self.config.get("transformers_weights")
+        first = next((name for name in ((named,) if named else WEIGHTS) if (self.folder / name).exists()), None)
+        if first is None:
+            hint = f"; pickles (.bin) are not fetched: hf download {self.name} --local-dir FOLDER, and load FOLDER"
+            none = f"there are no weights in {self.folder}: none of {', '.join(WEIGHTS)}"
+            raise ValueError(none if located(self.name).exists() else none + hint)
+        path = self.folder / first
+        index = read_json(path).get("weight_map") or {} if first.endswith(".index.json") else {"": first}
+        files = [self.folder / name for name in dict.fromkeys(index.values())]
+        for file in files:
+            if not file.is_file():
+                raise ValueError(f"cannot read the model in {self.folder}: {file.name} is not a file in it")
+        return files
 
     def built(self, kind: type[M], config: PreTrainedConfig, tensors: dict[str, Tensor]) -> M:
         """The model of class `kind` out of `tensors` that were read from another format."""
@@ -52,10 +84,16 @@ class Checkpoint:
         """Raises ValueError if there is none: transformers would make an empty one."""
         if not any((self.folder / name).is_file() for name in TOKENIZERS):
             raise ValueError(f"there is no tokenizer in {self.folder}: none of {', '.join(TOKENIZERS)}")
+        for name in DESCRIBED:
+            if (self.folder / name).exists():
+                read_json(self.folder / name)
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
+            tokenizer("a")  # some of what will not do is only found when it is used
         except Exception as error:  # what a tokenizer that is not there raises depends on its class
-            raise ValueError(f"cannot read the tokenizer in {self.folder}: {one_line(error)}") from error
+            files = ", ".join(name for name in (*TOKENIZERS, *DESCRIBED) if (self.folder / name).exists())
+            why = failure(error, self.folder)
+            raise ValueError(f"cannot read the tokenizer in {self.folder} ({files}): {why}") from error
         older = self.folder / "chat_template.json"  # where processors kept it once, and tokenizers do not look
         if tokenizer.chat_template is None and older.is_file():
             tokenizer.chat_template = read_json(older).get("chat_template")
@@ -72,17 +110,6 @@ class Checkpoint:
                 with safe_open(path, framework="pt") as file:
                     found |= {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118
             except (SafetensorError, OSError) as error:
-                raise ValueError(f"cannot read {path}: {one_line(error)}") from error
+                raise ValueError(f"cannot read {path}: {failure(error, path)}") from error
         pickles = [] if found else sorted(self.folder.glob("pytorch_model*.bin"))
         return found | {name: w for path in pickles for name, w in read_weights(path).items() if wanted(name)}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises ValueError if the file does not hold one."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read {path}: {one_line(error)}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"cannot read {path}: it is not a JSON object")
-    return content

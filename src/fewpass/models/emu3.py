@@ -21,8 +21,9 @@ from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.defaults import first, sampling_of
 from fewpass.models.layout import cells, with_row_ends
 from fewpass.models.pixels import in_float32, painted
+from fewpass.models.untrained import shape_of
 from fewpass.models.vocabulary import ImageVocabulary
-from fewpass.models.words import check_known, check_vocabulary, named, special
+from fewpass.models.words import check_known, check_vocabulary, codes_in_order, named, special
 from fewpass.sampling import Sampling
 from fewpass.session import Network
 
@@ -68,9 +69,9 @@ class Emu3(Model):
             logging.getLogger(__name__).warning(*self.notes)
         config, mapping = model.config, model.model.vocabulary_mapping
         row_end, frame_end, image_end = named(config.vocabulary_map, "<|extra_200|>", "<|extra_201|>", "<|image end|>")
-        if len(mapping.img2bpe) != config.vq_config.codebook_size:
-            raise ValueError(f"{name}: {len(mapping.img2bpe)} image tokens for {config.vq_config.codebook_size} codes")
-        codes = [mapping.img2bpe[code] for code in range(config.vq_config.codebook_size)]
+        codes = codes_in_order(mapping, name)
+        if len(codes) != config.vq_config.codebook_size:
+            raise ValueError(f"{name}: {len(codes)} image tokens for {config.vq_config.codebook_size} codes")
         self.closing = (frame_end, image_end, first(config.text_config.eos_token_id))
         self.guidance = float(model.generation_config.guidance_scale or 3.0)
         self.sampling = sampling_of(model.generation_config, Sampling(top_k=2048))
@@ -91,7 +92,7 @@ class Emu3(Model):
 
     @classmethod
     def untrained(cls, config: Mapping[str, Any], name: str, device: torch.device, dtype: torch.dtype) -> Self:
-        shape = cls.kind.config_class.from_dict(dict(config))
+        shape = shape_of(cls.kind, config)
         known = shape.vocabulary_map or _vocabulary(shape.text_config.vocab_size, shape.vq_config.codebook_size)
         return super().untrained({**config, "vocabulary_map": known}, name, device, dtype)
 

@@ -19,7 +19,7 @@ from fewpass.models.defaults import sampling_of
 from fewpass.models.glm_painter import GlmPainter
 from fewpass.models.layout import cells
 from fewpass.models.vocabulary import ImageVocabulary
-from fewpass.models.words import check_known, special
+from fewpass.models.words import as_message, check_known, special
 from fewpass.sampling import Sampling
 from fewpass.session import Network
 
@@ -96,10 +96,7 @@ class GlmImage(Model):
 
     def prompt_ids(self, prompt: str, grid: Grid) -> Tensor:
         check_known(prompt, self.tokenizer, self.name)
-        message = {"role": "user", "content": [{"type": "text", "text": prompt}]}
-        text = prompt
-        if self.tokenizer.chat_template:
-            text = self.tokenizer.apply_chat_template([message], tokenize=False)
+        text = as_message(prompt, self.tokenizer, self.name)
         begin, end, start = special(self.tokenizer, "grid_bos_token", "grid_eos_token", "bos_token")
         sizes = "".join(f"{begin}{rows} {cols}{end}" for rows, cols in reversed(grid.grids))
         return torch.tensor(self.tokenizer(f"{text}{sizes}{start}").input_ids, device=self.device)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -12,12 +12,17 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from transformers import PreTrainedConfig
 
+from fewpass.files import located
+from fewpass.models.torch_files import TORCH
 from fewpass.models.weights import one_line
+from fewpass.published import twin_of
 
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # no code, and no pickles unless asked for by name
-REPOSITORY = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:/(\w[\w.-]*\.pt))?")  # and one of its files
-CONFIGS = ("config.json", "model_index.json")
+REPOSITORY = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:/(\w[\w.-]*\.pth?))?")  # and one of its files
+ADAPTER = "adapter_config.json"
+CONFIGS = ("config.json", "model_index.json", ADAPTER)
 DESCRIPTIONS = ["*config.json", "model_index.json"]  # they say what a model is, and are small
 TOKENIZERS = "vq_ds16*.pt"  # what goes with a language model in a file of torch
 
@@ -28,13 +33,18 @@ def fetch(name: str, revision: str | None, local_files_only: bool, files: Sequen
     `files` are the patterns of what is downloaded where no file is named.
     Raises ValueError if there is a repository but it cannot be had.
     """
-    path = Path(name)
-    if has_config(path) or (path.is_file() and path.suffix == ".pt") or any(path.glob("*.pt")):
-        return path
+    path = located(name)
     found = REPOSITORY.fullmatch(name)
-    if path.exists() or not found:
+    try:
+        if has_config(path) or (path.is_file() and path.suffix in TORCH) or saved_by_torch(path):
+            return path
+        if path.exists() or not found:
+            return None
+    except (OSError, ValueError):  # no path at all: too long, or with a zero byte
         return None
     repository, file = found.groups()
+    if twin := twin_of(repository):
+        raise ValueError(twin.refusal(repository))
     wanted = [file, TOKENIZERS] if file else list(files)
     try:
         folder = snapshot_download(
@@ -46,12 +56,37 @@ def fetch(name: str, revision: str | None, local_files_only: bool, files: Sequen
         raise ValueError(f"{name} has no revision {revision!r}") from None
     except RepositoryNotFoundError:
         return None
-    except LocalEntryNotFoundError:
+    except LocalEntryNotFoundError as error:
+        if incomplete := getattr(error, "snapshot_path", None):
+            # Files are absent that match the patterns. Only the loader can tell whether it needs them.
+            return _found(incomplete, repository, file)
         why = "not among what was downloaded before" if local_files_only else "the hub cannot be reached"
         raise ValueError(f"{name!r} is no folder, and {why}") from None
     except (HfHubHTTPError, OSError) as error:
         raise ValueError(f"cannot download {name}: {one_line(error)}") from error
-    return Path(folder, file or "")
+    return _found(folder, repository, file)
+
+
+def loaded_revision(config: PreTrainedConfig) -> str | None:
+    """The commit of the hub that transformers has loaded a model from; None for that of the main branch.
+
+    The configuration tells it up to transformers 5.23. Since then it is known if a single one is in the cache.
+    """
+    home = Path(constants.HF_HUB_CACHE, f"models--{config.name_or_path.replace('/', '--')}")
+    commits = [path.name for path in home.glob("snapshots/*")]
+    return getattr(config, "_commit_hash", None) or (commits[0] if len(commits) == 1 else None)
+
+
+def _found(snapshot: str, repository: str, file: str | None) -> Path:
+    path = Path(snapshot, file or "")
+    if not path.exists():
+        raise ValueError(f"{repository} has no file {file}, or it was not downloaded")
+    return path
+
+
+def saved_by_torch(folder: Path) -> list[Path]:
+    """The files of `torch.save` in a folder."""
+    return sorted(path for suffix in TORCH for path in folder.glob(f"*{suffix}"))
 
 
 def has_config(folder: Path) -> bool:

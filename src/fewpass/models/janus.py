@@ -16,7 +16,7 @@ from fewpass.models.body import Body
 from fewpass.models.defaults import sampling_of
 from fewpass.models.pixels import painted
 from fewpass.models.untrained import untrained_network
-from fewpass.models.words import check_known
+from fewpass.models.words import as_message, check_known
 from fewpass.sampling import Sampling
 from fewpass.session import Network
 
@@ -70,10 +70,7 @@ class Janus(Model):
 
     def prompt_ids(self, prompt: str, grid: Grid) -> Tensor:
         check_known(prompt, self.tokenizer, self.name)
-        text = prompt
-        if self.tokenizer.chat_template:
-            message = {"role": "user", "content": [{"type": "text", "text": prompt}]}
-            text = self.tokenizer.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
+        text = as_message(prompt, self.tokenizer, self.name, add_generation_prompt=True)
         return torch.tensor([*self.tokenizer(text).input_ids, self._special("boi_token_id")], device=self.device)
 
     def rows(self, ids: Tensor, negative: Tensor | None, grid: Grid) -> list[Tensor]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from fewpass.models.hub import saved_by_torch
 from fewpass.models.torch_files import read_weights
 
 Weights = dict[str, Tensor]
@@ -27,7 +28,7 @@ def files_of(path: Path) -> tuple[File, File]:
 
 def _candidates(path: Path, folder: Path) -> list[Path]:
     """All files of a folder; with a file, those that by their name are no other language model."""
-    files = sorted(folder.glob("*.pt"))
+    files = saved_by_torch(folder)
     return files if path.is_dir() else [path, *(file for file in files if file.name.startswith("vq") and file != path)]
 
 
@@ -40,7 +41,7 @@ def _fitting(drawing: Path, pictures: dict[Path, Weights]) -> dict[Path, Weights
 
 def _only(folder: Path, what: str, files: dict[Path, Weights], choice: str) -> File:
     if not files:
-        raise ValueError(f"there is no {what} among the .pt files in {folder}")
+        raise ValueError(f"there is no {what} among the .pt and .pth files in {folder}")
     if len(files) > 1:
         names = ", ".join(file.name for file in files)
         raise ValueError(f"{folder} has several {what}s, {names}: {choice}")

@@ -38,7 +38,7 @@ class TextEncoder:
                 return None
             inside = replace(checkpoint, folder=downloaded)
         tokenizer = inside.tokenizer()
-        model = replace(inside, options={}).weights(T5EncoderModel)
+        model = replace(inside, options={"attn_implementation": "sdpa"}).weights(T5EncoderModel)
         if model.config.d_model != width:
             raise ValueError(
                 f"{inside.folder} gives features of width {model.config.d_model} and {checkpoint.name} reads {width}:"

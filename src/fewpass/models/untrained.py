@@ -14,10 +14,19 @@ M = TypeVar("M", bound=PreTrainedModel)
 SPREAD = 0.02  # of the weights; no pass takes longer or shorter for it
 
 
+def shape_of(kind: type[PreTrainedModel], config: Mapping[str, Any], where: object = "") -> PreTrainedConfig:
+    """The configuration that config.json, to be found `where`, describes. Raises ValueError if it describes none."""
+    try:
+        return kind.config_class.from_dict(dict(config))
+    except Exception as error:  # a value of the wrong type raises all kinds
+        what = f"cannot read {where}" if where else "no model can be built of this configuration"
+        raise ValueError(f"{what}: {one_line(error)}") from error
+
+
 def untrained_network(kind: type[M], config: Mapping[str, Any], device: torch.device, dtype: torch.dtype) -> M:
     """A model of class `kind` as config.json describes it. Raises ValueError if that describes none."""
+    shape = shape_of(kind, config)
     try:
-        shape: PreTrainedConfig = kind.config_class.from_dict(dict(config))
         with torch.device(device), no_init_weights():
             model = kind._from_config(shape, dtype=dtype, attn_implementation="sdpa")
     except torch.OutOfMemoryError:

@@ -14,6 +14,9 @@ class ImageVocabulary:
     """
 
     def __init__(self, model: PreTrainedModel, ids: Tensor):
+        words = model.get_input_embeddings().num_embeddings
+        if int(ids.max()) >= words:
+            raise ValueError(f"{model.config.name_or_path}: {int(ids.max())} is no id of an image token below {words}")
         self.model, self.ids = model, ids.to(input_device(model))
         self._span = slice(int(ids.min()), int(ids.max()) + 1)
 

@@ -9,7 +9,7 @@ from transformers.models.janus.configuration_janus import JanusVQVAEConfig
 
 from fewpass.models.body import input_device
 from fewpass.models.checkpoint import Checkpoint
-from fewpass.models.hub import fetch
+from fewpass.models.hub import fetch, loaded_revision
 from fewpass.models.vq_decoder import VqDecoder
 from fewpass.models.weights import one_line
 
@@ -45,7 +45,7 @@ def find_vqgan(model: PreTrainedModel) -> Vqgan:
     Raises ValueError if there is none, or one that does not fit the model.
     """
     name = model.config.name_or_path
-    folder, device = fetch(name, None, local_files_only=True), input_device(model)
+    folder, device = fetch(name, loaded_revision(model.config), local_files_only=True), input_device(model)
     home = vqgan_home(Checkpoint(name, folder or Path(name), device, model.dtype, {}))
     weights = {_short(name): w for name, w in home.tensors(lambda name: _short(name).startswith(PARTS)).items()}
     with torch.device("meta"):

@@ -1,6 +1,6 @@
 """Weights from a folder, or a clear word about what is wrong with them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,22 +8,29 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.initialization import no_init_weights
 from transformers.utils import logging
 
 M = TypeVar("M", bound=PreTrainedModel)
+SUFFIXES = (".json", ".safetensors", ".bin", ".pt", ".pth", ".model")
+POINTER = b"version https://git-lfs.github.com/spec/"  # how a file begins that Git LFS has not replaced yet
+PER_BYTE = 4  # weights at most, however they are quantised
+ABSENT = 2**27  # weights that a checkpoint may lack: an encoder of images
+LONGEST = 240  # characters of a message
 Mend = Callable[[PreTrainedModel, list[str]], list[str]]  # fill in weights of another shape; which are still wrong?
 
 
 def load_weights(
     kind: type[M],
     folder: Path,
+    files: Sequence[Path],
     device: torch.device,
     dtype: torch.dtype,
     options: dict[str, Any],
     absent: str | None = None,
     mend: Mend | None = None,
 ) -> M:
-    """The model of class `kind` in `folder`, on its device unless `options` place it.
+    """The model of class `kind` in `folder`, whose weights are in `files`, on its device unless `options` place it.
 
     Weights whose names begin with `absent` may be missing; `mend` may fill in those that have another shape.
     Raises ValueError if a weight is missing, has the wrong shape or cannot be read: transformers would fill it with
@@ -31,6 +38,7 @@ def load_weights(
     """
     try:
         with _quiet():
+            _check_size(kind, folder, files)
             model, info = kind.from_pretrained(
                 folder,
                 dtype=dtype,
@@ -40,7 +48,7 @@ def load_weights(
                 **options,
             )
     except Exception as error:  # a configuration that does not fit raises all kinds
-        raise ValueError(f"cannot read the model in {folder}: {one_line(error)}") from error
+        raise ValueError(f"cannot read the model in {folder}: {failure(error, *files)}") from error
     missing = [name for name in info["missing_keys"] if absent is None or not name.startswith(absent)]
     wrong = [entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]]
     if wrong and mend is not None:
@@ -49,6 +57,19 @@ def load_weights(
         if names:
             raise ValueError(f"{folder}: {what}: {', '.join(sorted(names)[:5])}")
     return _placed(model, device, options)
+
+
+def _check_size(kind: type[PreTrainedModel], folder: Path, files: Sequence[Path]) -> None:
+    """Raise ValueError if the model of config.json has far more weights than `files` have room for.
+
+    transformers would set up the whole model before it compares: a width of a million takes all memory.
+    """
+    stored = sum(path.stat().st_size for path in files)
+    with torch.device("meta"), no_init_weights():
+        config = kind.config_class.from_pretrained(folder)
+        needed = sum(w.numel() for w in kind._from_config(config, attn_implementation="sdpa").parameters())
+    if needed > PER_BYTE * stored + ABSENT:
+        raise ValueError(f"config.json describes a model of {needed} weights, which {stored} bytes cannot hold")
 
 
 def build(
@@ -86,5 +107,22 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def failure(error: Exception, *places: Path) -> str:
+    """Why files, or those in folders, could not be read, in one line: `error`, unless one of them is a stand-in."""
+    for place in places:
+        for path in sorted(place.iterdir()) if place.is_dir() else [place]:
+            if path.suffix in SUFFIXES and path.is_file() and _begins(path, POINTER):
+                return f"{path.name} is a pointer of Git LFS, not the file itself: run `git lfs pull` in its folder"
+    return one_line(error)
+
+
+def _begins(path: Path, beginning: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(beginning)) == beginning
+
+
 def one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    """The message of an error, cut to a line that can be read; its kind where the message alone says nothing."""
+    text = " ".join(str(getattr(error, "strerror", None) or error).split())
+    text = text if " " in text else f"{type(error).__name__} {text}".strip()
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."

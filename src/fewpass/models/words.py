@@ -1,8 +1,11 @@
 """Words, and what tokenizers and models know of them."""
 
+from typing import Any
+
 from transformers import PreTrainedTokenizerBase
 
 from fewpass.models import BUNDLED
+from fewpass.models.weights import one_line
 from fewpass.near import meant
 
 MOST, LONGEST = 5, 40  # words in a message, and letters of one
@@ -24,6 +27,35 @@ def check_known(prompt: str, tokenizer: PreTrainedTokenizerBase, name: str) -> N
         more = f", and {len(unknown) - MOST} more" if len(unknown) > MOST else ""
         where = f"`fewpass models {name}`" if name in BUNDLED else "its tokenizer.json"
         raise ValueError(f"unknown to {name}: {told}{more}; {where} lists all {len(words)} words")
+
+
+def as_message(prompt: str, tokenizer: PreTrainedTokenizerBase, name: str, **options: bool) -> str:
+    """What the chat template makes of a prompt; the prompt itself if there is none.
+
+    Raises ValueError if the template will not do.
+    """
+    if not tokenizer.chat_template:
+        return prompt
+    message = {"role": "user", "content": [{"type": "text", "text": prompt}]}
+    try:
+        return tokenizer.apply_chat_template([message], tokenize=False, **options)
+    except Exception as error:  # a template is a program
+        raise ValueError(f"{name}: the chat template of the tokenizer fails: {one_line(error)}") from error
+
+
+def codes_in_order(mapping: Any, name: str) -> list[int]:
+    """The ids of the image tokens in a `vocabulary_mapping` of transformers, that of code 0 first.
+
+    Raises ValueError naming a code without one.
+    """
+    try:
+        ids = mapping.img2bpe
+    except ValueError as error:
+        raise ValueError(f"{name}: vocabulary_map in config.json: {one_line(error)}") from None
+    absent = next((code for code in range(len(ids)) if code not in ids), None)
+    if absent is not None:
+        raise ValueError(f"{name}: vocabulary_map in config.json has no image token for code {absent}")
+    return [ids[code] for code in range(len(ids))]
 
 
 def special(tokenizer: PreTrainedTokenizerBase, *names: str) -> list[str]:
