@@ -9,6 +9,7 @@ import fewpass.guess as guesses
 from fewpass.adaptive import Adaptive
 from fewpass.block import Block
 from fewpass.decoders import Decoder, Jacobi
+from fewpass.messages import shown
 from fewpass.ngrams import NGrams
 from fewpass.relaxed import Annealed, Grouped, Neighbours
 from fewpass.rows import Rows
@@ -107,7 +108,7 @@ def auto(window: int = 64, decoder: str = "jacobi_ngram", windows: tuple[int, ..
     """
     inner = _windowed(decoder, window)
     if any(not 0 <= w <= window for w in windows):
-        raise ValueError(f"auto: windows are whole numbers from 0 to window={window}, not {windows}")
+        raise ValueError(f"auto: windows are whole numbers from 0 to window={window}, not {shown(windows)}")
     same = str(_windowed(decoder, 0))  # what drawing teaches is shared by all largest windows
     return Varying(inner, Schedule(tuple(windows)) if windows else Adaptive(window, same))
 
@@ -184,10 +185,10 @@ def decoder(chosen: Decoder | str) -> Decoder:
 def _windowed(spelling: str, window: int) -> NGrams | Jacobi:
     """A lossless decoder whose window may change between passes. Raises ValueError for one where it may not."""
     if "window" in options_of(spelling):
-        raise ValueError(f"auto chooses the windows of {spelling}: give its own option window the largest")
+        raise ValueError(f"auto chooses the windows of {shown(spelling)}: give its own option window the largest")
     inner = with_window(decoder(spelling), window)
     if not inner.lossless or not isinstance(inner, NGrams | Jacobi):
-        raise ValueError(f"auto: decoder must be lossless and have a window and no tree, unlike {spelling}")
+        raise ValueError(f"auto: decoder must be lossless and have a window and no tree, unlike {shown(spelling)}")
     return inner
 
 
