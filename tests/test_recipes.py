@@ -135,10 +135,8 @@ def _called_from(depth, call):
 
 @pytest.mark.parametrize("case", TOO_DEEP)
 def test_long_or_deep_spelling_is_one_short_line(case):
-    with pytest.raises(ValueError, match=".") as error:
+    with pytest.raises(ValueError, match=r"^.{20,300}$"):
         _called_from(300, lambda: decoder(TOO_DEEP[case]))  # as deep as servers and command lines call it
-    assert "\n" not in str(error.value)
-    assert len(str(error.value)) < 300
 
 
 def test_windows_of_every_pass_of_the_largest_images_are_read():
