@@ -64,7 +64,7 @@ def create_app(
     install(app)
     app.include_router(_images(pipe, engine, api_key is not None))
     app.include_router(_health(engine, metrics))
-    app.add_middleware(Guard, key=api_key, body=limits.body, stall=limits.stall)
+    app.add_middleware(Guard, key=api_key, limits=limits)
     app.add_middleware(Watch, metrics=metrics)
     return app
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-CONNECTIONS = 1000  # more are answered with 503
+CONNECTIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -11,8 +11,10 @@ class Limits:
 
     `batch` images are drawn at a time, and as many as `queue` more wait; a request has up to `images` of at most
     `pixels` pixels each, a prompt of `prompt` characters, and drafts up to `window` tokens. Bodies have at most `body`
-    bytes. `timeout` is a request's time to be answered and `stall` that to send or take a part of it; what is not
-    finished `grace` after the server was told to stop is given up. All in seconds.
+    bytes. `timeout` is a request's time to be answered and `stall` that to send its headers, its body, or to take a
+    part of its answer; what is not finished `grace` after the server was told to stop is given up. All in seconds.
+    `connections` requests are answered at a time, `per_address` of one client's address (None: any number), and as many
+    more connections may be idle.
     """
 
     batch: int = 8
@@ -25,10 +27,12 @@ class Limits:
     timeout: float = 600.0
     stall: float = 30.0
     grace: float = 30.0
+    connections: int = CONNECTIONS
+    per_address: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("batch", "images", "pixels", "prompt", "window", "body"):
-            if getattr(self, name) < 1:
+        for name in ("batch", "images", "pixels", "prompt", "window", "body", "connections", "per_address"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} must be a whole number >= 1, not {getattr(self, name)}")
         for name, most in (("images", 10), ("prompt", 32_000)):  # OpenAI's own
             if getattr(self, name) > most:

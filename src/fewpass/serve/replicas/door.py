@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import asdict
 
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
@@ -19,13 +20,13 @@ def environment(limits: Limits) -> dict[str, str]:
     """Variables that have Ray's proxies put this module's `middlewares` before themselves."""
     return {
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": f"{__name__}:{middlewares.__name__}",
-        GIVEN: json.dumps({"body": limits.body, "stall": limits.stall}),
+        GIVEN: json.dumps(asdict(limits)),
     }
 
 
 def middlewares() -> list[Middleware]:
     """From the inside to the outside. The key stays with the application: the environment is no place for it."""
-    return [Middleware(Door), Middleware(Guard, key=None, **json.loads(os.environ[GIVEN]))]
+    return [Middleware(Door), Middleware(Guard, key=None, limits=Limits(**json.loads(os.environ[GIVEN])))]
 
 
 class Door:
