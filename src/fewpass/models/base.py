@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Self
 
 import torch
@@ -12,9 +13,11 @@ from fewpass.canvas import Grid
 from fewpass.models.body import input_device
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.untrained import untrained_network
+from fewpass.models.words import known_word
 from fewpass.sampling import Sampling
 from fewpass.session import Network, PromptSession
 
+EDGES = (None, 256, 384, 512, 768, 1024)  # pixels
 Prompt = str | Tensor  # a text, or what an encoder has made of one: token ids [P], for some families features [P, C]
 
 
@@ -105,6 +108,19 @@ class Model(ABC):
 
     def check_pictures(self, prompts: Sequence[Prompt]) -> None:  # noqa: B027  most families can
         """Raise ValueError if tokens drawn for these prompts could not be made into pictures."""
+
+    def check_ready(self) -> None:
+        """Raise ValueError if no text can become a picture, since a part of the model is missing."""
+        word = known_word(self._tokenizer)
+        self.check_pictures([word])
+        self.read(word, None, self._any_grid(), self.guidance)
+
+    def _any_grid(self) -> Grid:
+        """The layout of the model's own size; of another one where it has none of its own."""
+        for edge in EDGES:
+            with suppress(ValueError):
+                return self.grid((edge, edge) if edge else None)
+        return self.grid(None)
 
     def requested(self, ids: Tensor, arguments: Mapping[str, Any]) -> Grid:
         """The layout that a call of `generate` asks for, with a prompt `ids` [P] and these arguments."""

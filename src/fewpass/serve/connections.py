@@ -19,6 +19,8 @@ class Connection(H11Protocol):
     an answer is not read. Besides those of requests there are `limits.connections` places for idle connections.
     """
 
+    connections: set[Any]
+
     def __init__(self, limits: Limits, **given: Any):
         super().__init__(**given)
         self.limits, self.since, self.unsent = limits, self.loop.time(), 0
@@ -52,7 +54,7 @@ class Connection(H11Protocol):
         return self.cycle is None or self.cycle.response_complete or self.transport.is_closing()
 
     def close_if_late(self, now: float, patience: float) -> None:
-        """Close it at once if it has been idle for `patience` s, or has read nothing of an answer for `limits.stall` s."""
+        """Close it at once if it is idle for `patience` s, or nothing of an answer is read for `limits.stall` s."""
         unsent = self.transport.get_write_buffer_size()
         if unsent != self.unsent:
             self.unsent, self.since = unsent, now
@@ -71,7 +73,7 @@ class Connection(H11Protocol):
 
 
 def close_late(connections: Collection[Connection], limits: Limits, now: float) -> None:
-    """Close what has been idle for `limits.stall` s, or a third of that where more than half of the places are taken."""
+    """Close what is idle for `limits.stall` s, or a third of that where more than half of the places are taken."""
     idle = sum(connection.idle for connection in connections)
     patience = limits.stall / (HURRY if idle > limits.connections / 2 else 1)
     for connection in list(connections):

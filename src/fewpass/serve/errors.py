@@ -11,7 +11,10 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from fewpass.messages import shown
+
 SHOWN = 100  # characters of an offending value that are repeated
+LINE = 500  # characters of an error of the model that are repeated
 
 
 class ErrorDetail(BaseModel):
@@ -62,6 +65,12 @@ class ApiError(Exception):
         return f"event: error\ndata: {json.dumps(self.body)}\n\n"
 
 
+def failure(error: Exception) -> ApiError:
+    """What is said of an image that could not be drawn. A RuntimeError is about the model and says so itself."""
+    message = str(error).partition("\n")[0] if isinstance(error, RuntimeError) else "the server's log says why"
+    return ApiError(500, f"the image could not be drawn: {message[:LINE]}")
+
+
 @contextmanager
 def naming(param: str) -> Iterator[None]:
     """A ValueError inside is the client's, about this field."""
@@ -98,19 +107,17 @@ def _malformed(request: Request, error: Exception) -> Response:
     if first["type"] == "extra_forbidden":
         return ApiError(400, f"there is no parameter {param!r}", param=param, code="unknown_parameter").response
     return ApiError(
-        400, f"{param}: {message}, not {_shown(first['input'])}", param=param, code="invalid_value"
+        400, f"{param}: {message}, not {shown(first['input'], SHOWN)}", param=param, code="invalid_value"
     ).response
 
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return ApiError(error.status_code, str(error.detail), headers=error.headers).response
+    message = str(error.detail)
+    if error.status_code == 404:
+        message = f"there is no {shown(request.url.path)} here; /openapi.json says what there is"
+    return ApiError(error.status_code, message, headers=error.headers).response
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
     return ApiError(500, "the server failed; its log says how").response
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= SHOWN else text[:SHOWN] + "..."

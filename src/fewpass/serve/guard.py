@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,13 @@ from fewpass.serve.limits import Limits
 PAUSE = 1.0  # seconds without more of a body that is not wanted, after which no more is waited for
 UNWANTED = 8  # times the largest body: of one that is not wanted, so much is read
 ABSENT = ("/v1/images/edits", "/v1/images/variations")
+
+
+def check_key(key: str | None) -> None:
+    """Raise ValueError for an API key that no client could send, or that keeps nobody out."""
+    if key is not None and not re.fullmatch("[!-~]+", key):
+        what = "it is empty" if not key.strip() else "it has others"
+        raise ValueError(f"an API key must consist of visible ASCII characters, and {what}: give another, or none")
 
 
 class Stalled(Exception):

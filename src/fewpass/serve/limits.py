@@ -1,6 +1,9 @@
 """What clients may ask for, and how long anything may take."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+from fewpass.messages import shown
 
 CONNECTIONS = 1000
 
@@ -14,7 +17,8 @@ class Limits:
     bytes. `timeout` is a request's time to be answered and `stall` that to send its headers, its body, or to take a
     part of its answer; what is not finished `grace` after the server was told to stop is given up. All in seconds.
     `connections` requests are answered at a time, `per_address` of one client's address (None: any number), and as many
-    more connections may be idle.
+    more connections may be idle. A size that the model does not draw is an error where `sizes` is "exact", and the most
+    similar one is drawn where it is "nearest".
     """
 
     batch: int = 8
@@ -29,6 +33,7 @@ class Limits:
     grace: float = 30.0
     connections: int = CONNECTIONS
     per_address: int | None = None
+    sizes: Literal["exact", "nearest"] = "exact"
 
     def __post_init__(self) -> None:
         for name in ("batch", "images", "pixels", "prompt", "window", "body", "connections", "per_address"):
@@ -37,6 +42,8 @@ class Limits:
         for name, most in (("images", 10), ("prompt", 32_000)):  # OpenAI's own
             if getattr(self, name) > most:
                 raise ValueError(f"{name} is at most {most}, not {getattr(self, name)}")
+        if self.sizes not in ("exact", "nearest"):
+            raise ValueError(f"sizes must be exact or nearest, got {shown(self.sizes)}")
         for name in ("queue", "grace"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be a number >= 0, not {getattr(self, name)}")
