@@ -20,6 +20,8 @@ from fewpass.metadata import KEY  # noqa: E402
 from fewpass.pipeline import BLANK  # noqa: E402
 from fewpass.serve.app import create_app  # noqa: E402
 from fewpass.serve.limits import Limits  # noqa: E402
+from fewpass.serve.reading import Reader  # noqa: E402
+from tests.families import write_emu3  # noqa: E402
 from tests.serving import PATIENCE, Gate, Running, picture, until  # noqa: E402
 from tests.tiny import SIDE  # noqa: E402
 
@@ -396,6 +398,28 @@ def test_events_name_what_was_ignored(client):
     for event in client.images.generate(**ask, extra_body={"decoder": "ar"}):
         assert event.ignored == ["quality", "response_format"]
         assert picture(event.b64_json).size == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("asked", "drawn"),
+    [
+        ("64x96", "64x96"),
+        ("1024x1024", "720x720"),
+        ("1792x1024", "928x560"),
+        ("70x70", "72x72"),
+        ("1x99999", "160x640"),
+    ],
+)
+def test_nearest_size_has_a_similar_shape_and_no_more_tokens_than_the_models_own(asked, drawn, tmp_path):
+    model = fewpass.load(write_emu3(tmp_path / "emu3"), "cpu").model
+    size = Reader(model, Limits(sizes="nearest"))._size(asked)
+    assert "x".join(map(str, size)) == drawn
+    assert model.grid(size).size <= model.grid(None).size
+
+
+def test_size_that_is_not_drawn_is_refused_unless_asked_otherwise(server):
+    answer = server.post({"prompt": PROMPT, "size": "1024x1024"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "size")
 
 
 def test_default_values_are_not_named_as_ignored(client):

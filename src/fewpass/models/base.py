@@ -111,9 +111,11 @@ class Model(ABC):
 
     def check_ready(self) -> None:
         """Raise ValueError if no text can become a picture, since a part of the model is missing."""
-        word = known_word(self._tokenizer)
+        word, grid = known_word(self._tokenizer), self._any_grid()
         self.check_pictures([word])
-        self.read(word, None, self._any_grid(), self.guidance)
+        ids = self._read(word, grid)
+        if self.guidance != 1:
+            self.rows(ids, None, grid)
 
     def _any_grid(self) -> Grid:
         """The layout of the model's own size; of another one where it has none of its own."""
