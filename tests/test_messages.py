@@ -1,5 +1,6 @@
 """Values in messages."""
 
+import numpy
 import pytest
 
 from fewpass.messages import shown
@@ -15,6 +16,10 @@ def test_shown_is_the_repr_of_a_short_value(value):
 
 
 LONG = ["x" * 10_000, 10**5000, [10**5000], 10**4000, list(range(10_000)), DEEP, b"x" * 999]
+
+
+def test_shown_is_one_line_for_arrays():
+    assert "\n" not in shown(numpy.zeros((3, 3)))
 
 
 @pytest.mark.parametrize("value", LONG, ids=lambda value: type(value).__name__)

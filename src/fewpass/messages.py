@@ -8,7 +8,7 @@ def shown(value: object, limit: int = 60) -> str:
     short = reprlib.Repr()
     short.maxlevel, short.maxstring, short.maxother, short.maxlong = 3, limit, limit, limit
     try:
-        text = short.repr(value)
+        text = short.repr(value).replace("\n", " ")
     except ValueError:  # Python writes no integer of more than 4300 digits
         return f"<{type(value).__name__} too long to print>"
     return text if len(text) <= limit else f"{text[:limit]}..."

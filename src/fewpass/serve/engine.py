@@ -12,7 +12,7 @@ from fewpass.canvas import Canvas
 from fewpass.job import Job
 from fewpass.pipeline import Pipeline
 from fewpass.scheduler import Failed, Finished, Scheduler
-from fewpass.serve.errors import ApiError, failure
+from fewpass.serve.errors import ApiError
 from fewpass.serve.limits import Limits
 from fewpass.serve.metrics import Metrics
 from fewpass.serve.order import Drawn, Event, Order, Preview
@@ -125,7 +125,7 @@ class Engine:
             log.error("an image failed", exc_info=error)
             self.metrics.images.labels("failed").inc()
             self._release(order, outcome.job)
-            order.notify(failure(error))
+            order.notify(ApiError(500, "the image could not be drawn; the server's log says why"))
             self._drop(order)
             return
         self._seconds += 0.2 * (result.trace.seconds - self._seconds)

@@ -14,7 +14,6 @@ from starlette.exceptions import HTTPException
 from fewpass.messages import shown
 
 SHOWN = 100  # characters of an offending value that are repeated
-LINE = 500  # characters of an error of the model that are repeated
 
 
 class ErrorDetail(BaseModel):
@@ -63,12 +62,6 @@ class ApiError(Exception):
     def event(self) -> str:
         """For a stream that has begun."""
         return f"event: error\ndata: {json.dumps(self.body)}\n\n"
-
-
-def failure(error: Exception) -> ApiError:
-    """What is said of an image that could not be drawn. A RuntimeError is about the model and says so itself."""
-    message = str(error).partition("\n")[0] if isinstance(error, RuntimeError) else "the server's log says why"
-    return ApiError(500, f"the image could not be drawn: {message[:LINE]}")
 
 
 @contextmanager
