@@ -3,6 +3,7 @@
 import socket
 from contextlib import ExitStack
 
+from fewpass.messages import shown
 from fewpass.serve.limits import CONNECTIONS
 
 BACKLOG = 256  # connections that may be accepted before others are closed for them
@@ -23,6 +24,8 @@ def listen(host: str, port: int) -> socket.socket:
             return bound
     except OSError as error:
         raise ValueError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    except UnicodeError:
+        raise ValueError(f"cannot listen on {shown(host)}: this is no name of a host") from None
 
 
 def connections() -> int:
