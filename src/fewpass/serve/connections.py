@@ -15,8 +15,8 @@ HURRY = 3
 class Connection(H11Protocol):
     """A connection whose idle time is limited, and whose protocol errors have the shape of the API's.
 
-    It is idle while no request is being answered on it: before complete headers, between requests, and while the end of
-    an answer is not read. Besides those of requests there are `limits.connections` places for idle connections.
+    It is idle before complete headers, between requests, and while the end of an answer is not read. There are twice
+    `limits.connections`, so that as many are left where that many requests are being answered.
     """
 
     connections: set[Any]
@@ -27,7 +27,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        if len(self.connections) - len(self.tasks) > self.limits.connections:
+        if len(self.connections) > 2 * self.limits.connections:
             self._close_oldest(self.connections)
         if self.limits.per_address is not None and self.client:
             same = [other for other in self.connections if other.client and other.client[0] == self.client[0]]
@@ -66,10 +66,10 @@ class Connection(H11Protocol):
         self.transport.abort()
 
     def _close_oldest(self, connections: Collection["Connection"]) -> None:
-        """Close another one that has been idle for longest; those whose answer is not read yet last."""
-        idle = [other for other in connections if other.idle and other is not self]
-        if idle:
-            min(idle, key=lambda other: (other.unsent > 0, other.since)).abort()
+        """Close another one that has been without a whole request for longest; those that read an answer last."""
+        without = [other for other in connections if (other.idle or other.cycle.more_body) and other is not self]
+        if without:
+            min(without, key=lambda other: (other.unsent > 0, other.since)).abort()
 
 
 def close_late(connections: Collection[Connection], limits: Limits, now: float) -> None:

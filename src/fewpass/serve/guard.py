@@ -4,8 +4,7 @@ import asyncio
 import hmac
 import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -49,31 +48,31 @@ class Guard:
         hurry = self._hurrying(send)
         with suppress(Stalled):  # the server closes the connection
             try:
-                with self._place(scope):
-                    self._check(scope, Headers(scope=scope))
-                    body = await self._read(scope, receive)
-                    if body is not None:
-                        await self.app(scope, _replaying(body, receive), hurry)
+                self._check(scope, Headers(scope=scope))
+                body = await self._read(scope, receive)
             except ApiError as error:
                 answer = error.response
-                if error.code == "too_many_connections" or not await self._emptied(scope, receive):
+                if not await self._emptied(scope, receive):
                     answer.headers["Connection"] = "close"
                 await answer(scope, receive, hurry)
+            else:
+                if body is not None:
+                    await self._answer(scope, _replaying(body, receive), hurry)
 
-    @contextmanager
-    def _place(self, scope: Scope) -> Iterator[None]:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Only whole requests count: those that never become whole are not to take the places of others."""
         address = (scope.get("client") or ("",))[0]
-        most = self.limits.per_address
-        if self._requests.total() >= self.limits.connections or self._requests[address] >= (most or float("inf")):
+        most, here = self.limits.per_address, self._requests[address]
+        if self._requests.total() >= self.limits.connections or (most is not None and here >= most):
             message = "too many requests are being answered; try again in 5 s"
-            raise ApiError(503, message, code="too_many_connections", headers={"Retry-After": "5"})
+            error = ApiError(503, message, code="too_many_requests", headers={"Retry-After": "5"})
+            await error.response(scope, receive, send)
+            return
         self._requests[address] += 1
         try:
-            yield
+            await self.app(scope, receive, send)
         finally:
-            self._requests[address] -= 1
-            if not self._requests[address]:
-                del self._requests[address]
+            self._requests -= Counter({address: 1})  # forgets addresses with none
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         """What can be said without reading the body."""

@@ -16,8 +16,8 @@ class Limits:
     `pixels` pixels each, a prompt of `prompt` characters, and drafts up to `window` tokens. Bodies have at most `body`
     bytes. `timeout` is a request's time to be answered and `stall` that to send its headers, its body, or to take a
     part of its answer; what is not finished `grace` after the server was told to stop is given up. All in seconds.
-    `connections` requests are answered at a time, `per_address` of one client's address (None: any number), and as many
-    more connections may be idle. A size that the model does not draw is an error where `sizes` is "exact", and the most
+    `connections` requests are answered at a time, `per_address` of one client's address (None: any number), and twice
+    as many connections are open. A size that the model does not draw is an error where `sizes` is "exact", and the most
     similar one is drawn where it is "nearest".
     """
 

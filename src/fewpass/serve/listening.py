@@ -29,7 +29,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def connections() -> int:
-    """How many requests can be answered at a time beside as many idle connections: all of them are open files.
+    """How many requests can be answered at a time, with twice as many connections: all of them are open files.
 
     Raises the process's own limit of open files as far as it may.
     """
