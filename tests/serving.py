@@ -23,9 +23,9 @@ PATIENCE = 60.0  # seconds after which a test gives up
 class Running:
     """`url` is where it is. Stops with the context."""
 
-    def __init__(self, pipe: Pipeline, limits: Limits | None = None, key: str | None = None):
+    def __init__(self, pipe: Pipeline, limits: Limits | None = None, key: str | None = None, **options):
         limits = limits or Limits()
-        self.app = create_app(pipe, limits, key)
+        self.app = create_app(pipe, limits, key, **options)
         self.engine = self.app.state.engine
         self._socket = listen("127.0.0.1", 0)
         self.port = self._socket.getsockname()[1]

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -15,12 +16,21 @@ BAD = [
     (["--port", "http"], "'http'"),
     (["--port", "99999"], "99999"),
     (["--host", "nowhere.invalid"], "nowhere.invalid"),
+    (["--host", "x" * 10_000], "cannot listen on 'xxx"),
+    (["--model", "x" * 10_000, "--port", "0"], "'xxx"),
+    (["--" + "x" * 10_000], "No such option: --xxx"),
+    (["--cors", "x" * 10_000], "'xxx"),
     (["--batch", "0"], "'0'"),
     (["--queue", "-1"], "-1"),
     (["--images", "11"], "11"),
     (["--timeout", "0"], "0"),
     (["--grace", "nan"], "nan"),
     (["--api-key", " "], "API key"),
+    (["--api-key", ""], "API key"),
+    (["--api-key", "two words"], "API key"),
+    (["--sizes", "some"], "'some'"),
+    (["--cors", "page.example"], "'page.example'"),
+    (["--max-per-address", "0"], "'0'"),
     (["--model", "absent", "--port", "0"], "'absent'"),
     (["--replicas", "2"], "--replicas 2 has no effect without --ray"),
     (["--cores", "2"], "--cores 2 has no effect without --ray"),
@@ -34,13 +44,23 @@ def refused(capsys, *arguments):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
+    assert len(err) < 1300
     return err
 
 
-@pytest.mark.parametrize(("arguments", "named"), BAD)
+@pytest.mark.parametrize(("arguments", "named"), BAD, ids=[" ".join(arguments)[:40] for arguments, _ in BAD])
 def test_bad_options_are_one_line(capsys, arguments, named):
     pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
     assert named in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize("key", ["", "  ", "ke\ty"])
+def test_key_that_is_empty_in_the_environment_opens_no_server(capsys, monkeypatch, key):
+    """As it is where a secret is not set."""
+    pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
+    monkeypatch.setenv("FEWPASS_API_KEY", key)
+    monkeypatch.setattr("fewpass.cli.serve.open_model", lambda *given: pytest.fail("it would have served"))
+    assert "API key" in refused(capsys, "--port", "0")
 
 
 def test_port_in_use(capsys):
@@ -80,3 +100,27 @@ def test_from_a_shell_until_sigterm(folder):
         rest = process.stderr.read()
         assert process.wait(60) in (0, -signal.SIGTERM)
     assert "Traceback" not in rest
+
+
+@pytest.mark.serve
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_ctrl_c_twice_ends_streams_quietly():
+    httpx = pytest.importorskip("httpx", reason="the client of this test is not installed: pip install httpx")
+    command = [sys.executable, "-m", "fewpass", "serve", "--port", "0", "--grace", "600"]
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process,
+        httpx.Client(timeout=60) as client,
+    ):
+        where = next(m[1] for m in (re.search(r" at (http://\S+)\n", line) for line in process.stderr) if m)
+        body = {"prompt": "two red stars", "n": 8, "stream": True, "partial_images": 3, "decoder": "ar"}
+        with client.stream("POST", f"{where}/images/generations", json=body) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            rest = process.stderr.read()
+            assert process.wait(60) == 130
+            assert "server_stopping" in "".join(lines)
+    for word in ("Traceback", "terminate", "Exception"):
+        assert word not in rest

@@ -80,14 +80,14 @@ ERRORS = {
     "sjd(1, window=2)": r"'sjd\(1, window=2\)': .*window.*; sjd takes window, guess$",
     "sjd(1, left, 3)": r"'sjd\(1, left, 3\)': too many positional arguments; sjd takes window, guess$",
     "ar(1)": r"'ar\(1\)': .*; ar takes no options$",
-    "sjd(window=1+1)": r"'1 \+ 1' is neither a literal nor a word$",
+    "sjd(window=1+1)": r"'1\+1' is neither a literal nor a word$",
     "sjd(window=__import__('os'))": r"^sjd: window must be a whole number, not \"__import__\('os'\)\"$",
     "sjd(window=os.system('ls'))": r"is neither a literal nor a word$",
     "auto(decoder=ar)": r"^ar has no window",
-    "auto(decoder=sjdpp)": r"^auto: decoder must be lossless and have a window and no tree, unlike sjdpp$",
-    "auto(decoder=sjd_pac)": r"^auto: decoder must be lossless and have a window and no tree, unlike sjd_pac$",
-    "auto(decoder=auto)": r"^auto: decoder must be lossless and have a window and no tree, unlike auto$",
-    "auto(decoder=sjd(window=3))": r"^auto chooses the windows of sjd\(window=3\): give its own option window the larg",
+    "auto(decoder=sjdpp)": r"^auto: decoder must be lossless and have a window and no tree, unlike 'sjdpp'$",
+    "auto(decoder=sjd_pac)": r"^auto: decoder must be lossless and have a window and no tree, unlike 'sjd_pac'$",
+    "auto(decoder=auto)": r"^auto: decoder must be lossless and have a window and no tree, unlike 'auto'$",
+    "auto(decoder=sjd(window=3))": r"^auto chooses the windows of 'sjd\(window=3\)': give its own option window the l",
     "auto(decoder=nothing)": r"^unknown decoder 'nothing'",
     "auto(windows=(3, 65))": r"^auto: windows are whole numbers from 0 to window=64, not \(3, 65\)$",
     "auto(windows=3)": r"^auto: windows must be whole numbers, like \(8, 16\), not 3$",
@@ -100,7 +100,25 @@ ERRORS = {
     "sjd.make()": r"does not spell a decoder",
     "sjd; ar": r"does not spell a decoder",
     "a\0b": r"does not spell a decoder",
-    "(" * 500: r"does not spell a decoder",
+    "(" * 50: r"does not spell a decoder",
+    "sjd(window=1000000000000000000000)": r"^sjd: window must lie below 2\^63, not 1000000000000000000000$",
+}
+TOO_DEEP = {
+    "signs": "sjd(window=" + "-" * 900 + "1)",
+    "fewer signs": "sjd(window=" + "-" * 180 + "1)",
+    "brackets": "(" * 50_000,
+    "calls of calls": "sjd" + "()" * 95,
+    "calls in calls": "auto(decoder=" + "f(" * 60 + ")" * 61,
+    "attributes": "sjd(window=a" + ".a" * 90 + ")",
+    "sums": "sjd(window=" + "1+" * 180 + "1)",
+    "decoders in decoders": "auto(decoder=" * 12 + "sjd" + ")" * 12,
+    "a long name": "x" * 1_000_000,
+    "a long number": "sjd(window=" + "9" * 4000 + ")",
+    "a longer number": "sjd(window=" + "9" * 5000 + ")",
+    "a guess of digits": "sjd(guess='" + "9" * 5000 + "')",
+    "many windows": "auto(window=1, windows=(" + "2," * 9000 + "))",
+    "very many windows": "auto(windows=(" + "2," * 60_000 + "))",
+    "blanks": "sjd" + " " * 200_000,
 }
 
 
@@ -109,6 +127,21 @@ def test_misspelling_is_one_clear_line(text):
     with pytest.raises(ValueError, match=ERRORS[text]) as error:
         decoder(text)
     assert "\n" not in str(error.value)
+
+
+def _called_from(depth, call):
+    return call() if depth == 0 else _called_from(depth - 1, call)
+
+
+@pytest.mark.parametrize("case", TOO_DEEP)
+def test_long_or_deep_spelling_is_one_short_line(case):
+    with pytest.raises(ValueError, match=r"^.{20,300}$"):
+        _called_from(300, lambda: decoder(TOO_DEEP[case]))  # as deep as servers and command lines call it
+
+
+def test_windows_of_every_pass_of_the_largest_images_are_read():
+    made = decoder(f"auto(windows={(64,) * 9216})")
+    assert decoder(str(made)) == made
 
 
 @pytest.mark.parametrize("window", [-1, 1.5])

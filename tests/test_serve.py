@@ -18,7 +18,10 @@ from prometheus_client.parser import text_string_to_metric_families  # noqa: E40
 import fewpass  # noqa: E402
 from fewpass.metadata import KEY  # noqa: E402
 from fewpass.pipeline import BLANK  # noqa: E402
+from fewpass.serve.app import create_app  # noqa: E402
 from fewpass.serve.limits import Limits  # noqa: E402
+from fewpass.serve.reading import Reader  # noqa: E402
+from tests.families import write_emu3  # noqa: E402
 from tests.serving import PATIENCE, Gate, Running, picture, until  # noqa: E402
 from tests.tiny import SIDE  # noqa: E402
 
@@ -196,14 +199,18 @@ REFUSED = {
     "size": ({"size": "large"}, "size", "'large'"),
     "size of another model": ({"size": "16x16"}, "size", "16x16"),
     "size too large": ({"size": "2000x2000"}, "size", "2000"),
-    "url": ({"response_format": "url"}, "response_format", "'url'"),
-    "quality": ({"quality": "hd"}, "quality", "'hd'"),
-    "transparent": ({"background": "transparent"}, "background", "'transparent'"),
     "format": ({"output_format": "bmp"}, "output_format", "'bmp'"),
-    "compression of png": ({"output_compression": 5}, "output_compression", "5"),
     "partial images": ({"stream": True, "partial_images": 4}, "partial_images", "4"),
     "partial images of no stream": ({"partial_images": 2}, "partial_images", "2"),
-    "unknown field": ({"style": "vivid"}, "style", "'style'"),
+    "response format": ({"response_format": "file"}, "response_format", "'file'"),
+    "quality": ({"quality": "best"}, "quality", "'best'"),
+    "style": ({"style": "oil"}, "style", "'oil'"),
+    "moderation": ({"moderation": "high"}, "moderation", "'high'"),
+    "background": ({"background": "red"}, "background", "'red'"),
+    "compression": ({"output_compression": 101}, "output_compression", "101"),
+    "unknown field": ({"frame_count": 2}, "frame_count", "'frame_count'"),
+    "decoder of many signs": ({"decoder": f"sjd(window={'-' * 900}1)"}, "decoder", "at most 200"),
+    "long decoder": ({"decoder": "x" * 19_000}, "decoder", "at most 200"),
     "unknown field like another": ({"guidence": 2}, "guidence", "(did you mean 'guidance'?)"),
     "unknown word": ({"prompt": "two red starz"}, "prompt", "(did you mean 'stars'?)"),
     "seed below 0": ({"seed": -1}, "seed", "-1"),
@@ -239,6 +246,7 @@ def test_bad_input_is_refused_by_the_name_of_its_field(server, case):
     assert (error["param"], error["type"]) == (param, "invalid_request_error")
     assert any(part in error["message"] for part in message.split("|")), error
     assert "\n" not in error["message"]
+    assert len(error["message"]) < 300
 
 
 MALFORMED = {
@@ -280,7 +288,194 @@ def test_other_paths_and_methods(server, method, path, status):
     assert (answer.status_code, answer.json()["error"]["type"]) == (status, "invalid_request_error")
 
 
+def test_messages_do_not_repeat_long_input(server):
+    for answer in (server.get("/v1/models/" + "x" * 9000), server.get("/" + "x" * 9000)):
+        assert answer.status_code == 404
+        assert len(answer.json()["error"]["message"]) < 200
+    answer = server.post({"prompt": PROMPT, "model": "x" * 500})
+    assert (answer.status_code, len(answer.json()["error"]["message"]) < 200) == (404, True)
+
+
+@pytest.mark.parametrize("path", ["edits", "variations"])
+def test_images_in_requests_are_not_supported(server, path):
+    """Whatever the size of the image."""
+    answer = httpx.post(f"{server.url}/v1/images/{path}", files={"image": b"x" * 50_000}, data={"prompt": "one"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (404, "not_supported")
+    assert f"/v1/images/{path} is not supported" in error["message"]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/health", "/v1/models", "/v1/models/tiny", "/metrics"])
+def test_head_is_answered_as_get_without_a_body(server, path):
+    answer = httpx.head(server.url + path)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == server.get(path).headers["content-type"]
+
+
+# What other clients send. All of it is accepted; what had no effect is named in the answer.
+
+CLIENTS = {
+    "openai 3": {
+        "prompt": PROMPT,
+        "background": "transparent",
+        "moderation": "low",
+        "n": 1,
+        "output_compression": 50,
+        "quality": "high",
+        "size": "1024x1024",
+        "user": "me",
+    },
+    "LiteLLM 1.110, model openai/dall-e-3": {
+        "model": "dall-e-3",
+        "prompt": PROMPT,
+        "n": 2,
+        "quality": "hd",
+        "size": "1024x1024",
+    },
+    "LangChain, DallEAPIWrapper of langchain-community 0.4": {
+        "model": "dall-e-3",
+        "prompt": PROMPT,
+        "n": 1,
+        "quality": "standard",
+        "size": "1024x1024",
+    },
+    "LibreChat, DALL-E-3": {
+        "model": "dall-e-3",
+        "quality": "standard",
+        "style": "vivid",
+        "size": "1024x1792",
+        "prompt": PROMPT,
+        "n": 1,
+    },
+    "Open WebUI, engine openai": {
+        "model": "dall-e-3",
+        "prompt": PROMPT,
+        "n": 1,
+        "size": "512x512",
+        "response_format": "b64_json",
+    },
+}
+IGNORED = {"background", "moderation", "output_compression", "quality", "size", "style", "user"}
+
+
+@pytest.fixture(scope="module")
+def dall_e(folder):
+    with Running(fewpass.load(folder, "cpu", "float64"), Limits(sizes="nearest"), name="dall-e-3") as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_bodies_of_other_clients_are_accepted(dall_e, name):
+    body = CLIENTS[name]
+    answer = dall_e.post(body)
+    assert answer.status_code == 200, answer.text
+    text = answer.json()
+    assert set(text["ignored"]) == IGNORED & body.keys()
+    assert text["size"] == "8x8"
+    for image in text["data"]:
+        key, other = ("b64_json", "url") if "response_format" in body else ("url", "b64_json")
+        assert other not in image
+        assert picture(image[key].removeprefix("data:image/png;base64,")).size == (8, 8)
+    assert len(text["data"]) == body["n"]
+
+
+def test_gpt_image_tool_of_librechat_is_accepted(folder):
+    body = {"model": "gpt-image-1", "prompt": PROMPT, "n": 1, "background": "auto", "output_format": "webp"}
+    with Running(fewpass.load(folder, "cpu", "float64"), name="gpt-image-1") as running:
+        answer = running.post(body | {"output_compression": 100, "quality": "auto", "size": "auto"}).json()
+    assert answer["ignored"] == []
+    assert picture(answer["data"][0]["b64_json"]).format == "WEBP"
+
+
+def test_url_is_a_data_url_of_the_format(client):
+    answer = client.images.generate(prompt=PROMPT, response_format="url", output_format="jpeg")
+    head, _, data = answer.data[0].url.partition(",")
+    assert (head, answer.data[0].b64_json) == ("data:image/jpeg;base64", None)
+    assert picture(data).format == "JPEG"
+    assert answer.ignored == []
+
+
+def test_events_name_what_was_ignored(client):
+    ask = {"prompt": PROMPT, "stream": True, "partial_images": 1, "response_format": "url", "quality": "hd"}
+    for event in client.images.generate(**ask, extra_body={"decoder": "ar"}):
+        assert event.ignored == ["quality", "response_format"]
+        assert picture(event.b64_json).size == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("asked", "drawn"),
+    [
+        ("64x96", "64x96"),
+        ("1024x1024", "720x720"),
+        ("1792x1024", "928x560"),
+        ("70x70", "72x72"),
+        ("1x99999", "160x640"),
+    ],
+)
+def test_nearest_size_has_a_similar_shape_and_no_more_tokens_than_the_models_own(asked, drawn, tmp_path):
+    model = fewpass.load(write_emu3(tmp_path / "emu3"), "cpu").model
+    size = Reader(model, Limits(sizes="nearest"))._size(asked)
+    assert "x".join(map(str, size)) == drawn
+    assert model.grid(size).size <= model.grid(None).size
+
+
+def test_size_that_is_not_drawn_is_refused_unless_asked_otherwise(server):
+    answer = server.post({"prompt": PROMPT, "size": "1024x1024"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "size")
+
+
+def test_default_values_are_not_named_as_ignored(client):
+    answer = client.images.generate(
+        prompt=PROMPT, quality="auto", background="opaque", size="auto", response_format="b64_json", output_format="png"
+    )
+    assert answer.ignored == []
+    assert client.images.generate(prompt=PROMPT, size="8x8").ignored == []
+
+
+# Pages in browsers.
+
+
+def test_pages_of_given_origins_may_ask(served):
+    page = "https://page.example"
+    preflight = {"origin": page, "access-control-request-method": "POST"}
+    preflight |= {"access-control-request-headers": "authorization, content-type"}
+    with Running(served, key="sesame", cors=[page]) as running:
+        url = f"{running.url}/v1/images/generations"
+        answer = httpx.options(url, headers=preflight)
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, page)
+        assert "authorization" in answer.headers["access-control-allow-headers"].lower()
+        assert httpx.options(url, headers=preflight | {"origin": "https://other.example"}).status_code == 400
+        for key, status in (("Bearer sesame", 200), ("Bearer no", 401)):
+            answer = httpx.get(f"{running.url}/v1/models", headers={"origin": page, "authorization": key})
+            assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (status, page)
+    with Running(served) as running:
+        answer = httpx.get(f"{running.url}/v1/models", headers={"origin": page})
+        assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("origin", ["page.example", "https://page.example/", "https://page.example/a", "", "null *"])
+def test_what_is_no_origin_is_refused(served, origin):
+    with pytest.raises(ValueError, match=r"^an origin must be \* or like https://example.org, got '"):
+        create_app(served, cors=[origin])
+
+
 # The key.
+
+
+@pytest.mark.parametrize("key", ["", "  ", "two words", "ke\ty", "schl\u00fcssel", "a\n"])
+def test_key_that_no_client_could_send_is_refused(served, key):
+    with pytest.raises(ValueError, match="API key") as error:
+        create_app(served, api_key=key)
+    assert key.strip() in ("", "a") or key not in str(error.value)
+
+
+@pytest.mark.parametrize("scheme", ["bearer ", "BEARER ", "Bearer  ", "Bearer \t"])
+def test_scheme_of_the_key_is_read_as_rfc_9110_says(served, scheme):
+    with Running(served, key="sesame") as running:
+        answer = httpx.get(f"{running.url}/v1/models", headers={"authorization": f"{scheme}sesame"})
+        assert answer.status_code == 200
+        answer = httpx.get(f"{running.url}/v1/models", headers={"authorization": f"{scheme}sesam"})
+        assert answer.status_code == 401
 
 
 def test_key(served):
@@ -389,7 +584,7 @@ def test_not_ready_when_drawing_has_stopped(served, monkeypatch, caplog):
         assert running.post({"prompt": PROMPT}).status_code == 500
         until(lambda: not running.engine.ready)
         assert running.post({"prompt": PROMPT}).status_code == 503
-        assert (running.get("/readyz").status_code, running.get("/healthz").status_code) == (503, 200)
+        assert [running.get(path).status_code for path in ("/readyz", "/health", "/healthz")] == [503, 503, 200]
     assert "drawing has stopped" in caplog.text
 
 

@@ -9,8 +9,10 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed: pip ins
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from fewpass.serve.guard import Guard
+from fewpass.serve.limits import Limits
 from fewpass.serve.metrics import Metrics, united
-from fewpass.serve.replicas.door import TRIES, Door
+from fewpass.serve.replicas.door import GIVEN, TRIES, Door, environment, middlewares
 from fewpass.serve.replicas.roster import Roster
 
 JSON, EVENTS = [(b"content-type", b"application/json")], [(b"content-type", b"text/event-stream")]
@@ -85,6 +87,17 @@ def test_half_an_answer_is_left_at_that():
 
 def test_nothing_is_drawn_again_for_a_client_who_has_gone():
     assert visited([], [], disconnects=True) == (None, b"", [b"asked"])
+
+
+def test_proxies_have_the_limits_and_origins_of_the_server(monkeypatch):
+    limits = Limits(body=99, per_address=3, sizes="nearest")
+    for name, value in environment(limits, ["https://page.example"]).items():
+        monkeypatch.setenv(name, value)
+    door, guard, browsers = middlewares()
+    assert (door.cls, guard.cls, guard.kwargs) == (Door, Guard, {"key": None, "limits": limits})
+    assert browsers.kwargs["allow_origins"] == ["https://page.example"]
+    monkeypatch.setenv(GIVEN, environment(limits, [])[GIVEN])
+    assert [middleware.cls for middleware in middlewares()] == [Door, Guard]
 
 
 def test_metrics_of_all_replicas_are_one_text():

@@ -55,6 +55,7 @@ OPERATIONS = {
     ("/v1/models/{model}", "GET", GenerationMode.POSITIVE): 5,
     ("/healthz", "GET", GenerationMode.POSITIVE): 1,
     ("/readyz", "GET", GenerationMode.POSITIVE): 1,
+    ("/health", "GET", GenerationMode.POSITIVE): 1,
     ("/metrics", "GET", GenerationMode.POSITIVE): 1,
 }
 

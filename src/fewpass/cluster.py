@@ -62,7 +62,7 @@ class Crew:
         return count, share
 
     def open(self, source: str, share: Mapping[str, int]) -> "Pipeline":
-        """The model at `source`, in the process that has this share."""
+        """The model at `source`, in the process that has this share. Raises ValueError if it cannot draw."""
         import torch
 
         from fewpass.loading import load
@@ -71,6 +71,7 @@ class Crew:
             torch.set_num_threads(cores)
         pipe = load(source, self.device, self.dtype, compile=self.compile)
         pipe.model.name = self.model  # as the user spells it, wherever this process runs
+        pipe.model.check_ready()
         return pipe
 
 

@@ -133,7 +133,7 @@ def spelled(model: Model, row: Tensor) -> str:
     if row.is_floating_point():
         return f"{row.shape[0]} features of width {row.shape[1]}"
     if getattr(model, "labels", 0):
-        return f"class {int(row)}" if int(row) < model.labels else "no class"  # type: ignore[attr-defined]
+        return f"class {int(row)}" if int(row) < model.labels else "no class"
     try:
         words = model.tokenizer.convert_ids_to_tokens(row.tolist())
     except ValueError:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fewpass.canvas import Canvas
 from fewpass.laws import Laws
+from fewpass.messages import shown
 
 Guess = Callable[[Canvas, Laws, Tensor, Tensor], Tensor]
 
@@ -70,5 +71,5 @@ GUESSES: dict[str, Guess] = {f.__name__: f for f in (uniform, left, left_sample,
 def named(name: str) -> Guess:
     """One of the five by its name. Raises ValueError naming the one that does not exist."""
     if name not in GUESSES:
-        raise ValueError(f"guess must be one of {', '.join(GUESSES)}, not {name!r}")
+        raise ValueError(f"guess must be one of {', '.join(GUESSES)}, not {shown(name)}")
     return GUESSES[name]

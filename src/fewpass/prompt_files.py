@@ -72,7 +72,7 @@ def _folder(name: str, folder: Path) -> list[Row]:
     styles = sorted(folder.glob("*.json"))
     if bool(texts) == bool(styles):
         raise ValueError(f"{name!r} is a folder of neither .txt files, one prompt each, nor .json files, a style each")
-    whole = [Row(" ".join(_text(str(file)).split()), str(file), tags={"item_id": file.stem}) for file in texts]
+    whole = [Row(" ".join(_text(str(file), file).split()), str(file), tags={"item_id": file.stem}) for file in texts]
     return whole or [row for file in styles for row in read_rows(file)]
 
 

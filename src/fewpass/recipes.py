@@ -189,10 +189,10 @@ def decoder(chosen: Decoder | str) -> Decoder:
 def _windowed(spelling: str, window: int) -> NGrams | Jacobi:
     """A lossless decoder whose window may change between passes. Raises ValueError for one where it may not."""
     if "window" in options_of(spelling):
-        raise ValueError(f"auto chooses the windows of {spelling}: give its own option window the largest")
+        raise ValueError(f"auto chooses the windows of {shown(spelling)}: give its own option window the largest")
     inner = with_window(decoder(spelling), window)
     if not inner.lossless or not isinstance(inner, NGrams | Jacobi):
-        raise ValueError(f"auto: decoder must be lossless and have a window and no tree, unlike {spelling}")
+        raise ValueError(f"auto: decoder must be lossless and have a window and no tree, unlike {shown(spelling)}")
     return inner
 
 

@@ -3,13 +3,19 @@
 import ast
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Generic, ParamSpec
 
 from fewpass.checks import plain
 from fewpass.decoders import Decoder
+from fewpass.messages import shown
 from fewpass.near import meant
+
+LONGEST = 100_000  # characters of a spelling: the windows of every pass of the largest images fit
+LARGEST = 1 << 63  # of whole numbers, beyond which tensors hold none
+WORDS = 200  # characters of it besides numbers: what nests is among these, and Python's parser and ours recurse
 
 P = ParamSpec("P")
 
@@ -46,7 +52,9 @@ class Recipe(Generic[P]):
     def _check(self, option: str, value: object) -> None:
         kind = self.parameters[option].annotation
         if not _fits(value, kind):
-            raise ValueError(f"{self.name}: {option} must be {_KINDS[kind]}, not {value!r}")
+            raise ValueError(f"{self.name}: {option} must be {_KINDS[kind]}, not {shown(value)}")
+        if isinstance(value, int) and abs(value) >= LARGEST:
+            raise ValueError(f"{self.name}: {option} must lie below 2^63, not {shown(value)}")
 
 
 WHOLE_NUMBERS = tuple[int, ...]
@@ -79,18 +87,18 @@ def parse(text: str, recipes: Mapping[str, Recipe[...]]) -> Decoder:
     """
     name, args, options = _read(text)
     if name not in recipes:
-        raise ValueError(f"unknown decoder {name!r}{meant(name, recipes)}; there are {', '.join(recipes)}")
+        raise ValueError(f"unknown decoder {shown(name)}{meant(name, recipes)}; there are {', '.join(recipes)}")
     chosen = recipes[name]
     known = list(chosen.parameters)
     for option in options:
         if option not in known:
             raise ValueError(
-                f"{name} has no option {option!r}{meant(option, known)}; it has {', '.join(known) or 'none'}"
+                f"{name} has no option {shown(option)}{meant(option, known)}; it has {', '.join(known) or 'none'}"
             )
     try:
         inspect.signature(chosen.make).bind(*args, **options)
     except TypeError as error:
-        raise ValueError(f"{text!r}: {error}; {name} takes {', '.join(known) or 'no options'}") from None
+        raise ValueError(f"{shown(text)}: {error}; {name} takes {', '.join(known) or 'no options'}") from None
     return chosen(*args, **options)
 
 
@@ -112,6 +120,8 @@ def with_option(text: str, option: str, value: object) -> str:
 
 
 def _read(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    if len(text) > LONGEST or len(re.sub(r"[\d,\s]", "", text)) > WORDS:
+        raise ValueError(f"a decoder is spelled in at most {WORDS} characters besides numbers, got {shown(text)}")
     try:
         node = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -121,7 +131,7 @@ def _read(text: str) -> tuple[str, list[Any], dict[str, Any]]:
             return name, [], {}
         case ast.Call(ast.Name(name), args, keywords) if all(k.arg for k in keywords):
             return name, [_value(a, text) for a in args], {str(k.arg): _value(k.value, text) for k in keywords}
-    raise ValueError(f"{text!r} does not spell a decoder; write it like 'sjd' or 'sjd(window=16)'")
+    raise ValueError(f"{shown(text)} does not spell a decoder; write it like 'sjd' or 'sjd(window=16)'")
 
 
 def _value(node: ast.expr, text: str) -> Any:
@@ -132,4 +142,5 @@ def _value(node: ast.expr, text: str) -> Any:
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        raise ValueError(f"{text!r}: {ast.unparse(node)!r} is neither a literal nor a word") from None
+        part = ast.get_source_segment(text.strip(), node)
+        raise ValueError(f"{shown(text)}: {shown(part)} is neither a literal nor a word") from None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import cast
 
 FAILED, INTERRUPTED = 2, 130
+LONGEST = 1200  # characters of a message
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,5 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: object) -> int:
-    print("fewpass:", *(line.strip() for line in str(message).splitlines()), file=sys.stderr)
+    text = " ".join(line.strip() for line in str(message).splitlines())
+    if len(text) > LONGEST:  # typed, most of it; the reason is at either end
+        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    print("fewpass:", text, file=sys.stderr)
     return FAILED

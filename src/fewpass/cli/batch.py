@@ -114,11 +114,12 @@ def batch(
 
 
 def _alone(model: str, device: str | None, dtype: str | None, compile: bool, options: Mapping[str, Any]) -> "DrawSome":
-    """Drawing in this process. Raises ValueError for a size that no row could have."""
+    """Drawing in this process. Raises ValueError for a model that cannot draw, or a size that no row could have."""
     from fewpass.batch.draw import draw
 
     pipe = open_model(model, device, dtype, compile)
     pipe.model.name = model  # as the user spells it: the images of a run are told from others by it
+    pipe.model.check_ready()
     pipe.model.grid(options.get("size"))
     return partial(draw, pipe, dtype)
 

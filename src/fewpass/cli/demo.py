@@ -38,7 +38,7 @@ def demo(
 
     with listen(host, port) as listening:
         shelf = Shelf(model or ["emoji"], lambda name: open_model(name, device, dtype, compile))
-        shelf[shelf.names[0]]  # what cannot be loaded is said now
+        shelf[shelf.names[0]].model.check_ready()  # what cannot be loaded, or cannot draw, is said now
 
         with waiting("loading gradio"):
             from fewpass.demo.server import serve

@@ -1,5 +1,6 @@
 """`fewpass serve`"""
 
+import os
 import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from fewpass.cli.terminal import load_torch, open_model
 if TYPE_CHECKING:
     from fewpass.serve.replicas.service import Service
 
+KEY = "FEWPASS_API_KEY"
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")
 LOCAL = ("127.0.0.1", "::1", "localhost")
 
@@ -21,9 +23,7 @@ def serve(
     model: o.Model = "emoji",
     host: Annotated[str, typer.Option(metavar="NAME", help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(parser=o.whole, metavar="N", help="0: any that is free.")] = 8000,
-    api_key: Annotated[
-        str | None, typer.Option(envvar="FEWPASS_API_KEY", metavar="KEY", help="Clients must know it.")
-    ] = None,
+    api_key: Annotated[str | None, typer.Option(envvar=KEY, metavar="KEY", help="Clients must know it.")] = None,
     batch: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Images drawn at a time.")] = 8,
     queue: Annotated[int, typer.Option(parser=o.whole, metavar="N", help="Images that may wait.")] = 64,
     images: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="In one request.")] = 10,
@@ -33,6 +33,16 @@ def serve(
     timeout: Annotated[float, typer.Option(parser=o.real, metavar="S", help="Seconds for a request.")] = 600,
     grace: Annotated[float, typer.Option(parser=o.real, metavar="S", help="Seconds to finish in when stopped.")] = 30,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="What clients call the model.")] = None,
+    sizes: Annotated[
+        str, typer.Option(metavar="WHICH", help="exact, or nearest: draw the most similar size that there is.")
+    ] = "exact",
+    cors: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Of web pages that may ask, such as https://example.org; may come again."),
+    ] = None,
+    max_per_address: Annotated[
+        int | None, typer.Option(parser=o.at_least_one, metavar="N", help="Connections from one address.")
+    ] = None,
     ray: o.Ray = None,
     replicas: Annotated[
         int | None,
@@ -47,25 +57,41 @@ def serve(
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise ValueError(f"serving needs {', '.join(missing)}: pip install 'fewpass[serve]'")
-    if api_key is not None and not (api_key.isascii() and api_key.strip()):
-        raise ValueError("an API key is made of ASCII characters, and not of spaces alone")
     check_ray(ray, replicas=replicas, cores=cores)
 
     load_torch()
 
+    from fewpass.serve.cors import cors_options
+    from fewpass.serve.guard import check_key
     from fewpass.serve.limits import Limits
-    from fewpass.serve.listening import listen
+    from fewpass.serve.listening import connections, listen
 
-    limits = Limits(batch, queue, images, pixels, prompt, window, timeout=timeout, grace=grace)
+    check_key(os.environ.get(KEY) if api_key is None else api_key)  # typer takes an empty variable for none
+    cors_options(cors or [])
+    limits = Limits(
+        batch,
+        queue,
+        images,
+        pixels,
+        prompt,
+        window,
+        timeout=timeout,
+        grace=grace,
+        connections=connections(),
+        per_address=max_per_address,
+        sizes=sizes,  # type: ignore[arg-type]  # checked there
+    )
     with listen(host, port) as bound:
         where = f"http://{_named(host)}:{bound.getsockname()[1]}"
         if ray is None:
             pipe = open_model(model, device, dtype, compile)
+            pipe.model.check_ready()
 
             from fewpass.serve.app import create_app
             from fewpass.serve.server import Server
 
-            server = Server(create_app(pipe, limits, api_key, name), limits, lambda: _announce(pipe.model.name, where))
+            app = create_app(pipe, limits, api_key, name, cors=cors or ())
+            server = Server(app, limits, lambda: _announce(pipe.model.name, where))
             _warn(where, host, api_key)
             server.run([bound])
             return
@@ -81,7 +107,7 @@ def serve(
             status.stop()
             _announce(known, where, count)
 
-        service.run(host, port, limits, api_key, name, announce)
+        service.run(host, port, limits, api_key, name, cors or (), announce)
 
 
 def _service(

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Self
 
 import torch
@@ -13,9 +14,11 @@ from fewpass.checks import read_size
 from fewpass.models.body import input_device
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.untrained import untrained_network
+from fewpass.models.words import known_word
 from fewpass.sampling import Sampling
 from fewpass.session import Network, PromptSession
 
+EDGES = (None, 256, 384, 512, 768, 1024)  # pixels
 STRONGEST = 1e6  # guidance scale: what larger ones multiply may overflow
 # A text, the number of a class, or what an encoder has made of a text: token ids [P], or for some features [P, C].
 Prompt = str | int | Tensor
@@ -126,6 +129,21 @@ class Model(ABC):
 
     def check_pictures(self, prompts: Sequence[Prompt]) -> None:  # noqa: B027  most families can
         """Raise ValueError if tokens drawn for these prompts could not be made into pictures."""
+
+    def check_ready(self) -> None:
+        """Raise ValueError if no text can become a picture, since a part of the model is missing."""
+        word, grid = known_word(self._tokenizer), self._any_grid()
+        self.check_pictures([word])
+        ids = self._read(word, grid, self.prompt_ids)
+        if self.guidance != 1:
+            self.rows(ids, None, grid)
+
+    def _any_grid(self) -> Grid:
+        """The layout of the model's own size; of another one where it has none of its own."""
+        for edge in EDGES:
+            with suppress(ValueError):
+                return self.grid((edge, edge) if edge else None)
+        return self.grid(None)
 
     def size_in(self, ids: Tensor) -> tuple[int, int] | None:
         """The size (width, height) in pixels that a prompt's token ids [P] name; None if they name none."""

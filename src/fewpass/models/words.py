@@ -58,6 +58,14 @@ def codes_in_order(mapping: Any, name: str) -> list[int]:
     return [ids[code] for code in range(len(ids))]
 
 
+def known_word(tokenizer: PreTrainedTokenizerBase | None) -> str:
+    """A word that `check_known` has nothing against."""
+    if tokenizer is None or tokenizer.unk_token_id is None:
+        return "0"
+    words = (word for word in ("0", *tokenizer.get_vocab()) if word not in tokenizer.all_special_tokens)
+    return next(w for w in words if tokenizer.unk_token_id not in tokenizer(w, add_special_tokens=False).input_ids)
+
+
 def special(tokenizer: PreTrainedTokenizerBase, *names: str) -> list[str]:
     """The special tokens of these names. Raises ValueError naming the one that the tokenizer does not have."""
     known = tokenizer.special_tokens_map

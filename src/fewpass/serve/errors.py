@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from fewpass.messages import shown
 from fewpass.near import meant
 from fewpass.serve.schema import GenerationRequest
 
@@ -102,19 +103,17 @@ def _malformed(request: Request, error: Exception) -> Response:
         near = meant(param, GenerationRequest.model_fields)
         return ApiError(400, f"there is no parameter {param!r}{near}", param=param, code="unknown_parameter").response
     return ApiError(
-        400, f"{param}: {message}, not {_shown(first['input'])}", param=param, code="invalid_value"
+        400, f"{param}: {message}, not {shown(first['input'], SHOWN)}", param=param, code="invalid_value"
     ).response
 
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return ApiError(error.status_code, str(error.detail), headers=error.headers).response
+    message = str(error.detail)
+    if error.status_code == 404:
+        message = f"there is no {shown(request.url.path)} here; /openapi.json says what there is"
+    return ApiError(error.status_code, message, headers=error.headers).response
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
     return ApiError(500, "the server failed; its log says how").response
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= SHOWN else text[:SHOWN] + "..."

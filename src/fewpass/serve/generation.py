@@ -25,6 +25,7 @@ from fewpass.serve.schema import (
     Usage,
 )
 
+DALL_E = ("dall-e-2", "dall-e-3")
 PING = 15.0  # seconds of silence after which a stream says that it is alive
 
 
@@ -35,9 +36,8 @@ class Generation(AbstractAsyncContextManager["Generation"]):
     """
 
     def __init__(self, engine: Engine, encoder: Executor, body: GenerationRequest, jobs: Sequence[Job]):
-        self.engine, self.encoder, self.jobs = engine, encoder, jobs
+        self.engine, self.encoder, self.body, self.jobs = engine, encoder, body, jobs
         self.form: Format = body.output_format or "png"
-        self.compression = body.output_compression
         self.created, self.deadline = int(time.time()), time.monotonic() + engine.limits.timeout
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         loop = asyncio.get_running_loop()
@@ -48,7 +48,7 @@ class Generation(AbstractAsyncContextManager["Generation"]):
         self.engine.cancel(self._order)
 
     async def answer(self) -> ImagesResponse:
-        """All images, when the last is finished. Raises ApiError."""
+        """All images, when the last is finished, as `data:` URLs or in base64. Raises ApiError."""
         images: dict[int, ImageData] = {}
         size = ""
         while len(images) < len(self.jobs):
@@ -57,14 +57,26 @@ class Generation(AbstractAsyncContextManager["Generation"]):
                 result = event.result
                 size = _size(result.images[0])
                 data = await self._encode(result.images[0], result.settings[0])
-                images[event.index] = ImageData(b64_json=data, seed=result.seeds[0], passes=int(result.trace.passes[0]))
+                images[event.index] = ImageData(
+                    b64_json=None if self._as_url else data,
+                    url=f"data:image/{self.form};base64,{data}" if self._as_url else None,
+                    seed=result.seeds[0],
+                    passes=int(result.trace.passes[0]),
+                )
         return ImagesResponse(
             created=self.created,
             data=[images[i] for i in range(len(self.jobs))],
             size=size,
             output_format=self.form,
             usage=self._usage(self.jobs),
+            ignored=self.body.ignored(size),
         )
+
+    @property
+    def _as_url(self) -> bool:
+        """What OpenAI's models of these names do by default."""
+        default = "url" if self.engine.pipe.model.name in DALL_E else "b64_json"
+        return (self.body.response_format or default) == "url"
 
     async def events(self) -> AsyncIterator[str]:
         """The answer as server-sent events, images as they are finished. Errors are events too."""
@@ -106,6 +118,7 @@ class Generation(AbstractAsyncContextManager["Generation"]):
             size=_size(event.image),
             output_format=self.form,
             image_index=event.index,
+            ignored=self.body.ignored(_size(event.image)),
         )
 
     async def _completed(self, event: Drawn) -> CompletedEvent:
@@ -117,13 +130,15 @@ class Generation(AbstractAsyncContextManager["Generation"]):
             output_format=self.form,
             usage=self._usage(self.jobs[event.index : event.index + 1]),
             image_index=event.index,
+            ignored=self.body.ignored(_size(result.images[0])),
             seed=result.seeds[0],
             passes=int(result.trace.passes[0]),
         )
 
     async def _encode(self, image: Image.Image, settings: dict[str, Any] | None) -> str:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.encoder, encoded, image, self.form, self.compression, settings)
+        compression = self.body.output_compression
+        return await loop.run_in_executor(self.encoder, encoded, image, self.form, compression, settings)
 
     def _usage(self, jobs: Sequence[Job]) -> Usage:
         return Usage.of(sum(len(job.rows[0]) for job in jobs), sum(job.grid.size for job in jobs))

@@ -1,7 +1,13 @@
-"""Where a server is to be found."""
+"""Where a server is to be found, and by how many."""
 
 import socket
 from contextlib import ExitStack
+
+from fewpass.messages import shown
+from fewpass.serve.limits import CONNECTIONS
+
+BACKLOG = 256  # connections that may be accepted before others are closed for them
+OTHER_FILES = 256
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -18,3 +24,24 @@ def listen(host: str, port: int) -> socket.socket:
             return bound
     except OSError as error:
         raise ValueError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    except UnicodeError:
+        raise ValueError(f"cannot listen on {shown(host)}: this is no name of a host") from None
+
+
+def connections() -> int:
+    """How many requests can be answered at a time, with twice as many connections: all of them are open files.
+
+    Raises the process's own limit of open files as far as it may.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return CONNECTIONS
+    due = 2 * CONNECTIONS + BACKLOG + OTHER_FILES
+    most, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < due:
+        most = due if allowed == resource.RLIM_INFINITY else min(due, allowed)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, allowed))
+    if most == resource.RLIM_INFINITY or most >= due:
+        return CONNECTIONS
+    return max((most - BACKLOG - OTHER_FILES) // 2, 16)

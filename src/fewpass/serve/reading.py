@@ -1,9 +1,13 @@
 """From the body of a request to jobs; every complaint names its field."""
 
+from functools import cached_property
+from math import hypot, log
+
 from fewpass import seeds as seeding
 from fewpass.decoders import Decoder
 from fewpass.job import Job
 from fewpass.loop import fitted
+from fewpass.messages import shown
 from fewpass.models.base import Model
 from fewpass.needs import Prospect
 from fewpass.recipes import decoder as decoder_of
@@ -19,34 +23,65 @@ OPTION = 1000  # the largest whole number for any option of a decoder: memory gr
 BRANCHES = 64  # candidates of one position, in all branches of a tree
 
 
-def read_jobs(body: GenerationRequest, model: Model, limits: Limits) -> list[Job]:
-    """One job for each image asked for. Raises ApiError."""
-    _check(body, model, limits)
-    with naming("decoder" if body.window is None else "window"):
-        decoder = _decoder(body, model, limits)
-    with naming("size"):
-        size = _size(body.size, limits)
-        grid = model.grid(size)
-    with naming("decoder"):
-        fitted(decoder, Prospect(grid, model.network.codebook))
-    with naming("seed"):
-        seeds = seeding.assign(body.seed, body.n or 1)
-    with naming("prompt"):
-        model.read(body.prompt, None, grid, 1.0)
-    with naming("negative_prompt"):
-        settings = Settings.of(
-            model, decoder, body.guidance, body.temperature, body.top_k, body.top_p, size, body.negative_prompt
-        )
-        if body.negative_prompt is not None:
-            model.read(body.negative_prompt, None, grid, 1.0)
-    with naming("prompt" if body.guidance is None else "guidance"):
-        return [settings.job(body.prompt, seed) for seed in seeds]
+class Reader:
+    """Reads requests for one model."""
+
+    def __init__(self, model: Model, limits: Limits):
+        self.model, self.limits = model, limits
+
+    def jobs(self, body: GenerationRequest) -> list[Job]:
+        """One job for each image asked for. Raises ApiError."""
+        model = self.model
+        _check(body, model, self.limits)
+        with naming("decoder" if body.window is None else "window"):
+            decoder = _decoder(body, model, self.limits)
+        with naming("size"):
+            size = self._size(body.size)
+            grid = model.grid(size)
+        with naming("decoder"):
+            fitted(decoder, Prospect(grid, model.network.codebook))
+        with naming("seed"):
+            seeds = seeding.assign(body.seed, body.n or 1)
+        with naming("prompt"):
+            model.read(body.prompt, None, grid, 1.0)
+        with naming("negative_prompt"):
+            settings = Settings.of(
+                model, decoder, body.guidance, body.temperature, body.top_k, body.top_p, size, body.negative_prompt
+            )
+            if body.negative_prompt is not None:
+                model.read(body.negative_prompt, None, grid, 1.0)
+        with naming("prompt" if body.guidance is None else "guidance"):
+            return [settings.job(body.prompt, seed) for seed in seeds]
+
+    def _size(self, asked: str | None) -> tuple[int, int] | None:
+        """The size to draw, None for the model's own; with `limits.sizes` "nearest" the most similar that there is."""
+        if asked is None or asked == "auto":
+            return None
+        width, height = map(int, asked.split("x"))
+        if self.limits.sizes == "nearest" and self._sizes:
+            return min(self._sizes, key=lambda size: (hypot(log(size[0] / width), log(size[1] / height)), size))
+        if width * height > self.limits.pixels:
+            raise ValueError(f"images have at most {self.limits.pixels} pixels here, not {asked}")
+        return width, height
+
+    @cached_property
+    def _sizes(self) -> set[tuple[int, int]]:
+        """The sizes in multiples of 8 pixels that the model draws with no more tokens than its own size has."""
+        edges, pixels = range(8, 2048 + 1, 8), self.limits.pixels
+        asked = ((w, h) for w in edges for h in edges if w * h <= pixels and max(w, h) <= 4 * min(w, h))
+        return set(filter(self._is_drawn, asked))
+
+    def _is_drawn(self, size: tuple[int, int]) -> bool:
+        try:
+            return self.model.grid(size).size <= self.model.grid(None).size
+        except ValueError:
+            return False
 
 
 def _check(body: GenerationRequest, model: Model, limits: Limits) -> None:
     """What can be said without reading the prompt."""
     if body.model is not None and body.model != model.name:
-        message = f"there is no model {body.model!r}; this server has {model.name!r}"
+        message = f"there is no model {shown(body.model)}; this server has {model.name!r}"
         raise ApiError(404, message, param="model", code="model_not_found")
     with naming("n"):
         if (body.n or 1) > min(limits.images, limits.places):
@@ -54,15 +89,12 @@ def _check(body: GenerationRequest, model: Model, limits: Limits) -> None:
     for name, text in (("prompt", body.prompt), ("negative_prompt", body.negative_prompt or "-")):
         with naming(name):
             if not text.strip():
-                raise ValueError(f"{name} must say something, not {text!r}")
+                raise ValueError(f"{name} must say something, not {shown(text)}")
             if len(text) > limits.prompt:
                 raise ValueError(f"{name} has {len(text)} characters; at most {limits.prompt} are read here")
     with naming("partial_images"):
         if body.partial_images and not body.stream:
             raise ValueError(f"partial_images {body.partial_images} has no effect without stream")
-    with naming("output_compression"):
-        if body.output_compression is not None and body.output_format not in ("jpeg", "webp"):
-            raise ValueError(f"output_compression {body.output_compression} is for output_format jpeg or webp")
 
 
 def _decoder(body: GenerationRequest, model: Model, limits: Limits) -> Decoder:
@@ -72,16 +104,7 @@ def _decoder(body: GenerationRequest, model: Model, limits: Limits) -> Decoder:
     for option, value in options_of(str(decoder)).items():
         most = limits.window if option == "window" else OPTION
         if isinstance(value, int) and value > most:
-            raise ValueError(f"{option} is at most {most} here, not {value}")
+            raise ValueError(f"{option} is at most {most} here, not {shown(value)}")
     if isinstance(decoder, Tree) and decoder.candidates**decoder.levels > BRANCHES:
         raise ValueError(f"{decoder}: trees have at most {BRANCHES} branches here")
     return decoder
-
-
-def _size(asked: str | None, limits: Limits) -> tuple[int, int] | None:
-    if asked in (None, "auto"):
-        return None
-    width, height = map(int, asked.split("x"))
-    if width * height > limits.pixels:
-        raise ValueError(f"images have at most {limits.pixels} pixels here, not {width} x {height}")
-    return width, height

@@ -10,7 +10,7 @@ Format = Literal["png", "jpeg", "webp"]
 
 
 class GenerationRequest(BaseModel):
-    """`POST /v1/images/generations`. `user` and `safety_identifier` are taken and change nothing."""
+    """`POST /v1/images/generations`. What is accepted and cannot be honoured is named in the answer, as `ignored`."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -24,11 +24,15 @@ class GenerationRequest(BaseModel):
     ] = None
     stream: Annotated[bool | None, Field(description="Answer with server-sent events.")] = None
     partial_images: Annotated[int | None, Field(ge=0, le=3, description="With `stream`: images on the way.")] = None
-    response_format: Literal["b64_json"] | None = None
+    response_format: Annotated[
+        Literal["b64_json", "url"] | None, Field(description="url: a data: URL, the default for dall-e-2 and dall-e-3.")
+    ] = None
     output_format: Format | None = None
     output_compression: Annotated[int | None, Field(ge=0, le=100, description="Of JPEG and WebP: quality.")] = None
-    background: Literal["auto", "opaque"] | None = None
-    quality: Literal["auto"] | None = None
+    background: Literal["auto", "opaque", "transparent"] | None = None
+    quality: Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"] | None = None
+    style: Literal["vivid", "natural"] | None = None
+    moderation: Literal["auto", "low"] | None = None
     user: Annotated[str | None, Field(max_length=512)] = None
     safety_identifier: Annotated[str | None, Field(max_length=512)] = None
 
@@ -40,6 +44,21 @@ class GenerationRequest(BaseModel):
     top_k: Annotated[int | None, Field(ge=0, lt=LIMIT, description="fewpass: 0 keeps every code.")] = None
     top_p: Annotated[float | None, Field(gt=0, le=1, description="fewpass")] = None
     negative_prompt: Annotated[str | None, Field(max_length=32_000, description="fewpass")] = None
+
+    def ignored(self, size: str) -> list[str]:
+        """The fields given that have no effect on an answer with images of `size`, "WIDTHxHEIGHT"."""
+        without_effect = {
+            "background": self.background == "transparent",
+            "moderation": True,
+            "output_compression": self.output_format not in ("jpeg", "webp"),
+            "quality": self.quality != "auto",
+            "response_format": self.response_format == "url" and self.stream,
+            "safety_identifier": True,
+            "size": self.size not in ("auto", size),
+            "style": True,
+            "user": True,
+        }
+        return [name for name, holds in without_effect.items() if holds and getattr(self, name) is not None]
 
 
 class InputTokensDetails(BaseModel):
@@ -63,22 +82,26 @@ class Usage(BaseModel):
 class ImageData(BaseModel):
     """`seed` and `passes` are fewpass's: the seed that draws the image again, the forward passes that it took."""
 
-    b64_json: str
+    b64_json: str | None = None
+    url: Annotated[str | None, Field(description="A data: URL.")] = None
     seed: int
     passes: int
 
 
 class ImagesResponse(BaseModel):
+    """`ignored` is fewpass's: the fields of the request that had no effect."""
+
     created: int
     data: list[ImageData]
     size: str
     output_format: Format
     background: Literal["opaque"] = "opaque"
     usage: Usage
+    ignored: list[str]
 
 
 class ImageEvent(BaseModel):
-    """`image_index` is fewpass's: which of the `n` images this is."""
+    """`image_index` and `ignored` are fewpass's: which of the `n` images this is, fields that had no effect."""
 
     b64_json: str
     created_at: int
@@ -87,6 +110,7 @@ class ImageEvent(BaseModel):
     background: Literal["opaque"] = "opaque"
     quality: Literal["auto"] = "auto"
     image_index: int
+    ignored: list[str]
 
 
 class PartialImageEvent(ImageEvent):

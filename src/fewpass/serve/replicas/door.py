@@ -2,11 +2,15 @@
 
 import json
 import os
+from collections.abc import Sequence
+from dataclasses import asdict
 
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fewpass.serve.cors import cors_options
 from fewpass.serve.errors import ApiError
 from fewpass.serve.guard import Guard
 from fewpass.serve.limits import Limits
@@ -15,17 +19,19 @@ TRIES = 2  # more, and a request that kills replicas would kill them all
 GIVEN = "FEWPASS_DOOR"
 
 
-def environment(limits: Limits) -> dict[str, str]:
+def environment(limits: Limits, cors: Sequence[str]) -> dict[str, str]:
     """Variables that have Ray's proxies put this module's `middlewares` before themselves."""
     return {
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": f"{__name__}:{middlewares.__name__}",
-        GIVEN: json.dumps({"body": limits.body, "stall": limits.stall}),
+        GIVEN: json.dumps({"limits": asdict(limits), "cors": cors}),
     }
 
 
 def middlewares() -> list[Middleware]:
     """From the inside to the outside. The key stays with the application: the environment is no place for it."""
-    return [Middleware(Door), Middleware(Guard, key=None, **json.loads(os.environ[GIVEN]))]
+    given = json.loads(os.environ[GIVEN])
+    browsers = [Middleware(CORSMiddleware, **cors_options(given["cors"]))] if given["cors"] else []
+    return [Middleware(Door), Middleware(Guard, key=None, limits=Limits(**given["limits"])), *browsers]
 
 
 class Door:

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -34,6 +34,7 @@ class Service(Crew):
         limits: Limits,
         api_key: str | None,
         name: str | None,
+        cors: Sequence[str],
         announce: Callable[[str, int], object],
     ) -> None:
         """Serve at `host` and `port` until SIGTERM or SIGINT; tell `announce` the model's name and how many there are.
@@ -49,7 +50,7 @@ class Service(Crew):
             name = name or public_name(self.model)
             plan = Plan(self, self.source, share, limits, api_key, name, roster)
             try:
-                _start(host, port, limits, deployment(plan, replicas))
+                _start(host, port, environment(limits, cors), deployment(plan, replicas))
                 with _signals() as told:
                     announce(name, replicas)
                     told.wait()
@@ -62,11 +63,11 @@ class Service(Crew):
             raise KeyboardInterrupt
 
 
-def _start(host: str, port: int, limits: Limits, app: Any) -> None:
+def _start(host: str, port: int, environment: Mapping[str, str], app: Any) -> None:
     try:
         serve.start(
             http_options={"host": host, "port": port},
-            controller_options={"runtime_env": {"env_vars": environment(limits)}},  # proxies inherit it
+            controller_options={"runtime_env": {"env_vars": environment}},  # proxies inherit it
         )
         serve.run(app, name=NAME, route_prefix="/")
     except (RayError, RayServeException, RuntimeError, TimeoutError) as error:
