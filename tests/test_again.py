@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import fewpass
+import fewpass.models.janus
 from fewpass.cli import main
 from fewpass.metadata import png, read_settings
 from tests import families, llamagen
@@ -242,7 +243,7 @@ def test_places_that_cannot_hold_the_images_are_named(pipeline, tmp_path, monkey
 
 @pytest.mark.parametrize("prompt", ["two red stars 星 é", "a\tb ' \" \\ </script>"])
 def test_texts_of_any_alphabet_come_back(pipeline, tmp_path, monkeypatch, prompt):
-    monkeypatch.setattr("fewpass.models.janus.check_known", lambda *_: None)
+    monkeypatch.setattr(fewpass.models.janus, "check_known", lambda *_: None)
     result = pipeline(prompt, seed=3, negative_prompt=prompt[::-1])
     (file,) = result.save(tmp_path)
     assert (read_settings(file)["prompt"], read_settings(file)["negative_prompt"]) == (prompt, prompt[::-1])

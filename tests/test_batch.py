@@ -15,6 +15,9 @@ from filelock import FileLock
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+import fewpass.batch.parquet
+import fewpass.cli.batch
+import fewpass.cluster
 from fewpass.batch.draw import draw
 from fewpass.batch.entries import Entry, entries_of
 from fewpass.batch.outcome import Drawn, Failed
@@ -37,7 +40,7 @@ e,red stars,,,,,
 def here(pipeline, tmp_path, monkeypatch) -> Path:
     """An empty folder with a file of prompts, where the small model is loaded already."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("fewpass.cli.batch.open_model", lambda *_: pipeline)
+    monkeypatch.setattr(fewpass.cli.batch, "open_model", lambda *_: pipeline)
     monkeypatch.setattr(pipeline.model, "name", "emoji")  # restored after the test
     Path("p.csv").write_text(PROMPTS)
     return tmp_path
@@ -238,7 +241,7 @@ def test_no_image_is_drawn_twice(batch, monkeypatch):
     whole = lines()
     for missing in (b"", Path("out/results.jsonl").read_bytes()[:-20]):
         Path("out/results.jsonl").write_bytes(missing)
-        monkeypatch.setattr("fewpass.cli.batch.open_model", None)
+        monkeypatch.setattr(fewpass.cli.batch, "open_model", None)
         assert batch("--seed", "1") == (0, "")
         assert lines() == whole
 
@@ -438,7 +441,7 @@ def resumed(*arguments: str) -> int:
 
 def test_a_folder_of_an_earlier_version_is_gone_on_with(earlier, monkeypatch, capsys):
     before = contents()
-    monkeypatch.setattr("fewpass.cli.batch.open_model", None)
+    monkeypatch.setattr(fewpass.cli.batch, "open_model", None)
     assert resumed() == 1
     assert capsys.readouterr().err == "1 failed, see 'out/results.jsonl'\n"
     now = contents()
@@ -589,14 +592,14 @@ def test_bad_rows(batch, name, content, named):
     ],
 )
 def test_bad_options(batch, monkeypatch, arguments, named):
-    monkeypatch.setattr("fewpass.cluster.find_spec", lambda name: name)
+    monkeypatch.setattr(fewpass.cluster, "find_spec", lambda name: name)
     assert named in refused(batch, *arguments)
 
 
 @pytest.mark.parametrize(("module", "option"), [("pyarrow", "--parquet"), ("ray", "--ray")])
 def test_what_is_missing_is_said_with_the_extra(batch, monkeypatch, module, option):
-    monkeypatch.setattr("fewpass.batch.parquet.find_spec", lambda name: None)
-    monkeypatch.setattr("fewpass.cluster.find_spec", lambda name: None)
+    monkeypatch.setattr(fewpass.batch.parquet, "find_spec", lambda name: None)
+    monkeypatch.setattr(fewpass.cluster, "find_spec", lambda name: None)
     assert f'pip install "fewpass[{option[2:]}]"' in refused(batch, option)
 
 

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 import fewpass
+import fewpass.bench.run
 from fewpass import Trace, decode, decoder
 from fewpass.bench import figures, memory
 from fewpass.bench.drawing import Drawn, draw
@@ -256,7 +257,7 @@ def test_a_batch_that_does_not_fit_is_told_and_larger_ones_are_left_out(task, mo
             raise torch.OutOfMemoryError
         return Drawn((1,), 0.0, 1.0, None, None)
 
-    monkeypatch.setattr("fewpass.bench.run.draw", full)
+    monkeypatch.setattr(fewpass.bench.run, "draw", full)
     bench = Benchmark(task, Plan([decoder("ar")], (), (1, 2, 4), 2, 0))
     for step in bench.steps():
         if "together" in step.what:

@@ -24,6 +24,7 @@ from transformers import (
 from transformers.models.chameleon.image_processing_pil_chameleon import ChameleonImageProcessorPil
 
 import fewpass
+import fewpass.bridge
 from tests.families import (
     CODES,
     chameleon_words,
@@ -141,7 +142,7 @@ def test_without_a_seed_one_number_comes_from_torch(emu3):
 
 def test_drawn_seeds_are_below_2_to_the_48(emu3, monkeypatch):
     seen = []
-    monkeypatch.setattr("fewpass.bridge.torch.randint", lambda below, shape: torch.tensor(below - 1))
+    monkeypatch.setattr(fewpass.bridge.torch, "randint", lambda below, shape: torch.tensor(below - 1))
     monkeypatch.setattr(
         "fewpass.seeds.assign", lambda first, images: seen.append(first) or range(first, first + images)
     )

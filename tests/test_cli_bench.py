@@ -6,6 +6,10 @@ import sys
 import pytest
 from PIL import Image
 
+import fewpass.bench.figure
+import fewpass.bench.task
+import fewpass.bench.words
+import fewpass.cli.bench
 from fewpass import decoder
 from fewpass.bench import figure, figures
 from fewpass.cli import main
@@ -76,7 +80,7 @@ SHAPES = {  # what config.json says, the size that is asked for, and how many to
 def test_every_family_is_measured_by_its_shape(family, traces, tmp_path, capsys, monkeypatch):
     config, size, tokens = SHAPES[family]
     if family not in ("janus", "glm"):  # pictures take longer than all that they show
-        monkeypatch.setattr("fewpass.bench.figure.draw", lambda found: b"")
+        monkeypatch.setattr(fewpass.bench.figure, "draw", lambda found: b"")
     shape, folder = tmp_path / "shape.json", tmp_path / "out"
     shape.write_text(json.dumps(config(tmp_path / "made")))
     capsys.readouterr()
@@ -107,7 +111,7 @@ def test_every_family_is_measured_by_its_shape(family, traces, tmp_path, capsys,
 
 
 def test_a_model_is_measured_and_its_traces_can_be_followed(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("fewpass.bench.figure.draw", lambda found: b"")
+    monkeypatch.setattr(fewpass.bench.figure, "draw", lambda found: b"")
     prompts, out = tmp_path / "prompts.csv", tmp_path / "a" / "b"
     prompts.write_text("id,prompt\n1,two stars\n2,red\n")
     arguments = ["--decoders", "mc_sjd(window=4); zipar(window=2)", "--batches", "3", "--windows", "0,2"]
@@ -144,9 +148,9 @@ def test_the_bundled_model(tmp_path):
 
 def test_traces_of_the_bundled_model_are_recorded_if_none_is_given(folder, pipeline, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("fewpass.cli.bench.open_model", lambda name, *where: asked.append(name) or pipeline)
-    monkeypatch.setattr("fewpass.bench.task.own_prompts", lambda name, number: ["two stars"] * number)
-    monkeypatch.setattr("fewpass.bench.figure.draw", lambda found: b"")
+    monkeypatch.setattr(fewpass.cli.bench, "open_model", lambda name, *where: asked.append(name) or pipeline)
+    monkeypatch.setattr(fewpass.bench.task, "own_prompts", lambda name, number: ["two stars"] * number)
+    monkeypatch.setattr(fewpass.bench.figure, "draw", lambda found: b"")
     arguments = ["--random", str(folder), "--decoders", "jacobi_ngram", "--no-transformers", "-o", str(tmp_path), *TINY]
     assert main(["bench", *arguments]) == 0
     found = json.loads((tmp_path / "bench.json").read_text())
@@ -210,7 +214,7 @@ def test_decoders_that_follow_no_trace_are_refused_or_left_out(spelling, folder,
 
 def test_without_matplotlib_nothing_is_begun(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setattr("fewpass.cli.bench.open_model", lambda *where: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(fewpass.cli.bench, "open_model", lambda *where: pytest.fail("a model was loaded"))
     assert main(["bench", "-o", str(tmp_path / "out")]) == 2
     assert 'pip install "fewpass[eval]"' in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
@@ -235,7 +239,7 @@ def test_a_picture_that_fails_does_not_cost_the_measurements(folder, tmp_path, m
     def broken(found):
         raise RuntimeError("no room")
 
-    monkeypatch.setattr("fewpass.bench.figure.draw", broken)
+    monkeypatch.setattr(fewpass.bench.figure, "draw", broken)
     assert main(["bench", "--random", str(folder), *SMALL, "-o", str(tmp_path)]) == 1
     assert "bench.png could not be drawn: no room.\n" in capsys.readouterr().err
     assert "bench.png could not be drawn: no room." in json.loads((tmp_path / "bench.json").read_text())["notes"]
@@ -245,7 +249,7 @@ def test_a_picture_that_fails_does_not_cost_the_measurements(folder, tmp_path, m
 def test_names_are_plotted_as_they_are_and_contradictions_are_said(folder, tmp_path, monkeypatch, capsys):
     parts = figures._parts
     monkeypatch.setattr(figures, "_parts", lambda passes: parts(passes) | {"body_seconds": 9.0})
-    monkeypatch.setattr("fewpass.bench.words.machine", lambda device: "$x^{$ \\frac{ " + "processor " * 60)
+    monkeypatch.setattr(fewpass.bench.words, "machine", lambda device: "$x^{$ \\frac{ " + "processor " * 60)
     titles, write = [], figure.png
     monkeypatch.setattr(
         figure, "png", lambda drawn: (titles.extend(a.get_title("left") for a in drawn.axes), write(drawn))[1]

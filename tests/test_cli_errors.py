@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
+import fewpass.loading
+import fewpass.trace
 from fewpass.cli import main
 from tests import tiny
 
@@ -99,7 +101,7 @@ def ids(cases):
 @pytest.mark.parametrize(("arguments", "named"), EARLY, ids=ids(EARLY))
 def test_before_the_model_is_loaded(refused, monkeypatch, arguments, named):
     if "--model" not in arguments and "--device" not in arguments and "--dtype" not in arguments:
-        monkeypatch.setattr("fewpass.loading.load", None)
+        monkeypatch.setattr(fewpass.loading, "load", None)
     assert named in refused(arguments)
 
 
@@ -138,7 +140,7 @@ def test_ctrl_c_while_drawing(folder, tmp_path, monkeypatch, capsys, command):
 
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
-    monkeypatch.setattr("fewpass.trace.Trace.watch", interrupt)
+    monkeypatch.setattr(fewpass.trace.Trace, "watch", interrupt)
     assert main([command, "two", "--model", str(folder), "-o", str(path)]) == 130
     assert capsys.readouterr().err == ""
     assert path.read_bytes() == b"old"

@@ -7,6 +7,11 @@ from html import escape
 
 import pytest
 
+import fewpass.evaluation.extra
+import fewpass.evaluation.figures.gallery
+import fewpass.evaluation.figures.style
+import fewpass.evaluation.report
+import fewpass.models.janus
 from fewpass.cli import main
 from fewpass.cli.evaluate import _law_images
 from fewpass.evaluation import law
@@ -24,7 +29,7 @@ DECODERS = "ar; sjd(window=3); sjdpp(window=3)"
 @pytest.fixture(scope="module", autouse=True)
 def coarse_figures():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fewpass.evaluation.figures.style.DPI", 30)
+        patch.setattr(fewpass.evaluation.figures.style, "DPI", 30)
         yield
 
 
@@ -103,7 +108,7 @@ def test_the_report_is_one_file_that_says_all(run):
 def test_resuming_draws_what_is_missing_and_nothing_else(run, tmp_path, monkeypatch):
     out, arguments = tmp_path / "out", run[1]
     shutil.copytree(run[0], out)
-    monkeypatch.setattr("fewpass.evaluation.report.Report.figures", lambda self: ({}, []))  # they take long
+    monkeypatch.setattr(fewpass.evaluation.report.Report, "figures", lambda self: ({}, []))  # they take long
     gone = out / "images" / "ar" / "00001-0.png"
     before, tokens = images(out), read_settings(gone)["tokens"]
     gone.unlink()
@@ -175,7 +180,7 @@ def test_a_decoder_that_was_asked_for_by_name_must_fit(folder, tmp_path, capsys)
 
 
 def test_missing_packages_are_said(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("fewpass.evaluation.extra.PACKAGES", ("matplotlib", "no_such_package"))
+    monkeypatch.setattr(fewpass.evaluation.extra, "PACKAGES", ("matplotlib", "no_such_package"))
     assert main(["eval", "-o", str(tmp_path / "out")]) == 2
     assert 'no_such_package is not installed: pip install "fewpass[eval]"' in capsys.readouterr().err
 
@@ -193,7 +198,7 @@ ANY = [
 @pytest.fixture
 def any_prompts(folder, tmp_path, monkeypatch):
     """Arguments of a run whose prompts are as people write them; the small model reads unknown words as one."""
-    monkeypatch.setattr("fewpass.models.janus.check_known", lambda *arguments: None)
+    monkeypatch.setattr(fewpass.models.janus, "check_known", lambda *arguments: None)
     (tmp_path / "prompts.txt").write_text("\n".join(ANY))
     arguments = ["eval", "-o", str(tmp_path / "out"), "--model", str(folder)]
     return [
@@ -225,7 +230,7 @@ def test_a_figure_that_fails_does_not_cost_the_report(any_prompts, tmp_path, mon
         raise RuntimeError("no room\nfor it")
 
     with monkeypatch.context() as patch:
-        patch.setattr("fewpass.evaluation.figures.gallery.gallery", broken)
+        patch.setattr(fewpass.evaluation.figures.gallery, "gallery", broken)
         assert main(any_prompts) == 1
     said = "The figure gallery could not be drawn: no room for it."
     assert said in capsys.readouterr().err
@@ -242,7 +247,7 @@ def test_a_figure_that_fails_does_not_cost_the_report(any_prompts, tmp_path, mon
 
 
 def test_the_plan_comes_first_and_limit_shrinks_pairs_too(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("fewpass.evaluation.report.Report.figures", lambda self: ({}, []))
+    monkeypatch.setattr(fewpass.evaluation.report.Report, "figures", lambda self: ({}, []))
     (tmp_path / "prompts.txt").write_text("\n".join(PROMPTS[i % 3] for i in range(100)))
     arguments = ["--model", str(folder), "--prompts", str(tmp_path / "prompts.txt"), "--decoders", "ar; sjd(window=3)"]
     assert main(["eval", "-o", str(tmp_path / "out"), *arguments, "--limit", "4"]) == 0
@@ -255,7 +260,7 @@ def test_the_plan_comes_first_and_limit_shrinks_pairs_too(folder, tmp_path, monk
 
 
 def test_the_law_is_measured_step_by_step_and_reported(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("fewpass.evaluation.report.Report.figures", lambda self: ({}, []))
+    monkeypatch.setattr(fewpass.evaluation.report.Report, "figures", lambda self: ({}, []))
     monkeypatch.setattr(law, "subjects", lambda: iter([("ar", True, ar()), ("sjd", True, sjd(5))]))
     monkeypatch.setattr(law, "SETTINGS", law.SETTINGS[:1])
     (tmp_path / "prompts.txt").write_text("two")

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+import fewpass.cli.serve
 from fewpass.cli import main
 
 BAD = [
@@ -59,7 +60,7 @@ def test_key_that_is_empty_in_the_environment_opens_no_server(capsys, monkeypatc
     """As it is where a secret is not set."""
     pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
     monkeypatch.setenv("FEWPASS_API_KEY", key)
-    monkeypatch.setattr("fewpass.cli.serve.open_model", lambda *given: pytest.fail("it would have served"))
+    monkeypatch.setattr(fewpass.cli.serve, "open_model", lambda *given: pytest.fail("it would have served"))
     assert "API key" in refused(capsys, "--port", "0")
 
 
@@ -71,7 +72,7 @@ def test_port_in_use(capsys):
 
 
 def test_without_the_extra_it_says_what_to_install(capsys, monkeypatch):
-    monkeypatch.setattr("fewpass.cli.serve.find_spec", lambda name: None if name == "fastapi" else "it is there")
+    monkeypatch.setattr(fewpass.cli.serve, "find_spec", lambda name: None if name == "fastapi" else "it is there")
     assert refused(capsys) == "fewpass: serving needs fastapi: pip install 'fewpass[serve]'\n"
 
 

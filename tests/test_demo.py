@@ -13,6 +13,8 @@ import torch
 from PIL import Image
 
 import fewpass
+import fewpass.cli.demo
+import fewpass.demo.race
 from fewpass.cli import main
 from fewpass.cli.colours import colour
 from fewpass.demo.board import board, verdict
@@ -71,7 +73,7 @@ def test_who_would_be_first_alone_is_first():
 
 def test_looks_take_a_third_of_the_time_at_most(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("fewpass.demo.race.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr(fewpass.demo.race.time, "perf_counter", lambda: now[0])
 
     class Timed(Runner):
         def __next__(self):
@@ -259,7 +261,7 @@ def test_the_examples_are_prompts_that_the_model_can_read(emoji):
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setattr("fewpass.cli.demo.find_spec", lambda name: None)
+    monkeypatch.setattr(fewpass.cli.demo, "find_spec", lambda name: None)
     assert main(["demo"]) == 2
     assert capsys.readouterr().err == 'fewpass: the demo is a page made with Gradio: pip install "fewpass[demo]"\n'
 
@@ -275,7 +277,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys):
     ],
 )
 def test_what_cannot_be_served_is_one_line(arguments, said, monkeypatch, capsys):
-    monkeypatch.setattr("fewpass.cli.demo.find_spec", lambda name: "it is there")
+    monkeypatch.setattr(fewpass.cli.demo, "find_spec", lambda name: "it is there")
     assert main(["demo", *arguments]) == 2
     printed = capsys.readouterr()
     assert said in printed.err
@@ -283,7 +285,7 @@ def test_what_cannot_be_served_is_one_line(arguments, said, monkeypatch, capsys)
 
 
 def test_a_port_in_use_is_named_before_anything_is_loaded(monkeypatch, capsys):
-    monkeypatch.setattr("fewpass.cli.demo.find_spec", lambda name: "it is there")
+    monkeypatch.setattr(fewpass.cli.demo, "find_spec", lambda name: "it is there")
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert main(["demo", "--port", str(port), "--model", "no/such model"]) == 2

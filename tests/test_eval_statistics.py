@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import fewpass.scoring
 from fewpass import Sampling
 from fewpass.evaluation import estimate
 from fewpass.evaluation.drawings import Drawings
@@ -142,7 +143,7 @@ def test_pairs_are_the_two_images_of_a_prompt():
 
 @pytest.mark.parametrize("grid", [FREE, ROW_ENDS], ids=["free", "row_ends"])
 def test_reading_gives_the_entropy_of_the_laws_that_tokens_were_drawn_from(grid, monkeypatch):
-    monkeypatch.setattr("fewpass.scoring.CHUNK", 2)
+    monkeypatch.setattr(fewpass.scoring, "CHUNK", 2)
     assert grid.size < CHUNK
     law, tokens = Sampling(0.8, 3), torch.zeros(2, grid.size, dtype=torch.long)
     if grid.forced is not None:

@@ -10,6 +10,7 @@ from transformers import GlmImageForConditionalGeneration, GlmImageProcessor
 from transformers.models.glm_image.image_processing_pil_glm_image import GlmImageImageProcessorPil
 
 import fewpass
+import fewpass.models.glm_painter
 from fewpass import Grid
 from tests.families import CODES, write_glm_image, write_glm_pipeline
 
@@ -161,7 +162,7 @@ def test_pictures_take_diffusers_and_the_whole_pipeline(pipe, folder, diffusers,
     with pytest.raises(ValueError, match="draws tokens, not pictures"):
         alone("dog", size=SIZE)
     monkeypatch.delitem(sys.modules, "diffusers")
-    monkeypatch.setattr("fewpass.models.glm_painter.find_spec", lambda name: None)
+    monkeypatch.setattr(fewpass.models.glm_painter, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'fewpass\[glm\]'"):
         pipe("dog", size=SIZE)
 

@@ -8,6 +8,7 @@ from huggingface_hub import errors
 from transformers import ChameleonForConditionalGeneration, Emu3ForConditionalGeneration
 
 import fewpass
+import fewpass.models.hub
 from tests.families import rewrite, write_anole, write_emu3, write_janus
 from tests.hub import cached
 from tests.llamagen import write_c2i
@@ -112,7 +113,7 @@ def test_index_of_links_into_the_cache_loads(cache, tmp_path):
     ],
 )
 def test_repository_with_a_twin_names_it_before_a_download(name, said, monkeypatch):
-    monkeypatch.setattr("fewpass.models.hub.snapshot_download", lambda *a, **o: pytest.fail("the hub was asked"))
+    monkeypatch.setattr(fewpass.models.hub, "snapshot_download", lambda *a, **o: pytest.fail("the hub was asked"))
     with pytest.raises(ValueError, match=f"^{name} is not supported: .*{said}"):
         fewpass.load(name, "cpu")
 
@@ -130,6 +131,6 @@ def test_hub_that_raises_for_an_unknown_repository_is_one_line(monkeypatch):
     def refuse(*arguments, **options):
         raise errors.LocalEntryNotFoundError("no\nentry")
 
-    monkeypatch.setattr("fewpass.models.hub.snapshot_download", refuse)
+    monkeypatch.setattr(fewpass.models.hub, "snapshot_download", refuse)
     with pytest.raises(ValueError, match=r"^'some/one' is no folder, and the hub cannot be reached$"):
         fewpass.load("some/one", "cpu")

@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import fewpass
+import fewpass.models.checkpoint
+import fewpass.models.weights
 from fewpass.models.glm_image import GlmImage
 from tests.families import write_anole, write_emu3, write_glm_pipeline, write_janus, write_lumina
 
@@ -162,7 +164,7 @@ def test_mutated_json_is_read_or_refused_in_one_line(family, checkpoints, monkey
     def reached(*arguments, **options):
         raise Read
 
-    monkeypatch.setattr("fewpass.models.checkpoint.load_weights", reached)
+    monkeypatch.setattr(fewpass.models.checkpoint, "load_weights", reached)
 
     @fuzz(300)
     @given(st.data())
@@ -248,7 +250,7 @@ SIZES += ("num_embeddings", "codebook_size", "num_res_blocks", "base_channels", 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_size_that_the_weights_cannot_have_is_refused_before_memory_is_taken(family, checkpoints, monkeypatch):
     checkpoint = checkpoints(family)
-    monkeypatch.setattr("fewpass.models.weights.ABSENT", 2**20)
+    monkeypatch.setattr(fewpass.models.weights, "ABSENT", 2**20)
     places = [place for place in checkpoint.places if place[0].name == "config.json" and place[1][-1] in SIZES]
     assert len(places) > 5
     for place in places:

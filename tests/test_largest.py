@@ -2,6 +2,7 @@ import pytest
 import torch
 
 import fewpass
+import fewpass.largest
 from fewpass.largest import BLOCK, largest
 
 WIDE = 600
@@ -44,7 +45,7 @@ def test_no_rows_at_all():
 def test_only_a_few_are_looked_at_closely(monkeypatch):
     seen = []
     kth = fewpass.largest._kth
-    monkeypatch.setattr("fewpass.largest._kth", lambda x, k: seen.append(x.shape[1]) or kth(x, k))
+    monkeypatch.setattr(fewpass.largest, "_kth", lambda x, k: seen.append(x.shape[1]) or kth(x, k))
     for forbidden in (0, 1):
         logits = torch.randn(3, 7, 16384)
         logits[0, :forbidden, 1:] = -torch.inf

@@ -11,6 +11,7 @@ import torch
 from transformers import T5Config, T5EncoderModel
 
 import fewpass
+import fewpass.models.hub
 from fewpass.cli import main
 from fewpass.decoders import Query
 from fewpass.models.llamagen_weights import config_of
@@ -376,7 +377,7 @@ def test_a_file_in_a_repository_of_the_hub(folders, pipes, monkeypatch):
         asked.update(repository=repository, wanted=allow_patterns)
         return str(folders["c2i"])
 
-    monkeypatch.setattr("fewpass.models.hub.snapshot_download", download)
+    monkeypatch.setattr(fewpass.models.hub, "snapshot_download", download)
     tokens = fewpass.load("some/one/c2i_B.pt", "cpu")("1", size=SIZE, seed=0).tokens
     assert asked == {"repository": "some/one", "wanted": ["c2i_B.pt", "vq_ds16*.pt"]}
     assert torch.equal(tokens, pipes["c2i"]("1", size=SIZE, seed=0).tokens)

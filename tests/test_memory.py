@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import fewpass
+import fewpass.portions
 from fewpass import memory as counted
 from fewpass import portions
 from fewpass.cache import bucket
@@ -22,7 +23,7 @@ def free(monkeypatch):
     """Says how many bytes there are to be free."""
 
     def set_to(size):
-        monkeypatch.setattr("fewpass.portions.available", lambda device: None if size is None else int(size))
+        monkeypatch.setattr(fewpass.portions, "available", lambda device: None if size is None else int(size))
 
     return set_to
 
@@ -158,7 +159,7 @@ def test_a_stream_admits_as_many_as_fit(pipeline, monkeypatch):
         together.append(together[-1] - 1)
         return numbered
 
-    monkeypatch.setattr("fewpass.portions.available", lambda device: budget - each * together[-1])
+    monkeypatch.setattr(fewpass.portions, "available", lambda device: budget - each * together[-1])
     watch = {"on_step": lambda canvas: together.append(len(canvas.tokens))}
     with pytest.warns(RuntimeWarning, match="fewer are drawn at a time") as said:
         parts = dict(map(leave, pipeline.stream(prompts, **options, **watch, seed=[1, 2, 3, 4, 5])))

@@ -5,6 +5,9 @@ import shutil
 import pytest
 
 import fewpass
+import fewpass.cli.demo
+import fewpass.cli.serve
+import fewpass.models.glm_painter
 from fewpass.cli import main
 from tests import families, llamagen
 
@@ -21,7 +24,7 @@ WRITERS = {
 
 @pytest.mark.parametrize("family", WRITERS)
 def test_model_that_draws_is_ready(family, tmp_path, monkeypatch):
-    monkeypatch.setattr("fewpass.models.glm_painter.find_spec", lambda name: "it is there")
+    monkeypatch.setattr(fewpass.models.glm_painter, "find_spec", lambda name: "it is there")
     fewpass.load(WRITERS[family](tmp_path / family), "cpu").model.check_ready()
 
 
@@ -41,8 +44,8 @@ def without_encoder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("command", ["serve", "batch", "demo"])
 def test_command_ends_with_what_the_model_is_missing(command, without_encoder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("fewpass.cli.demo.find_spec", lambda name: "it is there")
-    monkeypatch.setattr("fewpass.cli.serve.find_spec", lambda name: "it is there")
+    monkeypatch.setattr(fewpass.cli.demo, "find_spec", lambda name: "it is there")
+    monkeypatch.setattr(fewpass.cli.serve, "find_spec", lambda name: "it is there")
     file = tmp_path / "prompts.txt"
     file.write_text("a red fox\n")
     own = {"serve": ["--port", "0"], "batch": [str(file), "-o", str(tmp_path / "out")], "demo": []}

@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+import fewpass.serve.replicas.roster
+
 pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -119,7 +121,7 @@ def test_metrics_of_all_replicas_are_one_text():
 
 def test_a_roster_forgets_who_reports_no_more_and_knows_when_all_have_finished(monkeypatch):
     now = 100.0
-    monkeypatch.setattr("fewpass.serve.replicas.roster.time.monotonic", lambda: now)
+    monkeypatch.setattr(fewpass.serve.replicas.roster.time, "monotonic", lambda: now)
     roster = Roster()
     assert roster.report("gone", b"g", 1) is False
     now += 20

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import fewpass
+import fewpass.loading
 from fewpass.checks import read_size, real, whole
 from fewpass.cli import main
 from tests.tiny import SIDE
@@ -178,7 +179,7 @@ COMMANDS = [
 @pytest.mark.parametrize(("arguments", "message"), COMMANDS, ids=[str(i) for i in range(len(COMMANDS))])
 def test_options_are_one_short_line_before_the_model_is_loaded(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("fewpass.loading.load", None)
+    monkeypatch.setattr(fewpass.loading, "load", None)
     assert main(arguments) == 2
     said = capsys.readouterr().err
     assert (said.count("\n"), len(said) < 300) == (1, True)

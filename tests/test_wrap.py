@@ -22,6 +22,8 @@ from transformers import (
 )
 
 import fewpass
+import fewpass.models
+import fewpass.models.hub
 from fewpass.models.checkpoint import Checkpoint
 from tests.families import rewrite, write_anole, write_chameleon, write_emu3, write_janus
 from tests.hub import cached
@@ -211,7 +213,7 @@ def test_repositories_that_cannot_be_had(monkeypatch):
         def refuse(*arguments, error=error, **options):
             raise error
 
-        monkeypatch.setattr("fewpass.models.hub.snapshot_download", refuse)
+        monkeypatch.setattr(fewpass.models.hub, "snapshot_download", refuse)
         with pytest.raises(ValueError, match=message) as caught:
             load("some/one", revision="v9")
         assert "\n" not in str(caught.value)
@@ -225,7 +227,7 @@ def test_weights_are_downloaded_for_families_that_are_known(copy, monkeypatch):
         asked.append(list(filter_repo_objects([*names, "model.safetensors"], allow_patterns=allow_patterns)))
         return str(copy)
 
-    monkeypatch.setattr("fewpass.models.hub.snapshot_download", download)
+    monkeypatch.setattr(fewpass.models.hub, "snapshot_download", download)
     edit(copy, model_type="llama")
     with pytest.raises(ValueError, match="unknown model family 'llama'"):
         load("some/one")
@@ -238,7 +240,7 @@ def test_weights_are_downloaded_for_families_that_are_known(copy, monkeypatch):
 
 @pytest.mark.parametrize("name", ["nothing", "no/such/folder", "../up", "with spaces/in it"])
 def test_names_that_are_nothing(name, monkeypatch):
-    monkeypatch.setattr("fewpass.models.hub.snapshot_download", lambda *a, **o: pytest.fail("the hub was asked"))
+    monkeypatch.setattr(fewpass.models.hub, "snapshot_download", lambda *a, **o: pytest.fail("the hub was asked"))
     with pytest.raises(ValueError, match=r"^unknown model .*: neither a bundled one \(emoji\), nor a folder"):
         load(name)
 
@@ -336,11 +338,11 @@ def test_families_of_other_packages(copy, tmp_path, monkeypatch):
     config = json.loads((copy / "config.json").read_text())
     assert config["model_type"] == "emu3"
     assert type(load(copy).model).__name__ == "Emu3", "ours cannot be taken away"
-    monkeypatch.setattr("fewpass.models.read_json", lambda path: {"model_type": "other_image"})
+    monkeypatch.setattr(fewpass.models, "read_json", lambda path: {"model_type": "other_image"})
     loaded = load(copy)
     assert type(loaded.model).__module__ == "other_family"
     assert loaded("a cat", size=SIZE, seed=0).tokens.shape == (1, 15)
-    monkeypatch.setattr("fewpass.models.read_json", lambda path: {"model_type": "nobody's"})
+    monkeypatch.setattr(fewpass.models, "read_json", lambda path: {"model_type": "nobody's"})
     with pytest.raises(ValueError, match="known are janus, emu3, chameleon, glm_image, llamagen, other_image"):
         load(copy)
     sys.modules.pop("other_family", None)
