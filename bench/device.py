@@ -20,12 +20,12 @@ from fewpass.bench.clock import now
 from fewpass.bench.passes import time_passes
 from fewpass.bench.shape import shape_names, untrained
 from fewpass.bench.task import Task, random_prompts
-from fewpass.compiled import compiled
-from fewpass.device import chosen_device
-from fewpass.evaluation.machine import machine
+from fewpass.engine.options import Settings
+from fewpass.io.machine import machine
 from fewpass.models.base import Model
 from fewpass.models.emoji.scenes import held_out_prompts
-from fewpass.settings import Settings
+from fewpass.runtime.compiled import compiled
+from fewpass.runtime.device import chosen_device
 
 PUBLISHED = 4.2  # tokens a pass of maximal coupling, as its authors report them
 COPIES = 10

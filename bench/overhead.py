@@ -14,7 +14,7 @@ import fewpass
 from fewpass.bench.passes import time_passes
 from fewpass.bench.shape import untrained
 from fewpass.bench.task import Task, random_prompts
-from fewpass.settings import Settings
+from fewpass.engine.options import Settings
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 """Seconds of the linear layers of a model, by the number of rows that are multiplied and by how.
 
 With torch's linear layers; with the rows on the right of the weights; and with weights in panels of oneDNN.
-`fewpass.products` takes the second way for few rows and the third for more. The ways take turns, ten times each: what
-one leaves in the processor's caches is of no use to the next. A pass over n tokens of one guided image multiplies 2 n
-rows.
+`fewpass.runtime.cpu.linear` takes the second way for few rows and the third for more. The ways take turns, ten times
+each: what one leaves in the processor's caches is of no use to the next. A pass over n tokens of one guided image
+multiplies 2 n rows.
 """
 
 import argparse

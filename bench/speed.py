@@ -17,8 +17,8 @@ from fewpass.bench import figures, rival
 from fewpass.bench.run import Benchmark, Plan
 from fewpass.bench.task import Task
 from fewpass.bench.words import conditions
+from fewpass.engine.options import Settings
 from fewpass.models.emoji.scenes import held_out_prompts
-from fewpass.settings import Settings
 
 
 def main() -> None:

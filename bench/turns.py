@@ -14,8 +14,8 @@ from statistics import mean
 import torch
 
 import fewpass
-from fewpass.decoders import Decoder
-from fewpass.loop import decode
+from fewpass.core.loop import decode
+from fewpass.core.protocol import Decoder
 from fewpass.models.base import Model
 from fewpass.models.emoji.scenes import held_out_prompts
 

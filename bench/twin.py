@@ -1,4 +1,4 @@
-"""Seconds of a pass of a small model on the CPU, as it is and by its lean twin (`fewpass.twin`).
+"""Seconds of a pass of a small model on the CPU, as it is and by its lean twin (`fewpass.runtime.cpu.network`).
 
 The two take turns, a dozen passes each. The first few of a turn find the other's weights in the caches, and are left
 out.
@@ -12,8 +12,8 @@ from statistics import median
 import torch
 
 import fewpass
-from fewpass.decoders import Query
-from fewpass.session import Network, PromptSession
+from fewpass.core.protocol import Query
+from fewpass.runtime.session import Network, PromptSession
 
 TURN, LEFT_OUT = 12, 3
 START = 100  # the first position asked about

@@ -9,10 +9,10 @@ import torch
 
 import fewpass
 from fewpass import Drawing, Grid, Sampling, ar, auto, decoder, jacobi
-from fewpass.adaptive import ASIDE, EPOCH, FIRST, TRIAL, WHOLE, WINDOWS, Adaptive, Experience, chance
-from fewpass.prices import Prices
+from fewpass.decoders.adaptive import ASIDE, EPOCH, FIRST, TRIAL, WHOLE, WINDOWS, Adaptive, Experience, chance
+from fewpass.decoders.prices import Prices
+from fewpass.decoders.varying import Schedule, Varying
 from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
-from fewpass.varying import Schedule, Varying
 from tests.toys import FREE, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, one_by_one
 
 

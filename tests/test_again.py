@@ -13,7 +13,7 @@ from PIL import Image
 import fewpass
 import fewpass.models.janus
 from fewpass.cli import main
-from fewpass.metadata import png, read_settings
+from fewpass.io.png_metadata import png, read_settings
 from tests import families, llamagen
 from tests.test_glm_image import Diffusion
 

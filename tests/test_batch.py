@@ -17,14 +17,14 @@ from PIL.PngImagePlugin import PngInfo
 
 import fewpass.batch.parquet
 import fewpass.cli.batch
-import fewpass.cluster
+import fewpass.integrations.ray
 from fewpass.batch.draw import draw
 from fewpass.batch.entries import Entry, entries_of
 from fewpass.batch.outcome import Drawn, Failed
 from fewpass.cli import main
-from fewpass.metadata import png, read_settings
-from fewpass.prompt_files import read_rows
-from fewpass.scheduler import Group
+from fewpass.engine.scheduler import Group
+from fewpass.io.png_metadata import png, read_settings
+from fewpass.io.prompt_files import read_rows
 from tests.damage import DEEP, huge
 
 PROMPTS = """id,prompt,seed,guidance,top_k,decoder,negative_prompt
@@ -592,14 +592,14 @@ def test_bad_rows(batch, name, content, named):
     ],
 )
 def test_bad_options(batch, monkeypatch, arguments, named):
-    monkeypatch.setattr(fewpass.cluster, "find_spec", lambda name: name)
+    monkeypatch.setattr(fewpass.integrations.ray, "find_spec", lambda name: name)
     assert named in refused(batch, *arguments)
 
 
 @pytest.mark.parametrize(("module", "option"), [("pyarrow", "--parquet"), ("ray", "--ray")])
 def test_what_is_missing_is_said_with_the_extra(batch, monkeypatch, module, option):
     monkeypatch.setattr(fewpass.batch.parquet, "find_spec", lambda name: None)
-    monkeypatch.setattr(fewpass.cluster, "find_spec", lambda name: None)
+    monkeypatch.setattr(fewpass.integrations.ray, "find_spec", lambda name: None)
     assert f'pip install "fewpass[{option[2:]}]"' in refused(batch, option)
 
 

@@ -19,11 +19,11 @@ from fewpass.bench.shape import read_shape, shape_names
 from fewpass.bench.task import Task
 from fewpass.bench.traces import counts_of, read_traces, recorded, traces_of
 from fewpass.bench.words import contradictions, disagreements
-from fewpass.evaluation.machine import machine
-from fewpass.lean import Lean
-from fewpass.metadata import png
+from fewpass.engine.options import Settings
+from fewpass.io.machine import machine
+from fewpass.io.png_metadata import png
 from fewpass.models import FAMILIES
-from fewpass.settings import Settings
+from fewpass.runtime.cpu.llama import Lean
 from fewpass.testing import Toy
 from tests.damage import DEEP
 from tests.toys import PLAIN, WIDE

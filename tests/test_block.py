@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from fewpass import Grid, Jacobi, Sampling, decoder
-from fewpass.block import Block, _agreed
-from fewpass.loop import decode
-from fewpass.noise import Noise
-from fewpass.rules import Speculative, Strict, Verdict
+from fewpass.core.loop import decode
+from fewpass.core.noise import Noise
+from fewpass.decoders.block import Block, _agreed
+from fewpass.decoders.rules import Speculative, Strict, Verdict
 from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
 from tests.toys import FREE, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, one_by_one
 

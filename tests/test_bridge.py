@@ -24,7 +24,7 @@ from transformers import (
 from transformers.models.chameleon.image_processing_pil_chameleon import ChameleonImageProcessorPil
 
 import fewpass
-import fewpass.bridge
+import fewpass.integrations.transformers
 from tests.families import (
     CODES,
     chameleon_words,
@@ -142,9 +142,11 @@ def test_without_a_seed_one_number_comes_from_torch(emu3):
 
 def test_drawn_seeds_are_below_2_to_the_48(emu3, monkeypatch):
     seen = []
-    monkeypatch.setattr(fewpass.bridge.torch, "randint", lambda below, shape: torch.tensor(below - 1))
     monkeypatch.setattr(
-        "fewpass.seeds.assign", lambda first, images: seen.append(first) or range(first, first + images)
+        fewpass.integrations.transformers.torch, "randint", lambda below, shape: torch.tensor(below - 1)
+    )
+    monkeypatch.setattr(
+        "fewpass.engine.seeds.assign", lambda first, images: seen.append(first) or range(first, first + images)
     )
     emu3.generate(**inputs_of("emu3"), do_sample=True, max_new_tokens=18, custom_generate=DECODER)
     assert seen == [2**48 - 2**40 - 1]

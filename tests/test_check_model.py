@@ -7,19 +7,19 @@ import pytest
 import torch
 
 import fewpass
-import fewpass.contract
-import fewpass.memory
+import fewpass.engine.memory
+import fewpass.testing.model_checks
 from fewpass import Grid
-from fewpass.cache import SlotCache
 from fewpass.cli import main
 from fewpass.cli.check import UNSEEN
-from fewpass.contract import CHECKS, Finding, check_model, difference
 from fewpass.models import FAMILIES
 from fewpass.models.base import Model
 from fewpass.models.emoji.scenes import parse
 from fewpass.models.layout import with_row_ends
-from fewpass.published import PUBLISHED
-from fewpass.session import PromptSession
+from fewpass.models.zoo import PUBLISHED
+from fewpass.runtime.kv_cache import SlotCache
+from fewpass.runtime.session import PromptSession
+from fewpass.testing.model_checks import CHECKS, Finding, check_model, difference
 from tests.families import CODES, rewrite, write_anole, write_emu3, write_glm_image, write_janus, write_lumina
 from tests.llamagen import write_c2i, write_t2i
 
@@ -53,7 +53,7 @@ def models(tmp_path_factory):
 @pytest.fixture
 def untraced(monkeypatch):
     """Tracing takes most of the time."""
-    monkeypatch.setattr(fewpass.contract, "_compiled", lambda probe: Finding("traced", "", 0.0, 0.0))
+    monkeypatch.setattr(fewpass.testing.model_checks, "_compiled", lambda probe: Finding("traced", "", 0.0, 0.0))
 
 
 @pytest.mark.parametrize("name", GRIDS)
@@ -69,7 +69,7 @@ def test_every_family_keeps_the_contract(models, name):
 
 
 def test_small_layouts_are_found_where_there_are_some(models, monkeypatch, untraced):
-    monkeypatch.setattr(fewpass.contract, "_findings", lambda model, grid, seed: [grid.grids])
+    monkeypatch.setattr(fewpass.testing.model_checks, "_findings", lambda model, grid, seed: [grid.grids])
     assert check_model(models["lumina"])[:-1] == [((8, 9),), ((8, 13),), ((12, 9),)]
     assert check_model(models["anole"])[:-1] == [((4, 4),)]
 
@@ -123,7 +123,7 @@ READ = {  # what is read from where, and the rows of a prompt
 
 @pytest.mark.parametrize("name", READ)
 def test_check_shows_how_a_family_is_read(check, monkeypatch, untraced, name):
-    monkeypatch.setattr(fewpass.contract, "_findings", lambda model, grid, seed: [])
+    monkeypatch.setattr(fewpass.testing.model_checks, "_findings", lambda model, grid, seed: [])
     code, lines = check(name)
     codebook, tokenizer, conditional, unconditional = READ[name]
     failed = [line[1] for line in lines if line[3] == "FAILED"]
@@ -179,7 +179,7 @@ def test_check_reports_nan_behind_random_prompts(check, untraced):
 
 
 def test_check_of_the_bundled_model(capsys, monkeypatch, untraced):
-    monkeypatch.setattr(fewpass.contract, "_findings", lambda model, grid, seed: [])
+    monkeypatch.setattr(fewpass.testing.model_checks, "_findings", lambda model, grid, seed: [])
     assert main(["check", "emoji", "--device", "cpu", "--prompt", "two red cats"]) == 0
     lines = [tuple(line.split("\t")) for line in capsys.readouterr().out.splitlines()]
     assert found(lines, "prompt", "text")[0] == "'two red cats'"
@@ -188,7 +188,7 @@ def test_check_of_the_bundled_model(capsys, monkeypatch, untraced):
 
 
 def test_check_shows_notes_and_the_source_of_the_size(check, monkeypatch, untraced):
-    monkeypatch.setattr(fewpass.contract, "_findings", lambda model, grid, seed: [])
+    monkeypatch.setattr(fewpass.testing.model_checks, "_findings", lambda model, grid, seed: [])
     monkeypatch.setattr(Model, "notes", ("tokenizer mended: none",))
     monkeypatch.setattr(Model, "size_source", "from its name")
     lines = check("anole")[1]
@@ -207,7 +207,7 @@ def large(folder):
 
 
 def test_check_in_other_dtypes(check, monkeypatch, untraced):
-    monkeypatch.setattr(fewpass.contract, "_findings", lambda model, grid, seed: [])
+    monkeypatch.setattr(fewpass.testing.model_checks, "_findings", lambda model, grid, seed: [])
     code, lines = check("janus", large, "--dtypes", "float16,bfloat16")
     assert code == 1
     verdicts = {line[1]: line[3] for line in lines if line[0] == "numbers"}
@@ -219,8 +219,8 @@ def test_check_in_other_dtypes(check, monkeypatch, untraced):
 
 
 def test_check_does_not_load_what_does_not_fit(check, monkeypatch, untraced):
-    monkeypatch.setattr(fewpass.contract, "_findings", lambda model, grid, seed: [])
-    monkeypatch.setattr(fewpass.memory, "available", lambda device: 1000)
+    monkeypatch.setattr(fewpass.testing.model_checks, "_findings", lambda model, grid, seed: [])
+    monkeypatch.setattr(fewpass.engine.memory, "available", lambda device: 1000)
     code, lines = check("janus", lambda folder: None, "--dtypes", "float64")
     assert code == 1
     value, verdict = found(lines, "numbers", "weights in float64")
@@ -313,7 +313,7 @@ def test_guidance_that_is_refused(models, untraced):
 
 
 def test_attention_that_takes_its_mask_otherwise(models, monkeypatch, untraced):
-    monkeypatch.setitem(fewpass.models.body.MASKS, "eager", lambda mask, like: mask)
+    monkeypatch.setitem(fewpass.runtime.transformer.MASKS, "eager", lambda mask, like: mask)
     assert "attention: eager" in broken(check_model(models["emu3"], GRIDS["emu3"][:1]))
 
 
@@ -332,7 +332,7 @@ def test_a_body_that_does_not_know_what_it_said_before(models, untraced):
 
 
 def test_a_body_that_cannot_be_traced(models, monkeypatch):
-    monkeypatch.setattr(fewpass.contract, "_findings", lambda model, grid, seed: [])
+    monkeypatch.setattr(fewpass.testing.model_checks, "_findings", lambda model, grid, seed: [])
     body = models["janus"].network.body
 
     def curious(inputs, *rest):

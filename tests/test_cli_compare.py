@@ -9,11 +9,11 @@ from PIL import Image
 
 from fewpass import RECIPES
 from fewpass.cli import main
-from fewpass.cli.colours import ANCHORS, colour
-from fewpass.cli.sheet import GAP, MARGIN, PAPER, TILE, Column, draw_sheet
-from fewpass.decoders import Jacobi
-from fewpass.metadata import read_settings
-from fewpass.spelling import recipe
+from fewpass.decoders.jacobi import Jacobi
+from fewpass.decoders.spec import recipe
+from fewpass.io.png_metadata import read_settings
+from fewpass.viz.colour_scale import ANCHORS, colour
+from fewpass.viz.sheet import GAP, MARGIN, PAPER, TILE, Column, draw_sheet
 
 RED = Image.new("RGB", (8, 8), (200, 10, 10))
 

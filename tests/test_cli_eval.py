@@ -7,19 +7,19 @@ from html import escape
 
 import pytest
 
-import fewpass.evaluation.extra
 import fewpass.evaluation.figures.gallery
-import fewpass.evaluation.figures.style
 import fewpass.evaluation.report
+import fewpass.io.extra
 import fewpass.models.janus
+import fewpass.viz.style
 from fewpass.cli import main
 from fewpass.cli.evaluate import _law_images
+from fewpass.decoders.recipes import RECIPES, ar, sjd
 from fewpass.evaluation import law
 from fewpass.evaluation.law import LawRow, measured, subjects
 from fewpass.evaluation.wrong import WRONG
-from fewpass.metadata import read_settings
+from fewpass.io.png_metadata import read_settings
 from fewpass.models.emoji.scenes import KINDS, evaluation_prompts, held_out_prompts, parse
-from fewpass.recipes import RECIPES, ar, sjd
 from fewpass.testing import LawFigure
 
 PROMPTS = ["two red stars", "one blue stars", "one red stars"]
@@ -29,7 +29,7 @@ DECODERS = "ar; sjd(window=3); sjdpp(window=3)"
 @pytest.fixture(scope="module", autouse=True)
 def coarse_figures():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fewpass.evaluation.figures.style, "DPI", 30)
+        patch.setattr(fewpass.viz.style, "DPI", 30)
         yield
 
 
@@ -180,7 +180,7 @@ def test_a_decoder_that_was_asked_for_by_name_must_fit(folder, tmp_path, capsys)
 
 
 def test_missing_packages_are_said(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fewpass.evaluation.extra, "PACKAGES", ("matplotlib", "no_such_package"))
+    monkeypatch.setattr(fewpass.io.extra, "PACKAGES", ("matplotlib", "no_such_package"))
     assert main(["eval", "-o", str(tmp_path / "out")]) == 2
     assert 'no_such_package is not installed: pip install "fewpass[eval]"' in capsys.readouterr().err
 

@@ -12,7 +12,7 @@ from PIL import Image
 import fewpass
 from fewpass.cli import main
 from fewpass.cli.film import LAST
-from fewpass.metadata import read_settings
+from fewpass.io.png_metadata import read_settings
 from fewpass.pipeline import BLANK
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import fewpass
 from fewpass.cli import main
-from fewpass.metadata import read_settings
+from fewpass.io.png_metadata import read_settings
 
 FEWPASS = [sys.executable, "-m", "fewpass"]
 

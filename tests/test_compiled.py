@@ -10,11 +10,11 @@ from torch import nn
 
 import fewpass
 from fewpass import Grid, Sampling, decoder
-from fewpass.cache import SlotCache
-from fewpass.compiled import CompiledNetwork, Graphs, Pool, StaticCache, compiled
-from fewpass.decoders import Query
-from fewpass.loop import decode
-from fewpass.session import Network, PromptSession
+from fewpass.core.loop import decode
+from fewpass.core.protocol import Query
+from fewpass.runtime.compiled import CompiledNetwork, Graphs, Pool, StaticCache, compiled
+from fewpass.runtime.kv_cache import SlotCache
+from fewpass.runtime.session import Network, PromptSession
 from fewpass.testing import coming_and_going
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch imports old parts of its own

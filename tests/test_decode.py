@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fewpass import RECIPES, Drawing, ar, decode, mc_sjd
-from fewpass.loop import staying
+from fewpass.core.loop import staying
 from fewpass.testing import Toy, drawn
 from tests.toys import PLAIN, WIDE
 

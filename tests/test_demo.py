@@ -16,7 +16,6 @@ import fewpass
 import fewpass.cli.demo
 import fewpass.demo.race
 from fewpass.cli import main
-from fewpass.cli.colours import colour
 from fewpass.demo.board import board, verdict
 from fewpass.demo.contest import contest
 from fewpass.demo.drawing import Stream
@@ -24,7 +23,8 @@ from fewpass.demo.panel import Panel, View, heat
 from fewpass.demo.race import Race
 from fewpass.demo.shelf import Shelf
 from fewpass.demo.words import EXAMPLES, alert, examples_of, told_of
-from fewpass.metadata import KEY
+from fewpass.io.png_metadata import KEY
+from fewpass.viz.colour_scale import colour
 from tests.tiny import SIDE
 
 N = SIDE**2

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
-from fewpass.metadata import KEY
+from fewpass.io.png_metadata import KEY
 from tests.tiny import SIDE
 
 CHROMIUM = shutil.which("chromium")

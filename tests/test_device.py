@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import fewpass
-from fewpass.device import chosen_device, chosen_dtype
+from fewpass.runtime.device import chosen_device, chosen_dtype
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from fewpass.evaluation.figures.style import look, panels
+from fewpass.viz.style import look, panels
 
 
 @pytest.mark.parametrize("number", [1, 2, 7])

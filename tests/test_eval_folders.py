@@ -9,8 +9,8 @@ from fewpass.evaluation.drawings import Drawings
 from fewpass.evaluation.folder import RunFolder, slug
 from fewpass.evaluation.items import items_of
 from fewpass.evaluation.layouts import LAYOUTS, layouts_of
-from fewpass.metadata import png
-from fewpass.prompt_files import Row, read_rows
+from fewpass.io.png_metadata import png
+from fewpass.io.prompt_files import Row, read_rows
 from tests.damage import DEEP, huge
 
 GENEVAL = {"tag": "counting", "include": [{"class": "cat", "count": 2}]}

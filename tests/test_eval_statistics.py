@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-import fewpass.scoring
+import fewpass.engine.log_likelihood
 from fewpass import Sampling
+from fewpass.engine.log_likelihood import CHUNK, read, score
 from fewpass.evaluation import estimate
 from fewpass.evaluation.drawings import Drawings
 from fewpass.evaluation.estimate import Estimate
@@ -19,9 +20,8 @@ from fewpass.evaluation.items import ROUND, items_of, remarks
 from fewpass.evaluation.locality import acceptance_by_entropy, bounds, heat, smooth, tokens_per_pass
 from fewpass.evaluation.run import Tools, instruments_of
 from fewpass.evaluation.summary import Instruments, summarise
+from fewpass.io.prompt_files import Row
 from fewpass.models.emoji.scenes import evaluation_prompts
-from fewpass.prompt_files import Row
-from fewpass.scoring import CHUNK, read, score
 from fewpass.testing import Toy
 from tests.toys import FREE, ROW_ENDS
 
@@ -143,7 +143,7 @@ def test_pairs_are_the_two_images_of_a_prompt():
 
 @pytest.mark.parametrize("grid", [FREE, ROW_ENDS], ids=["free", "row_ends"])
 def test_reading_gives_the_entropy_of_the_laws_that_tokens_were_drawn_from(grid, monkeypatch):
-    monkeypatch.setattr(fewpass.scoring, "CHUNK", 2)
+    monkeypatch.setattr(fewpass.engine.log_likelihood, "CHUNK", 2)
     assert grid.size < CHUNK
     law, tokens = Sampling(0.8, 3), torch.zeros(2, grid.size, dtype=torch.long)
     if grid.forced is not None:

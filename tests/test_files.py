@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from fewpass.files import check_folder, check_writable, replace
-from fewpass.metadata import png, read_settings
+from fewpass.io.atomic import check_folder, check_writable, replace
+from fewpass.io.png_metadata import png, read_settings
 from tests.damage import DEEP, huge
 
 

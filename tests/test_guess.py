@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from fewpass import Canvas, Grid
-from fewpass.guess import GUESSES, above, above_sample, left, left_sample, named, uniform
-from fewpass.laws import Laws
+from fewpass.decoders.draft_init import GUESSES, above, above_sample, left, left_sample, named, uniform
+from fewpass.decoders.proposals import Laws
 
 GRID = Grid(3, 4, 5)
 SURE = torch.eye(5)

@@ -5,7 +5,7 @@ import torch
 
 import fewpass
 from fewpass import RECIPES, Query, ar, gs_sjd, jacobi, mc_sjd, sjd, sjdpp
-from fewpass.guess import GUESSES
+from fewpass.decoders.draft_init import GUESSES
 from fewpass.testing import Toy, coming_and_going, drawn
 from tests.toys import GREEDY, PLAIN, WIDE, WIDE_ROW_ENDS, one_by_one
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 import fewpass
-import fewpass.largest
-from fewpass.largest import BLOCK, largest
+import fewpass.core.topk
+from fewpass.core.topk import BLOCK, largest
 
 WIDE = 600
 LOGITS = {
@@ -44,8 +44,8 @@ def test_no_rows_at_all():
 
 def test_only_a_few_are_looked_at_closely(monkeypatch):
     seen = []
-    kth = fewpass.largest._kth
-    monkeypatch.setattr(fewpass.largest, "_kth", lambda x, k: seen.append(x.shape[1]) or kth(x, k))
+    kth = fewpass.core.topk._kth
+    monkeypatch.setattr(fewpass.core.topk, "_kth", lambda x, k: seen.append(x.shape[1]) or kth(x, k))
     for forbidden in (0, 1):
         logits = torch.randn(3, 7, 16384)
         logits[0, :forbidden, 1:] = -torch.inf

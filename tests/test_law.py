@@ -5,8 +5,8 @@ from functools import cache
 import pytest
 
 from fewpass import RECIPES, Jacobi, Sampling
+from fewpass.decoders.draft_init import GUESSES
 from fewpass.evaluation.wrong import WRONG
-from fewpass.guess import GUESSES
 from fewpass.testing import JointLaw, check_decoder, coming_and_going, drawn
 from tests.pairs import covering, product
 from tests.toys import FREE, ROW_ENDS

@@ -1,6 +1,6 @@
 import torch
 
-from fewpass.laws import Laws
+from fewpass.decoders.proposals import Laws
 
 
 def law(number):

@@ -13,7 +13,7 @@ from transformers import T5Config, T5EncoderModel
 import fewpass
 import fewpass.models.hub
 from fewpass.cli import main
-from fewpass.decoders import Query
+from fewpass.core.protocol import Query
 from fewpass.models.llamagen_weights import config_of
 from tests import llamagen as paper
 

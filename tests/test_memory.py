@@ -6,14 +6,14 @@ import pytest
 import torch
 
 import fewpass
-import fewpass.portions
-from fewpass import memory as counted
-from fewpass import portions
-from fewpass.cache import bucket
-from fewpass.canvas import Canvas
-from fewpass.loop import Drawing
-from fewpass.memory import Footprint, available, cache_bytes, footprint, ran_out, remembered, spelled
+import fewpass.engine.portions
+from fewpass.core.canvas import Canvas
+from fewpass.core.loop import Drawing
+from fewpass.engine import memory as counted
+from fewpass.engine import portions
+from fewpass.engine.memory import Footprint, available, cache_bytes, footprint, ran_out, remembered, spelled
 from fewpass.models.base import Model
+from fewpass.runtime.kv_cache import bucket
 
 MIB = 2**20
 
@@ -23,7 +23,7 @@ def free(monkeypatch):
     """Says how many bytes there are to be free."""
 
     def set_to(size):
-        monkeypatch.setattr(fewpass.portions, "available", lambda device: None if size is None else int(size))
+        monkeypatch.setattr(fewpass.engine.portions, "available", lambda device: None if size is None else int(size))
 
     return set_to
 
@@ -159,7 +159,7 @@ def test_a_stream_admits_as_many_as_fit(pipeline, monkeypatch):
         together.append(together[-1] - 1)
         return numbered
 
-    monkeypatch.setattr(fewpass.portions, "available", lambda device: budget - each * together[-1])
+    monkeypatch.setattr(fewpass.engine.portions, "available", lambda device: budget - each * together[-1])
     watch = {"on_step": lambda canvas: together.append(len(canvas.tokens))}
     with pytest.warns(RuntimeWarning, match="fewer are drawn at a time") as said:
         parts = dict(map(leave, pipeline.stream(prompts, **options, **watch, seed=[1, 2, 3, 4, 5])))

@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from fewpass.messages import shown
+from fewpass.core.messages import shown
 
 DEEP: list = []
 for _ in range(10_000):

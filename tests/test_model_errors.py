@@ -13,11 +13,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import fewpass
 from fewpass import RECIPES, Failed, Finished, Grid, Pipeline, Sampling, Scheduler
 from fewpass.cli import main
+from fewpass.core.errors import ModelError
+from fewpass.core.loop import decode
 from fewpass.demo.drawing import Stream
-from fewpass.errors import ModelError
-from fewpass.loop import decode
+from fewpass.engine.log_likelihood import score
 from fewpass.models.pixels import painted
-from fewpass.scoring import score
 from fewpass.testing import Toy, coming_and_going, drawn
 from tests import tiny
 from tests.serving import Running

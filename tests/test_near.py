@@ -7,12 +7,12 @@ import pytest
 from fewpass.batch.entries import entries_of
 from fewpass.bench.shape import read_shape
 from fewpass.cli import main
+from fewpass.core.messages import meant
+from fewpass.decoders.recipes import decoder
 from fewpass.demo.shelf import Shelf
 from fewpass.evaluation.layouts import layouts_of
+from fewpass.io.prompt_files import Row
 from fewpass.models.emoji.scenes import vocabulary
-from fewpass.near import meant
-from fewpass.prompt_files import Row
-from fewpass.recipes import decoder
 
 
 @pytest.mark.parametrize(

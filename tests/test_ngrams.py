@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from fewpass import Canvas, Grid, Sampling, ar, jacobi, jacobi_ngram
-from fewpass.ngrams import NGrams, Pool
-from fewpass.noise import Noise
+from fewpass.core.noise import Noise
+from fewpass.decoders.ngram import NGrams, Pool
 from fewpass.testing import Toy, coming_and_going, drawn
 from tests.toys import GREEDY, PLAIN, WIDE, WIDE_ROW_ENDS, mean_passes, one_by_one, toy
 

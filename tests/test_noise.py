@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-import fewpass.noise
-from fewpass.noise import ACCEPT, CORRECT, FRESH, Noise
+import fewpass.core.noise
+from fewpass.core.noise import ACCEPT, CORRECT, FRESH, Noise
 
 N = 100_000
 INDEX = torch.arange(N)[None]
@@ -119,7 +119,7 @@ def test_numpy_and_torch_agree_on_every_bit(monkeypatch):
     p = laws(LAWS["ordinary"], torch.float32)[:1, :1].expand(*index.shape, -1)
     seen = []
     for look in (lambda x: x.numpy() if isinstance(x, torch.Tensor) else x, lambda x: x):
-        monkeypatch.setattr(fewpass.noise, "_light", look)
+        monkeypatch.setattr(fewpass.core.noise, "_light", look)
         keys = noise._key(noise.step, index, index % 4), noise._key(0, index, 3), noise._key(1, index, 3)
         seen.append([*map(torch.as_tensor, keys), noise.uniform(index, 2), noise.race(p, index)])
     assert all(map(torch.equal, *seen))

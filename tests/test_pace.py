@@ -4,8 +4,7 @@ import time
 
 import pytest
 
-from fewpass.cli.pace import Pace, spoken
-from fewpass.cli.steps import Step, do
+from fewpass.viz.progress import Pace, Step, do, spoken
 
 
 def test_the_rate_is_that_of_this_run():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fewpass.products import FEW, Product
+from fewpass.runtime.cpu.linear import FEW, Product
 
 ROWS = (1, 2, FEW, FEW + 1, 20, 70)
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from fewpass.prompt_files import Row, read_rows
+from fewpass.io.prompt_files import Row, read_rows
 from tests.damage import DEEP
 
 

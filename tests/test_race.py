@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-import fewpass.race
-from fewpass.race import race
+import fewpass.core.gumbel
+from fewpass.core.gumbel import race
 
 WIDE = 500
 LAWS = {
@@ -33,12 +33,12 @@ def test_the_winner_is_that_of_the_race_of_all(make, dtype, monkeypatch):
     expected = race(p, key)  # a key in torch, as on a GPU: everybody runs
     assert p.sum() == 0 or expected.unique().numel() > 1
     for together in (1, WIDE + 1, 4000, 1 << 16):
-        monkeypatch.setattr(fewpass.race, "TOGETHER", together)
+        monkeypatch.setattr(fewpass.core.gumbel, "TOGETHER", together)
         assert torch.equal(race(p, key.numpy()), expected), together
 
 
 def test_of_equals_the_first_wins(monkeypatch):
-    monkeypatch.setattr(fewpass.race, "_speed", lambda p, x: torch.ones_like(p))
+    monkeypatch.setattr(fewpass.core.gumbel, "_speed", lambda p, x: torch.ones_like(p))
     p, key = field(LAWS["few run"], torch.float32)
     assert torch.equal(race(p, key.numpy()), (p > 0).int().argmax(-1))
 
@@ -50,7 +50,7 @@ def test_no_rows_at_all():
 
 def test_those_that_cannot_win_do_not_run(monkeypatch):
     runners = []
-    monkeypatch.setattr(fewpass.race, "_speed", lambda p, x: runners.append(p.numel()) or p)
+    monkeypatch.setattr(fewpass.core.gumbel, "_speed", lambda p, x: runners.append(p.numel()) or p)
     p, key = field(LAWS["few run"], torch.float32)
     race(p, key.numpy())
     assert sum(runners) == (p > 0).sum()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import fewpass
-from fewpass.contract import check_model
 from fewpass.models.hub import has_config
+from fewpass.testing.model_checks import check_model
 
 HOME = os.environ.get("FEWPASS_WEIGHTS")
 NO_WEIGHTS = "needs published checkpoints: FEWPASS_WEIGHTS is to name a folder that holds some"

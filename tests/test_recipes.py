@@ -4,9 +4,9 @@ import pytest
 
 import fewpass
 from fewpass import RECIPES, Jacobi, decoder, sjd, sjdpp
-from fewpass.guess import GUESSES, above, uniform
-from fewpass.rules import Reuse, Speculative
-from fewpass.spelling import with_option
+from fewpass.decoders.draft_init import GUESSES, above, uniform
+from fewpass.decoders.rules import Reuse, Speculative
+from fewpass.decoders.spec import with_option
 
 EVERY = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 VALUES = {"window": 7, "guess": "above_sample", "threshold": 0.25}

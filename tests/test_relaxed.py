@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
-import fewpass.codebook
+import fewpass.core.codebook
 from fewpass import Drawing, Grid, Sampling, decoder, sjd
-from fewpass.codebook import Codebook, codebook_of
-from fewpass.loop import decode
-from fewpass.relaxed import Annealed, Grouped, Neighbours
-from fewpass.rules import Strict, mass
+from fewpass.core.codebook import Codebook, codebook_of
+from fewpass.core.loop import decode
+from fewpass.decoders.relaxed import Annealed, Grouped, Neighbours
+from fewpass.decoders.rules import Strict, mass
+from fewpass.engine.trace import Clock, ClockedSession
 from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
-from fewpass.trace import Clock, ClockedSession
 from tests.toys import FREE, GREEDY, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, one_by_one
 
 LAYOUTS = pytest.mark.parametrize("grid", [WIDE, WIDE_ROW_ENDS], ids=["free", "row_ends"])
@@ -180,7 +180,7 @@ def test_weights_decay_over_the_window_to_their_floor():
 
 
 def test_nearest_codes(monkeypatch):
-    monkeypatch.setattr(fewpass.codebook, "CHUNK", 3)
+    monkeypatch.setattr(fewpass.core.codebook, "CHUNK", 3)
     vectors = torch.tensor([[0.0], [1.0], [3.0], [7.0], [6.5]])
     book = Codebook(vectors, vectors.__getitem__)
     assert book.nearest(1).tolist() == [[1], [0], [1], [4], [3]]

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from fewpass import Drawing, Grid, Jacobi, Sampling, decoder, pjd
-from fewpass.loop import decode
-from fewpass.rows import Rows
-from fewpass.rules import FixedPoint, Speculative
+from fewpass.core.loop import decode
+from fewpass.decoders.pjd import Rows
+from fewpass.decoders.rules import FixedPoint, Speculative
 from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
 from tests.test_wavefront import EVERY_GRID, ROW_ENDS, SQUARE, TALL, WIDE, Recorder
 from tests.toys import FREE, GREEDY, PLAIN, one_by_one

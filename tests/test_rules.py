@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from fewpass.noise import Noise
-from fewpass.rules import FixedPoint, Reuse, Speculative, Strict, couple, resample
+from fewpass.core.noise import Noise
+from fewpass.decoders.rules import FixedPoint, Reuse, Speculative, Strict, couple, resample
 
 N = 50_000
 INDEX = torch.arange(2).expand(N, -1)

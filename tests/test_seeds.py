@@ -4,7 +4,7 @@ import numpy
 import pytest
 import torch
 
-from fewpass.seeds import assign, endless
+from fewpass.engine.seeds import assign, endless
 
 LIMIT = 2**63
 

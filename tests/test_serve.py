@@ -16,7 +16,7 @@ openai = pytest.importorskip(
 from prometheus_client.parser import text_string_to_metric_families  # noqa: E402
 
 import fewpass  # noqa: E402
-from fewpass.metadata import KEY  # noqa: E402
+from fewpass.io.png_metadata import KEY  # noqa: E402
 from fewpass.pipeline import BLANK  # noqa: E402
 from fewpass.serve.app import create_app  # noqa: E402
 from fewpass.serve.limits import Limits  # noqa: E402

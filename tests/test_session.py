@@ -5,7 +5,7 @@ import torch
 
 import fewpass
 from fewpass import Query
-from fewpass.cache import SlotCache
+from fewpass.runtime.kv_cache import SlotCache
 from tests.tiny import BEGIN, BOS, CODES, PAD, SIDE
 
 PROMPTS = ["red stars", "one", "two blue stars on a red background"]

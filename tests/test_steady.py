@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import fewpass
-from fewpass.decoders import Query
-from fewpass.lean_attention import attention_in
-from fewpass.settings import default_decoder
+from fewpass.core.protocol import Query
+from fewpass.engine.options import default_decoder
+from fewpass.runtime.cpu.attention import attention_in
 
 PROMPTS = ("two red apples left of a cat on a blue background", "a star on a teal background", "three dogs")
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from fewpass import Query, Sampling, ar, sjd
-from fewpass.testing import CHUNK, JointLaw, Toy, check_decoder, drawn
+from fewpass.testing import JointLaw, Toy, check_decoder, drawn
+from fewpass.testing.toy import CHUNK
 from tests.toys import FREE, PLAIN, ROW_ENDS
 
 LAW = Sampling(0.8, 3)

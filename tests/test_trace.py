@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from fewpass import RECIPES, Canvas, Trace, ar, decode, jacobi, mc_sjd
+from fewpass.engine.trace import Clock, ClockedSession
 from fewpass.testing import Toy
-from fewpass.trace import Clock, ClockedSession
 from tests.toys import PLAIN, WIDE
 
 N = WIDE.size

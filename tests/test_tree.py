@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from fewpass import Drawing, Grid, Query, Sampling, ar, decoder, mc_sjd, sjd_pac
-from fewpass.branches import Branches
-from fewpass.cache import bucket
-from fewpass.laws import Laws
-from fewpass.noise import FRESH, Noise
+from fewpass.core.noise import FRESH, Noise
+from fewpass.decoders.proposals import Laws
+from fewpass.decoders.tree import LANE, Branches, Tree, _choose
+from fewpass.runtime.kv_cache import bucket
 from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going
-from fewpass.tree import LANE, Tree, _choose
 from tests.toys import GREEDY, LAWS, PLAIN, WIDE, WIDE_ROW_ENDS, mean_passes, one_by_one, toy
 
 PROMPTS = ["red stars", "one", "two blue stars on a red background", "a background"]

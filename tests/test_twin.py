@@ -8,13 +8,13 @@ from torch import nn
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 import fewpass
-import fewpass.lean_codes
-import fewpass.lean_parts
-from fewpass.decoders import Query
-from fewpass.lean import Block, Lean
-from fewpass.lean_codes import LeanHead
-from fewpass.session import Network
-from fewpass.twin import TwinNetwork
+import fewpass.runtime.cpu.capability
+import fewpass.runtime.cpu.janus_head
+from fewpass.core.protocol import Query
+from fewpass.runtime.cpu.janus_head import LeanHead
+from fewpass.runtime.cpu.llama import Block, Lean
+from fewpass.runtime.cpu.network import TwinNetwork
+from fewpass.runtime.session import Network
 from tests.families import write_emu3
 from tests.tiny import CODES, SIDE
 
@@ -263,9 +263,9 @@ def test_large_models_have_no_twin(pipeline, monkeypatch):
     network = pipeline.model.network
     linear = [m for root in (network.body.model, network.head) for m in root.modules() if type(m) is nn.Linear]
     copies = 2 * sum(layer.weight.nbytes for layer in linear)
-    monkeypatch.setattr(fewpass.lean_parts, "ROOM", copies)
+    monkeypatch.setattr(fewpass.runtime.cpu.capability, "ROOM", copies)
     assert is_lean(pipeline)
-    monkeypatch.setattr(fewpass.lean_parts, "ROOM", copies - 1)
+    monkeypatch.setattr(fewpass.runtime.cpu.capability, "ROOM", copies - 1)
     assert not is_lean(pipeline)
 
 
@@ -285,9 +285,9 @@ def test_without_products_in_bfloat16_there_is_no_twin_in_it(pipeline, monkeypat
 
 def test_large_codebooks_are_embedded_as_they_are_asked_for(pipeline, monkeypatch):
     network = pipeline.model.network
-    monkeypatch.setattr(fewpass.lean_codes, "CODES", CODES - 1)
+    monkeypatch.setattr(fewpass.runtime.cpu.janus_head, "CODES", CODES - 1)
     assert twin_of(pipeline).embed == network.embed
-    monkeypatch.setattr(fewpass.lean_codes, "CODES", CODES)
+    monkeypatch.setattr(fewpass.runtime.cpu.janus_head, "CODES", CODES)
     table = twin_of(pipeline).embed
     assert table != network.embed
     tokens = torch.arange(CODES)[None]

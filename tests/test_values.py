@@ -10,8 +10,8 @@ import torch
 
 import fewpass
 import fewpass.loading
-from fewpass.checks import read_size, real, whole
 from fewpass.cli import main
+from fewpass.core.checks import read_size, real, whole
 from tests.tiny import SIDE
 
 EDGE = 2 * SIDE

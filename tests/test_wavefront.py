@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from fewpass import Drawing, Grid, Query, Sampling, Trace, decoder, zipar
-from fewpass.loop import decode
-from fewpass.noise import Noise
+from fewpass.core.loop import decode
+from fewpass.core.noise import Noise
 from fewpass.testing import Toy, coming_and_going, drawn
 from tests.toys import GREEDY, PLAIN, one_by_one
 

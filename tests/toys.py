@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from fewpass import Grid, Sampling
-from fewpass.decoders import Decoder
-from fewpass.loop import decode
-from fewpass.sampling import Law
+from fewpass.core.loop import decode
+from fewpass.core.protocol import Decoder
+from fewpass.core.sampling import Law
 from fewpass.testing import Draw, JointLaw, Toy, drawn
 
 FREE = Grid(2, 3, 4)

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import DynamicCache, JanusForConditionalGeneration
 
-from fewpass.models.body import cache_argument
+from fewpass.runtime.transformer import cache_argument
 
 from .presets import GUIDANCE
 from .words import PAD, encode, token_ids, unconditional

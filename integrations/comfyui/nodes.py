@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import fewpass
-from fewpass.canvas import Canvas
+from fewpass.core.canvas import Canvas
 
 OWN = -1  # in a widget: the model's own value
 MODELS = "fewpass"  # the folder of `models` where checkpoints may lie

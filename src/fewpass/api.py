@@ -1,13 +1,11 @@
 """The public names; `fewpass` itself hands them out, and loads them when one is first asked for."""
 
-from fewpass.bridge import generate
-from fewpass.canvas import Canvas, Grid
-from fewpass.decoders import Decoder, Jacobi, Query
-from fewpass.job import Job
-from fewpass.loading import load, wrap
-from fewpass.loop import Drawing, decode
-from fewpass.pipeline import Pipeline
-from fewpass.recipes import (
+from fewpass.core.canvas import Canvas, Grid
+from fewpass.core.loop import Drawing, decode
+from fewpass.core.protocol import Decoder, Query
+from fewpass.core.sampling import Sampling
+from fewpass.decoders.jacobi import Jacobi
+from fewpass.decoders.recipes import (
     RECIPES,
     ar,
     auto,
@@ -27,10 +25,13 @@ from fewpass.recipes import (
     sjdpp,
     zipar,
 )
-from fewpass.result import Result
-from fewpass.sampling import Sampling
-from fewpass.scheduler import Failed, Finished, Scheduler
-from fewpass.trace import Trace
+from fewpass.engine.request import Job
+from fewpass.engine.result import Result
+from fewpass.engine.scheduler import Failed, Finished, Scheduler
+from fewpass.engine.trace import Trace
+from fewpass.integrations.transformers import generate
+from fewpass.loading import load, wrap
+from fewpass.pipeline import Pipeline
 
 __all__ = [
     "RECIPES",

@@ -6,13 +6,12 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from fewpass.device import chosen_device, chosen_dtype
-from fewpass.layouts import by_channels
 from fewpass.models import load_model, wrap_model
 from fewpass.models.base import Model
-from fewpass.models.body import check_attention
 from fewpass.pipeline import Pipeline
-from fewpass.twin import twinned
+from fewpass.runtime.cpu.network import twinned
+from fewpass.runtime.device import by_channels, chosen_device, chosen_dtype
+from fewpass.runtime.transformer import check_attention
 
 
 def load(
@@ -70,7 +69,7 @@ def wrap(model: PreTrainedModel, processor: object = None, *, compile: bool = Fa
 
 def _pipeline(model: Model, compile: bool) -> Pipeline:
     if compile:
-        from fewpass.compiled import compiled  # loads much of torch that nothing else needs
+        from fewpass.runtime.compiled import compiled  # loads much of torch that nothing else needs
 
         model.network = compiled(model.network)
     else:

@@ -10,24 +10,24 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fewpass import seeds as seeding
-from fewpass.canvas import Canvas
-from fewpass.checks import Size, whole
-from fewpass.decoders import Decoder
-from fewpass.job import Job
-from fewpass.loop import decode
-from fewpass.messages import shown
-from fewpass.metadata import read_settings
+from fewpass.core.canvas import Canvas
+from fewpass.core.checks import Size, whole
+from fewpass.core.loop import decode
+from fewpass.core.messages import shown
+from fewpass.core.protocol import Decoder
+from fewpass.engine import seeds as seeding
+from fewpass.engine.log_likelihood import score
+from fewpass.engine.options import Settings, options_of
+from fewpass.engine.portions import Room, Whole, in_portions
+from fewpass.engine.prompts import Given, prompts_of
+from fewpass.engine.request import Job
+from fewpass.engine.result import Result
+from fewpass.engine.scheduler import Scheduler
+from fewpass.engine.stream import jobs_of, stream
+from fewpass.engine.trace import Clock, ClockedSession, Trace
+from fewpass.io.png_metadata import read_settings
 from fewpass.models.base import Model, Prompt
-from fewpass.portions import Room, Whole, in_portions
-from fewpass.prompts import Given, prompts_of
-from fewpass.result import Result
-from fewpass.scheduler import Scheduler
-from fewpass.scoring import score
-from fewpass.session import PromptSession
-from fewpass.settings import Settings, options_of
-from fewpass.stream import jobs_of, stream
-from fewpass.trace import Clock, ClockedSession, Trace
+from fewpass.runtime.session import PromptSession
 
 BLANK = 232  # the grey of what has not been drawn yet
 

@@ -7,12 +7,12 @@ import torch
 
 from fewpass.batch.entries import Entry, by_options
 from fewpass.batch.outcome import Drawn, Failed, Outcome
-from fewpass.errors import ModelError
-from fewpass.job import Job
-from fewpass.metadata import png
+from fewpass.core.errors import ModelError
+from fewpass.engine.report import record
+from fewpass.engine.request import Job
+from fewpass.engine.scheduler import Finished, Scheduler
+from fewpass.io.png_metadata import png
 from fewpass.pipeline import Pipeline
-from fewpass.report import record
-from fewpass.scheduler import Finished, Scheduler
 
 
 def draw(pipe: Pipeline, dtype: str | None, entries: Iterable[Entry], together: int) -> Iterator[Outcome]:

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from fewpass.batch.options import OPTIONS, checked, whole
-from fewpass.near import meant
-from fewpass.prompt_files import Row
-from fewpass.seeds import assign
+from fewpass.core.messages import meant
+from fewpass.engine.seeds import assign
+from fewpass.io.prompt_files import Row
 
 NAME = re.compile(r"\w[\w.-]*")
 LONGEST = 200  # bytes of an id, which is also a file's name

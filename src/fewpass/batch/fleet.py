@@ -9,7 +9,7 @@ from typing import Any
 from fewpass.batch.draw import draw
 from fewpass.batch.entries import Entry, by_options
 from fewpass.batch.outcome import Drawn, Failed, Outcome
-from fewpass.cluster import Crew, connected, last_line, quiet
+from fewpass.integrations.ray import Crew, connected, last_line, quiet
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from filelock import FileLock, Timeout
 
 from fewpass.batch.entries import Entry
 from fewpass.batch.outcome import Drawn, Outcome, drawn_line, failed_line, file_of
-from fewpass.files import TEMPORARY, aside, check_folder, replace, sweep
-from fewpass.metadata import read_whole
-from fewpass.seeds import LIMIT
+from fewpass.engine.seeds import LIMIT
+from fewpass.io.atomic import TEMPORARY, aside, check_folder, replace, sweep
+from fewpass.io.png_metadata import read_whole
 
 RUN, RESULTS, IMAGES, LOCK = "batch.json", "results.jsonl", "images", ".lock"
 KEYS = ("model", "dtype", "seed", "images", "digest")  # what tells one run from another

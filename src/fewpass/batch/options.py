@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from fewpass import seeds
-from fewpass.checks import read_size
-from fewpass.recipes import decoder
-from fewpass.sampling import Sampling
+from fewpass.core.checks import read_size
+from fewpass.core.sampling import Sampling
+from fewpass.decoders.recipes import decoder
+from fewpass.engine import seeds
 
 
 def checked(name: str, value: object) -> Any:

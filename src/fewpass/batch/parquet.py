@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fewpass.files import replace
+from fewpass.io.atomic import replace
 
 COLUMNS = {
     "id": "string",

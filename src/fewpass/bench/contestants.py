@@ -4,11 +4,9 @@ from collections.abc import Sequence
 
 from fewpass.bench import replay
 from fewpass.bench.task import Task
-from fewpass.decoders import Decoder
-from fewpass.loop import fitted
-from fewpass.needs import Prospect
-from fewpass.recipes import RECIPES
-from fewpass.recipes import decoder as decoder_of
+from fewpass.core.protocol import Decoder, Prospect, fitted
+from fewpass.decoders.recipes import RECIPES
+from fewpass.decoders.recipes import decoder as decoder_of
 
 EVERY = "all"
 

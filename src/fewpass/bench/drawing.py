@@ -9,9 +9,9 @@ import torch
 from fewpass.bench.clock import now
 from fewpass.bench.memory import Peak
 from fewpass.bench.task import Task
-from fewpass.decoders import Decoder
-from fewpass.loop import decode
-from fewpass.trace import Trace
+from fewpass.core.loop import decode
+from fewpass.core.protocol import Decoder
+from fewpass.engine.trace import Trace
 
 
 @dataclass(frozen=True)

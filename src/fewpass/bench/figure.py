@@ -6,7 +6,7 @@ from typing import Any
 
 from fewpass.bench.rival import NAME
 from fewpass.bench.words import contradictions, inside_seconds
-from fewpass.evaluation.figures.style import BASE, FAINT, INK, PAPER, figure, look, png
+from fewpass.viz.style import BASE, FAINT, INK, PAPER, figure, look, png
 
 LINES = ("#167458", "#c2611a", "#2f6fb0", "#8a4fa3", "#a8862a", "#b03a5b", "#3d8f9e", "#6b7a2b")
 ALERT = "#b3261e"

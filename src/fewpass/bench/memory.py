@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from fewpass.bench.task import Task
-from fewpass.cache import bucket
-from fewpass.decoders import Decoder
-from fewpass.loop import Drawing
-from fewpass.memory import cache_bytes, law_bytes
-from fewpass.session import PromptSession
+from fewpass.core.loop import Drawing
+from fewpass.core.protocol import Decoder
+from fewpass.engine.memory import cache_bytes, law_bytes
+from fewpass.runtime.kv_cache import bucket
+from fewpass.runtime.session import PromptSession
 
 
 class Peak:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from fewpass.bench.clock import busy
 from fewpass.bench.task import Task
-from fewpass.decoders import Decoder
-from fewpass.loop import Drawing
-from fewpass.twin import TwinNetwork
+from fewpass.core.loop import Drawing
+from fewpass.core.protocol import Decoder
+from fewpass.runtime.cpu.network import TwinNetwork
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from fewpass.bench.traces import Counts, Traces, recorded
-from fewpass.cli.steps import Step
-from fewpass.decoders import Decoder
+from fewpass.core.protocol import Decoder
 from fewpass.pipeline import Pipeline
+from fewpass.viz.progress import Step
 
 
 class Recording:

@@ -7,13 +7,12 @@ import torch
 from torch import Tensor
 
 from fewpass.bench.traces import Counts
-from fewpass.canvas import Canvas
-from fewpass.decoders import Decoder, Query, State
-from fewpass.needs import Host
-from fewpass.noise import Noise
-from fewpass.rows import Rows
-from fewpass.varying import Varying
-from fewpass.wavefront import Wavefront
+from fewpass.core.canvas import Canvas
+from fewpass.core.noise import Noise
+from fewpass.core.protocol import Decoder, Host, Query, State
+from fewpass.decoders.pjd import Rows
+from fewpass.decoders.varying import Varying
+from fewpass.decoders.zipar import Wavefront
 
 OUT_OF_ORDER = "makes tokens final out of raster order, and so cannot follow a trace"
 

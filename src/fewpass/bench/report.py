@@ -9,10 +9,10 @@ from typing import Any
 
 from fewpass.bench import figure, figures, words
 from fewpass.bench.run import Benchmark
-from fewpass.evaluation.machine import machine, versions
-from fewpass.files import replace
+from fewpass.engine.prompts import written
+from fewpass.io.atomic import replace
+from fewpass.io.machine import machine, versions
 from fewpass.models.weights import one_line
-from fewpass.prompts import written
 
 NAMES = ("bench.json", "bench.png")
 

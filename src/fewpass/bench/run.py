@@ -12,11 +12,11 @@ from fewpass.bench.passes import Pass, time_passes
 from fewpass.bench.replay import replayed
 from fewpass.bench.task import Task
 from fewpass.bench.traces import Traces
-from fewpass.cli.steps import Step
-from fewpass.decoders import Decoder
-from fewpass.recipes import ar as autoregression
-from fewpass.recipes import with_window
-from fewpass.varying import Varying
+from fewpass.core.protocol import Decoder
+from fewpass.decoders.recipes import ar as autoregression
+from fewpass.decoders.recipes import with_window
+from fewpass.decoders.varying import Varying
+from fewpass.viz.progress import Step
 
 GUESS = 3.0  # tokens a pass is expected to win, for the time left
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 
-from fewpass.files import located
+from fewpass.core.messages import meant
+from fewpass.io.atomic import located
 from fewpass.models import untrained_model
 from fewpass.models.base import Model
 from fewpass.models.hub import DESCRIPTIONS, fetch
 from fewpass.models.json_files import read_config
-from fewpass.near import meant
 
 SHAPES = Path(__file__).parent / "shapes"  # of published models, by their names
 PART = "vision_language_encoder"  # where a pipeline of diffusers has the model that draws tokens

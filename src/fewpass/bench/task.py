@@ -6,12 +6,12 @@ from functools import cached_property
 
 import torch
 
+from fewpass.core.sampling import Sampling
+from fewpass.engine.options import Settings
 from fewpass.models import BUNDLED
 from fewpass.models.base import Model, Prompt
 from fewpass.models.emoji.scenes import held_out_prompts
-from fewpass.sampling import Sampling
-from fewpass.session import PromptSession
-from fewpass.settings import Settings
+from fewpass.runtime.session import PromptSession
 
 LENGTH = 32  # tokens of a prompt without meaning
 

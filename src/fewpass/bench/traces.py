@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fewpass.decoders import Decoder
-from fewpass.files import located
-from fewpass.metadata import read_settings
+from fewpass.core.protocol import Decoder
+from fewpass.decoders.recipes import decoder as decoder_of
+from fewpass.io.atomic import located
+from fewpass.io.png_metadata import read_settings
 from fewpass.pipeline import Pipeline
-from fewpass.recipes import decoder as decoder_of
 
 Counts = tuple[int, ...]  # tokens that became final in the passes 1, 2, ...
 Traces = Mapping[str, tuple[Counts, ...]]  # by the spelling of the decoder

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fewpass.bench.run import Benchmark
-from fewpass.evaluation.machine import machine
-from fewpass.memory import spelled
+from fewpass.engine.memory import spelled
+from fewpass.io.machine import machine
 
 BUSY = "the machine was busy, too few passes were timed, or timing the parts slowed them down; measure again"
 COLUMNS = ("decoder", "passes", "tokens per pass", "seconds", "ms per pass", "than ar", "than transformers")

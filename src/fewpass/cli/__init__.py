@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         import typer
 
         from fewpass.cli.app import app
-        from fewpass.errors import ModelError
+        from fewpass.core.errors import ModelError
 
         # All that typer raises about arguments: ClickException, which has no public name of its own.
         usage_error = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])

@@ -11,10 +11,10 @@ import typer
 from fewpass.cli import options as o
 from fewpass.cli.inputs import read_decoder
 from fewpass.cli.optional import check_ray
-from fewpass.cli.pace import images_drawn
 from fewpass.cli.terminal import load_torch, open_model
-from fewpass.files import located
-from fewpass.prompt_files import read_rows
+from fewpass.io.atomic import located
+from fewpass.io.prompt_files import read_rows
+from fewpass.viz.progress import images_drawn
 
 if TYPE_CHECKING:
     from fewpass.batch.entries import Entry
@@ -70,7 +70,7 @@ def batch(
     from fewpass.batch.folder import Folder
     from fewpass.batch.options import checked
     from fewpass.batch.parquet import check_parquet, write_parquet
-    from fewpass.seeds import assign
+    from fewpass.engine.seeds import assign
 
     if parquet:
         check_parquet()

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewpass.checks import read_size
 from fewpass.cli import options as o
 from fewpass.cli.inputs import check_sampling, read_prompts
-from fewpass.cli.steps import do
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import load_torch, open_model, silence_transformers, waiting
-from fewpass.files import check_folder, located
+from fewpass.core.checks import read_size
+from fewpass.io.atomic import check_folder, located
+from fewpass.viz.progress import do
 
 if TYPE_CHECKING:
     from fewpass.bench.rival import Rival
@@ -88,8 +88,8 @@ def bench(
     from fewpass.bench.run import Benchmark, Plan
     from fewpass.bench.task import Task, own_prompts, random_prompts
     from fewpass.bench.traces import read_traces, traces_of
-    from fewpass.evaluation.extra import needed
-    from fewpass.settings import Settings
+    from fewpass.engine.options import Settings
+    from fewpass.io.extra import needed
 
     needed("matplotlib")
     noted = read_traces(trace) if trace else {}
@@ -151,7 +151,7 @@ def _numbers(typed: str, name: str, least: int) -> list[int]:
 
 def _untrained(source: str, device: str | None, dtype: str | None) -> "Model":
     from fewpass.bench.shape import untrained
-    from fewpass.device import chosen_device, chosen_dtype
+    from fewpass.runtime.device import chosen_device, chosen_dtype
 
     where = chosen_device(device)
     with waiting(f"building {source}"):

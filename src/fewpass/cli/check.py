@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewpass.checks import read_size
 from fewpass.cli import options as o
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import load_torch, open_model
+from fewpass.core.checks import read_size
 
 if TYPE_CHECKING:
     import torch
 
-    from fewpass.canvas import Grid
-    from fewpass.description import Line
+    from fewpass.core.canvas import Grid
     from fewpass.models.base import Model
+    from fewpass.testing.description import Line
 
 STATUS = {True: "ok", False: "FAILED", None: ""}
 UNSEEN = (
@@ -40,8 +40,8 @@ def check(
 
     load_torch()
 
-    from fewpass.description import Line
-    from fewpass.device import chosen_device, chosen_dtype
+    from fewpass.runtime.device import chosen_device, chosen_dtype
+    from fewpass.testing.description import Line
 
     where = chosen_device(device)
     others = [chosen_dtype(name.strip(), where) for name in dtypes.split(",") if name.strip()]
@@ -59,9 +59,9 @@ def _checked(
     """All lines of the dtype that the model is described in, and the number of its weights."""
     import torch
 
-    from fewpass.contract import layouts, numbers
-    from fewpass.description import Line, describe, sample_prompt
     from fewpass.models import folder_of
+    from fewpass.testing.description import Line, describe, sample_prompt
+    from fewpass.testing.model_checks import layouts, numbers
 
     own = open_model(name, str(device), dtype).model
     grids, text = layouts(own, size), prompt or sample_prompt(own)
@@ -73,9 +73,9 @@ def _checked(
 
 
 def _contract(model: "Model", grids: list["Grid"]) -> Iterator["Line"]:
-    from fewpass.contract import check_model
-    from fewpass.description import Line
-    from fewpass.errors import ModelError
+    from fewpass.core.errors import ModelError
+    from fewpass.testing.description import Line
+    from fewpass.testing.model_checks import check_model
 
     try:
         for found in check_model(model, grids):
@@ -97,9 +97,9 @@ def _in_dtype(
     """The lines of another dtype, in which the model is loaded if there is memory for it."""
     import torch
 
-    from fewpass.contract import layouts, numbers
-    from fewpass.description import Line, sample_prompt
-    from fewpass.memory import available, spelled
+    from fewpass.engine.memory import available, spelled
+    from fewpass.testing.description import Line, sample_prompt
+    from fewpass.testing.model_checks import layouts, numbers
 
     short, need, free = str(dtype).removeprefix("torch."), weights * dtype.itemsize, available(device)
     if free is not None and need > free:

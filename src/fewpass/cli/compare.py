@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from fewpass.checks import read_size
 from fewpass.cli import options as o
 from fewpass.cli.inputs import check_sampling, read_decoder, read_prompts
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import committed_tokens, load_torch, open_model
-from fewpass.files import check_writable, located, replace
-from fewpass.targets import check_suffix
+from fewpass.core.checks import read_size
+from fewpass.io.atomic import check_writable, located, replace
+from fewpass.io.targets import check_suffix
 
 
 def compare(
@@ -38,11 +38,11 @@ def compare(
 
     load_torch()
 
-    from fewpass.cli.sheet import Column, draw_sheet
-    from fewpass.metadata import png
-    from fewpass.recipes import RECIPES
-    from fewpass.report import law, record
-    from fewpass.seeds import assign
+    from fewpass.decoders.recipes import RECIPES
+    from fewpass.engine.report import law, record
+    from fewpass.engine.seeds import assign
+    from fewpass.io.png_metadata import png
+    from fewpass.viz.sheet import Column, draw_sheet
 
     spellings = list(RECIPES) if decoders.strip() == "all" else [s for s in decoders.split(";") if s.strip()]
     if not spellings:

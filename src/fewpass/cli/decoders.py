@@ -10,8 +10,8 @@ def decoders() -> None:
     """List the decoders: options and defaults, lossless or lossy, where they come from."""
     load_torch()
 
-    from fewpass.recipes import RECIPES
-    from fewpass.report import law
+    from fewpass.decoders.recipes import RECIPES
+    from fewpass.engine.report import law
 
     rows = [
         [name, ", ".join(map(_option, recipe.parameters.values())), law(recipe.lossless), recipe.source, _doc(recipe)]

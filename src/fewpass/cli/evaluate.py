@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewpass.checks import read_size
 from fewpass.cli import options as o
 from fewpass.cli.inputs import check_sampling, read_decoder, say_unused
-from fewpass.cli.pace import spoken
-from fewpass.cli.steps import Step, do
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import load_torch, open_model, waiting
-from fewpass.files import located
+from fewpass.core.checks import read_size
+from fewpass.io.atomic import located
+from fewpass.viz.progress import Step, do, spoken
 
 if TYPE_CHECKING:
     from fewpass.evaluation.drawing import Drawer, Trial
     from fewpass.evaluation.folder import RunFolder
     from fewpass.evaluation.items import Item
     from fewpass.evaluation.law import LawRow
-    from fewpass.prompt_files import Row
+    from fewpass.io.prompt_files import Row
 
 LAW_IMAGES, FEWEST = 50_000, 10_000  # below that, next to no image of the toy is expected often enough to be counted
 PAIRS = 50
@@ -98,16 +97,16 @@ def evaluate(
         raise ValueError(f"law_images must be 0 or at least {FEWEST}, not {law_images}: fewer show nothing")
     check_sampling(temperature, top_k, top_p)
 
+    from fewpass.decoders.recipes import RECIPES
     from fewpass.evaluation import clip as clips
     from fewpass.evaluation import features, table
     from fewpass.evaluation.drawing import Conditions, Drawer, Trial
-    from fewpass.evaluation.extra import check_installed
     from fewpass.evaluation.items import items_of
     from fewpass.evaluation.law import LawRow
     from fewpass.evaluation.layouts import layouts_of
     from fewpass.evaluation.run import Evaluation, Tools, settings_of
+    from fewpass.io.extra import check_installed
     from fewpass.models import BUNDLED
-    from fewpass.recipes import RECIPES
 
     check_installed()
     everything = decoders.strip() == "all"
@@ -197,8 +196,8 @@ def _folder(typed: str) -> Path:
 
 def _prompts(typed: str | None, bundled: bool, model: str) -> "tuple[list[Row], str]":
     """The prompts, and what they are."""
+    from fewpass.io.prompt_files import Row, read_rows
     from fewpass.models.emoji.scenes import evaluation_prompts
-    from fewpass.prompt_files import Row, read_rows
 
     if typed is not None:
         rows = read_rows(typed)

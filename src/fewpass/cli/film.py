@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from fewpass.canvas import Canvas
+from fewpass.core.canvas import Canvas
 from fewpass.pipeline import BLANK, Pipeline
 
 WHOLE, LAST = 4000, 2000  # milliseconds: all frames together, and how long the finished image stays

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from fewpass.checks import read_size
 from fewpass.cli import options as o
 from fewpass.cli.inputs import check_sampling, read_decoder, read_prompts
 from fewpass.cli.terminal import committed_tokens, load_torch, open_model
-from fewpass.files import replace
-from fewpass.targets import Target, film_file
+from fewpass.core.checks import read_size
+from fewpass.io.atomic import replace
+from fewpass.io.targets import Target, film_file
 
 
 def generate(
@@ -62,9 +62,9 @@ def generate(
     load_torch()
 
     from fewpass.cli.film import Film
-    from fewpass.metadata import png
-    from fewpass.report import image_line, record, total_line
-    from fewpass.seeds import assign
+    from fewpass.engine.report import image_line, record, total_line
+    from fewpass.engine.seeds import assign
+    from fewpass.io.png_metadata import png
 
     # What can be seen to be wrong is said before the model is loaded.
     if decoder is not None or window is not None:
@@ -101,7 +101,7 @@ def _kept(source: str, count: int, chosen: Mapping[str, object]) -> dict[str, An
     if others:
         raise ValueError(f"{others[0]} has no effect with --from: {source!r} is drawn with its own settings")
 
-    from fewpass.metadata import read_settings
+    from fewpass.io.png_metadata import read_settings
 
     kept = read_settings(source)
     if "prompt" not in kept:

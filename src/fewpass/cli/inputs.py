@@ -4,15 +4,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from fewpass.checks import check_unicode
-from fewpass.prompt_files import FROM_NAMES, read_rows
+from fewpass.core.checks import check_unicode
+from fewpass.io.prompt_files import FROM_NAMES, read_rows
 
 if TYPE_CHECKING:
-    from fewpass.decoders import Decoder
+    from fewpass.core.protocol import Decoder
 
 
 def read_prompts(typed: Sequence[str], file: str | None) -> list[str]:
-    """The prompts typed and then those of `file`, see `fewpass.prompt_files`; a line says what of it is not used.
+    """The prompts typed and then those of `file`, see `fewpass.io.prompt_files`; a line says what of it is not used.
 
     Raises ValueError if there is none, one is empty, or the file cannot be read.
     """
@@ -37,7 +37,7 @@ def say_unused(file: str | None, columns: Iterable[Iterable[str]]) -> None:
 
 def read_decoder(spelling: str, window: int | None = None) -> "Decoder":
     """The decoder that `spelling` names, with its option `window` replaced if one is given."""
-    from fewpass.recipes import decoder, with_window
+    from fewpass.decoders.recipes import decoder, with_window
 
     chosen = decoder(spelling)
     return chosen if window is None else with_window(chosen, window)
@@ -45,7 +45,7 @@ def read_decoder(spelling: str, window: int | None = None) -> "Decoder":
 
 def check_sampling(temperature: float | None, top_k: int | None, top_p: float | None) -> None:
     """Raise ValueError naming the value that is out of range; None is the model's own."""
-    from fewpass.sampling import Sampling
+    from fewpass.core.sampling import Sampling
 
     given = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     Sampling(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]

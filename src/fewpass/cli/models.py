@@ -17,16 +17,16 @@ def models(
     ] = None,
 ) -> None:
     """List the published models: image sizes, memory, licence, and the command that draws with each."""
-    from fewpass.published import PUBLISHED
+    from fewpass.models.zoo import PUBLISHED
 
     if name is None:
         rows = [[p.repository, p.family, p.images, p.memory, p.licence, p.command] for p in PUBLISHED]
         show(["model", "family", "images", "memory", "licence", "command"], rows)
         return
     load_torch()
+    from fewpass.core.messages import meant
     from fewpass.models import BUNDLED
     from fewpass.models.emoji.scenes import vocabulary
-    from fewpass.near import meant
 
     if name not in BUNDLED:
         raise ValueError(f"{name!r} is not a bundled model{meant(name, BUNDLED)}: only those have a list of words")

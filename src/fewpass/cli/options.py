@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from fewpass.checks import check_unicode
-from fewpass.messages import shown
+from fewpass.core.checks import check_unicode
+from fewpass.core.messages import shown
 
 MANY = 10**6  # images of a prompt
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fewpass.canvas import Canvas
+    from fewpass.core.canvas import Canvas
     from fewpass.pipeline import Pipeline
 
 

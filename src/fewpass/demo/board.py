@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from html import escape
 
-from fewpass.cli.colours import ANCHORS, ticks
 from fewpass.demo.panel import View
-from fewpass.report import law
+from fewpass.engine.report import law
+from fewpass.viz.colour_scale import ANCHORS, ticks
 
 MEANING = "Pass at which each token became final"
 

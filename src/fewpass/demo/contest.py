@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from fewpass.cli.inputs import read_decoder
-from fewpass.decoders import Decoder
+from fewpass.core.protocol import Decoder
+from fewpass.decoders.recipes import ar, with_window
+from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.demo.drawing import Stream
 from fewpass.demo.race import Race
+from fewpass.engine.seeds import assign
 from fewpass.pipeline import Pipeline
-from fewpass.recipes import ar
-from fewpass.seeds import assign
 
 WARM_UP = 4  # passes
 
@@ -30,7 +30,9 @@ def contest(
     """
     if not spelling:
         raise ValueError("choose a decoder")
-    rival, (number,) = read_decoder(spelling, window), assign(_whole(seed), 1)  # type: ignore[arg-type]
+    rival, (number,) = decoder_of(spelling), assign(_whole(seed), 1)
+    if window is not None:
+        rival = with_window(rival, window)  # type: ignore[arg-type]  # checked there
 
     def drawing(decoder: Decoder) -> Stream:
         return Stream(pipe, pipe.job(prompt, decoder=decoder, guidance=guidance, seed=number))

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 
 import torch
 
-from fewpass.canvas import Canvas
-from fewpass.job import Job
-from fewpass.loop import decode
+from fewpass.core.canvas import Canvas
+from fewpass.core.loop import decode
+from fewpass.engine.request import Job
+from fewpass.engine.result import Result
+from fewpass.engine.trace import Clock, ClockedSession, Trace
 from fewpass.pipeline import Pipeline
-from fewpass.result import Result
-from fewpass.trace import Clock, ClockedSession, Trace
 
 
 class Stream(Iterator[Canvas]):

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from fewpass.core.errors import ModelError
 from fewpass.demo.board import board, verdict
 from fewpass.demo.contest import contest
 from fewpass.demo.panel import Panel, View
@@ -14,9 +15,8 @@ from fewpass.demo.parts import Parts
 from fewpass.demo.race import Race
 from fewpass.demo.shelf import Shelf
 from fewpass.demo.words import alert, examples_of, status, told_of
-from fewpass.errors import ModelError
+from fewpass.engine.options import default_decoder
 from fewpass.models.weights import one_line
-from fewpass.settings import default_decoder
 
 WAITING = "Waiting for the machine"
 TAKING_TURNS = "They take turns on this machine; each clock counts its own passes only."

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fewpass.cli.colours import colour, share
-from fewpass.decoders import Decoder
+from fewpass.core.protocol import Decoder
+from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.demo.drawing import Stream
-from fewpass.metadata import png
+from fewpass.engine.report import record
+from fewpass.io.png_metadata import png
 from fewpass.pipeline import Pipeline
-from fewpass.recipes import decoder as decoder_of
-from fewpass.report import record
+from fewpass.viz.colour_scale import colour, share
 
 PREVIEW = 512  # pixels at most, for a picture that is still being drawn
 

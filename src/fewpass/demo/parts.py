@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from fewpass.decoders.recipes import RECIPES
 from fewpass.demo.board import board
 from fewpass.demo.mark import HEADER
 from fewpass.demo.panel import View
 from fewpass.demo.words import examples_of, told_of
+from fewpass.engine.options import default_decoder
 from fewpass.pipeline import Pipeline
-from fewpass.recipes import RECIPES
-from fewpass.settings import default_decoder
 
 
 @dataclass(frozen=True)

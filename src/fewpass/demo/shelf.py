@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from fewpass.near import meant
+from fewpass.core.messages import meant
 from fewpass.pipeline import Pipeline
 
 

@@ -3,8 +3,8 @@
 import re
 from html import escape
 
-from fewpass.recipes import RECIPES
-from fewpass.recipes import decoder as decoder_of
+from fewpass.decoders.recipes import RECIPES
+from fewpass.decoders.recipes import decoder as decoder_of
 
 EXAMPLES = {
     "emoji": (

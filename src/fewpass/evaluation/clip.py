@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from fewpass.evaluation.drawings import Drawings, Numbers
-from fewpass.evaluation.extra import needed
+from fewpass.io.extra import needed
 
 DEFAULT = "openai/clip-vit-base-patch16"  # torchmetrics' own default
 

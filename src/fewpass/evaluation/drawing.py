@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import torch
 
-from fewpass.canvas import Canvas
-from fewpass.decoders import Decoder
+from fewpass.core.canvas import Canvas
+from fewpass.core.protocol import Decoder
+from fewpass.core.sampling import Sampling
+from fewpass.engine.log_likelihood import Reading, read
+from fewpass.engine.report import record
+from fewpass.engine.result import Result
 from fewpass.evaluation.folder import RunFolder
 from fewpass.evaluation.items import Item
-from fewpass.files import replace
-from fewpass.metadata import png
+from fewpass.io.atomic import replace
+from fewpass.io.png_metadata import png
 from fewpass.pipeline import Pipeline
-from fewpass.report import record
-from fewpass.result import Result
-from fewpass.sampling import Sampling
-from fewpass.scoring import Reading, read
 
 WARM, SAMPLE = 4, 32  # tokens that are tried: up to WARM, passes are slow; those behind it give the time of an image
 

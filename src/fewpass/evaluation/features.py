@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fewpass.evaluation.drawings import Drawings, Numbers
-from fewpass.evaluation.extra import needed
+from fewpass.io.extra import needed
 
 INCEPTION = Path(
     torch.hub.get_dir(), "checkpoints", "pt_inception-2015-12-05-6726825d.pth"

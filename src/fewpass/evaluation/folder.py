@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fewpass.evaluation.items import Item
-from fewpass.files import check_folder, replace
-from fewpass.metadata import read_whole
+from fewpass.io.atomic import check_folder, replace
+from fewpass.io.png_metadata import read_whole
 
 RUN = "run.json"
 LONGEST = 120  # characters of a folder's name

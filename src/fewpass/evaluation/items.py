@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fewpass import seeds as seeding
-from fewpass.prompt_files import Row
+from fewpass.engine import seeds as seeding
+from fewpass.io.prompt_files import Row
 
 ROUND = 1_000_000  # between the seeds of a prompt's images, so that lists of prompts may grow
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from fewpass.canvas import Grid
-from fewpass.decoders import Decoder
+from fewpass.core.canvas import Grid
+from fewpass.core.protocol import Decoder
+from fewpass.core.sampling import Sampling
+from fewpass.decoders.recipes import RECIPES
+from fewpass.decoders.spec import Recipe
 from fewpass.evaluation.folder import RunFolder
 from fewpass.evaluation.wrong import wrong_decoders
-from fewpass.recipes import RECIPES
-from fewpass.sampling import Sampling
-from fewpass.spelling import Recipe
 from fewpass.testing import JointLaw, LawFigure, check_decoder, coming_and_going, drawn
 
 LAW = "law.json"

@@ -16,11 +16,11 @@ from typing import ClassVar
 
 from PIL import Image
 
+from fewpass.core.messages import meant
 from fewpass.evaluation.drawings import Drawings
 from fewpass.evaluation.folder import slug
 from fewpass.evaluation.items import Item
-from fewpass.near import meant
-from fewpass.prompt_files import Row
+from fewpass.io.prompt_files import Row
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fewpass.canvas import Grid
+from fewpass.core.canvas import Grid
 from fewpass.evaluation.drawings import Drawings, Numbers
 
 

@@ -9,17 +9,17 @@ from typing import Any
 
 from PIL import Image
 
-from fewpass.canvas import Grid
+from fewpass.core.canvas import Grid
 from fewpass.evaluation import table
 from fewpass.evaluation.drawings import Drawings
-from fewpass.evaluation.extra import needed
 from fewpass.evaluation.figures import gallery, scores, speed
 from fewpass.evaluation.figures.frontier import frontier
-from fewpass.evaluation.figures.style import look, png
 from fewpass.evaluation.law import LawRow
 from fewpass.evaluation.layouts import Exported
 from fewpass.evaluation.summary import BASELINE, Summary
+from fewpass.io.extra import needed
 from fewpass.models.weights import one_line
+from fewpass.viz.style import look, png
 
 SHOWN = 8  # prompts in the gallery
 THUMBNAIL = 192  # pixels

@@ -9,9 +9,8 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from fewpass.canvas import Grid
-from fewpass.decoders import Decoder
-from fewpass.device import chosen_dtype
+from fewpass.core.canvas import Grid
+from fewpass.core.protocol import Decoder
 from fewpass.evaluation import table
 from fewpass.evaluation.clip import ClipScorer
 from fewpass.evaluation.drawing import Conditions
@@ -21,11 +20,12 @@ from fewpass.evaluation.folder import RunFolder
 from fewpass.evaluation.items import Item, remarks
 from fewpass.evaluation.law import LawRow
 from fewpass.evaluation.layouts import Layout
-from fewpass.evaluation.machine import fingerprint, machine, versions
 from fewpass.evaluation.report import Report
 from fewpass.evaluation.scenes import are_scenes
 from fewpass.evaluation.summary import BASELINE, Instruments, Summary, summarise
+from fewpass.io.machine import fingerprint, machine, versions
 from fewpass.pipeline import Pipeline
+from fewpass.runtime.device import chosen_dtype
 
 
 def settings_of(pipe: Pipeline, dtype: str | None, conditions: Conditions, seed: int, together: int) -> dict[str, Any]:

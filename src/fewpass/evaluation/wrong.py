@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from fewpass.decoders import Decoder, Jacobi
-from fewpass.noise import Noise
-from fewpass.rules import Speculative, Strict, Verdict, couple
+from fewpass.core.noise import Noise
+from fewpass.core.protocol import Decoder
+from fewpass.decoders.jacobi import Jacobi
+from fewpass.decoders.rules import Speculative, Strict, Verdict, couple
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,13 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from fewpass.messages import shown
+from fewpass.core.messages import meant, shown
 from fewpass.models.base import Model
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.hub import ADAPTER, DESCRIPTIONS, FILES, fetch, has_config, saved_by_torch
 from fewpass.models.json_files import read_json
 from fewpass.models.untrained import shape_of
-from fewpass.near import meant
-from fewpass.published import PUBLISHED, twin_of
+from fewpass.models.zoo import PUBLISHED, twin_of
 
 BUNDLED = {"emoji": Path(__file__).parent / "emoji" / "checkpoint"}
 FAMILIES = {  # `model_type` of config.json -> where its class is

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from fewpass.canvas import Grid
-from fewpass.checks import read_size
-from fewpass.models.body import input_device
+from fewpass.core.canvas import Grid
+from fewpass.core.checks import read_size
+from fewpass.core.sampling import Sampling
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.untrained import untrained_network
 from fewpass.models.words import known_word
-from fewpass.sampling import Sampling
-from fewpass.session import Network, PromptSession
+from fewpass.runtime.session import Network, PromptSession
+from fewpass.runtime.transformer import input_device
 
 EDGES = (None, 256, 384, 512, 768, 1024)  # pixels
 STRONGEST = 1e6  # guidance scale: what larger ones multiply may overflow

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 from transformers import ChameleonForConditionalGeneration, PreTrainedTokenizerBase
 
-from fewpass.canvas import Grid
-from fewpass.codebook import Codebook
+from fewpass.core.canvas import Grid
+from fewpass.core.codebook import Codebook
 from fewpass.models.base import Model, Prompt
-from fewpass.models.body import Body
 from fewpass.models.chameleon_styles import END, START, TURN, style_of
 from fewpass.models.chameleon_weights import WORDS, check_enabled, load_chameleon, vocabulary_of_shape
 from fewpass.models.checkpoint import Checkpoint
@@ -21,7 +20,8 @@ from fewpass.models.untrained import scatter, shape_of
 from fewpass.models.vocabulary import ImageVocabulary
 from fewpass.models.vqgan import Vqgan, find_vqgan, vqgan_home
 from fewpass.models.words import check_known, check_vocabulary, codes_in_order, named
-from fewpass.session import Network
+from fewpass.runtime.session import Network
+from fewpass.runtime.transformer import Body
 
 
 class Chameleon(Model):

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
-from fewpass.files import located
+from fewpass.io.atomic import located
 from fewpass.models.json_files import check_values, read_config, read_json, whole
 from fewpass.models.torch_files import read_weights
 from fewpass.models.weights import M, Mend, build, failure, load_weights

@@ -2,7 +2,7 @@
 
 from transformers import GenerationConfig
 
-from fewpass.sampling import Sampling
+from fewpass.core.sampling import Sampling
 
 
 def sampling_of(config: GenerationConfig, otherwise: Sampling) -> Sampling:

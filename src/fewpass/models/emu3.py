@@ -13,10 +13,10 @@ from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen2Tokenizer
 
-from fewpass.canvas import Grid
-from fewpass.codebook import Codebook
+from fewpass.core.canvas import Grid
+from fewpass.core.codebook import Codebook
+from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model
-from fewpass.models.body import Body
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.defaults import first, sampling_of
 from fewpass.models.layout import cells, with_row_ends
@@ -24,8 +24,8 @@ from fewpass.models.pixels import in_float32, painted
 from fewpass.models.untrained import shape_of
 from fewpass.models.vocabulary import ImageVocabulary
 from fewpass.models.words import check_known, check_vocabulary, codes_in_order, named, special
-from fewpass.sampling import Sampling
-from fewpass.session import Network
+from fewpass.runtime.session import Network
+from fewpass.runtime.transformer import Body
 
 SIDE = 720
 WORDS = "<|visual token"  # how the words of images begin

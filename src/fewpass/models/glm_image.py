@@ -10,18 +10,18 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import GlmImageForConditionalGeneration, PreTrainedTokenizerBase
 
-from fewpass.canvas import Grid
-from fewpass.codebook import Codebook
+from fewpass.core.canvas import Grid
+from fewpass.core.codebook import Codebook
+from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model, Prompt
-from fewpass.models.body import Body
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.defaults import sampling_of
 from fewpass.models.glm_painter import GlmPainter
 from fewpass.models.layout import cells
 from fewpass.models.vocabulary import ImageVocabulary
 from fewpass.models.words import as_message, check_known, special
-from fewpass.sampling import Sampling
-from fewpass.session import Network
+from fewpass.runtime.session import Network
+from fewpass.runtime.transformer import Body
 
 SIDE, CELL, PREVIEW = 1024, 32, 16  # pixels of an image, pixels of a code, codes along a square preview
 PART, TEXT = "vision_language_encoder", "processor"  # the folders of a diffusers pipeline that draw tokens

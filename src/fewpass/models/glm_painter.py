@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewpass.errors import not_finite
+from fewpass.core.errors import not_finite
 from fewpass.models.base import Prompt
 from fewpass.models.checkpoint import Checkpoint
 

@@ -14,10 +14,10 @@ from huggingface_hub.errors import (
 )
 from transformers import PreTrainedConfig
 
-from fewpass.files import located
+from fewpass.io.atomic import located
 from fewpass.models.torch_files import TORCH
 from fewpass.models.weights import one_line
-from fewpass.published import twin_of
+from fewpass.models.zoo import twin_of
 
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # no code, and no pickles unless asked for by name
 REPOSITORY = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:/(\w[\w.-]*\.pth?))?")  # and one of its files

@@ -9,16 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import GenerationConfig, JanusForConditionalGeneration, PreTrainedTokenizerBase
 
-from fewpass.canvas import Grid
-from fewpass.codebook import Codebook
+from fewpass.core.canvas import Grid
+from fewpass.core.codebook import Codebook
+from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model
-from fewpass.models.body import Body
 from fewpass.models.defaults import sampling_of
 from fewpass.models.pixels import painted
 from fewpass.models.untrained import untrained_network
 from fewpass.models.words import as_message, check_known
-from fewpass.sampling import Sampling
-from fewpass.session import Network
+from fewpass.runtime.session import Network
+from fewpass.runtime.transformer import Body
 
 
 class Janus(Model):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from fewpass.canvas import Grid
+from fewpass.core.canvas import Grid
 
 
 def cells(size: tuple[int, int], edge: int, name: str) -> tuple[int, int]:

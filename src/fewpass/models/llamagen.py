@@ -7,18 +7,18 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from fewpass.canvas import Grid
-from fewpass.codebook import Codebook
+from fewpass.core.canvas import Grid
+from fewpass.core.codebook import Codebook
+from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model
-from fewpass.models.body import Body
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.layout import cells, own_name, size_or
 from fewpass.models.llamagen_network import LlamaGenForImageGeneration
 from fewpass.models.llamagen_weights import load_llamagen
 from fewpass.models.pixels import in_float32, painted
 from fewpass.models.text_encoder import FOLDER, PUBLISHED, TextEncoder
-from fewpass.sampling import Sampling
-from fewpass.session import Network
+from fewpass.runtime.session import Network
+from fewpass.runtime.transformer import Body
 
 
 class Places:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from fewpass.errors import not_finite
+from fewpass.core.errors import not_finite
 
 Decode = Callable[[Tensor], Tensor]
 WITH_WEIGHTS = {F.embedding, F.linear, F.conv2d, F.conv3d, F.group_norm, F.batch_norm, F.normalize}

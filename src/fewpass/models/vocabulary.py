@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from fewpass.models.body import input_device
+from fewpass.runtime.transformer import input_device
 
 
 class ImageVocabulary:

@@ -7,11 +7,11 @@ from torch import nn
 from transformers import ChameleonConfig, PreTrainedModel
 from transformers.models.janus.configuration_janus import JanusVQVAEConfig
 
-from fewpass.models.body import input_device
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.hub import fetch, loaded_revision
 from fewpass.models.vq_decoder import VqDecoder
 from fewpass.models.weights import one_line
+from fewpass.runtime.transformer import input_device
 
 FOLDER = "vqgan"  # where a checkpoint that has no decoder of its own may be given one
 PUBLISHED = "leloy/Anole-7b-v0.1-vqvae-hf"

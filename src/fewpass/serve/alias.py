@@ -1,6 +1,6 @@
 """What clients call the model."""
 
-from fewpass.files import located
+from fewpass.io.atomic import located
 
 
 def public_name(name: str) -> str:

@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 from fewpass import __version__
-from fewpass.messages import shown
+from fewpass.core.messages import shown
 from fewpass.pipeline import Pipeline
 from fewpass.serve.alias import public_name
 from fewpass.serve.cors import cors_options

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from fewpass.metadata import png
+from fewpass.io.png_metadata import png
 from fewpass.serve.schema import Format
 
 

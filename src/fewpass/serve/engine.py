@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from fewpass.canvas import Canvas
-from fewpass.errors import ModelError
-from fewpass.job import Job
+from fewpass.core.canvas import Canvas
+from fewpass.core.errors import ModelError
+from fewpass.engine.request import Job
+from fewpass.engine.scheduler import Failed, Finished, Scheduler
 from fewpass.pipeline import Pipeline
-from fewpass.scheduler import Failed, Finished, Scheduler
 from fewpass.serve.errors import ApiError
 from fewpass.serve.limits import Limits
 from fewpass.serve.metrics import Metrics

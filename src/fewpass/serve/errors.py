@@ -11,8 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from fewpass.messages import shown
-from fewpass.near import meant
+from fewpass.core.messages import meant, shown
 from fewpass.serve.schema import GenerationRequest
 
 SHOWN = 100  # characters of an offending value that are repeated

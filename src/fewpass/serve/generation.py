@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from fewpass.job import Job
+from fewpass.engine.request import Job
 from fewpass.serve.encoding import encoded
 from fewpass.serve.engine import Engine
 from fewpass.serve.errors import ApiError

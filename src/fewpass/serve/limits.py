@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from fewpass.messages import shown
+from fewpass.core.messages import shown
 
 CONNECTIONS = 1000
 

@@ -3,7 +3,7 @@
 import socket
 from contextlib import ExitStack
 
-from fewpass.messages import shown
+from fewpass.core.messages import shown
 from fewpass.serve.limits import CONNECTIONS
 
 BACKLOG = 256  # connections that may be accepted before others are closed for them

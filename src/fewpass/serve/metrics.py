@@ -8,7 +8,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from fewpass.trace import Trace
+from fewpass.engine.trace import Trace
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 600)
 PASSES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from fewpass.canvas import Canvas
-from fewpass.job import Job
-from fewpass.result import Result
+from fewpass.core.canvas import Canvas
+from fewpass.engine.request import Job
+from fewpass.engine.result import Result
 from fewpass.serve.errors import ApiError
 
 

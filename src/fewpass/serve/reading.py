@@ -3,21 +3,19 @@
 from functools import cached_property
 from math import hypot, log
 
-from fewpass import seeds as seeding
-from fewpass.decoders import Decoder
-from fewpass.job import Job
-from fewpass.loop import fitted
-from fewpass.messages import shown
+from fewpass.core.messages import shown
+from fewpass.core.protocol import Decoder, Prospect, fitted
+from fewpass.decoders.recipes import decoder as decoder_of
+from fewpass.decoders.recipes import with_window
+from fewpass.decoders.spec import options_of
+from fewpass.decoders.tree import Tree
+from fewpass.engine import seeds as seeding
+from fewpass.engine.options import Settings, default_decoder
+from fewpass.engine.request import Job
 from fewpass.models.base import Model
-from fewpass.needs import Prospect
-from fewpass.recipes import decoder as decoder_of
-from fewpass.recipes import with_window
 from fewpass.serve.errors import ApiError, naming
 from fewpass.serve.limits import Limits
 from fewpass.serve.schema import GenerationRequest
-from fewpass.settings import Settings, default_decoder
-from fewpass.spelling import options_of
-from fewpass.tree import Tree
 
 OPTION = 1000  # the largest whole number for any option of a decoder: memory grows with all of them
 BRANCHES = 64  # candidates of one position, in all branches of a tree

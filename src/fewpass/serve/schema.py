@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fewpass.seeds import LIMIT
+from fewpass.engine.seeds import LIMIT
 
 Format = Literal["png", "jpeg", "webp"]
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fewpass.evaluation.estimate import Estimate
-from fewpass.evaluation.figures.style import FAINT, INK, PAPER, WORDS, figure, tint
 from fewpass.evaluation.summary import BASELINE, Summary
+from fewpass.viz.style import FAINT, INK, PAPER, WORDS, figure, tint
 
 Quality = tuple[str, Callable[[Summary], Estimate | None], float, bool]  # label, value, scale, is more better?
 QUALITIES: tuple[Quality, ...] = (

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from fewpass.evaluation.drawings import Drawings
-from fewpass.evaluation.figures.style import FAINT, figure, tint
 from fewpass.evaluation.summary import Summary
+from fewpass.viz.style import FAINT, figure, tint
 
 SIDE = 256  # pixels of a thumbnail at most
 ABREAST = 19  # letters of a prompt in a line, half as many of wide scripts

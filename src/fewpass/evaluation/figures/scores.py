@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fewpass.evaluation.estimate import Estimate
-from fewpass.evaluation.figures.style import BASE, FAINT, RULE, figure, tint
 from fewpass.evaluation.summary import BASELINE, Summary
+from fewpass.viz.style import BASE, FAINT, RULE, figure, tint
 
 
 def by_category(summaries: Sequence[Summary]) -> Any:

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fewpass.canvas import Grid
+from fewpass.core.canvas import Grid
 from fewpass.evaluation.drawings import Drawings, Numbers
-from fewpass.evaluation.figures.style import FAINT, RULE, colours, panels, tint
 from fewpass.evaluation.locality import (
     acceptance,
     acceptance_by_entropy,
@@ -16,6 +15,7 @@ from fewpass.evaluation.locality import (
     smooth,
     tokens_per_pass,
 )
+from fewpass.viz.style import FAINT, RULE, colours, panels, tint
 
 ABREAST = 5
 BINS = 12

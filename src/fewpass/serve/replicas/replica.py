@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from ray import serve
 from ray.actor import ActorHandle
 
-from fewpass.cluster import Crew
+from fewpass.integrations.ray import Crew
 from fewpass.serve.limits import CONNECTIONS, Limits
 
 NAME = "fewpass"  # of the application, and of its one deployment

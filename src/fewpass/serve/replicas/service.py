@@ -13,7 +13,7 @@ from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
-from fewpass.cluster import Crew, connected, last_line, quiet
+from fewpass.integrations.ray import Crew, connected, last_line, quiet
 from fewpass.serve.alias import public_name
 from fewpass.serve.limits import Limits
 from fewpass.serve.replicas.door import environment

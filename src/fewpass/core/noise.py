@@ -1,0 +1,81 @@
+"""Counter-based randomness: every number is a pure function of (image seed, step, position, tag).
+
+So an image never depends on its neighbours in the batch, "the same noise at the same position" needs no
+storage, and autoregressive and fixed-noise Jacobi decoding agree token for token.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fewpass.core.gumbel import race
+from fewpass.core.splitmix import bits, mix
+
+ACCEPT, CORRECT, FRESH, RACE = range(4)  # what a number is used for: equal uses never meet at one (step, position)
+BLOCK = 64  # tokens of the vocabulary whose mass is summed up before one of them is drawn
+
+
+def _light(x: Tensor | int) -> Any:
+    """NumPy's view of a tensor, where it can look: its calls cost a fraction of torch's."""
+    return x.numpy() if isinstance(x, Tensor) and x.device.type == "cpu" else x
+
+
+def _invert(mass: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the share u [..., 1] of all mass [..., n] is reached, and how far into the mass there, from 0 to 1."""
+    cdf = mass.cumsum(-1, dtype=torch.float64)
+    target = u * cdf[..., -1:]
+    at = torch.searchsorted(cdf, target, right=True).clamp_(max=mass.shape[-1] - 1)  # no mass at all: anything will do
+    here = mass.gather(-1, at).double()
+    into = (target - cdf.gather(-1, at) + here) / here.clamp(min=torch.finfo(torch.float64).tiny)
+    return into.clamp_(0, 1 - 2.0**-52), at
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """The random numbers of one pass.
+
+    `seeds` [B] int64; `step` [B] int64, the passes each image has had. A row admitted late into a batch thus
+    draws what it would have drawn alone.
+    """
+
+    seeds: Tensor
+    step: Tensor
+
+    def _key(self, step: Tensor | int, index: Tensor, tag: Tensor | int) -> Any:
+        seeds, step, index, tag = map(_light, (self.seeds, step, index, tag))
+        stream = mix((mix(seeds) + 8 * step)[:, None] + tag)
+        return mix(mix(stream) + index)  # [B, n]
+
+    def uniform(self, index: Tensor, tag: Tensor | int) -> Tensor:
+        """U(0, 1), both ends open, one number for each image position: `index` [B, n] -> float64 [B, n].
+
+        `tag` is the use of them all, or [B, n] of each.
+        """
+        return (bits(self._key(self.step, index, tag)).double() + 0.5) * 2.0**-40
+
+    def draw(self, p: Tensor, index: Tensor, tag: Tensor | int) -> Tensor:
+        """One token from each law `p` [B, n, V], which need not sum to one: inverse transform of one uniform.
+
+        First a block of tokens, then one of its tokens: to cumulate the whole vocabulary would cost more than all the
+        rest of a pass. The first one whose cumulated mass exceeds u has mass itself, so none of probability 0 is ever
+        drawn.
+        """
+        width = min(BLOCK, p.shape[-1])
+        short = -p.shape[-1] % width
+        blocks = (F.pad(p, (0, short)) if short else p).unflatten(-1, (-1, width))
+        target, block = _invert(blocks.sum(-1), self.uniform(index, tag)[..., None])
+        inside = blocks.gather(-2, block[..., None].expand(*block.shape, width))[..., 0, :]
+        _, token = _invert(inside, target)
+        token += block * width
+        return token[..., 0].clamp_(max=p.shape[-1] - 1)  # a token even where p is NaN, and nothing is drawn
+
+    def race(self, p: Tensor, index: Tensor) -> Tensor:
+        """One token from each law by an exponential race, argmax_v p(v) / e(v): the Gumbel trick.
+
+        The noise e is tied to (seed, position, token) and not to the step: laws that differ little draw the same
+        token, pass after pass. arXiv 2002.09928; arXiv 2510.24211, section on Gumbel coupling.
+        """
+        return race(p, self._key(0, index, RACE))

@@ -1,0 +1,160 @@
+"""What decoders and models agree on: queries, states, sessions, and what a session tells a decoder."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+
+from torch import Tensor
+
+from fewpass.core.canvas import Canvas, Grid
+from fewpass.core.codebook import Codebook
+from fewpass.core.noise import Noise
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """What a decoder asks: the law of the token that follows each of these.
+
+    `tokens` [B, n] are fed at the image positions `index` [B, n]; answer j is the law of position index_j + 1,
+    given the tokens in the slots up to index_j. Positions past the image are allowed; their answers mean nothing.
+
+    Trees and two-dimensional windows say more. `sees` [B, n, M] says which of the slots 0..M-1 the token at j may see,
+    itself included; by default all that were written, up to its own. `slot` [B, n] is where each token is kept, by
+    default its position; slots past the window, as many past the image as `sees` speaks of, hold what competes for one.
+    """
+
+    tokens: Tensor
+    index: Tensor
+    slot: Tensor | None = None
+    sees: Tensor | None = None
+
+
+State = tuple[Tensor, ...]  # images first, so that the loop may select and join them
+
+Part = TypeVar("Part")
+
+
+class Host(Protocol):
+    """What every session can tell."""
+
+    @property
+    def grid(self) -> Grid: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Prospect:
+    """What a session will be able to tell once it is opened."""
+
+    grid: Grid
+    codebook: Codebook | None
+
+
+@runtime_checkable
+class Needy(Protocol):
+    """A part that has to know the session."""
+
+    def prepared(self, session: Host) -> Self:
+        """The same part with what it needs. Raises ValueError if the session cannot tell."""
+
+
+def prepared(part: Part, session: Host) -> Part:
+    """A part as it is to be used on `session`: itself, unless it says that it needs something."""
+    return part.prepared(session) if isinstance(part, Needy) else part
+
+
+class Session(Protocol):
+    """All that a decoder knows of a model: B prompts being continued.
+
+    `first` [B, 1, V] are the logits of image token 0. A call answers a query [B, n] with logits [B, n, V]: guided,
+    image codes only, -inf where the layout forbids.
+    """
+
+    @property
+    def grid(self) -> Grid: ...
+    @property
+    def first(self) -> Tensor: ...
+    def __call__(self, query: Query) -> Tensor: ...
+
+
+@runtime_checkable
+class ElasticSession(Session, Protocol):
+    """A session whose images may leave and join between passes.
+
+    `select` goes on with the images listed in `images` [b], `join` with these and then those of `other`. What they
+    return may lie in the memory of the sessions that it comes from, which are not to be used any more.
+    """
+
+    def select(self, images: Tensor) -> Self: ...
+    def join(self, other: Self) -> Self: ...
+
+
+@dataclass(frozen=True)
+class Decoder(ABC):
+    """A way to draw: a value, with no state of its own. What it remembers between passes is its `State`."""
+
+    spelling: str = field(default="", kw_only=True, compare=False)  # how a recipe was called, to call it again
+    lossless: bool | None = field(default=None, kw_only=True, compare=False)  # as its recipe says; None: nobody has
+
+    def __str__(self) -> str:
+        return self.spelling or repr(self)
+
+    def __call__(
+        self,
+        model: Any,
+        input_ids: Tensor,
+        *,
+        seed: int | Sequence[int] | None = None,
+        on_step: Callable[[Canvas], object] | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        image_sizes: Any = None,
+        **prepared: Any,
+    ) -> Tensor:
+        """Draw for transformers: `model.generate(**inputs, custom_generate=decoder)`. See `fewpass.generate`."""
+        named = {"seed": seed, "on_step": on_step, "width": width, "height": height, "image_sizes": image_sizes}
+        return import_module("fewpass.integrations.transformers").custom_generate(
+            self, model, input_ids, **named, **prepared
+        )
+
+    def prepared(self, session: Host) -> Self:
+        """This decoder, with all that it needs to know of the model.
+
+        Raises ValueError naming what the session cannot offer.
+        """
+        return self
+
+    @property
+    def joins(self) -> bool:
+        """May images be drawn beside others that are further on?"""
+        return True
+
+    def again(self, windows: Sequence[int]) -> "Decoder":
+        """The decoder that draws an image once more whose passes asked about so many drafts: this one, as a rule."""
+        return self
+
+    @property
+    @abstractmethod
+    def margin(self) -> int:
+        """Positions past the image that the canvas must have room for."""
+
+    @abstractmethod
+    def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
+        """Guess ahead of the first token, which was drawn from p [B, 1, V]."""
+
+    @abstractmethod
+    def draft(self, canvas: Canvas, state: State) -> Query:
+        """What to ask in this pass."""
+
+    @abstractmethod
+    def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
+        """Commit what the answers p [B, n, V] confirm, and guess again."""
+
+
+def fitted(decoder: Decoder, host: Host) -> Decoder:
+    """The decoder with all that it needs to know of `host`. Raises ValueError naming decoder and what is missing."""
+    try:
+        return decoder.prepared(host)
+    except ValueError as error:
+        raise ValueError(f"{decoder}: {error}") from None

@@ -1,0 +1,1 @@
+"""The published algorithms and our own, as values made of parts."""

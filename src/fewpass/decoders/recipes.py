@@ -1,0 +1,204 @@
+"""The algorithms by their names in the literature: one line and one citation each.
+
+`window` counts the drafts of a pass, a whole number >= 0; 0 is autoregression. `guess` is what a position is expected
+to hold when the window first reaches it: `uniform`, `left`, `left_sample`, `above` or `above_sample`. An option that is
+out of range raises ValueError naming it.
+"""
+
+import fewpass.decoders.draft_init as guesses
+from fewpass.core.messages import shown
+from fewpass.core.protocol import Decoder
+from fewpass.decoders.adaptive import Adaptive
+from fewpass.decoders.block import Block
+from fewpass.decoders.jacobi import Jacobi
+from fewpass.decoders.ngram import NGrams
+from fewpass.decoders.pjd import Rows
+from fewpass.decoders.relaxed import Annealed, Grouped, Neighbours
+from fewpass.decoders.rules import FixedPoint, Reuse, Speculative, couple
+from fewpass.decoders.spec import Recipe, options_of, parse, recipe, with_option
+from fewpass.decoders.tree import Tree
+from fewpass.decoders.varying import Schedule, Varying
+from fewpass.decoders.zipar import Wavefront
+
+
+@recipe("the definition", lossless=True)
+def ar() -> Jacobi:
+    """Autoregression: one token per forward pass. Lossless.
+
+    Tokens are drawn under noise that is fixed by the seed and their position.
+    """
+    return Jacobi(0)
+
+
+@recipe("arXiv 2002.03629, arXiv 2002.09928", lossless=True)
+def jacobi(window: int = 32, guess: str = "uniform") -> Jacobi:
+    """Jacobi decoding under fixed noise: the very tokens of `ar` for the same seed, sampled or greedy. Lossless.
+
+    arXiv 2002.03629 on the fixed-point sampling of arXiv 2002.09928.
+    """
+    return Jacobi(window, FixedPoint(), guesses.named(guess))
+
+
+@recipe("arXiv 2410.01699", lossless=True)
+def sjd(window: int = 15, guess: str = "uniform") -> Jacobi:
+    """Speculative Jacobi decoding: keep a draft with probability p/q, draw all drafts anew. Lossless.
+
+    arXiv 2410.01699, algorithm 1. Its window of 16 counts inputs: 15 drafts.
+    """
+    return Jacobi(window, Speculative(), guesses.named(guess))
+
+
+@recipe("arXiv 2512.07503", lossless=False)
+def sjdpp(window: int = 32, threshold: float = 0.1, guess: str = "left_sample") -> Jacobi:
+    """SJD++: drafts whose p/q exceeds a threshold stay between passes. Lossy; lossless again at threshold=inf.
+
+    arXiv 2512.07503, equation 6. `threshold` >= 0; the paper's is not known.
+    """
+    return Jacobi(window, Speculative(redraft=Reuse(threshold)), guesses.named(guess))
+
+
+@recipe("arXiv 2510.24211", lossless=True)
+def mc_sjd(window: int = 32, guess: str = "uniform") -> Jacobi:
+    """SJD with maximal coupling: drafts stay between passes as often as their laws allow. Lossless.
+
+    arXiv 2510.24211, maximal coupling.
+    """
+    return Jacobi(window, Speculative(redraft=couple), guesses.named(guess))
+
+
+@recipe("arXiv 2510.24211", lossless=True)
+def gs_sjd(window: int = 32, guess: str = "uniform") -> Jacobi:
+    """SJD with Gumbel sharing: drafts are drawn under noise that stays with the position. Lossless.
+
+    arXiv 2510.24211, Gumbel coupling.
+    """
+    return Jacobi(window, Speculative(frozen=True), guesses.named(guess))
+
+
+@recipe("arXiv 2603.18599", lossless=True)
+def sjd_pac(window: int = 32, candidates: int = 3, depth: int = 3, guess: str = "uniform") -> Tree:
+    """SJD-PAC: `mc_sjd` with several candidates for each of the next `depth` - 1 positions. Lossless.
+
+    arXiv 2603.18599. `candidates` >= 1 for each position; `depth` >= 1 counts the levels of the tree with its root.
+    The defaults feed 12 tokens more than `mc_sjd` does.
+    """
+    return Tree(Jacobi(window, Speculative(redraft=couple), guesses.named(guess)), candidates, depth)
+
+
+@recipe("arXiv 2403.10444 on the drafts of arXiv 2410.01699", lossless=True)
+def sjd_block(window: int = 15, guess: str = "uniform") -> Jacobi:
+    """SJD that verifies its drafts as a block: more of them are kept in each pass. Lossless.
+
+    arXiv 2403.10444, algorithm 2, on the drafts of arXiv 2410.01699.
+    """
+    return Jacobi(window, Block(), guesses.named(guess))
+
+
+@recipe("fewpass, on arXiv 2002.09928, arXiv 2402.02057", lossless=True)
+def jacobi_ngram(window: int = 32) -> NGrams:
+    """`jacobi` that drafts what was drawn beside the same neighbours before: the very tokens of `ar`. Lossless."""
+    return NGrams(window)
+
+
+@recipe("fewpass, on arXiv 2002.09928, arXiv 2402.02057", lossless=True)
+def auto(window: int = 64, decoder: str = "jacobi_ngram", windows: tuple[int, ...] = ()) -> Varying:
+    """Another lossless decoder with as many drafts, up to `window`, as pay on this machine. Lossless.
+
+    By default the tokens are those of `ar`, whatever the windows. With `sjd`, `mc_sjd` and the like they are not; an
+    image's settings then give, as `again`, the `windows` of its passes, with which it is drawn once more.
+    """
+    inner = _windowed(decoder, window)
+    if any(not 0 <= w <= window for w in windows):
+        raise ValueError(f"auto: windows are whole numbers from 0 to window={window}, not {shown(windows)}")
+    same = str(_windowed(decoder, 0))  # what drawing teaches is shared by all largest windows
+    return Varying(inner, Schedule(tuple(windows)) if windows else Adaptive(window, same))
+
+
+@recipe("arXiv 2508.07747", lossless=False)
+def gsd(window: int = 15, group: int = 14, gap: float = 0.15, distance: float = 0.5, guess: str = "uniform") -> Jacobi:
+    """GSD, grouped speculative decoding: SJD that compares groups of codes. Lossy; lossless again at group=0.
+
+    arXiv 2508.07747. `group` >= 0 codes; `gap` is the largest difference of probability, `distance` the largest squared
+    distance of two codes in a group, as the language model reads them. Needs the codebook of the model.
+    """
+    return Jacobi(window, Speculative(Grouped(group, gap, distance)), guesses.named(guess))
+
+
+@recipe("arXiv 2410.03355", lossless=False)
+def lantern(window: int = 15, neighbours: int = 1000, delta: float = 0.1, guess: str = "uniform") -> Jacobi:
+    """SJD under LANTERN's test: a draft borrows the mass of codes that look alike. Lossy; lossless again at delta=0.
+
+    arXiv 2410.03355. `neighbours` >= 1 codes are looked at; `delta` in [0, 1] is the most mass that is borrowed. Needs
+    the codebook of the model.
+    """
+    return Jacobi(window, Speculative(Neighbours(neighbours, delta=delta)), guesses.named(guess))
+
+
+@recipe("arXiv 2502.06352", lossless=False)
+def lantern_pp(window: int = 15, neighbours: int = 1000, factor: float = 2.0, guess: str = "uniform") -> Jacobi:
+    """SJD under LANTERN++'s test: a draft borrows (factor - 1) times its own mass. Lossy; not at factor=1.
+
+    arXiv 2502.06352. `neighbours` >= 1 codes are looked at; `factor` >= 1. Needs the codebook of the model.
+    """
+    return Jacobi(window, Speculative(Neighbours(neighbours, factor=factor)), guesses.named(guess))
+
+
+@recipe("arXiv 2601.09212", lossless=False)
+def cool_sd(
+    window: int = 15, delta: float = 1.1, nu: float = 0.7, floor: float = 1.0, guess: str = "uniform"
+) -> Jacobi:
+    """SJD under COOL-SD's test, relaxed most in the first slots. Lossy; lossless again at delta=1, nu=0.
+
+    arXiv 2601.09212. Slot i of the window has the weight max(floor, delta exp(-nu i)); `delta` > 0, `nu`, `floor` >= 0.
+    """
+    return Jacobi(window, Speculative(Annealed(delta, nu, floor)), guesses.named(guess))
+
+
+@recipe("arXiv 2412.04062", lossless=False)
+def zipar(window: int = 16, adaptive: bool = False) -> Wavefront:
+    """ZipAR: a row starts when the one above has `window` tokens, or at least as many. Lossy; `ar` for whole rows.
+
+    arXiv 2412.04062. `window` >= 1 tokens; with `adaptive` it is the least head start. Needs a grid of several rows.
+    """
+    return Wavefront(window, adaptive)
+
+
+@recipe("arXiv 2606.05703", lossless=False)
+def pjd(window: int = 15, context: int = 6) -> Rows:
+    """PJD, Jacobi decoding of several rows at once, each `context` tokens behind. Lossy; SJD by rows for whole rows.
+
+    arXiv 2606.05703. `window` >= 1 drafts in each row, `context` >= 1 tokens. Needs a grid of several rows.
+    """
+    return Rows(window, context)
+
+
+RECIPES: dict[str, Recipe[...]] = {r.name: r for r in list(globals().values()) if isinstance(r, Recipe)}
+
+
+def decoder(chosen: Decoder | str) -> Decoder:
+    """A decoder, given as itself or as its spelling: `"sjd"`, `"sjdpp(threshold=0.2, guess=left_sample)"`.
+
+    Raises ValueError naming the name or the option that does not exist.
+    """
+    if isinstance(chosen, Decoder):
+        return chosen
+    if not isinstance(chosen, str):
+        raise ValueError(f"decoder must be a decoder or its spelling, like 'sjd(window=16)', got {shown(chosen)}")
+    return parse(chosen, RECIPES)
+
+
+def _windowed(spelling: str, window: int) -> NGrams | Jacobi:
+    """A lossless decoder whose window may change between passes. Raises ValueError for one where it may not."""
+    if "window" in options_of(spelling):
+        raise ValueError(f"auto chooses the windows of {shown(spelling)}: give its own option window the largest")
+    inner = with_window(decoder(spelling), window)
+    if not inner.lossless or not isinstance(inner, NGrams | Jacobi):
+        raise ValueError(f"auto: decoder must be lossless and have a window and no tree, unlike {shown(spelling)}")
+    return inner
+
+
+def with_window(chosen: Decoder, window: int) -> Decoder:
+    """The same decoder with another window. Raises ValueError if it has none."""
+    if "window" not in options_of(str(chosen)):
+        raise ValueError(f"{chosen} has no window, so window {window} has no effect")
+    return decoder(with_option(str(chosen), "window", window))

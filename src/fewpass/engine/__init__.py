@@ -1,0 +1,1 @@
+"""Requests become images: options, scheduler, memory, results."""

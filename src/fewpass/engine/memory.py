@@ -1,0 +1,160 @@
+"""How much memory a drawing takes, from shapes alone, and how much there is."""
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fewpass.core.canvas import Canvas, Grid
+from fewpass.core.noise import Noise
+from fewpass.core.protocol import Decoder, Prospect, fitted
+from fewpass.engine.request import Job
+from fewpass.models.base import Model
+from fewpass.runtime.kv_cache import bucket
+
+LAWS_AT_ONCE = 48  # bytes for each asked position and code: probabilities, their copies, and 64-bit random numbers
+UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes that an image takes while it is drawn; the weights and the making of the picture are not among them.
+
+    `cache` are the keys and values of all its rows, `laws` what the decoder remembers between passes, `work` what a
+    pass computes and forgets.
+    """
+
+    cache: int
+    laws: int
+    work: int
+
+    def of(self, images: int) -> int:
+        """The peak of so many images in one batch: when some leave it, the cache of the others is copied."""
+        copies = 1 if images == 1 else 2
+        return images * (copies * self.cache + self.laws + self.work)
+
+    def fitting(self, free: int, beside: int = 0) -> int:
+        """How many images fit into one batch; `beside` others, which are there already and are then copied."""
+        if not beside and self.of(2) > free:
+            return int(self.of(1) <= free)
+        return max(free - beside * self.cache, 0) // (self.of(2) // 2)
+
+
+def footprint(model: Model, jobs: Sequence[Job]) -> Footprint:
+    """What each of `jobs`, of equal company, takes in one batch with the others."""
+    job, rows = jobs[0], max(len(job.rows) for job in jobs)
+    prompt = max(len(row) for job in jobs for row in job.rows)
+    laws, asked, spare = remembered(model, job.decoder, job.grid)
+    slots = bucket(prompt + job.grid.size + spare + 1, model.device, model.network.portion)
+    return Footprint(
+        rows * cache_bytes(model, slots), laws, work_bytes(model, rows, max(asked, prompt), asked, slots, job.grid)
+    )
+
+
+def cache_bytes(model: Model, slots: int) -> int:
+    """The keys and values of one row of the network that holds so many slots."""
+    config = model.model.config.get_text_config()
+    width = _kept_heads(config) * _head_width(config)
+    return 2 * config.num_hidden_layers * width * slots * model.model.dtype.itemsize
+
+
+def law_bytes(model: Model, decoder: Decoder, grid: Grid) -> int:
+    """What a decoder remembers of an image between passes: the laws of its window, most of all."""
+    return remembered(model, decoder, grid)[0]
+
+
+def remembered(model: Model, decoder: Decoder, grid: Grid) -> tuple[int, int, int]:
+    """Bytes of a decoder's state, how many positions it asks about, and how many slots past the image it uses.
+
+    Found by letting it begin an image without a model. Decoders that open rows one by one ask about more later on.
+    """
+    ready = fitted(decoder, Prospect(grid, model.network.codebook))
+    seeds = torch.zeros(1, dtype=torch.long, device=model.device)
+    precision = torch.promote_types(model.model.dtype, torch.float32)
+    canvas, noise = Canvas.blank(grid, seeds, ready.margin), Noise(seeds, seeds)
+    canvas.commit(1)
+    like = torch.empty(0, dtype=precision, device=model.device)
+    state = ready.begin(canvas, grid.force(canvas.ahead(1, start=-1), grid.uniform(like)[None, None]), noise)
+    query = ready.draft(canvas, state)
+    spare = 0 if query.sees is None else query.sees.shape[-1] - 1 - grid.size
+    asked = max(query.tokens.shape[1], min(ready.margin, grid.size))  # windows may grow
+    return sum(map(_bytes, state)), asked, max(spare, 0)
+
+
+def work_bytes(model: Model, rows: int, inputs: int, asked: int, slots: int, grid: Grid) -> int:
+    """An estimate of what the longest pass of an image needs for a moment.
+
+    `inputs` positions go through the layers, of `rows` rows; laws are made of `asked` of them.
+    """
+    config, size = model.model.config.get_text_config(), model.model.dtype.itemsize
+    wide = 4 * config.hidden_size + 3 * getattr(config, "intermediate_size", 4 * config.hidden_size)
+    heads = config.num_attention_heads
+    scores = heads if config._attn_implementation == "eager" else 1
+    repeated = 2 * heads * _head_width(config) * slots * size if _kept_heads(config) < heads else 0
+    attention = inputs * slots * (1 + 2 * scores * size) + repeated
+    laws = asked * grid.vocab * (rows * (size + 4) + LAWS_AT_ONCE)
+    return rows * (inputs * wide * size + attention) + laws
+
+
+def available(device: torch.device) -> int | None:
+    """Bytes that may still be had on a device; None if nobody says."""
+    if device.type == "cuda":
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
+    known = [free for free in (_machine(), _container()) if free is not None]
+    return min(known) if known else None
+
+
+def ran_out(error: Exception) -> bool:
+    """Is this an allocator's way to say that there is no memory left?"""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+    )
+
+
+def spelled(size: float) -> str:
+    """A number of bytes for people: `1.5 GiB`."""
+    power = min(int(math.log2(max(size, 1))) // 10, len(UNITS) - 1)
+    return f"{size / 1024**power:.4g} {UNITS[power]}"
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _head_width(config: Any) -> int:
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
+
+def _kept_heads(config: Any) -> int:
+    return getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+
+
+def _machine() -> int | None:
+    try:
+        found = re.search(r"MemAvailable:\s+(\d+) kB", MEMINFO.read_text())
+    except OSError:
+        found = None
+    if found:
+        return int(found[1]) * 1024
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not on every system
+        return None
+
+
+def _container() -> int | None:
+    """What a container, or a job of a cluster, has left of its share; files that it has read give way."""
+    try:
+        most, used = (int((CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+        idle = re.search(r"^inactive_file (\d+)", (CGROUP / "memory.stat").read_text(), re.MULTILINE)
+    except (OSError, ValueError):  # none, or "max"
+        return None
+    return most - used + (int(idle[1]) if idle else 0)

@@ -1,0 +1,124 @@
+"""What a drawing cost: passes, tokens per pass, seconds. Nothing here is known to the algorithms."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from fewpass.core.canvas import Canvas, Grid
+from fewpass.core.codebook import Codebook, codebook_of
+from fewpass.core.protocol import ElasticSession, Query
+
+
+@dataclass(eq=False)
+class Trace:
+    """`passes` [B] counts forward passes with the prompt's, so autoregression needs N of them.
+
+    `committed` [B, N] is the pass at which each token became final, 1 for token 0, and 0 where drawing stopped
+    before. `asked` [B, N] is how many positions each pass asked about, 0 behind the last. `seconds` is all that the
+    drawing took, `model_seconds` the part inside the model, prompts included.
+    """
+
+    committed: Tensor
+    asked: Tensor
+    seconds: float = 0.0
+    model_seconds: float = 0.0
+
+    @classmethod
+    def blank(cls, images: int, grid: Grid, device: torch.device | str = "cpu") -> "Trace":
+        """Nothing has been drawn yet."""
+        committed = torch.zeros(images, grid.size, dtype=torch.long, device=device)
+        return cls(committed, torch.zeros_like(committed))
+
+    @property
+    def passes(self) -> Tensor:
+        """[B] int64, the prompt's pass included."""
+        return self.committed.amax(1)
+
+    @property
+    def tokens_per_pass(self) -> Tensor:
+        """[B] float32, of the tokens that became final."""
+        return (self.committed > 0).sum(1) / self.passes
+
+    @classmethod
+    def joined(cls, parts: Sequence["Trace"]) -> "Trace":
+        """Of images that were drawn one part after the other; every part counts its own passes."""
+        committed, asked = (torch.cat(tables) for tables in zip(*((p.committed, p.asked) for p in parts), strict=True))
+        return cls(committed, asked, sum(part.seconds for part in parts), sum(part.model_seconds for part in parts))
+
+    def select(self, images: Tensor) -> "Trace":
+        """Only the images listed in `images` [b]; the seconds are those of all."""
+        return replace(self, committed=self.committed[images], asked=self.asked[images])
+
+    def watch(self, canvases: Iterable[Canvas]) -> Iterator[Canvas]:
+        """Note when tokens become final, and what was asked for it, while the canvases pass through."""
+        for count, canvas in enumerate(canvases, start=1):
+            self.note(canvas, torch.full_like(self.passes, count))
+            yield canvas
+
+    def note(self, canvas: Canvas, passes: Tensor) -> None:
+        """The last of so many passes [B], of those images that were not finished before, has led to `canvas`."""
+        due, at = self.committed == 0, passes[:, None] - 1
+        going = due.any(1, keepdim=True)
+        self.asked.scatter_(1, at, torch.where(going, canvas.asked, self.asked.gather(1, at)))
+        new = canvas.final.to(due.device) & due
+        self.committed = torch.where(new, passes[:, None], self.committed)
+
+
+class Clock:
+    """Adds up the seconds spent inside `with clock:`, waiting for the device to be done."""
+
+    def __init__(self, device: torch.device):
+        self.device, self.seconds = device, 0.0
+
+    def __enter__(self) -> "Clock":
+        self._started = self._now()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.seconds += self._now() - self._started
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+@dataclass(eq=False)
+class ClockedSession:
+    """A session whose time is added to a clock."""
+
+    session: ElasticSession
+    clock: Clock
+
+    @property
+    def grid(self) -> Grid:
+        return self.session.grid
+
+    @property
+    def first(self) -> Tensor:
+        return self.session.first
+
+    @property
+    def codebook(self) -> Codebook | None:
+        return codebook_of(self.session)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return getattr(self.session, "dtype", self.first.dtype)
+
+    @property
+    def network(self) -> object:
+        return getattr(self.session, "network", None)
+
+    def __call__(self, query: Query) -> Tensor:
+        with self.clock:
+            return self.session(query)
+
+    def select(self, images: Tensor) -> "ClockedSession":
+        return ClockedSession(self.session.select(images), self.clock)
+
+    def join(self, other: "ClockedSession") -> "ClockedSession":
+        return ClockedSession(self.session.join(other.session), self.clock)

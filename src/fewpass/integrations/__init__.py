@@ -1,0 +1,1 @@
+"""fewpass inside other libraries."""

@@ -1,0 +1,132 @@
+"""What a call of transformers' `generate` asks for, read from what it has prepared."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+from transformers import (
+    EosTokenCriteria,
+    GenerationConfig,
+    LogitNormalization,
+    LogitsProcessor,
+    MaxLengthCriteria,
+    PrefixConstrainedLogitsProcessor,
+    StoppingCriteria,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+    UnbatchedClassifierFreeGuidanceLogitsProcessor,
+)
+
+from fewpass.core.sampling import Sampling
+
+GREEDY = Sampling(temperature=0.0)
+IN_ORDER = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper)
+NEEDLESS = (PrefixConstrainedLogitsProcessor, LogitNormalization)  # the layout is known, laws are normalised anyway
+WAYS = ("penalty_alpha", "dola_layers", "prompt_lookup_num_tokens", "assistant_early_exit")  # of decoding: ours instead
+OUTPUTS = ("output_scores", "output_logits", "output_attentions", "output_hidden_states")
+HONOURED = {
+    *("do_sample", "temperature", "top_k", "top_p", "guidance_scale", "num_return_sequences", "num_beams", "use_cache"),
+    *("max_new_tokens", "max_length", "return_dict_in_generate", "generation_kwargs"),
+    *("bos_token_id", "eos_token_id", "pad_token_id"),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """`negatives` are ids [P] for each image, None if none were given."""
+
+    sampling: Sampling
+    guidance: float = 1.0
+    negatives: Sequence[Tensor] | None = None
+
+    def contrasted(self, ids: Tensor | None, mask: Tensor | None, images: int) -> "Request":
+        """With the negative prompts `ids` [b, P], shared by or one each for so many images."""
+        if ids is None or self.guidance == 1:
+            return self
+        rows = unpadded(ids, mask)
+        if images % len(rows):
+            raise ValueError(f"{len(rows)} negative prompts for {images} images")
+        return replace(self, negatives=[row for row in rows for _ in range(images // len(rows))])
+
+
+def unpadded(ids: Tensor, mask: Tensor | None) -> list[Tensor]:
+    """The rows of `ids` [B, P] as far as `mask` [B, P] is 1."""
+    return list(ids) if mask is None else [row[real.bool()] for row, real in zip(ids, mask, strict=True)]
+
+
+def read(config: GenerationConfig, processors: Iterable[LogitsProcessor], images: int) -> Request:
+    """Raises ValueError naming a processor that is not known: it would have to be called token by token."""
+    named: dict[type, LogitsProcessor] = {}
+    for processor in processors:
+        kind = type(processor)
+        if kind not in (*IN_ORDER, *NEEDLESS, UnbatchedClassifierFreeGuidanceLogitsProcessor):
+            raise ValueError(f"{kind.__name__} works on one token at a time; fewpass cannot take it along")
+        if kind in named:
+            raise ValueError(f"{kind.__name__} is there twice; switch generate's own off, as with top_k=0")
+        named[kind] = processor
+    warpers = [kind for kind in named if kind in IN_ORDER]
+    if warpers != [kind for kind in IN_ORDER if kind in named]:
+        raise ValueError(f"temperature, top-k, top-p are applied in this order, not as {warpers}")
+    sampling = _sampling(named) if config.do_sample else GREEDY
+    guide = named.get(UnbatchedClassifierFreeGuidanceLogitsProcessor)
+    if guide is None:
+        return Request(sampling)
+    context = guide.unconditional_context  # read, never called: it would run the model, and remember
+    request = Request(sampling, float(guide.guidance_scale))
+    return request.contrasted(context["input_ids"], context["attention_mask"], images)
+
+
+def _sampling(named: dict[type, LogitsProcessor]) -> Sampling:
+    temperature, top_k, top_p = (named.get(kind) for kind in IN_ORDER)
+    return Sampling(
+        1.0 if temperature is None else temperature.temperature,
+        0 if top_k is None else top_k.top_k,
+        1.0 if top_p is None else top_p.top_p,
+    )
+
+
+def check(config: GenerationConfig, criteria: Iterable[StoppingCriteria], tokens: int) -> None:
+    """Raise ValueError for what an image of `tokens` new tokens cannot give."""
+    for criterion in criteria:
+        if type(criterion) not in (MaxLengthCriteria, EosTokenCriteria):
+            raise ValueError(f"an image ends where its layout says: {type(criterion).__name__} has no say")
+    if config.num_beams not in (None, 1):
+        raise ValueError(f"there is no beam search: num_beams={config.num_beams}")
+    for name in OUTPUTS:
+        if config.return_dict_in_generate and getattr(config, name, None):
+            raise ValueError(f"{name}=True is not supported: the sequences are returned and nothing else")
+    for way in WAYS:
+        if getattr(config, way, None) is not None:
+            raise ValueError(f"{way}={getattr(config, way)} is another way to decode than that of the decoder")
+    if config.max_new_tokens is not None and config.max_new_tokens < tokens:
+        raise ValueError(f"the image takes {tokens} new tokens, more than max_new_tokens={config.max_new_tokens}")
+
+
+def check_honoured(config: GenerationConfig, own: GenerationConfig) -> None:
+    """Raise ValueError naming what a call asks for beyond the checkpoint's `own`, if it would have no effect.
+
+    For models whose `generate` is not called: nothing else reads their `config`.
+    """
+    usual = own.to_dict()
+    asked = {name: value for name, value in config.to_dict().items() if value and name[0] != "_"}
+    lost = [f"{name}={value}" for name, value in asked.items() if name not in HONOURED and value != usual.get(name)]
+    if lost:
+        raise ValueError(f"{', '.join(lost)}: cannot be honoured")
+
+
+def longest(inputs: Mapping[str, Any]) -> int | None:
+    """The `max_length` that a call sets; None if it sets none, or max_new_tokens, which goes before it.
+
+    What `generate` prepares does not tell it from the default, which is meant for texts.
+    """
+    config = inputs.get("generation_config")
+    asked = {**(config.to_dict() if config else {}), **inputs}
+    return None if asked.get("max_new_tokens") else asked.get("max_length")
+
+
+def check_length(tokens: int, longest: int | None) -> None:
+    """Raise ValueError if prompt and image, `tokens` together, are longer than is allowed."""
+    if longest is not None and longest < tokens:
+        raise ValueError(f"prompt and image take {tokens} tokens, more than max_length={longest}")

@@ -1,0 +1,77 @@
+"""Where images go."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from fewpass.io.atomic import check_folder, check_writable, located
+
+SLUG = 48  # characters of the prompt in a file's name
+
+
+@dataclass(frozen=True)
+class Target:
+    """One file, or a folder of them.
+
+    A path that ends in a separator or has no suffix is a folder, and so is one that is a folder already.
+    """
+
+    path: Path
+    is_folder: bool
+    images: int
+
+    @classmethod
+    def of(cls, typed: str, images: int) -> "Target":
+        """Raises ValueError if `images` images cannot be written to what was typed. Nothing is created yet."""
+        if not typed or "\0" in typed:
+            raise ValueError(f"an output must be a file or a folder, not {typed!r}")
+        path = located(typed)
+        target = cls(path, path.is_dir() or not path.suffix or typed.endswith(("/", os.sep)), images)
+        target._check()
+        return target
+
+    def _check(self) -> None:
+        if not self.is_folder:
+            if self.images > 1:
+                raise ValueError(f"{self.images} images need a folder, and {str(self.path)!r} is a file's name")
+            check_suffix(self.path, ".png")
+            check_writable(self.path)
+        elif self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"cannot write into {str(self.path)!r}: it is not a folder")
+        else:
+            check_folder(self.path if self.path.exists() else self.path.parent)
+
+    def file(self, index: int, prompt: str, seed: int) -> Path:
+        """The file of image `index`; in a folder its name is made of the index, the prompt and the seed."""
+        if not self.is_folder:
+            return self.path
+        digits = max(2, len(str(self.images - 1)))
+        return self.path / f"{index:0{digits}}-{slug(prompt)}-{seed}.png"
+
+    def make(self) -> None:
+        """Create the folder, if it is one."""
+        if self.is_folder:
+            self.path.mkdir(exist_ok=True)
+
+
+def slug(prompt: str) -> str:
+    """A prompt as part of a file's name: letters and digits, joined by dashes."""
+    words = "".join(c if c.isalnum() else " " for c in prompt.lower()).split()
+    return "-".join(words)[:SLUG].strip("-") or "image"
+
+
+def check_suffix(path: Path, suffix: str) -> None:
+    if path.suffix.lower() != suffix:
+        raise ValueError(f"{str(path)!r} must end in {suffix}")
+
+
+def film_file(typed: str | None, images: int) -> Path | None:
+    """Where an animation goes. Raises ValueError if it cannot be written there, or there is more than one image."""
+    if typed is None:
+        return None
+    if images > 1:
+        raise ValueError(f"{typed!r} can show one image as it grew, not {images}")
+    path = located(typed)
+    check_suffix(path, ".gif")
+    check_writable(path)
+    return path

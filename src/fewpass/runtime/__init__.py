@@ -1,0 +1,1 @@
+"""A transformer as a session: KV cache, forward passes, devices."""

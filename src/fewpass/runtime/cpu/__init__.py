@@ -1,0 +1,1 @@
+"""Faster forward passes of small models on a CPU."""

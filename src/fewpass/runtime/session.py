@@ -1,0 +1,167 @@
+"""Prompts being continued by a transformer: the session that decoders talk to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from fewpass.core.canvas import Grid
+from fewpass.core.codebook import Codebook
+from fewpass.core.protocol import Query
+from fewpass.runtime.kv_cache import BUCKET, SlotCache
+
+
+def _in_order(position: Tensor, offset: Tensor) -> Tensor:
+    return position
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A language model seen from the image side.
+
+    `embed` turns image tokens [R, n] into inputs [R, n, D]; `body` turns inputs, their positions [R, n] and the mask
+    over slots into hidden states [R, n, D]; `head` turns those into logits [R, n, V] of image tokens. `positions`
+    turns positions [R, n] in rows whose image begins at [R] into the position ids that `body` takes. `codebook` is
+    what relaxed tests compare codes by.
+    """
+
+    embed: Callable[[Tensor], Tensor]
+    body: Callable[[Tensor, Tensor, Tensor, SlotCache], Tensor]
+    head: Callable[[Tensor], Tensor]
+    layers: int
+    positions: Callable[[Tensor, Tensor], Tensor] = _in_order
+    codebook: Codebook | None = None
+
+    @property
+    def steady(self) -> bool:
+        """Are positions answered alike, to the last bit, by passes about few and about many, whoever else is there?"""
+        return False
+
+    @property
+    def portion(self) -> int:
+        """In what portions slots come on a CPU, see `fewpass.runtime.kv_cache.bucket`."""
+        return BUCKET
+
+    def cache(self, rows: int, slots: int, device: torch.device) -> SlotCache:
+        """An empty cache."""
+        return SlotCache(self.layers, rows, slots, device, self.portion)
+
+    def begin(self, inputs: Tensor, ids: Tensor, mask: Tensor, cache: SlotCache, last: Tensor) -> Tensor:
+        """The prompts' pass: inputs [R, P, D] to the logits [R, 1, V] behind the positions `last` [R]."""
+        hidden = self.body(inputs, ids, mask, cache)
+        return self.head(hidden[torch.arange(len(last), device=last.device), last][:, None])
+
+    def answer(self, tokens: Tensor, ids: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
+        """One pass: image tokens [R, n], their position ids and the mask over slots to logits [R, n, V]."""
+        return self.head(self.body(self.embed(tokens), ids, mask, cache))
+
+
+@dataclass(eq=False)
+class PromptSession:
+    """B images, each G rows of the network: the prompt's, and with guidance those it is contrasted with.
+
+    `weights` [B, G - 1]: the logits are those of the last row plus, for each row before it, the weight times its
+    difference to the last. One weight is classifier-free guidance, with the unconditional row last. A token that has
+    the logit -inf in any of the rows has it in the mixture.
+    """
+
+    network: Network
+    grid: Grid
+    cache: SlotCache  # rows in the order image 0 row 0, image 0 row 1, ...
+    offset: Tensor  # [B * G] slot of image position 0: the length of the row's prompt
+    weights: Tensor
+    first: Tensor  # [B, 1, V]
+
+    @classmethod
+    def open(
+        cls, network: Network, grid: Grid, prompts: Sequence[Sequence[Tensor]], weights: Tensor
+    ) -> "PromptSession":
+        """Run the prompts' pass. `prompts` are G embedded rows [length, D] for each image, of any lengths."""
+        rows = [row for image in prompts for row in image]
+        device = rows[0].device
+        offset = torch.tensor([len(row) for row in rows], device=device)
+        inputs = pad_sequence(rows, batch_first=True)  # [R, P, D], padded on the right
+        slot = torch.arange(inputs.shape[1], device=device).expand(len(rows), -1)
+        cache = network.cache(len(rows), inputs.shape[1] + grid.size, device)
+        mask = cache.place(slot, real=slot < offset[:, None])
+        first = network.begin(inputs, network.positions(slot, offset), mask, cache, offset - 1)
+        session = cls(network, grid, cache, offset, weights, first)
+        session.first = session._guide(first, torch.full((len(prompts), 1), -1, device=device))
+        return session
+
+    @property
+    def codebook(self) -> Codebook | None:
+        return self.network.codebook
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in."""
+        return self.cache.layers[0].dtype
+
+    def __call__(self, query: Query) -> Tensor:
+        if query.sees is not None:
+            self.cache.reserve(self._longest + query.sees.shape[-1] - 1)
+        position = self._rows(query.index) + self.offset[:, None]
+        slot = position if query.slot is None else self._rows(query.slot) + self.offset[:, None]
+        sees = None if query.sees is None else self._behind_prompt(self._rows(query.sees))
+        ids = self.network.positions(position, self.offset)
+        mask = self.cache.place(slot, sees=sees)
+        return self._guide(self.network.answer(self._rows(query.tokens), ids, mask, self.cache), query.index)
+
+    @cached_property
+    def _longest(self) -> int:
+        return int(self.offset.max())
+
+    def _rows(self, images: Tensor) -> Tensor:
+        """What concerns an image, for each of its rows: [B, ...] -> [B * G, ...]."""
+        return images.repeat_interleave(self.weights.shape[1] + 1, 0)
+
+    def _behind_prompt(self, sees: Tensor) -> Tensor:
+        """From image slots [R, n, M] to the slots of the cache [R, n, S], where every row has its own prompt first."""
+        image = torch.arange(self.cache.written.shape[1], device=sees.device) - self.offset[:, None]  # [R, S]
+        known = (image < sees.shape[-1])[:, None]
+        at = image.clamp(0, sees.shape[-1] - 1)[:, None].expand(-1, sees.shape[1], -1)
+        return torch.where((image < 0)[:, None], True, sees.gather(-1, at) & known)
+
+    def _guide(self, logits: Tensor, index: Tensor) -> Tensor:
+        """Mix the rows of each image; what answers the token at `index` concerns the position after it."""
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        images, contrasts = self.weights.shape
+        rows = logits.view(images, contrasts + 1, *logits.shape[1:])  # [B, G, n, V]
+        mixed = last = rows[:, -1]
+        for row, weight in zip(rows.unbind(1), self.weights.T[..., None, None], strict=False):
+            mixed = (row - last).mul_(weight).add_(mixed)
+        if contrasts:
+            # -inf in a row; not where another has NaN or +inf, which must show in the mixture.
+            mixed.masked_fill_(rows.sum(1) == -torch.inf, -torch.inf)
+        return self.grid.forbid(index + 1, mixed)
+
+    def select(self, images: Tensor) -> "PromptSession":
+        """Only the images listed in `images` [b], with their caches, see `SlotCache.select`."""
+        group = self.weights.shape[1] + 1
+        rows = (images[:, None] * group + torch.arange(group, device=images.device)).flatten()
+        return PromptSession(
+            self.network,
+            self.grid,
+            self.cache.select(rows),
+            self.offset[rows],
+            self.weights[images],
+            self.first[images],
+        )
+
+    def join(self, other: "PromptSession") -> "PromptSession":
+        """These images and then those of `other`, a session of the same network, grid and number of rows.
+
+        Their caches as in `SlotCache.join`.
+        """
+        return PromptSession(
+            self.network,
+            self.grid,
+            self.cache.join(other.cache),
+            torch.cat([self.offset, other.offset]),
+            torch.cat([self.weights, other.weights]),
+            torch.cat([self.first, other.first]),
+        )

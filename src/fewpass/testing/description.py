@@ -1,0 +1,174 @@
+"""How a checkpoint was read: its files, prompt, guidance rows, sizes and defaults, for a person to compare."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from fewpass.core.canvas import Grid
+from fewpass.core.errors import ModelError
+from fewpass.models.base import Model
+from fewpass.models.checkpoint import TOKENIZERS
+from fewpass.models.json_files import read_json
+from fewpass.testing.probe import Probe
+
+SIDES = (256, 384, 512, 720, 768, 1024)  # pixels: the sizes that are tried, squares and others
+SHOWN = 8  # ids of a prompt at either end
+WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
+TENSORS = {"codebook": "quantize.embedding.weight", "picture decoder": "decoder.conv_in.weight"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a report. `passed` is None for what a person has to judge."""
+
+    part: str
+    what: str
+    found: str
+    passed: bool | None = None
+
+
+def describe(model: Model, folder: Path, prompt: str, grid: Grid) -> Iterator[Line]:
+    """How a model reads its `folder`, and `prompt` for an image with the layout `grid`."""
+    family = model.model.config.model_type
+    yield Line("model", "family", f"{family}, drawn by {type(model).__module__}.{type(model).__name__}")
+    for note in model.notes:
+        yield Line("model", "note", note)
+    yield from _files(model, folder)
+    yield from _defaults(model, folder)
+    yield from _prompt(model, prompt, grid)
+    yield from _sizes(model, grid)
+
+
+def sample_prompt(model: Model) -> str:
+    """A prompt that the model can read: a class, or words that are in its vocabulary."""
+    if getattr(model, "labels", 0):
+        return "0"
+    try:
+        tokenizer = model.tokenizer
+    except ValueError:
+        return "a cat"
+    unknown = tokenizer.unk_token_id
+    if unknown is None or unknown not in tokenizer("a cat", add_special_tokens=False).input_ids:
+        return "a cat"
+    return min(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens))
+
+
+def _files(model: Model, folder: Path) -> Iterator[Line]:
+    parts = [folder if folder.is_dir() else folder.parent]
+    parts += sorted(part for part in parts[0].iterdir() if part.is_dir())
+    holding = [part for part in parts if _with_suffix(part, WEIGHTS)]
+    weights = [folder] if folder.is_file() else _with_suffix(holding[0], WEIGHTS)
+    yield Line("files", "weights", _listed(weights, folder))
+    for item, ending in TENSORS.items():
+        holders = [path for part in parts for path in _with_suffix(part, WEIGHTS) if _holds(path, ending)]
+        yield Line("files", item, _listed(holders, folder) or "among the weights, or in a part that diffusers reads")
+    readers = [part / name for part in parts for name in TOKENIZERS if (part / name).is_file()]
+    yield Line("files", "tokenizer", _listed(readers, folder) or "none in this folder")
+    yield Line("files", "prompt template", _template(model, parts, folder))
+
+
+def _with_suffix(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in suffixes)
+
+
+def _holds(path: Path, ending: str) -> bool:
+    """Whether a file holds a tensor with such a name; files of torch, which have to be read whole, by their name."""
+    if path.suffix != ".safetensors":
+        return path.name.startswith("vq")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return any(name.endswith(ending) for name in file.keys())  # noqa: SIM118
+    except (SafetensorError, OSError):  # of a part that has not been read
+        return False
+
+
+def _listed(paths: Sequence[Path], folder: Path) -> str:
+    names = [path.relative_to(folder).as_posix() if path.is_relative_to(folder / "") else path.name for path in paths]
+    return ", ".join(names if len(names) < 4 else [names[0], f"{len(names) - 2} more", names[-1]])
+
+
+def _template(model: Model, parts: Sequence[Path], folder: Path) -> str:
+    for part in parts if model.chat_template else ():
+        for name in ("chat_template.jinja", "chat_template.json", "tokenizer_config.json"):
+            path = part / name
+            if path.is_file() and (path.suffix == ".jinja" or "chat_template" in read_json(path)):
+                return _listed([path], folder)
+    return f"built in, {type(model).__module__}"
+
+
+def _defaults(model: Model, folder: Path) -> Iterator[Line]:
+    own = {"guidance_scale": model.guidance, **vars(model.sampling)}
+    configs = sorted((path for path in folder.glob("**/*config.json") if path.is_file()), reverse=True)
+    known = [(path, read_json(path)) for path in configs if path.name in ("generation_config.json", "config.json")]
+    for name, value in own.items():
+        found = [path for path, config in known if config.get(name) == value]
+        yield Line("defaults", name, f"{value:g}, from {_listed(found[:1], folder) or 'fewpass: as the authors draw'}")
+
+
+def _prompt(model: Model, prompt: str, grid: Grid) -> Iterator[Line]:
+    yield Line("prompt", "text", repr(prompt))
+    try:
+        rows = model.read(prompt, None, grid, model.guidance)
+    except ValueError as error:
+        yield Line("prompt", "ids", str(error), passed=False)
+        return
+    names = ["conditional row"] if len(rows) == 1 else ["conditional row", *["images only"] * (len(rows) - 2)]
+    if len(rows) > 1:
+        names.append("unconditional row")
+    for name, row in zip(names, rows, strict=True):
+        yield Line("prompt", name, spelled(model, row))
+    if len(rows) == 1:
+        yield Line("prompt", "unconditional row", "none: the guidance scale is 1")
+    try:
+        model.check_pictures([prompt])
+    except ValueError as error:
+        yield Line("prompt", "pictures", str(error), passed=False)
+
+
+def spelled(model: Model, row: Tensor) -> str:
+    """The first and the last ids of a row, each with its word; of features their shape."""
+    if row.is_floating_point():
+        return f"{row.shape[0]} features of width {row.shape[1]}"
+    if getattr(model, "labels", 0):
+        return f"class {int(row)}" if int(row) < model.labels else "no class"
+    try:
+        words = model.tokenizer.convert_ids_to_tokens(row.tolist())
+    except ValueError:
+        words = ["?"] * len(row)
+    pairs = [f"{number} {word}" for number, word in zip(row.tolist(), words, strict=True)]
+    if len(pairs) > 2 * SHOWN:
+        pairs = [*pairs[:SHOWN], "...", *pairs[-SHOWN:]]
+    return f"{len(row)} ids: " + " | ".join(pairs)
+
+
+def _sizes(model: Model, grid: Grid) -> Iterator[Line]:
+    try:
+        pictures = model.pixels(Probe(model, grid, 0).images[:1], grid)
+    except (ValueError, ModelError) as error:
+        yield Line("sizes", "pixels of random codes", str(error), passed=False)
+        return
+    elsewhere = type(model).pictures is not Model.pictures
+    found = "not tested, they are made by another program" if elsewhere else "finite"
+    yield Line("sizes", "pixels of random codes", found, passed=None if elsewhere else True)
+    cell, ends = pictures.shape[1] // grid.rows, grid.cols - pictures.shape[2] * grid.rows // pictures.shape[1]
+    try:
+        own = model.grid(None)
+        why = f", {model.size_source}" if model.size_source else ""
+        yield Line("sizes", "default", f"{(own.cols - ends) * cell}x{own.rows * cell}{why}")
+    except ValueError as error:
+        yield Line("sizes", "default", f"none: {error}")
+    able = [(width, height) for width in SIDES for height in SIDES if _draws(model, width, height)]
+    squares = [f"{width}x{height}" for width, height in able if width == height]
+    oblong = [f"{len(able) - len(squares)} that are not square"] * (len(able) > len(squares))
+    yield Line("sizes", f"others, of {len(SIDES) ** 2} tried", ", ".join(squares + oblong) or "none")
+
+
+def _draws(model: Model, width: int, height: int) -> bool:
+    try:
+        model.grid((width, height))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,151 @@
+"""The contract of a model family, shipped: what decoders rely on, checked on any checkpoint."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fewpass.core.canvas import FAULTS, Grid, faults_of
+from fewpass.models.base import Model
+from fewpass.runtime.transformer import MASKS, Body
+from fewpass.testing.description import Line
+from fewpass.testing.probe import Probe, alone, compiled, forced, guided, overwritten, together, uncached
+
+SIZES = ((128, 128), (192, 128), (128, 192))  # pixels; the model's own size if it draws none of them
+CHECKS: dict[str, Callable[[Probe], tuple[Tensor, Tensor] | None]] = {
+    "one token at a time = one reading without a cache": uncached,
+    "slots written before = fresh slots": overwritten,
+    "prompts of different lengths together = each alone": together,
+    "guided = its rows mixed by hand": guided,
+    "what the layout dictates is certain": forced,
+}
+EXACT = (torch.float32, torch.float64)
+WINDOWS = (1, 4)  # and the whole image
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`error` is the largest difference of logits in units of the largest logit, or the share of unequal tokens.
+
+    A `limit` of None: the figure is for information.
+    """
+
+    what: str
+    grid: str
+    error: float
+    limit: float | None
+
+    @property
+    def passed(self) -> bool:
+        """Within the limit, or without one."""
+        return self.limit is None or self.error <= self.limit
+
+
+def check_model(model: Model, grids: Sequence[Grid] | None = None, seed: int = 0) -> list[Finding]:
+    """Check that a model of any family does what decoders rely on, with random prompts and tokens.
+
+    `grids` are the layouts to check it on; by default some small ones, square and not, if the model draws them. A
+    model in float32 is also compared with a copy of itself in bfloat16. Raises ModelError for logits that contain NaN
+    or +inf.
+    """
+    with torch.inference_mode():
+        chosen = grids or layouts(model)
+        findings = [finding for grid in chosen for finding in _findings(model, grid, seed)]
+        return [*findings, _compiled(Probe(model, chosen[0], seed))]
+
+
+def numbers(model: Model, grid: Grid, prompt: str) -> Iterator[Line]:
+    """Are weights finite, and the logits behind a prompt, with the model's own guidance and random codes?"""
+    dtype = str(model.model.dtype).removeprefix("torch.")
+    weights = [(name, weight) for name, weight in model.model.named_parameters() if not weight.is_meta]
+    bad = [name for name, weight in weights if not weight.isfinite().all()]
+    named = f"NaN or inf in {len(bad)} of {len(weights)} tensors: {', '.join(bad[:3])}" if bad else "finite"
+    yield Line("numbers", f"weights in {dtype}", named, not bad)
+    yield Line("numbers", f"logits in {dtype}", *_logits(Probe(model, grid, 0), prompt))
+
+
+def _logits(probe: Probe, prompt: str) -> tuple[str, bool]:
+    try:
+        logits = probe.read([prompt], probe.images[:1], probe.model.guidance)
+    except ValueError as error:
+        return f"not computed: {error}", False
+    faults, size = faults_of(logits), probe.grid.size
+    counts = [f"{fault} at {int((faults == i).sum())}" for i, fault in enumerate(FAULTS) if i and (faults == i).any()]
+    if counts:
+        return f"{', '.join(counts)} of {size} positions", False
+    return f"finite at all {size} positions, the largest {float(logits[logits.isfinite()].abs().max()):.4g}", True
+
+
+def layouts(model: Model, size: tuple[int, int] | None = None) -> list[Grid]:
+    """What a model is checked on: the layout of this size, or of some small ones, or the model's own."""
+    if size is not None:
+        return [model.grid(size)]
+    found = []
+    for size in SIZES:
+        try:
+            found.append(model.grid(size))
+        except ValueError:
+            continue
+    return found or [model.grid(None)]
+
+
+def _findings(model: Model, grid: Grid, seed: int) -> Iterator[Finding]:
+    probe, shape, near = Probe(model, grid, seed), _shape(grid), _near(model)
+    exact = model.model.dtype in EXACT
+    for what, check in CHECKS.items():
+        answers = check(probe)
+        if answers is not None:
+            yield Finding(what, shape, difference(*answers), near)
+    for what, this, that in _attentions(probe):
+        yield Finding(what, shape, difference(this, that), near)
+    drawn = probe.draw(0)
+    for window in (*WINDOWS, grid.size - 1):
+        unequal = (probe.draw(window) != drawn).double().mean().item()
+        yield Finding(f"fixed noise: window {window} = autoregression", shape, unequal, 0.0 if exact else None)
+    if model.model.dtype is torch.float32:
+        half = Probe(type(model)(copy.deepcopy(model.model).bfloat16(), None, model.name), grid, seed)
+        yield Finding("bfloat16 against float32", shape, difference(alone(half), alone(probe)), None)
+        unequal = (half.draw(grid.size - 1) != half.draw(0)).double().mean().item()
+        yield Finding("bfloat16, fixed noise: whole window = autoregression", shape, unequal, None)
+
+
+def _compiled(probe: Probe) -> Finding:
+    """Once for all layouts: what is traced does not depend on them."""
+    try:
+        error = difference(*compiled(probe))
+    except torch._dynamo.exc.TorchDynamoException:  # it cannot be traced, or not once for all
+        error = float("inf")
+    return Finding("traced by torch.compile = as it is", _shape(probe.grid), error, _near(probe.model))
+
+
+def _shape(grid: Grid) -> str:
+    return " + ".join(f"{rows}x{cols}" for rows, cols in grid.grids)
+
+
+def _near(model: Model) -> float:
+    return 1e-4 if model.model.dtype in EXACT else 0.1
+
+
+def _attentions(probe: Probe) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """The attention implementations, each against the one in use."""
+    body = probe.model.network.body
+    if not isinstance(body, Body):
+        return
+    used, reference = body.model.config._attn_implementation, alone(probe)
+    for other in MASKS:
+        body.model.set_attn_implementation(other)
+        answers = alone(probe)
+        body.model.set_attn_implementation(used)
+        if other != used:
+            yield f"attention: {other} = {used}", answers, reference
+
+
+def difference(these: Tensor, those: Tensor) -> float:
+    """The largest difference of logits, in units of the largest; infinite if not the same ones are -inf."""
+    finite = these.isfinite() & those.isfinite()
+    if ((these != those) & ~finite).any():
+        return float("inf")
+    scale = those[finite].abs().max().clamp(min=1e-6)
+    return float((these - those)[finite].abs().max() / scale)

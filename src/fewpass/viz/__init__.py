@@ -1,0 +1,1 @@
+"""Colours and figures. Nothing here imports the rest of fewpass."""
