@@ -87,10 +87,11 @@ def test_no_bit_depends_on_threads(emoji):
 
 
 @pytest.mark.usefixtures("alike")
-def test_windows_of_auto_do_not_show_in_the_scores(emoji):
-    """Which are computed from the tokens alone; the tokens are those of any window."""
-    drawn = [emoji(PROMPTS[:2], seed=5, decoder=d) for d in ("jacobi_ngram(window=48)", "auto(window=9)")]
-    assert torch.equal(drawn[0].tokens, drawn[1].tokens)
+def test_windows_of_auto_do_not_show_in_tokens_and_their_log_probabilities(emoji):
+    spellings = ("jacobi_ngram(window=48)", "auto(window=9)")
+    wide, narrow = (emoji(PROMPTS[:2], seed=5, decoder=spelling, logprobs=True) for spelling in spellings)
+    assert torch.equal(wide.tokens, narrow.tokens)
+    assert torch.equal(wide.logprobs, narrow.logprobs)
 
 
 @pytest.mark.usefixtures("alike")

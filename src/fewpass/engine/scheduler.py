@@ -173,11 +173,11 @@ class Scheduler:
 
     def _admit(self) -> Iterator[Failed]:
         """Run the prompts' passes of as many as there are places for."""
+        next_ones = [self.waiting.popleft() for _ in range(min(len(self.waiting), self.batch - len(self.drawing)))]
         coming: dict[Hashable, list[Job]] = {}
-        for _ in range(min(len(self.waiting), self.batch - len(self.drawing))):
-            job = self.waiting.popleft()
+        for job in next_ones:
             coming.setdefault(job.company, []).append(job)
-        held: list[Job] = []
+        held: set[Job] = set()
         for company, asking in coming.items():
             jobs = asking[:1]  # whom it concerns if there is no room for one
             try:
@@ -194,5 +194,5 @@ class Scheduler:
             except Exception as error:
                 yield from (Failed(job, error) for job in jobs)
             finally:
-                held += asking[len(jobs) :]
-        self.waiting.extendleft(reversed(held))
+                held.update(asking[len(jobs) :])
+        self.waiting.extendleft(job for job in reversed(next_ones) if job in held)
