@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewpass.core.canvas import Canvas
-from fewpass.core.checks import MOST, whole
+from fewpass.core.checks import whole
 from fewpass.core.noise import ACCEPT, CORRECT, FRESH, Noise
 from fewpass.core.protocol import Decoder, Host, Query, State
 from fewpass.decoders.jacobi import Jacobi
@@ -81,6 +81,7 @@ def _zeros(path: Path) -> int:
     return next(i for i, k in enumerate(path) if k)
 
 
+NODES = 64  # of a tree beside its chain, as many as the inputs of a pass of the paper
 LANE = 1 << 32  # the k-th candidate at a position has the random numbers of the position k lanes further
 
 
@@ -106,15 +107,11 @@ class Tree(Decoder):
     chain: Jacobi
     candidates: int
     depth: int
-    nodes: int = 64  # beside the chain, at most
+    nodes: int = NODES  # beside the chain, at most
 
     def __post_init__(self) -> None:
-        whole("candidates", self.candidates, 1, MOST)
-        whole("depth", self.depth, 1, MOST, of="levels")
-        if self.candidates**self.levels > MOST:
-            raise ValueError(
-                f"a tree must have at most {MOST} branches, got candidates={self.candidates}, depth={self.depth}"
-            )
+        whole("candidates", self.candidates, 1, NODES + 1)  # further ones have no node
+        whole("depth", self.depth, 1, NODES + 1, of="levels")
 
     def prepared(self, session: Host) -> Self:
         return replace(self, chain=self.chain.prepared(session))

@@ -1,5 +1,6 @@
 """Where a checkpoint is, and how it is to be loaded."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,7 +64,7 @@ class Checkpoint:
         Raises ValueError if there are none, or one is not a file in the folder.
         """
         named = self.config.get("transformers_weights")
-        first = next((name for name in ((named,) if named else WEIGHTS) if (self.folder / name).exists()), None)
+        first = next((name for name in ((named,) if named else WEIGHTS) if os.path.exists(self.folder / name)), None)
         if first is None:
             hint = f"; pickles (.bin) are not fetched: hf download {self.name} --local-dir FOLDER, and load FOLDER"
             none = f"there are no weights in {self.folder}: none of {', '.join(WEIGHTS)}"
@@ -72,7 +73,7 @@ class Checkpoint:
         index = read_json(path).get("weight_map") or {} if first.endswith(".index.json") else {"": first}
         files = [self.folder / name for name in dict.fromkeys(index.values())]
         for file in files:
-            if not file.is_file():
+            if not os.path.isfile(file):  # False for a name that no file can have, too
                 raise ValueError(f"cannot read the model in {self.folder}: {file.name} is not a file in it")
         return files
 
