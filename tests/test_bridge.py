@@ -422,3 +422,24 @@ def test_other_ways_of_decoding(models, way):
     for name in ("emu3", "janus"):
         with pytest.raises(ValueError, match=f"{way}=1 is another way"):
             fewpass.generate(models[name], **ids, **(EMU3 if name == "emu3" else {}))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("janus", {"input_ids": torch.zeros(1, 1, 1, dtype=torch.long)}, r"^input_ids must be a tensor \[B, P\]"),
+        ("janus", {"input_ids": [[1, 2]]}, r"^input_ids must be a tensor \[B, P\] of token ids, got \[\[1, 2\]\]"),
+        ("emu3", {"input_ids": torch.zeros(3, dtype=torch.long)}, r"^input_ids must be a tensor \[B, P\]"),
+        (
+            "emu3",
+            {"negative_prompt_ids": [1]},
+            r"^negative_prompt_ids must be a tensor \[B, P\] of token ids, got \[1\]",
+        ),
+        ("emu3", {"image_sizes": "big"}, r"^image_sizes must be \(rows, columns\) of codes for each image, got 'big'"),
+        ("emu3", {"image_sizes": 3}, r"^image_sizes must be .* got 3$"),
+    ],
+)
+def test_inputs_of_other_shapes_are_one_line(models, name, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        fewpass.generate(models[name], **{**inputs_of(name), **options})
+    assert "\n" not in str(error.value)

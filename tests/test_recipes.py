@@ -162,6 +162,7 @@ ERRORS = {
     "sjd; ar": r"does not spell a decoder",
     "a\0b": r"does not spell a decoder",
     "(" * 50: r"does not spell a decoder",
+    "sjd(window=1, guess=left, window=2)": r"'window' is there twice$",
     "sjd(window=1000000000000000000000)": r"^sjd: window must lie below 2\^63, not 1000000000000000000000$",
 }
 TOO_DEEP = {

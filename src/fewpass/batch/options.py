@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from fewpass.core.checks import read_size
+from fewpass.core.checks import read_size, scale
 from fewpass.core.sampling import Sampling
 from fewpass.decoders.recipes import decoder
 from fewpass.engine import seeds
@@ -43,10 +43,7 @@ def _text(name: str, value: object) -> str:
 
 
 def _guidance(name: str, value: object) -> float:
-    scale = _real(name, value)
-    if not 0 <= scale < float("inf"):
-        raise ValueError(f"{name} must be a number >= 0, not {value!r}")
-    return scale
+    return scale(_real(name, value))
 
 
 def _temperature(name: str, value: object) -> float:

@@ -1,7 +1,6 @@
 """`fewpass bench`"""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +17,7 @@ from fewpass.viz.progress import do
 if TYPE_CHECKING:
     from fewpass.bench.rival import Rival
     from fewpass.bench.task import Task
-    from fewpass.models.base import Model, Prompt
+    from fewpass.models.base import Model
 
 DEFAULT = "ar; mc_sjd; jacobi_ngram"
 
@@ -78,7 +77,7 @@ def bench(
     if prompts.isdecimal() and not int(prompts):
         raise ValueError(f"prompts must be a number >= 1 or a file, not {prompts!r}")
     load_torch()
-    check_sampling(temperature, top_k, top_p)
+    check_sampling(guidance, temperature, top_k, top_p)
 
     import torch
 
@@ -97,16 +96,13 @@ def bench(
     known = traces_of(noted, chosen) if trace else None
     if threads is not None:
         torch.set_num_threads(threads)
-    own = _untrained(random, device, dtype) if random is not None else open_model(model or "emoji", device, dtype).model
+    named = "emoji" if model is None else model
+    own = _untrained(random, device, dtype) if random is not None else open_model(named, device, dtype).model
     settings = Settings.of(own, None, guidance, temperature, top_k, top_p, pixels, None)
     if drafts and drafts[-1] > settings.grid.size - 2:
         raise ValueError(f"window {drafts[-1]} is too wide for an image of {settings.grid.size} tokens")
-    read: Sequence[Prompt]
-    if random is not None:
-        read = random_prompts(own, int(prompts))
-    else:
-        read = texts or own_prompts(model or "emoji", int(prompts))
-    task = Task(settings, read)
+    own_or_given = texts or own_prompts(named, int(prompts)) if random is None else random_prompts(own, int(prompts))
+    task = Task(settings, own_or_given)
     good, wrong = fitting(task, chosen, replayed=random is not None)
     if wrong and (decoders or "").strip() != EVERY:
         raise wrong[0]

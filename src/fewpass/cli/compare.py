@@ -48,7 +48,7 @@ def compare(
     if not spellings:
         raise ValueError(f"there is no decoder in {decoders!r}")
     chosen, seeds = [read_decoder(spelling) for spelling in spellings], assign(seed, 1)
-    check_sampling(temperature, top_k, top_p)
+    check_sampling(guidance, temperature, top_k, top_p)
     pipe = open_model(model, device, dtype, compile)
 
     draw = partial(

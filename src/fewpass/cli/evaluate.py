@@ -95,7 +95,7 @@ def evaluate(
         raise ValueError(f"pairs must be a number of prompts, not {pairs}")
     if law_images and law_images < FEWEST:
         raise ValueError(f"law_images must be 0 or at least {FEWEST}, not {law_images}: fewer show nothing")
-    check_sampling(temperature, top_k, top_p)
+    check_sampling(guidance, temperature, top_k, top_p)
 
     from fewpass.decoders.recipes import RECIPES
     from fewpass.evaluation import clip as clips
@@ -106,7 +106,7 @@ def evaluate(
     from fewpass.evaluation.layouts import layouts_of
     from fewpass.evaluation.run import Evaluation, Tools, settings_of
     from fewpass.io.extra import check_installed
-    from fewpass.models import BUNDLED
+    from fewpass.models.zoo import BUNDLED
 
     check_installed()
     everything = decoders.strip() == "all"

@@ -70,8 +70,13 @@ def generate(
     if decoder is not None or window is not None:
         options["decoder"] = read_decoder("auto" if decoder is None else decoder, window)
     seeds = assign(seed, images)
-    check_sampling(temperature, top_k, top_p)
-    pipe = open_model(model or kept.get("model", "emoji"), device, dtype or kept.get("dtype"), compile)
+    check_sampling(guidance, temperature, top_k, top_p)
+    pipe = open_model(
+        kept.get("model", "emoji") if model is None else model,
+        device,
+        kept.get("dtype") if dtype is None else dtype,
+        compile,
+    )
     film, loading, seconds = Film(), time.monotonic() - started, 0.0
     with committed_tokens(images) as progress:
         on_step = film.watch(progress) if film_path else progress

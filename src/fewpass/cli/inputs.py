@@ -43,9 +43,12 @@ def read_decoder(spelling: str, window: int | None = None) -> "Decoder":
     return chosen if window is None else with_window(chosen, window)
 
 
-def check_sampling(temperature: float | None, top_k: int | None, top_p: float | None) -> None:
+def check_sampling(guidance: float | None, temperature: float | None, top_k: int | None, top_p: float | None) -> None:
     """Raise ValueError naming the value that is out of range; None is the model's own."""
+    from fewpass.core.checks import scale
     from fewpass.core.sampling import Sampling
 
+    if guidance is not None:
+        scale(guidance)
     given = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     Sampling(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from fewpass.core.canvas import Grid
-from fewpass.core.checks import Size, read_size, real
+from fewpass.core.checks import Size, read_size, scale, whole
 from fewpass.core.messages import shown
 from fewpass.core.protocol import Decoder, Prospect, fitted
 from fewpass.core.sampling import Sampling
@@ -58,14 +58,14 @@ class Settings:
             own.top_k if top_k is None else top_k,
             own.top_p if top_p is None else top_p,
         )
-        scale = model.guidance if guidance is None else real("guidance", guidance, 0, finite=True)
+        strength = model.guidance if guidance is None else scale(guidance)
         chosen = default_decoder(model) if decoder is None else decoder_of(decoder)
-        if negative_prompt is not None and scale == 1:
+        if negative_prompt is not None and strength == 1:
             raise ValueError(f"negative_prompt {shown(negative_prompt)} has no effect without guidance")
         negative = None if negative_prompt is None else read_prompt(negative_prompt, blank=True)
         if isinstance(negative, int):
             model.class_ids(negative)
-        return cls(model, chosen, sampling, scale, model.grid(read_size(size)), negative)
+        return cls(model, chosen, sampling, strength, model.grid(read_size(size)), negative)
 
     def job(self, prompt: Given, seed: int) -> Job:
         """One image. Raises ValueError for a prompt that the model cannot read or the decoder cannot draw."""
@@ -91,6 +91,9 @@ def options_of(settings: Mapping[str, Any], model: Model) -> dict[str, Any]:
     for name in ("model", *AGAIN):
         if name not in settings:
             raise ValueError(f"these are not the settings of an image: there is no {name!r}")
+    whole("a seed", settings["seed"])  # of one image: a list or none would draw others
+    if not isinstance(settings["prompt"], str):
+        read_prompt(settings["prompt"])
     if not _is_same(settings["model"], model.name):
         raise ValueError(f"the image was drawn with the model {shown(settings['model'])}, got {model.name!r}")
     dtype = str(model.model.dtype).removeprefix("torch.")

@@ -17,6 +17,7 @@ from transformers.generation import GenerateDecoderOnlyOutput
 
 from fewpass.core.canvas import Canvas, Grid
 from fewpass.core.loop import decode
+from fewpass.core.messages import shown
 from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.engine import seeds as seeding
@@ -71,6 +72,8 @@ def generate(
     mode = inputs.pop("generation_mode", None)
     if mode not in (None, "image"):
         raise ValueError(f"generation_mode={mode!r} is not supported: fewpass draws images; call model.generate")
+    for name in ("input_ids", "negative_prompt_ids"):
+        _check_ids(name, inputs.get(name))
     artist = Artist(wrap_model(model, None), decoder_of(decoder), seed, on_step)
     artist.check_images(inputs.get("pixel_values"))
     if not artist.model.in_vocabulary:
@@ -171,6 +174,11 @@ def _check_absent(arguments: Mapping[str, Any], names: Sequence[str]) -> None:
     for name in names:
         if arguments.get(name) is not None:
             raise ValueError(f"{name} has no effect on how fewpass draws" + ": use on_step" * (name == "streamer"))
+
+
+def _check_ids(name: str, ids: object) -> None:
+    if ids is not None and not (isinstance(ids, Tensor) and ids.ndim == 2 + ids.is_floating_point()):
+        raise ValueError(f"{name} must be a tensor [B, P] of token ids, got {shown(ids)}")
 
 
 def _options(model: Model, inputs: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase, Qwen2Tokenizer
 
 from fewpass.core.canvas import Grid
 from fewpass.core.codebook import Codebook
+from fewpass.core.messages import shown
 from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model
 from fewpass.models.checkpoint import Checkpoint
@@ -126,7 +127,12 @@ class Emu3(Model):
         sizes = arguments.get("image_sizes")
         if sizes is None:
             return super().requested(ids, arguments)
-        different = {(int(rows), int(cols)) for rows, cols in sizes}
+        try:
+            different = {(int(rows), int(cols)) for rows, cols in sizes}
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"image_sizes must be (rows, columns) of codes for each image, got {shown(sizes)}"
+            ) from None
         if len(different) != 1:
             raise ValueError(f"images that are drawn together have one size, not {sorted(different)}")
         ((rows, cols),) = different
