@@ -12,19 +12,16 @@ from torch import Tensor
 
 from fewpass.core.canvas import Canvas
 from fewpass.core.checks import Size, whole
-from fewpass.core.loop import decode
 from fewpass.core.messages import shown
 from fewpass.core.protocol import Decoder
 from fewpass.engine import seeds as seeding
 from fewpass.engine.log_likelihood import score
 from fewpass.engine.options import Settings, options_of
-from fewpass.engine.portions import Room, Whole, in_portions
 from fewpass.engine.prompts import Given, prompts_of
 from fewpass.engine.request import Job
 from fewpass.engine.result import Result
-from fewpass.engine.scheduler import Scheduler
-from fewpass.engine.stream import jobs_of, stream
-from fewpass.engine.trace import Clock, ClockedSession, Trace
+from fewpass.engine.scheduler import Batch, Scheduler, drawn
+from fewpass.engine.trace import Trace
 from fewpass.io.png_metadata import read_settings
 from fewpass.models.base import Model, Prompt
 from fewpass.runtime.session import PromptSession
@@ -66,41 +63,29 @@ class Pipeline:
         or one number for a square. `on_step(canvas)` sees the canvas after every pass and stops the drawing by
         returning False. An image depends on its prompt, its seed and the settings, on nothing else.
 
-        Images that do not fit into memory together are drawn in portions, with a warning. `on_step` always sees the
-        canvas of all images, blank where a portion has not begun; the trace counts the passes of each image's own
-        portion. When memory runs out nevertheless, the portions are halved once, and one begins again.
+        Where not all images fit into memory together, some wait until others are finished, with a warning. `on_step`
+        always gets the canvas of all images, blank where an image has not begun; the trace counts the passes of each
+        image. When memory runs out nevertheless, half as many are drawn at a time, once.
 
-        Raises ValueError naming the value that is out of range, or the memory that a single image would need.
+        Raises ValueError naming the value that is out of range, and OutOfMemory, a MemoryError, naming the memory that
+        a single image would need.
         """
         started = time.perf_counter()
-        clock = Clock(self.model.device)
         settings = Settings.of(self.model, decoder, guidance, temperature, top_k, top_p, size, negative_prompt)
-        prompts = prompts_of(prompt, seed, count, bool(self.model.labels))
-        seeds = seeding.assign(seed, len(prompts))
-        jobs = [settings.job(*pair) for pair in zip(prompts, seeds, strict=True)]
-        whole, stopped, callers = Whole(len(jobs)), False, list[Exception]()
+        prompts, images = prompts_of(prompt, seed, count, bool(self.model.labels))
+        jobs = list(settings.jobs(prompts, iter(seeding.assign(seed, len(prompts) * images)), images))
+        batch = Batch(self.model, jobs)
+        batch.draw(on_step)
+        trace = batch.trace
 
-        def stops(canvas: Canvas) -> bool:
-            try:
-                return on_step is not None and on_step(canvas) is False
-            except Exception as error:
-                callers.append(error)
-                raise
+        def made(numbers: range) -> Result:
+            images = torch.tensor(numbers)
+            canvas = batch.canvas.select(images.to(batch.canvas.length.device))
+            return self.result(jobs[numbers.start : numbers.stop], canvas, trace.select(images), logprobs=logprobs)
 
-        def draw(numbers: range) -> Result:
-            nonlocal stopped
-            portion = jobs[numbers.start : numbers.stop]
-            trace = Trace.blank(len(portion), settings.grid)
-            canvas = Canvas.blank(settings.grid, self._seeds(portion), 0)
-            if not stopped:
-                for canvas in trace.watch(self._draw(portion, clock)):
-                    stopped = stops(whole.with_portion(numbers, canvas))
-                    if stopped:
-                        break
-            return self.result(portion, canvas, trace, logprobs=logprobs)
-
-        result = in_portions(Room(self.model), jobs, draw, callers)
-        result.trace.model_seconds, result.trace.seconds = clock.seconds, time.perf_counter() - started
+        scheduler = batch.scheduler
+        result = Result.joined(scheduler.memory.micro_batches(jobs, scheduler.most, made))
+        result.trace.model_seconds, result.trace.seconds = trace.model_seconds, time.perf_counter() - started
         return result
 
     def again(self, image: Mapping[str, Any] | str | PathLike[str], **options: Any) -> Result:
@@ -144,9 +129,19 @@ class Pipeline:
             raise ValueError(f"prompts must be several texts, got {shown(prompts)}")
         settings = Settings.of(self.model, decoder, guidance, temperature, top_k, top_p, size, negative_prompt)
         scheduler = Scheduler(self.model, batch)
-        jobs = jobs_of(prompts, settings, seeding.endless(seed), whole("count", count, least=1))
-        finished = stream(scheduler, jobs, on_step)
-        return ((i, self.result([f.job], f.canvas, f.trace, logprobs=logprobs)) for i, f in finished)
+        jobs = settings.jobs(prompts, seeding.endless(seed), whole("count", count, least=1))
+        return self._stream(scheduler, jobs, on_step, logprobs)
+
+    def _stream(
+        self, scheduler: Scheduler, jobs: Iterable[Job], on_step: Callable[[Canvas], object] | None, logprobs: bool
+    ) -> Iterator[tuple[int, Result]]:
+        for finished in drawn(scheduler, jobs):
+            for i, one in finished:
+                yield i, self.result([one.job], one.canvas, one.trace, logprobs=logprobs)
+            if on_step is not None:
+                seen = [on_step(canvas) for _, canvas in scheduler.canvases()]
+                if any(answer is False for answer in seen):
+                    return
 
     def job(
         self,
@@ -188,15 +183,6 @@ class Pipeline:
         drawn = final[:, grid.start :].view(-1, grid.rows, grid.cols)[:, :, : pixels.shape[2] // cell]
         drawn = drawn.repeat_interleave(cell, 1).repeat_interleave(cell, 2)
         return _as_images(torch.where(drawn[..., None], pixels, BLANK))
-
-    def _draw(self, jobs: Sequence[Job], clock: Clock) -> Iterator[Canvas]:
-        """Jobs of equal company, drawn together."""
-        with clock:
-            session = ClockedSession(self._open(jobs), clock)
-        return decode(session, jobs[0].decoder, jobs[0].sampling, self._seeds(jobs))
-
-    def _seeds(self, jobs: Sequence[Job]) -> Tensor:
-        return torch.tensor([job.seed for job in jobs], device=self.model.device)
 
     def _open(self, jobs: Sequence[Job]) -> PromptSession:
         return self.model.open_rows([job.rows for job in jobs], jobs[0].grid, [job.guidance for job in jobs])

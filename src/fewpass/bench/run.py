@@ -12,6 +12,7 @@ from fewpass.bench.passes import Pass, time_passes
 from fewpass.bench.replay import replayed
 from fewpass.bench.task import Task
 from fewpass.bench.traces import Traces
+from fewpass.core.errors import OutOfMemory
 from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import ar as autoregression
 from fewpass.decoders.recipes import with_window
@@ -113,7 +114,7 @@ class Benchmark:
                 return
             try:
                 drawn = draw(self.task, run, numbers)
-            except torch.OutOfMemoryError:
+            except (OutOfMemory, torch.OutOfMemoryError):
                 torch.cuda.empty_cache()
                 self._full.add(batch)
                 self.notes.append(f"{batch} images together do not fit into memory with {decoder}.")

@@ -1,16 +1,18 @@
 """What every contestant of a benchmark is to draw."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 
+from fewpass.core.protocol import Decoder
 from fewpass.core.sampling import Sampling
 from fewpass.engine.options import Settings
-from fewpass.models import BUNDLED
+from fewpass.engine.request import Job
 from fewpass.models.base import Model, Prompt
 from fewpass.models.emoji.scenes import held_out_prompts
+from fewpass.models.zoo import BUNDLED
 from fewpass.runtime.session import PromptSession
 
 LENGTH = 32  # tokens of a prompt without meaning
@@ -40,6 +42,11 @@ class Task:
         """The prompts' pass of these images."""
         prompts = [self.prompts[i % len(self.prompts)] for i in numbers]
         return self.model.open(prompts, self.settings.grid, self.settings.guidance, [None] * len(prompts))
+
+    def jobs(self, numbers: Sequence[int], decoder: Decoder) -> list[Job]:
+        """These images, to be drawn by `decoder`."""
+        settings = replace(self.settings, decoder=decoder)
+        return [settings.job(self.prompts[i % len(self.prompts)], i) for i in numbers]
 
     def seeds(self, numbers: Sequence[int]) -> torch.Tensor:
         return torch.tensor(list(numbers), device=self.model.device)

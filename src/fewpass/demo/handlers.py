@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from fewpass.core.errors import ModelError
+from fewpass.core.errors import ModelError, OutOfMemory
 from fewpass.demo.board import board, verdict
 from fewpass.demo.contest import contest
 from fewpass.demo.panel import Panel, View
@@ -57,7 +57,7 @@ class Handlers:
             )
             yield {parts.message: ""}
             yield from self._looks(race, stop)
-        except (ValueError, ModelError) as error:
+        except (ValueError, ModelError, OutOfMemory) as error:
             yield {parts.message: alert(str(error))}
         except Exception as error:
             logging.exception("a race failed")

@@ -1,8 +1,8 @@
 """What the images of a call have in common."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -66,6 +66,23 @@ class Settings:
         if isinstance(negative, int):
             model.class_ids(negative)
         return cls(model, chosen, sampling, scale, model.grid(read_size(size)), negative)
+
+    def jobs(self, prompts: Iterable[Given | Job], seeds: Iterator[int], count: int) -> Iterator[Job]:
+        """`count` jobs of each prompt, made when they are asked for, with the next seeds; jobs among them, once each.
+
+        Raises ValueError as `job` does, and where there are no seeds left.
+        """
+        for prompt in prompts:
+            if isinstance(prompt, Job):
+                yield replace(prompt)  # the same job may come again
+                continue
+            job: Job | None = None
+            for _ in range(count):
+                seed = next(seeds, None)
+                if seed is None:
+                    raise ValueError(f"there is no seed for {shown(prompt)}: more images than seeds")
+                job = self.job(prompt, seed) if job is None else replace(job, seed=seed)
+                yield job
 
     def job(self, prompt: Given, seed: int) -> Job:
         """One image. Raises ValueError for a prompt that the model cannot read or the decoder cannot draw."""

@@ -19,8 +19,8 @@ IMAGES = 2**16  # of a call, which holds all of them in memory
 NOTED = re.compile(r"features \[\d+, \d+\] with SHA-256 [0-9a-f]{64}")  # what `written` makes of features
 
 
-def prompts_of(prompt: Given | Sequence[Given], seed: object, count: int, classes: bool) -> list[Prompt]:
-    """One prompt for each image: `count` of every one given, or as many of a single one as there are seeds.
+def prompts_of(prompt: Given | Sequence[Given], seed: object, count: int, classes: bool) -> tuple[list[Prompt], int]:
+    """The prompts given, and the number of images of each: `count`, or of a single one as many as there are seeds.
 
     A list of numbers is one prompt of token ids, or of a model that draws `classes` the prompts themselves.
     Raises ValueError for a prompt that says nothing, and for more than 65536 images.
@@ -37,7 +37,7 @@ def prompts_of(prompt: Given | Sequence[Given], seed: object, count: int, classe
         raise ValueError(
             f"a call draws at most {IMAGES} images, got {shown(len(prompts) * images)}: use Pipeline.stream"
         )
-    return [text for text in prompts for _ in range(images)]
+    return prompts, images
 
 
 def _is_one(given: Any, classes: bool) -> bool:

@@ -30,8 +30,8 @@ class Job:
     seed: int
 
     @property
-    def company(self) -> Hashable:
-        """Jobs of equal `company` can share forward passes; seeds, prompts and scales of guidance may differ."""
+    def batch_key(self) -> Hashable:
+        """Jobs of equal `batch_key` can share forward passes; seeds, prompts and scales of guidance may differ."""
         alone = None if self.decoder.joins else self
         return self.grid.grids, len(self.rows), self.decoder, self.sampling, alone
 

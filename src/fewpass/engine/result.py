@@ -51,7 +51,7 @@ class Result:
 
     @classmethod
     def joined(cls, parts: Sequence["Result"]) -> "Result":
-        """All images of `parts`, which were drawn one after the other."""
+        """All images of `parts`."""
         scores = [part.logprobs for part in parts if part.logprobs is not None]
         return cls(
             [image for part in parts for image in part.images],

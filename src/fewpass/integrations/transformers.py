@@ -16,10 +16,11 @@ from transformers import GenerationConfig, PreTrainedModel
 from transformers.generation import GenerateDecoderOnlyOutput
 
 from fewpass.core.canvas import Canvas, Grid
-from fewpass.core.loop import decode
 from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.engine import seeds as seeding
+from fewpass.engine.request import Job
+from fewpass.engine.scheduler import Batch
 from fewpass.integrations.generation_config import (
     GREEDY,
     Request,
@@ -154,13 +155,18 @@ class Artist:
         if request.negatives is not None:
             negatives = [torch.cat([ids, ids.new_tensor(opening)]) for ids in request.negatives]
         first = int(torch.randint(seeding.DRAWN, ())) if self.seed is None else self.seed
-        seeds = torch.tensor(seeding.assign(first, len(prompts)), device=self.model.device)
-        with torch.inference_mode():
-            session = self.model.open(opened, grid, request.guidance, negatives)
-        for canvas in decode(session, self.decoder, request.sampling, seeds):
-            if self.on_step is not None:
-                self.on_step(canvas)
-        return canvas.tokens[:, : grid.size].clone()
+        seeds, model, scale = seeding.assign(first, len(prompts)), self.model, request.guidance
+        jobs = [
+            Job(ids, away, model.read(ids, away, grid, scale), grid, scale, self.decoder, request.sampling, seed)
+            for ids, away, seed in zip(opened, negatives, seeds, strict=True)
+        ]
+        batch = Batch(model, jobs)
+        batch.draw(self._look)
+        return batch.canvas.tokens[:, : grid.size].clone()
+
+    def _look(self, canvas: Canvas) -> None:
+        if self.on_step is not None:
+            self.on_step(canvas)  # its answer does not count: `generate` returns whole images
 
 
 def _output(tokens: Tensor, config: GenerationConfig) -> Drawn:
