@@ -19,7 +19,8 @@ from fewpass.bench.shape import read_shape, shape_names
 from fewpass.bench.task import Task
 from fewpass.bench.traces import counts_of, read_traces, recorded, traces_of
 from fewpass.bench.words import contradictions, disagreements
-from fewpass.engine.options import Settings
+from fewpass.engine.options import GenerationOptions
+from fewpass.engine.request import bind
 from fewpass.io.machine import machine
 from fewpass.io.png_metadata import png
 from fewpass.models import FAMILIES
@@ -46,7 +47,7 @@ def some_counts(seed):
 
 @pytest.fixture(scope="module")
 def task(pipeline):
-    return Task(Settings.of(pipeline.model, None, None, None, None, None, None, None), ["two stars", "red"])
+    return Task(bind(pipeline.model, GenerationOptions()), ["two stars", "red"])
 
 
 @pytest.mark.parametrize("spelling", DRAFTING)
@@ -183,7 +184,7 @@ def test_transformers_draws_with_the_same_weights(task):
 
 
 def test_without_guidance_transformers_does_not_draw(pipeline):
-    unguided = Task(Settings.of(pipeline.model, None, 1.0, None, None, None, None, None), ["two"])
+    unguided = Task(bind(pipeline.model, GenerationOptions(guidance=1.0)), ["two"])
     with pytest.raises(ValueError, match="guidance"):
         rival_of(unguided)
 
@@ -200,9 +201,7 @@ def test_the_parts_that_are_timed_are_those_that_answer(folder, monkeypatch):
     asked, answer = [], Lean.__call__
     monkeypatch.setattr(Lean, "__call__", lambda lean, *inputs: (asked.append(1), answer(lean, *inputs))[1])
     model = fewpass.load(folder, "cpu", "float32").model
-    timed = time_passes(
-        Task(Settings.of(model, None, None, None, None, None, None, None), ["two stars"]), decoder("ar"), 4
-    )
+    timed = time_passes(Task(bind(model, GenerationOptions()), ["two stars"]), decoder("ar"), 4)
     assert len(timed) == 4
     assert len(asked) == 2 + len(timed)  # the prompt's pass, and the one for which memory is claimed
 

@@ -7,7 +7,7 @@ import torch
 
 import fewpass
 from fewpass.core.protocol import Query
-from fewpass.engine.options import default_decoder
+from fewpass.engine.request import default_decoder
 from fewpass.runtime.cpu.attention import attention_in
 
 PROMPTS = ("two red apples left of a cat on a blue background", "a star on a teal background", "three dogs")

@@ -4,21 +4,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from fewpass.core.canvas import Canvas
-from fewpass.core.checks import Size, whole
+from fewpass.core.checks import whole
 from fewpass.core.messages import shown
-from fewpass.core.protocol import Decoder
 from fewpass.engine import seeds as seeding
 from fewpass.engine.log_likelihood import score
-from fewpass.engine.options import Settings, options_of
-from fewpass.engine.prompts import Given, prompts_of
-from fewpass.engine.request import Job
+from fewpass.engine.options import GenerationOptions, Options
+from fewpass.engine.request import Given, Job, bind, options_of, prompts_of
 from fewpass.engine.result import Result
 from fewpass.engine.scheduler import Batch, Scheduler, drawn
 from fewpass.engine.trace import Trace
@@ -40,52 +38,46 @@ class Pipeline:
         self,
         prompt: Given | Sequence[Given],
         *,
-        decoder: Decoder | str | None = None,
-        guidance: float | None = None,
-        temperature: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | Sequence[int] | None = None,
         count: int = 1,
-        size: Size | None = None,
-        negative_prompt: Given | None = None,
         on_step: Callable[[Canvas], object] | None = None,
         logprobs: bool = False,
+        **options: Unpack[Options],
     ) -> Result:
         """Draw `count` images of each prompt.
 
         A prompt is a text, or a tensor or list of the token ids that the model is to read before the image; for
-        LlamaGen, the number of a class, or features [P, C] of a text. `decoder` is a decoder or its spelling,
-        `"sjd(window=16)"`; the default is lossless. `guidance` is the scale of classifier-free guidance, 1 for none;
-        `temperature` 0 takes the likeliest code every time, `top_k` 0 and `top_p` 1 keep all codes. For these four
-        None is the model's own. `seed`: a number s gives image i the seed s + i, a list gives one each (for a single
-        prompt: as many images as seeds), None draws s < 2**48. `size` in pixels is (width, height), "WIDTHxHEIGHT",
-        or one number for a square. `on_step(canvas)` sees the canvas after every pass and stops the drawing by
-        returning False. An image depends on its prompt, its seed and the settings, on nothing else.
+        LlamaGen, the number of a class, or features [P, C] of a text. An image depends on its prompt, its seed and the
+        options, on nothing else.
 
-        Where not all images fit into memory together, some wait until others are finished, with a warning. `on_step`
-        always gets the canvas of all images, blank where an image has not begun; the trace counts the passes of each
-        image. When memory runs out nevertheless, half as many are drawn at a time, once.
+        Where not all images fit into memory together, some wait until others are finished, with a warning. When memory
+        runs out nevertheless, half as many are drawn at a time, once.
 
-        Raises ValueError naming the value that is out of range, and OutOfMemory, a MemoryError, naming the memory that
-        a single image would need.
+        Args:
+            prompt: One prompt or several.
+            count: Number of images of each prompt.
+            on_step: Called with the canvas of all images after every forward pass, blank where an image has not begun;
+                stops the drawing by returning False.
+            logprobs: Whether the result holds the log-probabilities of the tokens.
+            options: Those of `GenerationOptions`. `decoder`: a decoder or its spelling, `"sjd(window=16)"`; the
+                default is lossless. `guidance`: scale of classifier-free guidance, 1 for none. `temperature`: 0 takes
+                the likeliest code always. `top_k`: 0 keeps all codes. `top_p`: 1 keeps all. `min_p`: 0 keeps all. For
+                these, None is the model's own. `size` in pixels: (width, height), "WIDTHxHEIGHT", or one number for a
+                square. `negative_prompt`: what guidance leads away from. `seed`: a number s gives image i the seed
+                s + i, a list gives one each (for a single prompt: as many images as seeds), None draws s < 2**48.
+
+        Raises:
+            ValueError: An option is out of range, or the model cannot read the prompt.
+            OutOfMemory: A `MemoryError`: the device has too little memory for a single image.
         """
         started = time.perf_counter()
-        settings = Settings.of(self.model, decoder, guidance, temperature, top_k, top_p, size, negative_prompt)
+        bound = bind(self.model, GenerationOptions.of(options))
+        seed = options.get("seed")
         prompts, images = prompts_of(prompt, seed, count, bool(self.model.labels))
-        jobs = list(settings.jobs(prompts, iter(seeding.assign(seed, len(prompts) * images)), images))
+        jobs = list(bound.jobs(prompts, iter(seeding.assign(seed, len(prompts) * images)), images))
         batch = Batch(self.model, jobs)
         batch.draw(on_step)
-        trace = batch.trace
-
-        def made(numbers: range) -> Result:
-            images = torch.tensor(numbers)
-            canvas = batch.canvas.select(images.to(batch.canvas.length.device))
-            return self.result(jobs[numbers.start : numbers.stop], canvas, trace.select(images), logprobs=logprobs)
-
-        scheduler = batch.scheduler
-        result = Result.joined(scheduler.memory.micro_batches(jobs, scheduler.most, made))
-        result.trace.model_seconds, result.trace.seconds = trace.model_seconds, time.perf_counter() - started
+        result = self._results(batch, logprobs)
+        result.trace.seconds = time.perf_counter() - started
         return result
 
     def again(self, image: Mapping[str, Any] | str | PathLike[str], **options: Any) -> Result:
@@ -102,23 +94,17 @@ class Pipeline:
         prompts: Iterable[Given | Job],
         *,
         batch: int = 8,
-        decoder: Decoder | str | None = None,
-        guidance: float | None = None,
-        temperature: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | Iterable[int] | None = None,
         count: int = 1,
-        size: Size | None = None,
-        negative_prompt: Given | None = None,
+        seed: int | Iterable[int] | None = None,
         on_step: Callable[[Canvas], object] | None = None,
         logprobs: bool = False,
+        **options: Any,
     ) -> Iterator[tuple[int, Result]]:
         """Draw prompts as they come, `batch` images at a time: each image's number and result as soon as it is done.
 
-        `prompts` may be lazy and without end: one is taken as soon as there is a place for its images, which share
-        forward passes with those that are being drawn. The options are those of a call; `seed` may be an iterable
-        too. A `Job` among the prompts is one image with settings of its own. `on_step` sees the canvas of all images
+        `prompts` may be lazy and without end: one is taken as soon as there is capacity for its images, which share
+        forward passes with those that are being drawn. The `options` are those of a call; `seed` may be an iterable
+        too. A `Job` among the prompts is one image with options of its own. `on_step` gets the canvas of all images
         being drawn together, after every pass; returning False ends the stream.
 
         Images are those that calls would draw, but come in the order in which they are finished. The seconds of their
@@ -127,9 +113,8 @@ class Pipeline:
         """
         if isinstance(prompts, str | bytes | Tensor) or not isinstance(prompts, Iterable):
             raise ValueError(f"prompts must be several texts, got {shown(prompts)}")
-        settings = Settings.of(self.model, decoder, guidance, temperature, top_k, top_p, size, negative_prompt)
-        scheduler = Scheduler(self.model, batch)
-        jobs = settings.jobs(prompts, seeding.endless(seed), whole("count", count, least=1))
+        bound, scheduler = bind(self.model, GenerationOptions.of(options)), Scheduler(self.model, batch)
+        jobs = bound.jobs(prompts, seeding.endless(seed), whole("count", count, least=1))
         return self._stream(scheduler, jobs, on_step, logprobs)
 
     def _stream(
@@ -143,25 +128,14 @@ class Pipeline:
                 if any(answer is False for answer in seen):
                     return
 
-    def job(
-        self,
-        prompt: Given,
-        *,
-        decoder: Decoder | str | None = None,
-        guidance: float | None = None,
-        temperature: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
-        size: Size | None = None,
-        negative_prompt: Given | None = None,
-    ) -> Job:
+    def job(self, prompt: Given, **options: Unpack[Options]) -> Job:
         """One image to be drawn by `stream` or a `Scheduler`, with the options of a call.
 
         Raises ValueError naming the value that will not do.
         """
-        settings = Settings.of(self.model, decoder, guidance, temperature, top_k, top_p, size, negative_prompt)
-        return settings.job(prompt, *seeding.assign(seed, 1))
+        seed = options.get("seed")
+        (number,) = seeding.assign(seed, 1)
+        return bind(self.model, GenerationOptions.of(options)).job(prompt, number)
 
     @torch.inference_mode()
     def result(self, jobs: Sequence[Job], canvas: Canvas, trace: Trace, *, logprobs: bool = False) -> Result:
@@ -183,6 +157,20 @@ class Pipeline:
         drawn = final[:, grid.start :].view(-1, grid.rows, grid.cols)[:, :, : pixels.shape[2] // cell]
         drawn = drawn.repeat_interleave(cell, 1).repeat_interleave(cell, 2)
         return _as_images(torch.where(drawn[..., None], pixels, BLANK))
+
+    def _results(self, batch: Batch, logprobs: bool) -> Result:
+        """The images of a batch; pictures are made of at most as many at a time as were drawn together."""
+
+        def made(numbers: range) -> Result:
+            images = torch.tensor(numbers)
+            canvas = batch.canvas.select(images.to(batch.canvas.length.device))
+            jobs = batch.jobs[numbers.start : numbers.stop]
+            return self.result(jobs, canvas, batch.trace.select(images), logprobs=logprobs)
+
+        scheduler = batch.scheduler
+        result = Result.joined(scheduler.memory.micro_batches(batch.jobs, scheduler.most, made))
+        result.trace.model_seconds = batch.trace.model_seconds
+        return result
 
     def _open(self, jobs: Sequence[Job]) -> PromptSession:
         return self.model.open_rows([job.rows for job in jobs], jobs[0].grid, [job.guidance for job in jobs])

@@ -8,8 +8,7 @@ import torch
 
 from fewpass.core.protocol import Decoder
 from fewpass.core.sampling import Sampling
-from fewpass.engine.options import Settings
-from fewpass.engine.request import Job
+from fewpass.engine.request import BoundOptions, Job
 from fewpass.models.base import Model, Prompt
 from fewpass.models.emoji.scenes import held_out_prompts
 from fewpass.models.zoo import BUNDLED
@@ -22,7 +21,7 @@ LENGTH = 32  # tokens of a prompt without meaning
 class Task:
     """Prompts, and how images of them are drawn. Image number i is of prompt i, over and over, with the seed i."""
 
-    settings: Settings
+    settings: BoundOptions
     prompts: Sequence[Prompt]
 
     @property

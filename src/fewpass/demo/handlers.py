@@ -15,7 +15,7 @@ from fewpass.demo.parts import Parts
 from fewpass.demo.race import Race
 from fewpass.demo.shelf import Shelf
 from fewpass.demo.words import alert, examples_of, status, told_of
-from fewpass.engine.options import default_decoder
+from fewpass.engine.request import default_decoder
 from fewpass.models.weights import one_line
 
 WAITING = "Waiting for the machine"
