@@ -8,7 +8,6 @@ from fewpass.decoders.jacobi import Jacobi
 from fewpass.decoders.recipes import (
     RECIPES,
     ar,
-    auto,
     cool_sd,
     decoder,
     gs_sjd,
@@ -50,7 +49,6 @@ __all__ = [
     "Scheduler",
     "Trace",
     "ar",
-    "auto",
     "cool_sd",
     "decode",
     "decoder",

@@ -68,7 +68,7 @@ def generate(
 
     # What can be seen to be wrong is said before the model is loaded.
     if decoder is not None or window is not None:
-        options["decoder"] = read_decoder("auto" if decoder is None else decoder, window)
+        options["decoder"] = read_decoder("jacobi_ngram" if decoder is None else decoder, window)
     seeds = assign(seed, images)
     check_sampling(temperature, top_k, top_p)
     pipe = open_model(model or kept.get("model", "emoji"), device, dtype or kept.get("dtype"), compile)

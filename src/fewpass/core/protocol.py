@@ -126,15 +126,6 @@ class Decoder(ABC):
         return self
 
     @property
-    def joins(self) -> bool:
-        """May images be drawn beside others that are further on?"""
-        return True
-
-    def again(self, windows: Sequence[int]) -> "Decoder":
-        """The decoder that draws an image once more whose passes asked about so many drafts: this one, as a rule."""
-        return self
-
-    @property
     @abstractmethod
     def margin(self) -> int:
         """Positions past the image that the canvas must have room for."""

@@ -32,22 +32,15 @@ class Job:
     @property
     def company(self) -> Hashable:
         """Jobs of equal `company` can share forward passes; seeds, prompts and scales of guidance may differ."""
-        alone = None if self.decoder.joins else self
-        return self.grid.grids, len(self.rows), self.decoder, self.sampling, alone
+        return self.grid.grids, len(self.rows), self.decoder, self.sampling
 
-    def settings(self, model: Model, size: tuple[int, int], asked: Sequence[int]) -> dict[str, Any]:
-        """What it takes to draw the image again, with the model's name, device and dtype, and the size in pixels.
-
-        `asked` are the positions that each pass asked about, the prompt's first. Where windows followed the machine,
-        `again` is the decoder that follows them.
-        """
-        again = self.decoder.again([n - 1 for n in asked[1:]])
+    def settings(self, model: Model, size: tuple[int, int]) -> dict[str, Any]:
+        """What it takes to draw the image again, with the model's name, device and dtype, and the size in pixels."""
         return {
             "prompt": written(self.prompt),
             "seed": self.seed,
             "model": model.name,
             "decoder": str(self.decoder),
-            **({} if again is self.decoder else {"again": str(again)}),
             "lossless": self.decoder.lossless,
             "guidance": self.guidance,
             **asdict(self.sampling),
