@@ -28,7 +28,7 @@ from fewpass.engine.request import Job
 from fewpass.engine.result import Result
 from fewpass.engine.scheduler import Failed, Finished, Scheduler
 from fewpass.engine.trace import Trace
-from fewpass.integrations.transformers import generate
+from fewpass.integrations.transformers import custom_generate, generate
 from fewpass.loading import load, wrap
 from fewpass.pipeline import Pipeline
 
@@ -50,6 +50,7 @@ __all__ = [
     "Trace",
     "ar",
     "cool_sd",
+    "custom_generate",
     "decode",
     "decoder",
     "generate",
