@@ -144,8 +144,7 @@ class Pipeline:
         tokens = canvas.tokens[:, : canvas.grid.size].masked_fill(~canvas.final, -1).cpu()
         scores = score(self._open(jobs), jobs[0].sampling, tokens) if logprobs else None
         images = self._images(canvas, prompts, seeds)
-        passes = zip(jobs, trace.asked.tolist(), trace.passes.tolist(), strict=True)
-        settings = [job.settings(self.model, images[0].size, asked[:n]) for job, asked, n in passes]
+        settings = [job.settings(self.model, images[0].size) for job in jobs]
         return Result(images, tokens, seeds, trace, settings, scores)
 
     @torch.inference_mode()

@@ -16,7 +16,6 @@ from fewpass.core.errors import OutOfMemory
 from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import ar as autoregression
 from fewpass.decoders.recipes import with_window
-from fewpass.decoders.varying import Varying
 from fewpass.viz.progress import Step
 
 GUESS = 3.0  # tokens a pass is expected to win, for the time left
@@ -125,13 +124,13 @@ class Benchmark:
 
 
 def _windowed(decoder: Decoder, window: int) -> Decoder | None:
-    """The decoder with another window, where it has one whose passes cost the same on any machine's clock.
+    """The decoder with another window, where it has one.
 
     Autoregression stands for all of them where there is nothing to draft.
     """
     if decoder.margin == 1:
         return decoder if window == 0 and str(decoder) == str(autoregression()) else None
-    if window == 0 or isinstance(decoder, Varying):
+    if window == 0:
         return None
     try:
         return with_window(decoder, window)

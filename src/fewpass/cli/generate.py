@@ -54,7 +54,7 @@ def generate(
 
     # What can be seen to be wrong is said before the model is loaded.
     if window is not None:
-        options = dataclasses.replace(options, decoder=read_decoder(str(options.decoder or "auto"), window))
+        options = dataclasses.replace(options, decoder=read_decoder(str(options.decoder or "jacobi_ngram"), window))
     call, seeds = options.checked().given, assign(options.seed, images)
     pipe = open_model(model or kept.get("model", "emoji"), device, dtype or kept.get("dtype"), compile)
     film, loading, seconds = Film(), time.monotonic() - started, 0.0

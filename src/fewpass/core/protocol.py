@@ -1,10 +1,8 @@
 """What decoders and models agree on: queries, states, sessions, and what a session tells a decoder."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 from torch import Tensor
 
@@ -100,38 +98,11 @@ class Decoder(ABC):
     def __str__(self) -> str:
         return self.spelling or repr(self)
 
-    def __call__(
-        self,
-        model: Any,
-        input_ids: Tensor,
-        *,
-        seed: int | Sequence[int] | None = None,
-        on_step: Callable[[Canvas], object] | None = None,
-        width: int | None = None,
-        height: int | None = None,
-        image_sizes: Any = None,
-        **prepared: Any,
-    ) -> Tensor:
-        """Draw for transformers: `model.generate(**inputs, custom_generate=decoder)`. See `fewpass.generate`."""
-        named = {"seed": seed, "on_step": on_step, "width": width, "height": height, "image_sizes": image_sizes}
-        return import_module("fewpass.integrations.transformers").custom_generate(
-            self, model, input_ids, **named, **prepared
-        )
-
     def prepared(self, session: Host) -> Self:
         """This decoder, with all that it needs to know of the model.
 
         Raises ValueError naming what the session cannot offer.
         """
-        return self
-
-    @property
-    def joins(self) -> bool:
-        """May images be drawn beside others that are further on?"""
-        return True
-
-    def again(self, windows: Sequence[int]) -> "Decoder":
-        """The decoder that draws an image once more whose passes asked about so many drafts: this one, as a rule."""
         return self
 
     @property

@@ -5,19 +5,20 @@ to hold when the window first reaches it: `uniform`, `left`, `left_sample`, `abo
 out of range raises ValueError naming it.
 """
 
+import re
+import warnings
+
 import fewpass.decoders.draft_init as guesses
 from fewpass.core.messages import shown
 from fewpass.core.protocol import Decoder
-from fewpass.decoders.adaptive import Adaptive
 from fewpass.decoders.block import Block
 from fewpass.decoders.jacobi import Jacobi
 from fewpass.decoders.ngram import NGrams
 from fewpass.decoders.pjd import Rows
 from fewpass.decoders.relaxed import Annealed, Grouped, Neighbours
 from fewpass.decoders.rules import FixedPoint, Reuse, Speculative, couple
-from fewpass.decoders.spec import Recipe, options_of, parse, recipe, with_option
+from fewpass.decoders.spec import Recipe, options_of, parse, recipe
 from fewpass.decoders.tree import Tree
-from fewpass.decoders.varying import Schedule, Varying
 from fewpass.decoders.zipar import Wavefront
 
 
@@ -100,20 +101,6 @@ def jacobi_ngram(window: int = 32) -> NGrams:
     return NGrams(window)
 
 
-@recipe("fewpass, on arXiv 2002.09928, arXiv 2402.02057", lossless=True)
-def auto(window: int = 64, decoder: str = "jacobi_ngram", windows: tuple[int, ...] = ()) -> Varying:
-    """Another lossless decoder with as many drafts, up to `window`, as pay on this machine. Lossless.
-
-    By default the tokens are those of `ar`, whatever the windows. With `sjd`, `mc_sjd` and the like they are not; an
-    image's settings then give, as `again`, the `windows` of its passes, with which it is drawn once more.
-    """
-    inner = _windowed(decoder, window)
-    if any(not 0 <= w <= window for w in windows):
-        raise ValueError(f"auto: windows are whole numbers from 0 to window={window}, not {shown(windows)}")
-    same = str(_windowed(decoder, 0))  # what drawing teaches is shared by all largest windows
-    return Varying(inner, Schedule(tuple(windows)) if windows else Adaptive(window, same))
-
-
 @recipe("arXiv 2508.07747", lossless=False)
 def gsd(window: int = 15, group: int = 14, gap: float = 0.15, distance: float = 0.5, guess: str = "uniform") -> Jacobi:
     """GSD, grouped speculative decoding: SJD that compares groups of codes. Lossy; lossless again at group=0.
@@ -184,21 +171,25 @@ def decoder(chosen: Decoder | str) -> Decoder:
         return chosen
     if not isinstance(chosen, str):
         raise ValueError(f"decoder must be a decoder or its spelling, like 'sjd(window=16)', got {shown(chosen)}")
-    return parse(chosen, RECIPES)
+    return parse(_without_auto(chosen), RECIPES)
 
 
-def _windowed(spelling: str, window: int) -> NGrams | Jacobi:
-    """A lossless decoder whose window may change between passes. Raises ValueError for one where it may not."""
-    if "window" in options_of(spelling):
-        raise ValueError(f"auto chooses the windows of {shown(spelling)}: give its own option window the largest")
-    inner = with_window(decoder(spelling), window)
-    if not inner.lossless or not isinstance(inner, NGrams | Jacobi):
-        raise ValueError(f"auto: decoder must be lossless and have a window and no tree, unlike {shown(spelling)}")
-    return inner
+AS_NGRAM = re.compile(r"auto(\(((window=)?\d+|(decoder=)?jacobi_ngram(\(\))?|,)*\))?")
+
+
+def _without_auto(text: str) -> str:
+    """`jacobi_ngram` for `auto` of fewpass 0.1.0 around it: another window in every pass, the same tokens."""
+    if not re.match(r"\s*auto\b", text):
+        return text
+    if not AS_NGRAM.fullmatch(re.sub(r"[\s'\"]", "", text)):
+        raise ValueError(f"{shown(text)} is not supported: fewpass 0.1.0 is the last release that draws it")
+    warnings.warn("decoder 'auto' is read as 'jacobi_ngram', which draws the same tokens", stacklevel=3)
+    return "jacobi_ngram"
 
 
 def with_window(chosen: Decoder, window: int) -> Decoder:
     """The same decoder with another window. Raises ValueError if it has none."""
-    if "window" not in options_of(str(chosen)):
+    options = options_of(str(chosen))
+    if "window" not in options:
         raise ValueError(f"{chosen} has no window, so window {window} has no effect")
-    return decoder(with_option(str(chosen), "window", window))
+    return RECIPES[str(chosen).partition("(")[0]](**options | {"window": window})

@@ -17,7 +17,7 @@ from fewpass.core.checks import check_unicode, whole
 from fewpass.core.messages import shown
 from fewpass.core.protocol import Decoder, Prospect, fitted
 from fewpass.core.sampling import Sampling
-from fewpass.decoders.recipes import decoder as decoder_of
+from fewpass.decoders.recipes import jacobi_ngram
 from fewpass.engine.options import NAMES, SAMPLING, GenerationOptions, InvalidOption, naming
 from fewpass.models.base import Model, Prompt
 
@@ -112,22 +112,15 @@ class Job:
     @property
     def batch_key(self) -> Hashable:
         """Jobs of equal `batch_key` can share forward passes; seeds, prompts and scales of guidance may differ."""
-        alone = None if self.decoder.joins else self
-        return self.grid.grids, len(self.rows), self.decoder, self.sampling, alone
+        return self.grid.grids, len(self.rows), self.decoder, self.sampling
 
-    def settings(self, model: Model, size: tuple[int, int], asked: Sequence[int]) -> dict[str, Any]:
-        """What it takes to draw the image again, with the model's name, device and dtype, and the size in pixels.
-
-        `asked` are the positions that each pass asked about, the prompt's first. Where windows followed the machine,
-        `again` is the decoder that follows them.
-        """
-        again = self.decoder.again([n - 1 for n in asked[1:]])
+    def settings(self, model: Model, size: tuple[int, int]) -> dict[str, Any]:
+        """What it takes to draw the image again, with the model's name, device and dtype, and the size in pixels."""
         return {
             "prompt": written(self.prompt),
             "seed": self.seed,
             "model": model.name,
             "decoder": str(self.decoder),
-            **({} if again is self.decoder else {"again": str(again)}),
             "lossless": self.decoder.lossless,
             "guidance": self.guidance,
             **asdict(self.sampling),
@@ -139,13 +132,8 @@ class Job:
 
 
 def default_decoder(model: Model) -> Decoder:
-    """`auto` where its windows do not show in the image; elsewhere `jacobi_ngram`. Both draw the tokens of `ar`.
-
-    As a rule a pass rounds differently with the window that it has, and then what `auto` draws depends a little on how
-    fast the machine is at the moment.
-    """
-    unseen = model.network.steady or torch.finfo(model.model.dtype).bits > 32
-    return decoder_of("auto" if unseen else "jacobi_ngram")
+    """`jacobi_ngram`, which draws the tokens of `ar`, with 16 drafts in a pass on a CPU and 32 elsewhere."""
+    return jacobi_ngram(16 if model.device.type == "cpu" else 32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +229,7 @@ def options_of(settings: Mapping[str, Any], model: Model) -> dict[str, Any]:
         raise ValueError(
             f"the image was drawn in {shown(settings['dtype'])}, got {dtype}: load the model with that dtype"
         )
-    return {name: settings[name] for name in again} | {"decoder": settings.get("again", settings["decoder"])}
+    return {name: settings[name] for name in again}
 
 
 def _is_same(one: object, other: str) -> bool:

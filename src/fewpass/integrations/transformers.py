@@ -1,7 +1,7 @@
 """transformers' `generate`, with images drawn by fewpass.
 
-`model.generate(**inputs, custom_generate=fewpass.mc_sjd(window=32))` draws with Emu3, Chameleon and GLM-Image;
-`fewpass.generate(model, **inputs, decoder="mc_sjd(window=32)")` with those and Janus.
+`model.generate(**inputs, custom_generate=fewpass.custom_generate("mc_sjd(window=32)"))` draws with Emu3, Chameleon and
+GLM-Image; `fewpass.generate(model, **inputs, decoder="mc_sjd(window=32)")` with those and Janus.
 """
 
 import copy
@@ -19,7 +19,7 @@ from fewpass.core.canvas import Canvas, Grid
 from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.engine import seeds as seeding
-from fewpass.engine.request import Job
+from fewpass.engine.request import Job, default_decoder
 from fewpass.engine.scheduler import Batch
 from fewpass.integrations.generation_config import (
     GREEDY,
@@ -47,14 +47,15 @@ LOST = (
 def generate(
     model: PreTrainedModel,
     *,
-    decoder: Decoder | str = "mc_sjd",
+    decoder: Decoder | str | None = None,
     seed: int | Sequence[int] | None = None,
     on_step: Watch | None = None,
     **inputs: Any,
 ) -> Drawn:
     """What `model.generate(**inputs)` would return, drawn by `decoder`: prompts and tokens [B, P + n]; Janus: [B, N].
 
-    With return_dict_in_generate=True they are the `sequences` of transformers' `GenerateDecoderOnlyOutput`.
+    The default decoder is that of a `Pipeline`. With return_dict_in_generate=True they are the `sequences` of
+    transformers' `GenerateDecoderOnlyOutput`.
 
     `inputs` are what the model's processor makes, and options of generate. Sampling happens with do_sample=True only;
     then what is left open is the model's own, not top_k=50. `seed` is as in a `Pipeline`; None takes one number from
@@ -72,19 +73,38 @@ def generate(
     mode = inputs.pop("generation_mode", None)
     if mode not in (None, "image"):
         raise ValueError(f"generation_mode={mode!r} is not supported: fewpass draws images; call model.generate")
-    artist = Artist(wrap_model(model, None), decoder_of(decoder), seed, on_step)
+    artist = Artist.of(model, decoder, seed, on_step)
     artist.check_images(inputs.get("pixel_values"))
     if not artist.model.in_vocabulary:
         return artist.codes(inputs)
     options = _options(artist.model, inputs)
-    draw = partial(artist.decoder, longest=longest(inputs))
+    draw = partial(custom_generate(artist.decoder), longest=longest(inputs))
     return model.generate(**options, custom_generate=draw, seed=seed, on_step=on_step)
 
 
-def custom_generate(decoder: Decoder, model: PreTrainedModel, input_ids: Tensor, **prepared: Any) -> Drawn:
-    """What `generate` calls with all that it has `prepared`: prompts and tokens [B, P + n]."""
-    seed, on_step = prepared.pop("seed"), prepared.pop("on_step")
-    return Artist(wrap_model(model, None), decoder, seed, on_step).words(input_ids, prepared)
+def custom_generate(decoder: Decoder | str | None = None) -> Callable[..., Drawn]:
+    """The argument `custom_generate` of transformers' `generate`, with which `decoder` draws.
+
+    The default decoder is that of a `Pipeline`. `generate` then takes `seed`, `on_step`, `width`, `height` and
+    `image_sizes` too; see `fewpass.generate`. Raises ValueError for a decoder or an option that does not exist.
+    """
+    chosen = None if decoder is None else decoder_of(decoder)
+
+    def draw(  # transformers passes on the arguments that are named here
+        model: PreTrainedModel,
+        input_ids: Tensor,
+        *,
+        seed: int | Sequence[int] | None = None,
+        on_step: Watch | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        image_sizes: Any = None,
+        **prepared: Any,
+    ) -> Drawn:
+        size = {"width": width, "height": height, "image_sizes": image_sizes}
+        return Artist.of(model, chosen, seed, on_step).words(input_ids, {**prepared, **size})
+
+    return draw
 
 
 @dataclass(frozen=True)
@@ -95,6 +115,17 @@ class Artist:
     decoder: Decoder
     seed: int | Sequence[int] | None
     on_step: Watch | None
+
+    @classmethod
+    def of(
+        cls,
+        model: PreTrainedModel,
+        decoder: Decoder | str | None,
+        seed: int | Sequence[int] | None,
+        on_step: Watch | None,
+    ) -> "Artist":
+        own = wrap_model(model, None)
+        return cls(own, default_decoder(own) if decoder is None else decoder_of(decoder), seed, on_step)
 
     def check_images(self, images: object) -> None:
         if images is not None and not self.model.reads_images:
