@@ -114,9 +114,9 @@ def test_the_drop_in_returns_prompts_and_tokens(models, name, new):
 
 
 def test_it_draws_what_a_pipeline_draws(emu3):
-    """With the same law: temperature, top-k, top-p and guidance are read from what generate prepares."""
+    """With the same law: temperature, top-k, top-p, min-p and guidance are read from what generate prepares."""
     ids = torch.tensor([5, 6, 7])
-    own = {"temperature": 0.8, "top_k": 5, "top_p": 0.9}
+    own = {"temperature": 0.8, "top_k": 5, "top_p": 0.9, "min_p": 0.3}
     negative = {"negative_prompt_ids": torch.tensor([[9, 9]])}
     asked = {**EMU3, **own, **negative, "guidance_scale": 2.0, "do_sample": True, "max_new_tokens": 18}
     drawn = emu3.generate(ids[None], **asked, seed=3, custom_generate=DRAW)
@@ -336,7 +336,7 @@ class Mine(TopKLogitsWarper):
     ("options", "message"),
     [
         ({"repetition_penalty": 1.2}, "RepetitionPenaltyLogitsProcessor works on one token at a time"),
-        ({"min_p": 0.1, "do_sample": True}, "MinPLogitsWarper works on one token"),
+        ({"typical_p": 0.1, "do_sample": True}, "TypicalLogitsWarper works on one token"),
         ({"logits_processor": LogitsProcessorList([Mine(3)])}, "Mine works on one token"),
         (
             {"logits_processor": LogitsProcessorList([TopKLogitsWarper(3)]), "do_sample": True, "top_k": 50},
@@ -403,7 +403,6 @@ def test_a_length_that_the_image_has_not(models, name, new):
 
 IGNORED = {
     "repetition_penalty": 9.0,
-    "min_p": 0.1,
     "typical_p": 0.5,
     "epsilon_cutoff": 0.1,
     "no_repeat_ngram_size": 2,

@@ -109,3 +109,66 @@ def test_options_have_help_and_a_kind():
     for option in fields(GenerationOptions):
         assert option.metadata["kind"] in (float, int, str, object)
         assert option.metadata["help"].endswith(".")
+
+
+def test_names_of_diffusers_mean_the_same(pipeline):
+    theirs = pipeline(PROMPT, guidance_scale=2.0, num_images_per_prompt=2, height=8, width=8, seed=3, decoder="sjd")
+    ours = pipeline(PROMPT, guidance=2.0, count=2, size=(8, 8), seed=3, decoder="sjd")
+    assert torch.equal(theirs.tokens, ours.tokens)
+    assert theirs.settings == ours.settings
+    streamed = list(pipeline.stream([PROMPT], guidance_scale=2.0, num_images_per_prompt=2, seed=3, decoder="sjd"))
+    assert torch.equal(dict(streamed)[1].tokens[0], ours.tokens[1])
+    assert pipeline.job(PROMPT, guidance_scale=2.0).guidance == 2.0
+
+
+def test_a_generator_of_torch_draws_the_seeds(pipeline):
+    def generator(seed):
+        return torch.Generator().manual_seed(seed)
+
+    one, same = (pipeline(PROMPT, generator=generator(5), decoder="ar", count=2) for _ in range(2))
+    assert one.seeds == same.seeds
+    assert one.seeds[1] == one.seeds[0] + 1
+    several = pipeline(PROMPT, generator=[generator(5), generator(6)], decoder="ar")
+    assert several.seeds[0] == one.seeds[0]
+    assert len(set(several.seeds)) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"num_inference_steps": 50}, TypeError, "^num_inference_steps is not supported: the number of forward passes"),
+        ({"callback_on_step_end": print}, TypeError, r"use on_step\(canvas\)$"),
+        ({"guidance": 2, "guidance_scale": 2}, ValueError, "^guidance is given twice"),
+        ({"count": 2, "num_images_per_prompt": 2}, ValueError, "^count is given twice"),
+        ({"seed": 2, "generator": torch.Generator()}, ValueError, "^seed is given twice"),
+        ({"height": 8}, ValueError, "^height and width must be given together, got height=8 and width=None$"),
+    ],
+)
+def test_names_of_diffusers_without_a_meaning_are_refused(pipeline, options, kind, message):
+    with pytest.raises(kind, match=message):
+        pipeline(PROMPT, **options)
+
+
+def test_representations_are_one_short_line(pipeline):
+    result = pipeline([PROMPT] * 20, seed=1, decoder="ar")
+    for value in (pipeline, result, result.trace):
+        assert "\n" not in repr(value)
+        assert len(repr(value)) < 250
+    assert repr(pipeline) == f"Pipeline(Janus {pipeline.model.name!r}, float64 on cpu)"
+    assert "20 x 8x8 pixels, seeds [1, 2, 3" in repr(result)
+    assert "passes [16, 16" in repr(result.trace)
+
+
+def test_progress_is_silent_where_there_is_no_terminal_and_changes_nothing(pipeline, capsys):
+    stop = {"on_step": lambda canvas: max(canvas.lengths) < 3}
+    result = pipeline(PROMPT, seed=1, decoder="ar", progress=True, **stop)
+    assert (result.tokens >= 0).sum() == 3
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_is_a_bar_on_a_terminal(pipeline, monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes this for a terminal
+    pipeline(PROMPT, seed=1, decoder="ar", progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "16/16 tokens" in err

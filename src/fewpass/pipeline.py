@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import torch
 from PIL import Image
@@ -23,6 +24,7 @@ from fewpass.engine.trace import Trace
 from fewpass.io.png_metadata import read_settings
 from fewpass.models.base import Model, Prompt
 from fewpass.runtime.session import PromptSession
+from fewpass.viz.progress import committed_tokens
 
 BLANK = 232  # the grey of what has not been drawn yet
 
@@ -33,6 +35,10 @@ class Pipeline:
     def __init__(self, model: Model):
         self.model = model
 
+    def __repr__(self) -> str:
+        dtype = str(self.model.model.dtype).removeprefix("torch.")
+        return f"Pipeline({type(self.model).__name__} {self.model.name!r}, {dtype} on {self.model.device})"
+
     @torch.inference_mode()
     def __call__(
         self,
@@ -40,6 +46,7 @@ class Pipeline:
         *,
         count: int = 1,
         on_step: Callable[[Canvas], object] | None = None,
+        progress: bool = False,
         logprobs: bool = False,
         **options: Unpack[Options],
     ) -> Result:
@@ -57,6 +64,7 @@ class Pipeline:
             count: Number of images of each prompt.
             on_step: Called with the canvas of all images after every forward pass, blank where an image has not begun;
                 stops the drawing by returning False.
+            progress: Whether a bar on standard error shows the tokens that are final.
             logprobs: Whether the result holds the log-probabilities of the tokens.
             options: Those of `GenerationOptions`. `decoder`: a decoder or its spelling, `"sjd(window=16)"`; the
                 default is lossless. `guidance`: scale of classifier-free guidance, 1 for none. `temperature`: 0 takes
@@ -64,18 +72,20 @@ class Pipeline:
                 these, None is the model's own. `size` in pixels: (width, height), "WIDTHxHEIGHT", or one number for a
                 square. `negative_prompt`: what guidance leads away from. `seed`: a number s gives image i the seed
                 s + i, a list gives one each (for a single prompt: as many images as seeds), None draws s < 2**48.
+                Names of diffusers are accepted where their meaning is the same, see "With transformers and diffusers".
 
         Raises:
             ValueError: An option is out of range, or the model cannot read the prompt.
             OutOfMemory: A `MemoryError`: the device has too little memory for a single image.
         """
         started = time.perf_counter()
-        bound = bind(self.model, GenerationOptions.of(options))
-        seed = options.get("seed")
-        prompts, images = prompts_of(prompt, seed, count, bool(self.model.labels))
-        jobs = list(bound.jobs(prompts, iter(seeding.assign(seed, len(prompts) * images)), images))
+        count, read = _count(count, options), GenerationOptions.of(options)
+        bound = bind(self.model, read)
+        prompts, images = prompts_of(prompt, read.seed, count, bool(self.model.labels))
+        jobs = list(bound.jobs(prompts, iter(seeding.assign(read.seed, len(prompts) * images)), images))
         batch = Batch(self.model, jobs)
-        batch.draw(on_step)
+        with committed_tokens(len(jobs)) if progress else nullcontext() as show:
+            batch.draw(_both(show, on_step))
         result = self._results(batch, logprobs)
         result.trace.seconds = time.perf_counter() - started
         return result
@@ -113,8 +123,10 @@ class Pipeline:
         """
         if isinstance(prompts, str | bytes | Tensor) or not isinstance(prompts, Iterable):
             raise ValueError(f"prompts must be several texts, got {shown(prompts)}")
-        bound, scheduler = bind(self.model, GenerationOptions.of(options)), Scheduler(self.model, batch)
-        jobs = bound.jobs(prompts, seeding.endless(seed), whole("count", count, least=1))
+        count, read = _count(count, options), GenerationOptions.of(options)
+        bound, scheduler = bind(self.model, read), Scheduler(self.model, batch)
+        seeds = seeding.endless(read.seed if seed is None else seed)
+        jobs = bound.jobs(prompts, seeds, whole("count", count, least=1))
         return self._stream(scheduler, jobs, on_step, logprobs)
 
     def _stream(
@@ -133,9 +145,9 @@ class Pipeline:
 
         Raises ValueError naming the value that will not do.
         """
-        seed = options.get("seed")
-        (number,) = seeding.assign(seed, 1)
-        return bind(self.model, GenerationOptions.of(options)).job(prompt, number)
+        read = GenerationOptions.of(options)
+        (seed,) = seeding.assign(read.seed, 1)
+        return bind(self.model, read).job(prompt, seed)
 
     @torch.inference_mode()
     def result(self, jobs: Sequence[Job], canvas: Canvas, trace: Trace, *, logprobs: bool = False) -> Result:
@@ -178,6 +190,26 @@ class Pipeline:
         if not all(canvas.finished):
             return self.render(canvas)
         return _as_images(self.model.pictures(canvas.tokens[:, : canvas.grid.size], canvas.grid, prompts, seeds))
+
+
+def _count(count: int, options: Mapping[str, Any]) -> int:
+    """The number of images of each prompt, by our name or by that of diffusers, which is taken out of `options`."""
+    images = cast(dict[str, Any], options).pop("num_images_per_prompt", None)
+    if images is not None and count != 1:
+        raise ValueError("count is given twice, by its own name and by that of diffusers")
+    return count if images is None else images
+
+
+def _both(show: Callable[[Canvas], object] | None, on_step: Callable[[Canvas], object] | None) -> Any:
+    """A callback that calls both, and answers as the second."""
+    if show is None or on_step is None:
+        return show or on_step
+
+    def step(canvas: Canvas) -> object:
+        show(canvas)
+        return on_step(canvas)
+
+    return step
 
 
 def _as_images(pictures: Tensor) -> list[Image.Image]:

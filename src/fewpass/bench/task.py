@@ -1,7 +1,7 @@
 """What every contestant of a benchmark is to draw."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -44,8 +44,12 @@ class Task:
 
     def jobs(self, numbers: Sequence[int], decoder: Decoder) -> list[Job]:
         """These images, to be drawn by `decoder`."""
-        settings = replace(self.settings, decoder=decoder)
-        return [settings.job(self.prompts[i % len(self.prompts)], i) for i in numbers]
+        s, jobs = self.settings, list[Job]()
+        for i in numbers:
+            prompt = self.prompts[i % len(self.prompts)]
+            rows = self.model.read(prompt, None, s.grid, s.guidance)
+            jobs.append(Job(prompt, None, rows, s.grid, s.guidance, decoder, s.sampling, i))
+        return jobs
 
     def seeds(self, numbers: Sequence[int]) -> torch.Tensor:
         return torch.tensor(list(numbers), device=self.model.device)

@@ -9,10 +9,11 @@ import typer
 from fewpass.cli import options as o
 from fewpass.cli.inputs import read_decoder, read_prompts
 from fewpass.cli.tables import show
-from fewpass.cli.terminal import committed_tokens, load_torch, open_model
+from fewpass.cli.terminal import load_torch, open_model
 from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import check_writable, located, replace
 from fewpass.io.targets import check_suffix
+from fewpass.viz.progress import committed_tokens
 
 
 @o.with_options(without=["decoder"])

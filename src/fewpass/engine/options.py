@@ -9,10 +9,22 @@ from fewpass.core.checks import Size, read_size, real
 from fewpass.core.messages import meant
 
 if TYPE_CHECKING:
+    import torch
+
     from fewpass.core.protocol import Decoder
     from fewpass.engine.request import Given
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
+UNSUPPORTED = {  # arguments of diffusers' pipelines, and the reason
+    "num_inference_steps": "the number of forward passes follows from the image; choose a decoder and its window",
+    "callback_on_step_end": "there are no timesteps and no latents; use on_step(canvas)",
+    "callback": "there are no timesteps and no latents; use on_step(canvas)",
+    "output_type": "a Result holds PIL images and tokens",
+    "return_dict": "a call returns a Result",
+    "latents": "an image follows from its seed; use seed",
+    "prompt_embeds": "give token ids, or features, as the prompt",
+    "negative_prompt_embeds": "give token ids, or features, as negative_prompt",
+}
 
 
 class InvalidOption(ValueError):
@@ -43,7 +55,17 @@ def _option(kind: type, metavar: str, help: str, **more: Any) -> Any:
     return field(default=None, metadata={"kind": kind, "metavar": metavar, "help": help, "schema": {}, **more})
 
 
-class Options(TypedDict, total=False):
+class DiffusersNames(TypedDict, total=False):
+    """Arguments of diffusers' pipelines that are accepted beside the options whose meaning they have."""
+
+    guidance_scale: float | None
+    num_images_per_prompt: int | None
+    height: int | None
+    width: int | None
+    generator: "torch.Generator | Sequence[torch.Generator] | None"
+
+
+class Options(DiffusersNames, total=False):
     """The keyword arguments of `Pipeline.__call__` that `GenerationOptions` describes."""
 
     decoder: "Decoder | str | None"
@@ -83,11 +105,21 @@ class GenerationOptions:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
-        """Options by their names. Raises TypeError for a name that there is not."""
-        for name in options:
+        """Options by their names, or those of diffusers.
+
+        Raises TypeError for a name that does not exist, and ValueError for two names of one option.
+        """
+        own = dict(options)
+        for name, value in _translated(own).items():
+            if own.get(name) is not None:
+                raise ValueError(f"{name} is given twice, by its own name and by that of diffusers")
+            own[name] = value
+        for name in own:
+            if name in UNSUPPORTED:
+                raise TypeError(f"{name} is not supported: {UNSUPPORTED[name]}")
             if name not in NAMES:
                 raise TypeError(f"{name} is not an option{meant(name, NAMES)}")
-        return cls(**options)
+        return cls(**own)
 
     @property
     def given(self) -> dict[str, Any]:
@@ -118,3 +150,28 @@ class GenerationOptions:
 
 
 NAMES = tuple(option.name for option in fields(GenerationOptions))
+
+
+def _translated(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the arguments under diffusers' names out of `options`: those that are given, under our names."""
+    given = {name: options.pop(name, None) for name in ("guidance_scale", "height", "width", "generator")}
+    height, width, generator = given["height"], given["width"], given["generator"]
+    if (height is None) != (width is None):
+        raise ValueError(f"height and width must be given together, got height={height} and width={width}")
+    found = {
+        "guidance": given["guidance_scale"],
+        "size": None if width is None else (width, height),
+        "seed": None if generator is None else _seeds(generator),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _seeds(generator: Any) -> int | list[int]:
+    """A seed drawn from a generator of torch, or one from each of several."""
+    import torch
+
+    from fewpass.engine.seeds import DRAWN
+
+    if isinstance(generator, list | tuple):
+        return [int(torch.randint(DRAWN, (), generator=one, device=one.device)) for one in generator]
+    return int(torch.randint(DRAWN, (), generator=generator, device=generator.device))

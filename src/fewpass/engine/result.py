@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fewpass.core.messages import shown
 from fewpass.engine.report import record
 from fewpass.engine.trace import Trace
 from fewpass.io.atomic import replace
@@ -32,6 +33,11 @@ class Result:
     trace: Trace
     settings: list[dict[str, Any]]
     logprobs: Tensor | None = None
+
+    def __repr__(self) -> str:
+        width, height = self.images[0].size
+        about = f"{len(self.images)} x {width}x{height} pixels, seeds {shown(self.seeds)}"
+        return f"Result({about}, {self.settings[0]['decoder']}, {self.trace})"
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> list[Path]:
         """Write the images as PNG files that carry their settings and trace; the files, image by image.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fewpass.core.canvas import Canvas, Grid
 from fewpass.core.codebook import Codebook, codebook_of
+from fewpass.core.messages import shown
 from fewpass.core.protocol import ElasticSession, Query
 
 
@@ -25,6 +26,10 @@ class Trace:
     asked: Tensor
     seconds: float = 0.0
     model_seconds: float = 0.0
+
+    def __repr__(self) -> str:
+        images, tokens = self.committed.shape
+        return f"Trace({images} x {tokens} tokens, passes {shown(self.passes.tolist())}, {self.seconds:.2f} s)"
 
     @classmethod
     def blank(cls, images: int, grid: Grid, device: torch.device | str = "cpu") -> "Trace":
