@@ -1,9 +1,12 @@
+import pickle
 import re
+import sys
 
 import pytest
 
 import fewpass
 from fewpass import RECIPES, Jacobi, decoder, sjd, sjdpp
+from fewpass.cli import main
 from fewpass.decoders.draft_init import GUESSES, above, uniform
 from fewpass.decoders.rules import Reuse, Speculative
 
@@ -76,9 +79,9 @@ ERRORS = {
     "sjd(guess=3)": r"^sjd: guess must be a word, not 3$",
     "sjd(guess=right)": r"guess must be one of uniform, left, left_sample, above, above_sample, not 'right'$",
     "sjdpp(threshold=-1)": r"threshold must be a number >= 0, got -1$",
-    "sjd(1, window=2)": r"'sjd\(1, window=2\)': .*window.*; sjd takes window, guess$",
-    "sjd(1, left, 3)": r"'sjd\(1, left, 3\)': too many positional arguments; sjd takes window, guess$",
-    "ar(1)": r"'ar\(1\)': .*; ar takes no options$",
+    "sjd(1, window=2)": r"^sjd: multiple values for argument 'window'; it takes window, guess$",
+    "sjd(1, left, 3)": r"^sjd: too many positional arguments; it takes window, guess$",
+    "ar(1)": r"^ar: too many positional arguments; it takes no options$",
     "sjd(window=1+1)": r"'1\+1' is neither a literal nor a word$",
     "sjd(window=__import__('os'))": r"\"__import__\('os'\)\" is neither a literal nor a word$",
     "sjd(window=os.system('ls'))": r"is neither a literal nor a word$",
@@ -149,3 +152,90 @@ def test_auto_is_read_as_jacobi_ngram_with_a_warning(text):
 def test_window_of_a_value_is_checked_too(window):
     with pytest.raises(ValueError, match=f"window must be a whole number of drafts >= 0, got {window}"):
         Jacobi(window)
+
+
+def test_decoder_has_the_name_and_options_of_its_recipe():
+    made = decoder("sjdpp(threshold=0.2)")
+    assert made.recipe == "sjdpp"
+    assert made.options == {"window": 32, "threshold": 0.2, "guess": "left_sample"}
+    assert str(made) == repr(made) == "sjdpp(window=32, threshold=0.2, guess=left_sample)"
+    assert str(decoder("ar")) == "ar"
+
+
+def test_decoder_made_by_hand_shows_its_parts():
+    made = Jacobi(3, Speculative(redraft=Reuse(0.5)))
+    assert (made.recipe, made.options, made.lossless) == ("", {}, None)
+    assert repr(made).startswith("Jacobi(window=3, rule=Speculative(test=Strict(), redraft=Reuse(threshold=0.5), ")
+    with pytest.raises(ValueError, match=r"^Jacobi\(.*\) has no options: it was made by hand, not by a recipe$"):
+        made.with_options(window=4)
+
+
+def test_with_options_replaces_some_options():
+    assert str(decoder("sjdpp(threshold=0.2)").with_options(window=8)) == (
+        "sjdpp(window=8, threshold=0.2, guess=left_sample)"
+    )
+    assert decoder("sjd").with_options(window=8) == sjd(8)
+    with pytest.raises(ValueError, match=r"^ar has no option 'window'; it has none$"):
+        decoder("ar").with_options(window=8)
+    with pytest.raises(ValueError, match=r"^sjd: window must be a whole number, not 'many'$"):
+        decoder("sjd").with_options(window="many")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_pickled_decoder_has_its_recipe(name):
+    made = pickle.loads(pickle.dumps(RECIPES[name]()))
+    assert (made, made.recipe, str(made)) == (RECIPES[name](), name, str(RECIPES[name]()))
+
+
+PLUGIN = """
+from fewpass import Jacobi
+from fewpass.decoders.spec import recipe
+
+@recipe("arXiv 0000.00000", lossless=True)
+def hasty(window: int = 7) -> Jacobi:
+    \"\"\"A window of hasty drafts. Lossless.\"\"\"
+    return Jacobi(window)
+
+def plain(window=7):
+    return Jacobi(window)
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    info = tmp_path / "hasty_decoders-1.0.dist-info"
+    info.mkdir()
+    (tmp_path / "hasty_decoders.py").write_text(PLUGIN)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hasty-decoders\nVersion: 1.0\n")
+    points = ["hasty = hasty_decoders:hasty", "sjd = hasty_decoders:hasty"]
+    points += ["plain = hasty_decoders:plain", "other = hasty_decoders:hasty"]
+    (info / "entry_points.txt").write_text("\n".join(["[fewpass.decoders]", *points]))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield info
+    sys.modules.pop("hasty_decoders", None)
+
+
+def test_decoders_of_other_packages_are_found_by_name(plugin, pipeline):
+    made = decoder("hasty(window=5)")
+    assert (made, made.lossless, str(made)) == (Jacobi(5), True, "hasty(window=5)")
+    assert str(made.with_options(window=3)) == "hasty(window=3)"
+    drawn = pipeline("two", decoder="hasty", seed=1)
+    assert drawn.settings[0]["decoder"] == "hasty(window=7)"
+    assert pipeline.again(drawn.settings[0]).tokens.equal(drawn.tokens)
+    assert decoder("sjd").recipe == "sjd", "ours cannot be taken away"
+    with pytest.raises(ValueError, match=r"^unknown decoder 'hast' \(did you mean 'hasty'\?\); .* hasty, "):
+        decoder("hast")
+
+
+@pytest.mark.parametrize("name", ["plain", "other"])
+def test_entry_point_must_be_a_recipe_of_its_name(plugin, name):
+    with pytest.raises(ValueError, match=rf"^entry point hasty_decoders:\w+ must be a recipe named '{name}', got <"):
+        decoder(name)
+
+
+def test_decoders_of_other_packages_are_listed(plugin, capsys):
+    points = (plugin / "entry_points.txt").read_text().splitlines()
+    (plugin / "entry_points.txt").write_text("\n".join(points[:3]))
+    assert main(["decoders"]) == 0
+    listed = [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()]
+    assert listed == [*RECIPES, "hasty"]

@@ -83,4 +83,4 @@ def replayed(decoder: Decoder, traces: tuple[Counts, ...]) -> Decoder:
     """The decoder as it would do by `traces`. Autoregression needs none."""
     if decoder.margin == 1:
         return decoder
-    return Replay(decoder, traces, spelling=str(decoder), lossless=decoder.lossless)
+    return Replay(decoder, traces, made_by=decoder.made_by, options=decoder.options)

@@ -15,7 +15,6 @@ from fewpass.bench.traces import Traces
 from fewpass.core.errors import OutOfMemory
 from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import ar as autoregression
-from fewpass.decoders.recipes import with_window
 from fewpass.viz.progress import Step
 
 GUESS = 3.0  # tokens a pass is expected to win, for the time left
@@ -133,6 +132,6 @@ def _windowed(decoder: Decoder, window: int) -> Decoder | None:
     if window == 0:
         return None
     try:
-        return with_window(decoder, window)
+        return decoder.with_options(window=window)
     except ValueError:
         return None

@@ -37,7 +37,7 @@ def say_unused(file: str | None, columns: Iterable[Iterable[str]]) -> None:
 
 def read_decoder(spelling: str, window: int | None = None) -> "Decoder":
     """The decoder that `spelling` names, with its option `window` replaced if one is given."""
-    from fewpass.decoders.recipes import decoder, with_window
+    from fewpass.decoders.recipes import decoder
 
     chosen = decoder(spelling)
-    return chosen if window is None else with_window(chosen, window)
+    return chosen if window is None else chosen.with_options(window=window)

@@ -7,9 +7,10 @@ out of range raises ValueError naming it.
 
 import re
 import warnings
+from importlib.metadata import EntryPoint, entry_points
 
 import fewpass.decoders.draft_init as guesses
-from fewpass.core.messages import shown
+from fewpass.core.messages import meant, shown
 from fewpass.core.protocol import Decoder
 from fewpass.decoders.block import Block
 from fewpass.decoders.jacobi import Jacobi
@@ -17,7 +18,7 @@ from fewpass.decoders.ngram import NGrams
 from fewpass.decoders.pjd import Rows
 from fewpass.decoders.relaxed import Annealed, Grouped, Neighbours
 from fewpass.decoders.rules import FixedPoint, Reuse, Speculative, couple
-from fewpass.decoders.spec import Recipe, options_of, parse, recipe
+from fewpass.decoders.spec import Recipe, read, recipe
 from fewpass.decoders.tree import Tree
 from fewpass.decoders.zipar import Wavefront
 
@@ -160,10 +161,34 @@ def pjd(window: int = 15, context: int = 6) -> Rows:
 
 
 RECIPES: dict[str, Recipe[...]] = {r.name: r for r in list(globals().values()) if isinstance(r, Recipe)}
+GROUP = "fewpass.decoders"  # the entry points by which other packages add recipes: name = "package.module:name"
+
+
+def every_recipe() -> dict[str, Recipe[...]]:
+    """Our recipes and those of other packages, by name; a name of ours is never theirs."""
+    return RECIPES | {point.name: _loaded(point) for point in entry_points(group=GROUP) if point.name not in RECIPES}
+
+
+def named(name: str) -> Recipe[...]:
+    """The recipe of this name. Raises ValueError if there is none."""
+    if name in RECIPES:
+        return RECIPES[name]
+    others = entry_points(group=GROUP)
+    if name in others.names:
+        return _loaded(others[name])
+    known = list(dict.fromkeys([*RECIPES, *others.names]))
+    raise ValueError(f"unknown decoder {shown(name)}{meant(name, known)}; there are {', '.join(known)}")
+
+
+def _loaded(point: EntryPoint) -> Recipe[...]:
+    found = point.load()
+    if not isinstance(found, Recipe) or found.name != point.name:
+        raise ValueError(f"entry point {point.value} must be a recipe named {point.name!r}, got {shown(found)}")
+    return found
 
 
 def decoder(chosen: Decoder | str) -> Decoder:
-    """A decoder, given as itself or as its spelling: `"sjd"`, `"sjdpp(threshold=0.2, guess=left_sample)"`.
+    """A decoder, given as itself or as text: `"sjd"`, `"sjdpp(threshold=0.2, guess=left_sample)"`.
 
     Raises ValueError naming the name or the option that does not exist.
     """
@@ -171,7 +196,8 @@ def decoder(chosen: Decoder | str) -> Decoder:
         return chosen
     if not isinstance(chosen, str):
         raise ValueError(f"decoder must be a decoder or its spelling, like 'sjd(window=16)', got {shown(chosen)}")
-    return parse(_without_auto(chosen), RECIPES)
+    name, args, options = read(_without_auto(chosen))
+    return named(name).build(args, options)
 
 
 AS_NGRAM = re.compile(r"auto(\(((window=)?\d+|(decoder=)?jacobi_ngram(\(\))?|,)*\))?")
@@ -185,11 +211,3 @@ def _without_auto(text: str) -> str:
         raise ValueError(f"{shown(text)} is not supported: fewpass 0.1.0 is the last release that draws it")
     warnings.warn("decoder 'auto' is read as 'jacobi_ngram', which draws the same tokens", stacklevel=3)
     return "jacobi_ngram"
-
-
-def with_window(chosen: Decoder, window: int) -> Decoder:
-    """The same decoder with another window. Raises ValueError if it has none."""
-    options = options_of(str(chosen))
-    if "window" not in options:
-        raise ValueError(f"{chosen} has no window, so window {window} has no effect")
-    return RECIPES[str(chosen).partition("(")[0]](**options | {"window": window})

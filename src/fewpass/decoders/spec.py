@@ -1,9 +1,9 @@
-"""Recipes as text: `sjdpp(threshold=0.2, guess=left_sample)` in Python, on a command line and over HTTP alike."""
+"""Recipes: named ways to make a decoder, whose options are data, in Python, on a command line and over HTTP alike."""
 
 import ast
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Generic, ParamSpec
 
@@ -11,58 +11,66 @@ from fewpass.core.checks import plain
 from fewpass.core.messages import meant, shown
 from fewpass.core.protocol import Decoder
 
-LONGEST = 200  # characters: Python's parser recurses
+LONGEST = 200  # characters of a text: Python's parser recurses
 
 P = ParamSpec("P")
 
 
 class Recipe(Generic[P]):
-    """A named way to make a decoder. Calling it gives the decoder, which remembers how it was spelled.
+    """A named way to make a decoder; the decoder holds the recipe and all of its options.
 
-    `source` is where the algorithm comes from; `lossless` whether images have exactly the law of autoregression.
+    `source` cites the algorithm; `lossless` is whether images have exactly the law of autoregression.
     """
 
     def __init__(self, make: Callable[P, Decoder], source: str, lossless: bool):
         self.make, self.source, self.lossless = make, source, lossless
-        self.name = make.__name__
-        self.parameters = inspect.signature(make).parameters
+        self.name, self.signature = make.__name__, inspect.signature(make)
         functools.update_wrapper(self, make)
 
+    @property
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        return self.signature.parameters
+
     def __call__(self, *args: P.args, **options: P.kwargs) -> Decoder:
-        bound = inspect.signature(self.make).bind(*args, **options)
+        bound = self.signature.bind(*args, **options)
         bound.apply_defaults()
         bound.arguments |= {option: plain(value) for option, value in bound.arguments.items()}
         for option, value in bound.arguments.items():
-            self._check(option, value)
-        decoder = self.make(*bound.args, **bound.kwargs)
-        text = ", ".join(f"{option}={value}" for option, value in bound.arguments.items())
-        return replace(decoder, spelling=f"{self.name}({text})" if text else self.name, lossless=self.lossless)
+            kind = self.parameters[option].annotation
+            if not _fits(value, kind):
+                raise ValueError(f"{self.name}: {option} must be {_KINDS[kind]}, not {shown(value)}")
+        return replace(self.make(*bound.args, **bound.kwargs), made_by=self, options=dict(bound.arguments))
+
+    def build(self, args: Sequence[Any], options: Mapping[str, Any]) -> Decoder:
+        """The same as a call, but with a ValueError for options that do not exist."""
+        known = list(self.parameters)
+        for option in options:
+            if option not in known:
+                raise ValueError(
+                    f"{self.name} has no option {shown(option)}{meant(option, known)};"
+                    f" it has {', '.join(known) or 'none'}"
+                )
+        try:
+            self.signature.bind(*args, **options)
+        except TypeError as error:
+            raise ValueError(f"{self.name}: {error}; it takes {', '.join(known) or 'no options'}") from None
+        return self(*args, **options)
 
     def __reduce__(self) -> str:
-        """Pickled and copied by its name, as the function is that it stands for."""
+        """Pickled and copied by its name, as a function is."""
         return self.name
 
     def __repr__(self) -> str:
-        return f"<recipe {self.name}{inspect.signature(self.make)}>"
-
-    def _check(self, option: str, value: object) -> None:
-        kind = self.parameters[option].annotation
-        if not _fits(value, kind):
-            raise ValueError(f"{self.name}: {option} must be {_KINDS[kind]}, not {shown(value)}")
+        return f"<recipe {self.name}{self.signature}>"
 
 
-_KINDS = {
-    int: "a whole number",
-    float: "a number",
-    str: "a word",
-    bool: "True or False",
-}
+_KINDS = {int: "a whole number", float: "a number", str: "a word", bool: "True or False"}
 
 
-def _fits(value: object, kind: object) -> bool:
+def _fits(value: object, kind: Any) -> bool:
     if isinstance(value, bool) or kind is bool:
         return isinstance(value, bool) and kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)  # type: ignore[arg-type]
+    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def recipe(source: str, lossless: bool) -> Callable[[Callable[P, Decoder]], Recipe[P]]:
@@ -70,34 +78,11 @@ def recipe(source: str, lossless: bool) -> Callable[[Callable[P, Decoder]], Reci
     return lambda make: Recipe(make, source, lossless)
 
 
-def parse(text: str, recipes: Mapping[str, Recipe[...]]) -> Decoder:
-    """The decoder that `text` spells. Options are literals, bare words or spellings; nothing is evaluated.
+def read(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Name, positional options and named options in a text such as `sjd(window=16, guess=left)`; nothing is evaluated.
 
-    Raises ValueError naming what is unknown or does not fit, and what there is instead.
+    Options are literals or bare words. Raises ValueError for anything else.
     """
-    name, args, options = _read(text)
-    if name not in recipes:
-        raise ValueError(f"unknown decoder {shown(name)}{meant(name, recipes)}; there are {', '.join(recipes)}")
-    chosen = recipes[name]
-    known = list(chosen.parameters)
-    for option in options:
-        if option not in known:
-            raise ValueError(
-                f"{name} has no option {shown(option)}{meant(option, known)}; it has {', '.join(known) or 'none'}"
-            )
-    try:
-        inspect.signature(chosen.make).bind(*args, **options)
-    except TypeError as error:
-        raise ValueError(f"{shown(text)}: {error}; {name} takes {', '.join(known) or 'no options'}") from None
-    return chosen(*args, **options)
-
-
-def options_of(text: str) -> dict[str, Any]:
-    """The options that a spelling gives by name."""
-    return _read(text)[2]
-
-
-def _read(text: str) -> tuple[str, list[Any], dict[str, Any]]:
     if len(text) > LONGEST:
         raise ValueError(f"a decoder must be spelled in at most {LONGEST} characters, got {shown(text)}")
     try:

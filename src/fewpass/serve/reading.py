@@ -7,8 +7,6 @@ from math import hypot, log
 from fewpass.core.messages import shown
 from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import decoder as decoder_of
-from fewpass.decoders.recipes import with_window
-from fewpass.decoders.spec import options_of
 from fewpass.decoders.tree import Tree
 from fewpass.engine import seeds as seeding
 from fewpass.engine.options import NAMES, GenerationOptions, InvalidOption
@@ -92,8 +90,8 @@ def _check(body: GenerationRequest, model: Model, limits: Limits) -> None:
 def _decoder(body: GenerationRequest, model: Model, limits: Limits) -> Decoder:
     decoder = decoder_of(body.decoder) if body.decoder else default_decoder(model)
     if body.window is not None:
-        decoder = with_window(decoder, body.window)
-    for option, value in options_of(str(decoder)).items():
+        decoder = decoder.with_options(window=body.window)
+    for option, value in decoder.options.items():
         most = limits.window if option == "window" else OPTION
         if isinstance(value, int) and value > most:
             raise ValueError(f"{option} is at most {most} here, not {shown(value)}")
