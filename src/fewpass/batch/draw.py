@@ -8,8 +8,8 @@ import torch
 from fewpass.batch.entries import Entry, by_options
 from fewpass.batch.outcome import Drawn, Failed, Outcome
 from fewpass.core.errors import ModelError, OutOfMemory
-from fewpass.engine.report import record
 from fewpass.engine.request import Job
+from fewpass.engine.result import record
 from fewpass.engine.scheduler import Finished, Scheduler
 from fewpass.io.png_metadata import png
 from fewpass.pipeline import Pipeline

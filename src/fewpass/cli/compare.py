@@ -35,7 +35,7 @@ def compare(
     load_torch()
 
     from fewpass.decoders.recipes import RECIPES
-    from fewpass.engine.report import law, record
+    from fewpass.engine.result import law, record
     from fewpass.engine.seeds import assign
     from fewpass.io.png_metadata import png
     from fewpass.viz.sheet import Column, draw_sheet

@@ -49,7 +49,7 @@ def generate(
     load_torch()
 
     from fewpass.cli.film import Film
-    from fewpass.engine.report import image_line, record, total_line
+    from fewpass.engine.result import image_line, record, total_line
     from fewpass.engine.seeds import assign
     from fewpass.io.png_metadata import png
 

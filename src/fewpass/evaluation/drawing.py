@@ -10,9 +10,8 @@ from fewpass.core.canvas import Canvas
 from fewpass.core.protocol import Decoder
 from fewpass.engine.log_likelihood import Reading, read
 from fewpass.engine.options import GenerationOptions
-from fewpass.engine.report import record
 from fewpass.engine.request import bind
-from fewpass.engine.result import Result
+from fewpass.engine.result import Result, record
 from fewpass.evaluation.folder import RunFolder
 from fewpass.evaluation.items import Item
 from fewpass.io.atomic import replace
