@@ -343,7 +343,7 @@ class Mine(TopKLogitsWarper):
             "there twice",
         ),
         ({"logits_processor": LogitsProcessorList([TopPLogitsWarper(0.5)]), "do_sample": True}, "in this order"),
-        ({"stopping_criteria": StoppingCriteriaList([MaxTimeCriteria(9.0)])}, "MaxTimeCriteria has no say"),
+        ({"stopping_criteria": StoppingCriteriaList([MaxTimeCriteria(9.0)])}, "MaxTimeCriteria is not supported"),
         ({"num_beams": 2}, "no beam search"),
         ({"return_dict_in_generate": True, "output_scores": True}, "^output_scores=True is not supported"),
         ({"return_dict_in_generate": True, "output_logits": True}, "^output_logits=True is not supported"),

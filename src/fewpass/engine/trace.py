@@ -3,12 +3,12 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from fewpass.core.canvas import Canvas, Grid
+from fewpass.core.codebook import Codebook, codebook_of
 from fewpass.core.messages import shown
 from fewpass.core.protocol import ElasticSession, Query
 
@@ -106,8 +106,13 @@ class ClockedSession:
     def first(self) -> Tensor:
         return self.session.first
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.session, name)  # the codebook, the dtype and the network, where there are any
+    @property
+    def codebook(self) -> Codebook | None:
+        return codebook_of(self.session)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return getattr(self.session, "dtype", self.first.dtype)
 
     def __call__(self, query: Query) -> Tensor:
         with self.clock:

@@ -1,4 +1,4 @@
-"""What a call of transformers' `generate` asks for, read from what it has prepared."""
+"""The options of a call of transformers' `generate`, read from the objects that it has prepared."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -64,12 +64,15 @@ def unpadded(ids: Tensor, mask: Tensor | None) -> list[Tensor]:
 
 
 def read(config: GenerationConfig, processors: Iterable[LogitsProcessor], images: int) -> Request:
-    """Raises ValueError naming a processor that is not known: it would have to be called token by token."""
+    """Read sampling and guidance from the processors, which are not called.
+
+    Raises ValueError naming a processor that would have to be called token by token.
+    """
     named: dict[type, LogitsProcessor] = {}
     for processor in processors:
         kind = type(processor)
         if kind not in (*WARPERS, *NEEDLESS, UnbatchedClassifierFreeGuidanceLogitsProcessor):
-            raise ValueError(f"{kind.__name__} works on one token at a time; fewpass cannot take it along")
+            raise ValueError(f"{kind.__name__} works on one token at a time, and is not supported")
         if kind in named:
             raise ValueError(f"{kind.__name__} is there twice; switch generate's own off, as with top_k=0")
         named[kind] = processor
@@ -93,9 +96,9 @@ def check(config: GenerationConfig, criteria: Iterable[StoppingCriteria], tokens
     """Raise ValueError for what an image of `tokens` new tokens cannot give."""
     for criterion in criteria:
         if type(criterion) not in (MaxLengthCriteria, EosTokenCriteria):
-            raise ValueError(f"an image ends where its layout says: {type(criterion).__name__} has no say")
+            raise ValueError(f"{type(criterion).__name__} is not supported: an image ends where its layout says")
     if config.num_beams not in (None, 1):
-        raise ValueError(f"there is no beam search: num_beams={config.num_beams}")
+        raise ValueError(f"num_beams must be 1, got {config.num_beams}: there is no beam search")
     for name in OUTPUTS:
         if config.return_dict_in_generate and getattr(config, name, None):
             raise ValueError(f"{name}=True is not supported: the sequences are returned and nothing else")

@@ -52,22 +52,27 @@ def generate(
     on_step: Watch | None = None,
     **inputs: Any,
 ) -> Drawn:
-    """What `model.generate(**inputs)` would return, drawn by `decoder`: prompts and tokens [B, P + n]; Janus: [B, N].
+    """Draw with a model of transformers as `model.generate(**inputs)` does, in fewer forward passes.
 
-    The default decoder is that of a `Pipeline`. With return_dict_in_generate=True they are the `sequences` of
-    transformers' `GenerateDecoderOnlyOutput`.
+    Arguments without an effect here are refused: `streamer` (use `on_step`), `tokenizer`, `assistant_model`,
+    `synced_gpus`, `past_key_values`, `position_ids`, `inputs_embeds`, a `max_length` that is too short for the image,
+    and other ways of decoding, such as `prompt_lookup_num_tokens`.
 
-    `inputs` are what the model's processor makes, and options of generate. Sampling happens with do_sample=True only;
-    then what is left open is the model's own, not top_k=50. `seed` is as in a `Pipeline`; None takes one number from
-    torch's global generator. The size of the image is that in the processor's output or the prompt, else `width` and
-    `height` in pixels, else the model's own. `on_step(canvas)` sees the canvas after every pass.
+    Args:
+        model: A model of a family in `fewpass models`.
+        decoder: A decoder or its spelling; the default is that of a `Pipeline`.
+        seed: As in a `Pipeline`; None takes one number from torch's global generator.
+        on_step: Called with the canvas after every forward pass.
+        inputs: The output of the model's processor, and options of `generate`. Tokens are sampled with do_sample=True
+            only; options that are not given are the model's own, not top_k=50. The size of the image is that in the
+            processor's output or the prompt, else `width` and `height` in pixels, else the model's own.
 
-    `generate` loses some arguments on their way to a decoder: `streamer` (use `on_step`), `tokenizer`,
-    `assistant_model`, `assistant_tokenizer`, `synced_gpus`; others it puts among what it has prepared itself, where
-    nobody can tell: `cache` or `past_key_values`, `position_ids`, a `max_length` that is too short for the image. Here
-    they are refused, as are `inputs_embeds` and other ways of decoding, such as `prompt_lookup_num_tokens`.
+    Returns:
+        Prompts and image tokens [B, P + n], for Janus the image tokens [B, N]; with return_dict_in_generate=True, they
+        are the `sequences` of a `GenerateDecoderOnlyOutput`.
 
-    Raises ValueError naming what cannot be honoured.
+    Raises:
+        ValueError: An argument is not supported.
     """
     _check_absent(inputs, LOST)
     mode = inputs.pop("generation_mode", None)
@@ -109,7 +114,7 @@ def custom_generate(decoder: Decoder | str | None = None) -> Callable[..., Drawn
 
 @dataclass(frozen=True)
 class Artist:
-    """Who draws, and how."""
+    """A model, a decoder and the options of `generate` beside transformers' own."""
 
     model: Model
     decoder: Decoder
