@@ -11,7 +11,6 @@ from torch import Tensor
 
 from fewpass.core.canvas import Canvas
 from fewpass.core.checks import whole
-from fewpass.core.errors import OutOfMemory
 from fewpass.core.loop import Drawing, staying
 from fewpass.engine.memory import MemoryBudget, ran_out
 from fewpass.engine.request import Job
@@ -157,10 +156,10 @@ class Scheduler:
         beside = self._groups.get(alike[0].batch_key)
         try:
             n = self.memory.admitted(alike, len(beside.jobs) if beside else 0, alone=not self._groups)
-        except OutOfMemory as error:
+        except Exception as error:  # too little memory, or an error of the decoder
             self._take(alike[:1])
             return [Failed(alike[0], error)]
-        self._full = n < len(alike)
+        self._full = n == 0
         return self._enter(alike[:n]) if n else self.step()
 
     def canvases(self) -> Iterator[tuple[list[Job], Canvas]]:
@@ -224,7 +223,7 @@ class Scheduler:
             at_once = len(self.drawing) + len(jobs)
             try:
                 self.batch = self.memory.halve(jobs, at_once)
-            except OutOfMemory as final:
+            except Exception as final:
                 error = final
             else:
                 self.waiting.extendleft(reversed(jobs))
