@@ -20,7 +20,8 @@ from fewpass.bench.clock import now
 from fewpass.bench.passes import time_passes
 from fewpass.bench.shape import shape_names, untrained
 from fewpass.bench.task import Task, random_prompts
-from fewpass.engine.options import Settings
+from fewpass.engine.options import GenerationOptions
+from fewpass.engine.request import bind
 from fewpass.io.machine import machine
 from fewpass.models.base import Model
 from fewpass.models.emoji.scenes import held_out_prompts
@@ -45,7 +46,7 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     model = untrained(options.shape, device, getattr(torch, options.dtype))
-    task = Task(Settings.of(model, None, None, 1.0, 0, 1.0, None, None), random_prompts(model, 1))
+    task = Task(bind(model, GenerationOptions(temperature=1.0, top_k=0, top_p=1.0)), random_prompts(model, 1))
     eager = seconds(task, 0, options.passes)
     if not options.plain:
         model.network = compiled(model.network)

@@ -2,7 +2,7 @@
 
 A slow moment of the machine slows all of them alike, so differences of 1 % show that drawings in turns would hide. The
 order within a turn is drawn anew each time. All draw the same prompts with the same seeds; `ratio` is to the first
-decoder listed, over all batches but the first, from which `auto` learns what passes cost.
+decoder listed, over all batches but the first, which warms the machine up.
 """
 
 import argparse
@@ -36,7 +36,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of the processor")
     parser.add_argument("--batches", type=int, default=12, help="of different prompts")
     parser.add_argument("--together", type=int, default=1, help="images in a batch")
-    parser.add_argument("--decoders", default="ar; jacobi(0); auto", help="with ; between them")
+    parser.add_argument(
+        "--decoders", default="ar; jacobi_ngram(8); jacobi_ngram(16); jacobi_ngram(32)", help="with ; between them"
+    )
     options = parser.parse_args()
     if min(options.batches, options.together) < 1:
         parser.error(f"--batches {options.batches}, --together {options.together}: at least 1 of each is needed")

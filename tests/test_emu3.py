@@ -181,8 +181,8 @@ def test_recipe_of_transformers_documentation(folder, processor, drop_in):
         "negative_prompt_attention_mask": negative.attention_mask,
         "guidance_scale": 3.0,
     }
-    decoder = fewpass.jacobi(window=8)
-    out = model.generate(**asked, custom_generate=decoder) if drop_in else fewpass.generate(model, **asked)
+    draw = fewpass.custom_generate("jacobi(window=8)")
+    out = model.generate(**asked, custom_generate=draw) if drop_in else fewpass.generate(model, **asked)
     assert out.sequences.tolist() == expected.tolist()
 
 

@@ -15,8 +15,10 @@ from hypothesis.stateful import (
 )
 
 from fewpass import Failed, Finished, Jacobi, Scheduler
-from fewpass.engine import portions
+from fewpass.core.errors import OutOfMemory
+from fewpass.engine import memory as counted
 from fewpass.engine.memory import footprint
+from fewpass.models.base import Model
 from tests.properties import REPEATABLE
 from tests.tiny import SIDE
 
@@ -61,7 +63,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.pipeline, self.memory, self.known = pipeline, memory, alone
         self.memory["free"] = None
         self.added, self.options = [], {}  # jobs that are neither over nor dropped, in the order in which they came
-        self.over, self.limited = [], False
+        self.over, self.limited, self.returned, self.fatal = [], False, False, False
+        self.memory |= {"out": False, "starved": 0, "drawing": lambda: len(self.scheduler.drawing)}
 
     @initialize(batch=st.sampled_from([6, 4, 8, 1]), jobs=st.lists(JOBS, min_size=3, max_size=8), memory=MEMORY)
     def begin(self, batch, jobs, memory):
@@ -82,7 +85,15 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(passes=st.integers(1, 3))
     def step(self, passes):
         for _ in range(passes):
-            for outcome in self.scheduler.step():
+            self.memory["starved"] = 0
+            before = self.batch
+            over = self.scheduler.step()
+            self.fatal = self.memory["starved"] and (self.halved or self.memory["starved"] == 1)
+            if self.memory["starved"] and not self.fatal:
+                self.halved, self.batch = True, self.memory["starved"] // 2
+                self.most, self.returned = max(self.most, before), True
+            assert self.scheduler.batch == self.batch
+            for outcome in over:
                 assert outcome.job in self.added, "a job that is over or dropped, or was never added"
                 self.added.remove(outcome.job)
                 self.over.append(outcome.job)
@@ -91,7 +102,11 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     def outcome_is_right(self, outcome):
         options, *_ = self.options[outcome.job]
-        if options in BREAKING:
+        if self.fatal and options not in BREAKING:
+            assert isinstance(outcome.error, OutOfMemory), outcome
+        elif self.fatal:
+            assert isinstance(outcome.error, OutOfMemory | ArithmeticError), outcome
+        elif options in BREAKING:
             assert isinstance(outcome, Failed)
             assert isinstance(outcome.error, ArithmeticError), outcome.error
         else:
@@ -109,12 +124,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.most = max(self.batch, min(self.most, len(self.scheduler.drawing)))
 
     @rule()
-    def halve(self):
-        possible = not self.halved and self.batch > 1
-        assert self.scheduler.halve() == possible
-        if possible:
-            self.batch, self.halved = self.batch // 2, True
-            self.most = max(self.batch, len(self.scheduler.drawing))
+    def run_out_of_memory(self):
+        """In the next prefill."""
+        self.memory["out"] = True
 
     @rule(images=MEMORY)
     def leave_memory_for(self, images):
@@ -124,12 +136,12 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.memory["free"] = None
         if images is not None:
             needed = max(footprint(self.pipeline.model, [job]).of(images) for job in jobs)
-            self.memory["free"] = int(needed / portions.SHARE) + 2
+            self.memory["free"] = int(needed / counted.SHARE) + 2
 
     @precondition(lambda self: len(self.added) > 6)
     @rule()
     def draw_all_that_is_left(self):
-        self.memory["free"] = None  # to be done in fewer passes
+        self.memory["free"], self.memory["out"] = None, False  # to be done in fewer passes
         for _ in range((N + 1) * len(self.added)):
             if self.added:
                 self.step(1)
@@ -141,19 +153,19 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert len(there) == len(self.added)
         assert set(there) == set(self.added)
         assert len(self.scheduler.drawing) <= self.most
-        assert self.scheduler.places == self.batch - len(self.added)
+        assert self.scheduler.capacity == self.batch - len(self.added)
 
     @invariant()
     def first_come_is_first_served(self):
-        """Where memory and not the batch holds jobs back, those of other settings may pass them, but not their like."""
+        """Jobs share the prefill of their like, and so may pass others, but never their like."""
         waiting = list(self.scheduler.waiting)
+        if self.returned:  # jobs that begin again are the first, whoever was between them
+            return
         assert waiting == [job for job in self.added if job in waiting]
         for kind in KINDS:
             group = [job for job in self.added if self.options[job][0] is kind]
             held = [job for job in group if job in waiting]
             assert held == group[len(group) - len(held) :]
-        if not self.limited:
-            assert waiting == self.added[len(self.added) - len(waiting) :]
 
     @invariant()
     def final_tokens_are_those_of_the_image_drawn_alone(self):
@@ -171,16 +183,27 @@ class SchedulerMachine(RuleBasedStateMachine):
         key = (SOUND.index(options), prompt, seed)
         if key not in self.known:
             free, self.memory["free"] = self.memory["free"], None
+            out, self.memory["out"] = self.memory["out"], False
             result = self.pipeline(prompt, seed=seed, **options)
+            self.memory["out"] = out
             self.known[key] = result.tokens.tolist(), result.trace.committed.tolist()
             self.memory["free"] = free
         return self.known[key]
 
 
-@pytest.mark.filterwarnings("ignore:.*fewer are drawn at a time")
+@pytest.mark.filterwarnings("ignore:.*fewer are drawn at a time", "ignore:out of memory")
 def test_scheduler_loses_no_job_and_draws_each_image_as_alone(pipeline, monkeypatch):
     memory, alone = {"free": None}, {}
-    monkeypatch.setattr(portions, "available", lambda device: memory["free"])
+    monkeypatch.setattr(counted, "available", lambda device: memory["free"])
+    opened = Model.open_rows
+
+    def open_rows(model, rows, grid, guidance):
+        if memory.get("out"):
+            memory["out"], memory["starved"] = False, len(rows) + memory["drawing"]()
+            raise MemoryError
+        return opened(model, rows, grid, guidance)
+
+    monkeypatch.setattr(Model, "open_rows", open_rows)
     run_state_machine_as_test(
         lambda: SchedulerMachine(pipeline, memory, alone),
         settings=settings(
@@ -195,10 +218,11 @@ def test_jobs_that_memory_holds_back_keep_their_order(pipeline, monkeypatch):
         [pipeline.job("one", seed=seed, decoder=decoder) for seed in range(2)] for decoder in ("ar", "jacobi(window=3)")
     )
     one = footprint(pipeline.model, many[:1]).of(1)
-    monkeypatch.setattr(portions, "available", lambda device: int(one / portions.SHARE) + 2)
+    monkeypatch.setattr(counted, "available", lambda device: int(one / counted.SHARE) + 2)
     scheduler = Scheduler(pipeline.model, 4)
     for job in (many[0], *few, many[1]):
         scheduler.add(job)
-    scheduler.step()
+    for _ in range(3):
+        scheduler.step()
     assert scheduler.drawing == [many[0], few[0]]
     assert list(scheduler.waiting) == [few[1], many[1]]

@@ -83,9 +83,9 @@ def test_bad_values_are_one_short_line_before_any_pass(pipeline, monkeypatch, na
 
 
 WINDOWS = [
-    "sjd(window={})", "jacobi_ngram(window={})", "auto(window={})", "zipar(window={})", "pjd(window={})",
+    "sjd(window={})", "jacobi_ngram(window={})", "zipar(window={})", "pjd(window={})",
     "pjd(context={})", "sjd_pac(window={})", "sjd_pac(candidates={})", "sjd_pac(depth={})", "gsd(group={})",
-    "lantern(neighbours={})", "auto(windows=({},))", "sjdpp(threshold=-{})", "cool_sd(nu=-{})",
+    "lantern(neighbours={})", "sjdpp(threshold=-{})", "cool_sd(nu=-{})",
 ]  # fmt: skip
 
 

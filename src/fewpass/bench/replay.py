@@ -11,7 +11,6 @@ from fewpass.core.canvas import Canvas
 from fewpass.core.noise import Noise
 from fewpass.core.protocol import Decoder, Host, Query, State
 from fewpass.decoders.pjd import Rows
-from fewpass.decoders.varying import Varying
 from fewpass.decoders.zipar import Wavefront
 
 OUT_OF_ORDER = "makes tokens final out of raster order, and so cannot follow a trace"
@@ -76,8 +75,6 @@ def stretched(counts: Counts, size: int) -> tuple[int, ...]:
 
 def check(decoder: Decoder) -> None:
     """Raise ValueError for a decoder that cannot follow a trace."""
-    if isinstance(decoder, Varying):
-        raise ValueError(f"{decoder}: its window follows the machine, so a trace from elsewhere says nothing about it")
     if isinstance(decoder, Rows | Wavefront):
         raise ValueError(f"{decoder} {OUT_OF_ORDER}")
 
@@ -86,4 +83,4 @@ def replayed(decoder: Decoder, traces: tuple[Counts, ...]) -> Decoder:
     """The decoder as it would do by `traces`. Autoregression needs none."""
     if decoder.margin == 1:
         return decoder
-    return Replay(decoder, traces, spelling=str(decoder), lossless=decoder.lossless)
+    return Replay(decoder, traces, made_by=decoder.made_by, options=decoder.options)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.inputs import check_sampling, read_prompts
+from fewpass.cli.inputs import read_prompts
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import load_torch, open_model, silence_transformers, waiting
-from fewpass.core.checks import read_size
+from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import check_folder, located
 from fewpass.viz.progress import do
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DEFAULT = "ar; mc_sjd; jacobi_ngram"
 
 
+@o.with_options(without=["decoder", "negative_prompt", "seed"])
 def bench(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FOLDER", help="For bench.json, bench.png.")
@@ -50,11 +51,7 @@ def bench(
     transformers: Annotated[
         bool, typer.Option(help="Whether to draw with transformers' own generate too, where it can.")
     ] = True,
-    guidance: o.Guidance = None,
-    temperature: o.Temperature = None,
-    top_k: o.TopK = None,
-    top_p: o.TopP = None,
-    size: o.Size = None,
+    options: GenerationOptions = o.DEFAULT,
     threads: Annotated[int | None, typer.Option(parser=o.at_least_one, metavar="N", help="Of the processor.")] = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
@@ -63,7 +60,7 @@ def bench(
 
     The exit code is 1 if the picture could not be drawn.
     """
-    folder, pixels = _folder(output), read_size(size)
+    folder = _folder(output)
     if model is not None and random is not None:
         raise ValueError(f"give --model {model!r} or --random {random!r}, not both")
     if trace and random is None:
@@ -77,7 +74,7 @@ def bench(
     if prompts.isdecimal() and not int(prompts):
         raise ValueError(f"prompts must be a number >= 1 or a file, not {prompts!r}")
     load_torch()
-    check_sampling(guidance, temperature, top_k, top_p)
+    options = options.checked()
 
     import torch
 
@@ -87,7 +84,7 @@ def bench(
     from fewpass.bench.run import Benchmark, Plan
     from fewpass.bench.task import Task, own_prompts, random_prompts
     from fewpass.bench.traces import read_traces, traces_of
-    from fewpass.engine.options import Settings
+    from fewpass.engine.request import bind
     from fewpass.io.extra import needed
 
     needed("matplotlib")
@@ -98,7 +95,7 @@ def bench(
         torch.set_num_threads(threads)
     named = "emoji" if model is None else model
     own = _untrained(random, device, dtype) if random is not None else open_model(named, device, dtype).model
-    settings = Settings.of(own, None, guidance, temperature, top_k, top_p, pixels, None)
+    settings = bind(own, options)
     if drafts and drafts[-1] > settings.grid.size - 2:
         raise ValueError(f"window {drafts[-1]} is too wide for an image of {settings.grid.size} tokens")
     own_or_given = texts or own_prompts(named, int(prompts)) if random is None else random_prompts(own, int(prompts))

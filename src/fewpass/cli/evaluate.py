@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.inputs import check_sampling, read_decoder, say_unused
+from fewpass.cli.inputs import read_decoder, say_unused
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import load_torch, open_model, waiting
-from fewpass.core.checks import read_size
+from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import located
 from fewpass.viz.progress import Step, do, spoken
 
@@ -29,6 +29,7 @@ LAW_IMAGES, FEWEST = 50_000, 10_000  # below that, next to no image of the toy i
 PAIRS = 50
 
 
+@o.with_options(without=["decoder", "seed"])
 def evaluate(
     context: typer.Context,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FOLDER", help="Where all goes.")] = "evaluation",
@@ -52,13 +53,8 @@ def evaluate(
             help=f"The first N prompts are drawn twice to see diversity; {PAIRS} by default.",
         ),
     ] = None,
-    guidance: o.Guidance = None,
-    temperature: o.Temperature = None,
-    top_k: o.TopK = None,
-    top_p: o.TopP = None,
+    options: GenerationOptions = o.DEFAULT,
     seed: Annotated[int, typer.Option(parser=o.whole, metavar="N", help="Of the first prompt.")] = 0,
-    size: o.Size = None,
-    negative_prompt: o.NegativePrompt = None,
     together: Annotated[
         int, typer.Option(parser=o.at_least_one, metavar="N", help="Images in one batch, which share its seconds.")
     ] = 1,
@@ -89,18 +85,18 @@ def evaluate(
 
     from fewpass.evaluation.folder import RunFolder
 
-    folder, pixels = RunFolder(_folder(output)), read_size(size)
+    folder = RunFolder(_folder(output))
     folder.check(resume)
     if pairs is not None and pairs < 0:
         raise ValueError(f"pairs must be a number of prompts, not {pairs}")
     if law_images and law_images < FEWEST:
         raise ValueError(f"law_images must be 0 or at least {FEWEST}, not {law_images}: fewer show nothing")
-    check_sampling(guidance, temperature, top_k, top_p)
+    conditions = options.checked()
 
     from fewpass.decoders.recipes import RECIPES
     from fewpass.evaluation import clip as clips
     from fewpass.evaluation import features, table
-    from fewpass.evaluation.drawing import Conditions, Drawer, Trial
+    from fewpass.evaluation.drawing import Drawer, Trial
     from fewpass.evaluation.items import items_of
     from fewpass.evaluation.law import LawRow
     from fewpass.evaluation.layouts import layouts_of
@@ -128,7 +124,6 @@ def evaluate(
     images, skipped = _law_images(law_images, model in BUNDLED, share)
 
     pipe = open_model(model, device, dtype, compile)
-    conditions = Conditions(guidance, temperature, top_k, top_p, pixels, negative_prompt)
     drawer, fitting = Drawer(pipe, dtype, conditions, together), list[Trial]()
     with waiting("trying the decoders"):
         for trial in drawer.trials(chosen, items):
@@ -148,7 +143,7 @@ def evaluate(
     evaluation = Evaluation(
         folder,
         settings,
-        pipe.model.grid(pixels),
+        drawer.bound.grid,
         [trial.decoder for trial in fitting],
         items,
         source,

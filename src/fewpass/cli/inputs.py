@@ -37,18 +37,7 @@ def say_unused(file: str | None, columns: Iterable[Iterable[str]]) -> None:
 
 def read_decoder(spelling: str, window: int | None = None) -> "Decoder":
     """The decoder that `spelling` names, with its option `window` replaced if one is given."""
-    from fewpass.decoders.recipes import decoder, with_window
+    from fewpass.decoders.recipes import decoder
 
     chosen = decoder(spelling)
-    return chosen if window is None else with_window(chosen, window)
-
-
-def check_sampling(guidance: float | None, temperature: float | None, top_k: int | None, top_p: float | None) -> None:
-    """Raise ValueError naming the value that is out of range; None is the model's own."""
-    from fewpass.core.checks import scale
-    from fewpass.core.sampling import Sampling
-
-    if guidance is not None:
-        scale(guidance)
-    given = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-    Sampling(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    return chosen if window is None else chosen.with_options(window=window)

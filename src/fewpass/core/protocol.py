@@ -1,9 +1,8 @@
 """What decoders and models agree on: queries, states, sessions, and what a session tells a decoder."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from importlib import import_module
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from torch import Tensor
@@ -90,48 +89,58 @@ class ElasticSession(Session, Protocol):
     def join(self, other: Self) -> Self: ...
 
 
+class Maker(Protocol):
+    """A recipe, as decoders see it: `fewpass.decoders.spec.Recipe`."""
+
+    name: str
+    lossless: bool
+
+    def build(self, args: Sequence[Any], options: Mapping[str, Any]) -> "Decoder": ...
+
+
 @dataclass(frozen=True)
 class Decoder(ABC):
-    """A way to draw: a value, with no state of its own. What it remembers between passes is its `State`."""
+    """An algorithm with its options: a value without state of its own. Between passes it has a `State`."""
 
-    spelling: str = field(default="", kw_only=True, compare=False)  # how a recipe was called, to call it again
-    lossless: bool | None = field(default=None, kw_only=True, compare=False)  # as its recipe says; None: nobody has
+    made_by: Maker | None = field(default=None, kw_only=True, compare=False)
+    options: Mapping[str, Any] = field(default_factory=dict, kw_only=True, compare=False)
 
-    def __str__(self) -> str:
-        return self.spelling or repr(self)
+    def __init_subclass__(cls) -> None:
+        if "__repr__" not in vars(cls):  # `dataclass` would add one
+            cls.__repr__ = Decoder.__repr__  # type: ignore[method-assign]
 
-    def __call__(
-        self,
-        model: Any,
-        input_ids: Tensor,
-        *,
-        seed: int | Sequence[int] | None = None,
-        on_step: Callable[[Canvas], object] | None = None,
-        width: int | None = None,
-        height: int | None = None,
-        image_sizes: Any = None,
-        **prepared: Any,
-    ) -> Tensor:
-        """Draw for transformers: `model.generate(**inputs, custom_generate=decoder)`. See `fewpass.generate`."""
-        named = {"seed": seed, "on_step": on_step, "width": width, "height": height, "image_sizes": image_sizes}
-        return import_module("fewpass.integrations.transformers").custom_generate(
-            self, model, input_ids, **named, **prepared
-        )
+    @property
+    def recipe(self) -> str:
+        """The name of its recipe; empty if it was made by hand."""
+        return self.made_by.name if self.made_by else ""
+
+    @property
+    def lossless(self) -> bool | None:
+        """Whether images have exactly the law of autoregression, by its recipe; None if it was made by hand."""
+        return self.made_by.lossless if self.made_by else None
+
+    def with_options(self, **options: Any) -> "Decoder":
+        """The decoder of the same recipe with other values for these options.
+
+        Raises ValueError naming an option that the recipe does not have, or a value that is out of range.
+        """
+        if self.made_by is None:
+            raise ValueError(f"{self} has no options: it was made by hand, not by a recipe")
+        return self.made_by.build((), {**self.options, **options})
+
+    def __repr__(self) -> str:
+        """The text that makes it, such as `sjd(window=15, guess=uniform)`; parts, if it was made by hand."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self) if f.compare}
+        given = self.options if self.made_by else parts
+        text = ", ".join(f"{name}={value}" for name, value in given.items())
+        name = self.recipe or type(self).__name__
+        return f"{name}({text})" if text else name
 
     def prepared(self, session: Host) -> Self:
         """This decoder, with all that it needs to know of the model.
 
         Raises ValueError naming what the session cannot offer.
         """
-        return self
-
-    @property
-    def joins(self) -> bool:
-        """May images be drawn beside others that are further on?"""
-        return True
-
-    def again(self, windows: Sequence[int]) -> "Decoder":
-        """The decoder that draws an image once more whose passes asked about so many drafts: this one, as a rule."""
         return self
 
     @property

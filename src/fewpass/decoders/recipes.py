@@ -5,19 +5,21 @@ to hold when the window first reaches it: `uniform`, `left`, `left_sample`, `abo
 out of range raises ValueError naming it.
 """
 
+import re
+import warnings
+from importlib.metadata import EntryPoint, entry_points
+
 import fewpass.decoders.draft_init as guesses
-from fewpass.core.messages import shown
+from fewpass.core.messages import meant, shown
 from fewpass.core.protocol import Decoder
-from fewpass.decoders.adaptive import Adaptive
 from fewpass.decoders.block import Block
 from fewpass.decoders.jacobi import Jacobi
 from fewpass.decoders.ngram import NGrams
 from fewpass.decoders.pjd import Rows
 from fewpass.decoders.relaxed import Annealed, Grouped, Neighbours
 from fewpass.decoders.rules import FixedPoint, Reuse, Speculative, couple
-from fewpass.decoders.spec import Recipe, options_of, parse, recipe, with_option
+from fewpass.decoders.spec import Recipe, read, recipe
 from fewpass.decoders.tree import Tree
-from fewpass.decoders.varying import Schedule, Varying
 from fewpass.decoders.zipar import Wavefront
 
 
@@ -101,20 +103,6 @@ def jacobi_ngram(window: int = 32) -> NGrams:
     return NGrams(window)
 
 
-@recipe("fewpass, on arXiv 2002.09928, arXiv 2402.02057", lossless=True)
-def auto(window: int = 64, decoder: str = "jacobi_ngram", windows: tuple[int, ...] = ()) -> Varying:
-    """Another lossless decoder with as many drafts, up to `window`, as pay on this machine. Lossless.
-
-    By default the tokens are those of `ar`, whatever the windows. With `sjd`, `mc_sjd` and the like they are not; an
-    image's settings then give, as `again`, the `windows` of its passes, with which it is drawn once more.
-    """
-    inner = _windowed(decoder, window)
-    if any(not 0 <= w <= window for w in windows):
-        raise ValueError(f"auto: windows are whole numbers from 0 to window={window}, not {shown(windows)}")
-    same = str(_windowed(decoder, 0))  # what drawing teaches is shared by all largest windows
-    return Varying(inner, Schedule(tuple(windows)) if windows else Adaptive(window, same))
-
-
 @recipe("arXiv 2508.07747", lossless=False)
 def gsd(window: int = 15, group: int = 14, gap: float = 0.15, distance: float = 0.5, guess: str = "uniform") -> Jacobi:
     """GSD, grouped speculative decoding: SJD that compares groups of codes. Lossy; lossless again at group=0.
@@ -174,10 +162,34 @@ def pjd(window: int = 15, context: int = 6) -> Rows:
 
 
 RECIPES: dict[str, Recipe[...]] = {r.name: r for r in list(globals().values()) if isinstance(r, Recipe)}
+GROUP = "fewpass.decoders"  # the entry points by which other packages add recipes: name = "package.module:name"
+
+
+def every_recipe() -> dict[str, Recipe[...]]:
+    """Our recipes and those of other packages, by name; a name of ours is never theirs."""
+    return RECIPES | {point.name: _loaded(point) for point in entry_points(group=GROUP) if point.name not in RECIPES}
+
+
+def named(name: str) -> Recipe[...]:
+    """The recipe of this name. Raises ValueError if there is none."""
+    if name in RECIPES:
+        return RECIPES[name]
+    others = entry_points(group=GROUP)
+    if name in others.names:
+        return _loaded(others[name])
+    known = list(dict.fromkeys([*RECIPES, *others.names]))
+    raise ValueError(f"unknown decoder {shown(name)}{meant(name, known)}; there are {', '.join(known)}")
+
+
+def _loaded(point: EntryPoint) -> Recipe[...]:
+    found = point.load()
+    if not isinstance(found, Recipe) or found.name != point.name:
+        raise ValueError(f"entry point {point.value} must be a recipe named {point.name!r}, got {shown(found)}")
+    return found
 
 
 def decoder(chosen: Decoder | str) -> Decoder:
-    """A decoder, given as itself or as its spelling: `"sjd"`, `"sjdpp(threshold=0.2, guess=left_sample)"`.
+    """A decoder, given as itself or as text: `"sjd"`, `"sjdpp(threshold=0.2, guess=left_sample)"`.
 
     Raises ValueError naming the name or the option that does not exist.
     """
@@ -185,21 +197,18 @@ def decoder(chosen: Decoder | str) -> Decoder:
         return chosen
     if not isinstance(chosen, str):
         raise ValueError(f"decoder must be a decoder or its spelling, like 'sjd(window=16)', got {shown(chosen)}")
-    return parse(chosen, RECIPES)
+    name, args, options = read(_without_auto(chosen))
+    return named(name).build(args, options)
 
 
-def _windowed(spelling: str, window: int) -> NGrams | Jacobi:
-    """A lossless decoder whose window may change between passes. Raises ValueError for one where it may not."""
-    if "window" in options_of(spelling):
-        raise ValueError(f"auto chooses the windows of {shown(spelling)}: give its own option window the largest")
-    inner = with_window(decoder(spelling), window)
-    if not inner.lossless or not isinstance(inner, NGrams | Jacobi):
-        raise ValueError(f"auto: decoder must be lossless and have a window and no tree, unlike {shown(spelling)}")
-    return inner
+AS_NGRAM = re.compile(r"auto(\(((window=)?\d+|(decoder=)?jacobi_ngram(\(\))?|,)*\))?")
 
 
-def with_window(chosen: Decoder, window: int) -> Decoder:
-    """The same decoder with another window. Raises ValueError if it has none."""
-    if "window" not in options_of(str(chosen)):
-        raise ValueError(f"{chosen} has no window, so window {window} has no effect")
-    return decoder(with_option(str(chosen), "window", window))
+def _without_auto(text: str) -> str:
+    """`jacobi_ngram` for `auto` of fewpass 0.1.0 around it: another window in every pass, the same tokens."""
+    if not re.match(r"\s*auto\b", text):
+        return text
+    if not AS_NGRAM.fullmatch(re.sub(r"[\s'\"]", "", text)):
+        raise ValueError(f"{shown(text)} is not supported: fewpass 0.1.0 is the last release that draws it")
+    warnings.warn("decoder 'auto' is read as 'jacobi_ngram', which draws the same tokens", stacklevel=3)
+    return "jacobi_ngram"

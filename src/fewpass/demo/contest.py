@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from fewpass.core.protocol import Decoder
-from fewpass.decoders.recipes import ar, with_window
+from fewpass.decoders.recipes import ar
 from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.demo.drawing import Stream
 from fewpass.demo.race import Race
@@ -32,7 +32,7 @@ def contest(
         raise ValueError("choose a decoder")
     rival, (number,) = decoder_of(spelling), assign(_whole(seed), 1)
     if window is not None:
-        rival = with_window(rival, window)  # type: ignore[arg-type]  # checked there
+        rival = rival.with_options(window=window)
 
     def drawing(decoder: Decoder) -> Stream:
         return Stream(pipe, pipe.job(prompt, decoder=decoder, guidance=guidance, seed=number))

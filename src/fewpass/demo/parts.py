@@ -10,7 +10,7 @@ from fewpass.demo.board import board
 from fewpass.demo.mark import HEADER
 from fewpass.demo.panel import View
 from fewpass.demo.words import examples_of, told_of
-from fewpass.engine.options import default_decoder
+from fewpass.engine.request import default_decoder
 from fewpass.pipeline import Pipeline
 
 
@@ -39,7 +39,7 @@ class Parts:
 def lay_out(pipe: Pipeline, models: Sequence[str]) -> Parts:
     """The components, within the Blocks that are being built, with `pipe`, the first of `models`, chosen."""
     samples = examples_of(models[0])
-    rival = str(default_decoder(pipe.model)).partition("(")[0]
+    rival = default_decoder(pipe.model).recipe
     window, told = told_of(rival)
     gr.HTML(HEADER, elem_id="fp-header")
     with gr.Row(elem_id="fp-page"):

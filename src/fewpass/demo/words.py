@@ -3,8 +3,8 @@
 import re
 from html import escape
 
-from fewpass.decoders.recipes import RECIPES
 from fewpass.decoders.recipes import decoder as decoder_of
+from fewpass.decoders.recipes import named
 
 EXAMPLES = {
     "emoji": (
@@ -28,12 +28,11 @@ def told_of(spelling: str | None) -> tuple[int | None, str]:
         chosen = decoder_of(spelling or "")
     except ValueError:
         return None, ""
-    name = str(chosen).partition("(")[0]
-    recipe, found = RECIPES[name], re.search(r"\bwindow=(\d+)", str(chosen))
+    recipe = named(chosen.recipe)
     text = " ".join((recipe.__doc__ or "").split())
     words = re.sub(r"`(.+?)`", r"<code>\1</code>", escape(text))
     source = f'<span class="fp-source">{escape(recipe.source)}</span>'
-    return (int(found[1]) if found else None), f"<p>{words} {source}</p>"
+    return chosen.options.get("window"), f"<p>{words} {source}</p>"
 
 
 def alert(message: str) -> str:

@@ -11,6 +11,7 @@ def sampling_of(config: GenerationConfig, otherwise: Sampling) -> Sampling:
         otherwise.temperature if config.temperature is None else config.temperature,
         otherwise.top_k if config.top_k is None else config.top_k,
         otherwise.top_p if config.top_p is None else config.top_p,
+        otherwise.min_p if config.min_p is None else config.min_p,
     )
 
 

@@ -75,6 +75,7 @@ GENERATION = {
     "temperature": number("a number >= 0", 0, LARGEST),
     "top_k": whole("a whole number >= 0", 0),
     "top_p": number("a number from 0 to 1", 0, 1),
+    "min_p": number("a number from 0 to 1", 0, 1),
     "guidance_scale": number("a number", -LARGEST, LARGEST),
     "generation_kwargs": OBJECT,
     "boi_token_id": TOKEN,
