@@ -8,7 +8,7 @@ import torch
 from fewpass import Grid, Jacobi, Sampling, decoder
 from fewpass.core.loop import decode
 from fewpass.core.noise import Noise
-from fewpass.decoders.block import Block, _agreed
+from fewpass.decoders.block import Block, _prefix_masses
 from fewpass.decoders.rules import Speculative, Strict, Verdict
 from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
 from tests.toys import FREE, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, one_by_one
@@ -73,7 +73,7 @@ def test_agreement_is_the_papers_recursion():
     b = [torch.ones(200, dtype=torch.float64)]
     for r_i in r.T:
         b.append((b[-1] * r_i).clamp(max=1))
-    torch.testing.assert_close(_agreed(r), torch.stack(b, 1))
+    torch.testing.assert_close(_prefix_masses(r), torch.stack(b, 1))
 
 
 def test_one_draft_is_verified_as_ever():

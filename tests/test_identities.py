@@ -5,7 +5,7 @@ import torch
 
 import fewpass
 from fewpass import RECIPES, Query, ar, gs_sjd, jacobi, mc_sjd, sjd, sjdpp
-from fewpass.decoders.draft_init import GUESSES
+from fewpass.decoders.draft_init import DRAFT_INITS
 from fewpass.testing import Toy, coming_and_going, drawn
 from tests.toys import GREEDY, PLAIN, WIDE, WIDE_ROW_ENDS, one_by_one
 
@@ -30,7 +30,7 @@ def images(pipeline, decoder, **settings):
 
 
 @LAYOUTS
-@pytest.mark.parametrize("guess", GUESSES)
+@pytest.mark.parametrize("guess", DRAFT_INITS)
 def test_fixed_noise_is_autoregression_for_every_window(grid, guess):
     expected = toy(grid, ar())
     for window in range(1, grid.size + 2):
@@ -106,7 +106,7 @@ def test_image_of_a_transformer_does_not_depend_on_its_company(pipeline, recipe)
 # Lossy knobs have a value at which nothing is lost.
 
 
-@pytest.mark.parametrize("guess", GUESSES)
+@pytest.mark.parametrize("guess", DRAFT_INITS)
 def test_sjdpp_at_threshold_infinity_is_sjd(guess):
     assert torch.equal(toy(WIDE, sjdpp(8, float("inf"), guess)), toy(WIDE, sjd(8, guess)))
     assert not torch.equal(toy(WIDE, sjdpp(8, 0.1, guess)), toy(WIDE, sjd(8, guess)))

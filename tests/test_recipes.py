@@ -7,7 +7,7 @@ import pytest
 import fewpass
 from fewpass import RECIPES, Jacobi, decoder, sjd, sjdpp
 from fewpass.cli import main
-from fewpass.decoders.draft_init import GUESSES, above, uniform
+from fewpass.decoders.draft_init import DRAFT_INITS, above, uniform
 from fewpass.decoders.rules import Reuse, Speculative
 
 EVERY = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
@@ -41,9 +41,9 @@ def test_every_recipe_is_spelled_as_it_was_made(recipe):
         assert (str(again), again.lossless) == (str(made), recipe.lossless)
 
 
-@pytest.mark.parametrize("guess", GUESSES)
+@pytest.mark.parametrize("guess", DRAFT_INITS)
 def test_every_guess_is_spelled_as_it_was_made(guess):
-    assert decoder(str(sjd(3, guess))).guess is GUESSES[guess]
+    assert decoder(str(sjd(3, guess))).guess is DRAFT_INITS[guess]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import fewpass.core.codebook
 from fewpass import Drawing, Grid, Sampling, decoder, sjd
 from fewpass.core.codebook import Codebook, codebook_of
 from fewpass.core.loop import decode
+from fewpass.core.protocol import SessionInfo
 from fewpass.decoders.relaxed import Annealed, Grouped, Neighbours
 from fewpass.decoders.rules import Strict, mass
 from fewpass.engine.trace import Clock, ClockedSession
@@ -144,7 +145,7 @@ def test_group_is_what_ranks_next(group, gap, distance):
 @pytest.mark.parametrize(("k", "delta", "factor"), [(3, 0.2, 1.0), (11, 0.4, 1.0), (2, 0.0, 3.0), (50, 0.0, 1.5)])
 def test_neighbours_lend_what_the_bound_allows(k, delta, factor):
     x, q, p = some_laws()
-    test = Neighbours(k, delta, factor).prepared(Toy(0, Grid(2, 2, 12)))
+    test = Neighbours(k, delta, factor).bind(SessionInfo.of(Toy(0, Grid(2, 2, 12))))
     alpha, residual = test.alpha(x, q, p), test.residual(x, q, p)
     for i, j in torch.cartesian_prod(torch.arange(len(x)), torch.arange(x.shape[1])).tolist():
         mine, pooled = int(x[i, j]), p[i, j].clone()
@@ -162,7 +163,7 @@ def test_neighbours_lend_what_the_bound_allows(k, delta, factor):
 
 def test_pooling_moves_no_more_than_delta():
     x, _, p = some_laws()
-    pooled = Neighbours(11, delta=0.25).prepared(Toy(0, Grid(2, 2, 12)))._pooled(x, p)
+    pooled = Neighbours(11, delta=0.25).bind(SessionInfo.of(Toy(0, Grid(2, 2, 12))))._pooled(x, p)
     torch.testing.assert_close(pooled.sum(-1), torch.ones(5, 7, dtype=torch.float64))
     assert ((pooled - p).abs().sum(-1) / 2 <= 0.25 + 1e-12).all()
     assert (mass(pooled, x) > mass(p, x)).any()

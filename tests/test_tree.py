@@ -7,7 +7,7 @@ import torch
 
 from fewpass import Drawing, Grid, Query, Sampling, ar, decoder, mc_sjd, sjd_pac
 from fewpass.core.noise import FRESH, Noise
-from fewpass.decoders.proposals import Laws
+from fewpass.decoders.proposals import Proposals
 from fewpass.decoders.tree import LANE, Branches, Tree, _choose
 from fewpass.runtime.kv_cache import bucket
 from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going
@@ -44,7 +44,7 @@ class Released(Tree):
         old = state[0].clone()
         new = super().verify(canvas, state, p, noise)
         index = canvas.ahead(self.levels)
-        residual = (Laws(new[0]).read(index) - Laws(old).read(index)).relu()
+        residual = (Proposals(new[0]).read(index) - Proposals(old).read(index)).relu()
         residual = residual.scatter(-1, canvas.read(index)[..., None], 0.0)
         other = noise.draw(residual, index + LANE, FRESH)
         return (new[0], torch.where(residual.sum(-1) > 0, other, -1)[..., None])
@@ -56,7 +56,7 @@ class WithReplacement(Tree):
 
     def _widen(self, canvas, state, noise):
         index = canvas.ahead(self.levels)
-        return (state[0], noise.draw(Laws(state[0]).read(index), index + LANE, FRESH)[..., None])
+        return (state[0], noise.draw(Proposals(state[0]).read(index), index + LANE, FRESH)[..., None])
 
 
 @pytest.mark.parametrize("wrong", [Released, WithReplacement])
@@ -147,7 +147,7 @@ def test_there_are_fewer_candidates_where_the_law_is_narrow():
     drawing = Drawing(Toy(50, WIDE_ROW_ENDS), sjd_pac(8, 4, 3), Sampling(top_k=3), torch.arange(50))
     while not all(drawing.canvas.finished):
         index = drawing.canvas.ahead(2)
-        q = Laws(drawing.state[0]).read(index)
+        q = Proposals(drawing.state[0]).read(index)
         there = (drawing.state[1] >= 0).sum(-1) + 1
         inside = index < WIDE_ROW_ENDS.size
         assert torch.equal(there[inside], (q > 0).sum(-1).clamp(max=4)[inside])

@@ -77,7 +77,7 @@ def slow(grid, window, seed, law):
     words, tokens = {}, {}  # what is kept at each position; what has been drawn
 
     def draw(index, logits):
-        tokens[index] = int(noise.race(law(logits), torch.tensor([[index]])))
+        tokens[index] = int(noise.gumbel_max(law(logits), torch.tensor([[index]])))
 
     draw(0, model.first)
     while len(tokens) < grid.size:

@@ -58,7 +58,7 @@ class NGrams(Decoder):
 
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
         index = canvas.ahead(p.shape[1])
-        x, y = canvas.read(index[:, :-1]), noise.race(p, index)
+        x, y = canvas.read(index[:, :-1]), noise.gumbel_max(p, index)
         pool = Pool.of(state)
         pool.learn(canvas, index, y)
         canvas.write(index, y)

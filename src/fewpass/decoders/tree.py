@@ -10,9 +10,9 @@ from torch import Tensor
 from fewpass.core.canvas import Canvas
 from fewpass.core.checks import MOST, whole
 from fewpass.core.noise import ACCEPT, CORRECT, FRESH, Noise
-from fewpass.core.protocol import Decoder, Host, Query, State
+from fewpass.core.protocol import Decoder, Query, SessionInfo, State
 from fewpass.decoders.jacobi import Jacobi
-from fewpass.decoders.proposals import Laws
+from fewpass.decoders.proposals import Proposals
 from fewpass.decoders.rules import Strict, mass
 
 
@@ -75,8 +75,8 @@ class Tree(Decoder):
                 f"a tree must have at most {MOST} branches, got candidates={self.candidates}, depth={self.depth}"
             )
 
-    def prepared(self, session: Host) -> Self:
-        return replace(self, chain=self.chain.prepared(session))
+    def bind(self, info: SessionInfo) -> Self:
+        return replace(self, chain=self.chain.bind(info))
 
     @property
     def margin(self) -> int:
@@ -119,7 +119,7 @@ class Tree(Decoder):
         """Down the tree as far as candidates stand, then along the chain if that is where it led: y, tokens gained."""
         *inner, leaves = self._branches(canvas).answers
         K, L, index = self.candidates, len(inner), canvas.ahead(y.shape[1])
-        x, q = self._candidates(canvas, state), Laws(state[0]).read(index)
+        x, q = self._candidates(canvas, state), Proposals(state[0]).read(index)
         images = torch.arange(len(y), device=y.device)
         node, n = torch.zeros_like(images), torch.ones_like(images)
         stands = n > 0
@@ -145,7 +145,7 @@ class Tree(Decoder):
     def _widen(self, canvas: Canvas, state: State, noise: Noise) -> State:
         """Add all candidates but the first, from the laws of the drafts, without replacement: [B, levels, K - 1]."""
         index = canvas.ahead(self.levels)
-        q, x, others = Laws(*state).read(index), canvas.read(index), []
+        q, x, others = Proposals(*state).read(index), canvas.read(index), []
         for k in range(1, self.candidates):
             q = q.scatter(-1, x.relu()[..., None], 0.0)
             x = torch.where(q.sum(-1) > 0, noise.draw(q, index + k * LANE, FRESH), -1)

@@ -8,7 +8,7 @@ from typing import Any
 from fewpass.core.canvas import Grid
 from fewpass.core.checks import Size, read_size, real
 from fewpass.core.messages import shown
-from fewpass.core.protocol import Decoder, Prospect, fitted
+from fewpass.core.protocol import Decoder, SessionInfo, bind
 from fewpass.core.sampling import Sampling
 from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.decoders.recipes import jacobi_ngram
@@ -66,7 +66,7 @@ class Settings:
         read = read_prompt(prompt)
         self.model.check_pictures([read])
         rows = self.model.read(read, self.negative_prompt, self.grid, self.guidance)
-        fitted(self.decoder, Prospect(self.grid, self.model.network.codebook))
+        bind(self.decoder, SessionInfo(self.grid, self.model.network.codebook))
         return Job(read, self.negative_prompt, rows, self.grid, self.guidance, self.decoder, self.sampling, seed)
 
 

@@ -4,7 +4,7 @@ from functools import cached_property
 from math import hypot, log
 
 from fewpass.core.messages import shown
-from fewpass.core.protocol import Decoder, Prospect, fitted
+from fewpass.core.protocol import Decoder, SessionInfo, bind
 from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.decoders.tree import Tree
 from fewpass.engine import seeds as seeding
@@ -35,7 +35,7 @@ class Reader:
             size = self._size(body.size)
             grid = model.grid(size)
         with naming("decoder"):
-            fitted(decoder, Prospect(grid, model.network.codebook))
+            bind(decoder, SessionInfo(grid, model.network.codebook))
         with naming("seed"):
             seeds = seeding.assign(body.seed, body.n or 1)
         with naming("prompt"):

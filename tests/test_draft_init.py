@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from fewpass import Canvas, Grid
-from fewpass.decoders.draft_init import GUESSES, above, above_sample, left, left_sample, named, uniform
-from fewpass.decoders.proposals import Laws
+from fewpass.decoders.draft_init import DRAFT_INITS, above, above_sample, left, left_sample, named, uniform
+from fewpass.decoders.proposals import Proposals
 
 GRID = Grid(3, 4, 5)
 SURE = torch.eye(5)
@@ -15,7 +15,7 @@ def state(committed=6):
     canvas = Canvas.blank(GRID, torch.arange(1), 8)
     canvas.tokens[:] = torch.arange(20) % 5
     canvas.commit(committed)
-    laws = Laws(torch.zeros(1, 12, 5))
+    laws = Proposals(torch.zeros(1, 12, 5))
     laws.write(torch.arange(committed)[None], torch.stack([law_of(j) for j in range(committed)])[None])
     return canvas, laws
 
@@ -64,7 +64,7 @@ def test_nothing_is_left_of_the_first_column(guess):
     assert torch.equal(guess(canvas, laws, torch.tensor([[4, 5]]), torch.tensor([[3]]))[0], torch.full((2, 5), 0.2))
 
 
-@pytest.mark.parametrize("guess", GUESSES.values(), ids=GUESSES)
+@pytest.mark.parametrize("guess", DRAFT_INITS.values(), ids=DRAFT_INITS)
 def test_every_guess_is_a_law_whatever_the_place(guess):
     for last in range(1, 12):
         canvas, laws = state(committed=last + 1)
@@ -75,5 +75,5 @@ def test_every_guess_is_a_law_whatever_the_place(guess):
 
 
 def test_unknown_guess_is_named_with_the_known_ones():
-    with pytest.raises(ValueError, match=f"guess must be one of {', '.join(GUESSES)}, not 'up'"):
+    with pytest.raises(ValueError, match=f"guess must be one of {', '.join(DRAFT_INITS)}, not 'up'"):
         named("up")
