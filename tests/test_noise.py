@@ -81,7 +81,7 @@ def laws(values, dtype):
 
 @pytest.mark.parametrize("values", LAWS.values(), ids=LAWS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_draw_and_race_have_the_frequencies_of_the_law(values, dtype):
+def test_draw_and_gumbel_max_have_the_frequencies_of_p(values, dtype):
     p = laws(values, dtype)
     assert_frequencies(noise().draw(p, INDEX, FRESH)[0], p[0, 0].double())
     assert_frequencies(noise().gumbel_max(p, INDEX)[0], p[0, 0].double())
@@ -97,13 +97,13 @@ def test_draw_takes_the_first_and_the_last_possible_token_at_the_extremes():
     assert Extreme(one, one).draw(law.expand(1, 2, -1), torch.tensor([[0, 1]]), FRESH).tolist() == [[1, 3]]
 
 
-def test_race_ignores_the_step_and_draw_does_not():
+def test_gumbel_max_ignores_the_step_and_draw_does_not():
     p = laws(LAWS["ordinary"], torch.float64)
     assert torch.equal(noise(step=0).gumbel_max(p, INDEX), noise(step=9).gumbel_max(p, INDEX))
     assert not torch.equal(noise(step=0).draw(p, INDEX, FRESH), noise(step=9).draw(p, INDEX, FRESH))
 
 
-def test_race_keeps_the_token_when_the_law_hardly_moves():
+def test_gumbel_max_keeps_the_token_of_nearly_equal_distributions():
     p = laws(LAWS["ordinary"], torch.float64)
     q = p.clone()
     q[..., 0] += 0.02

@@ -33,7 +33,7 @@ def test_recipe_has_a_source(recipe):
 
 
 @EVERY
-def test_every_recipe_is_spelled_as_it_was_made(recipe):
+def test_text_of_every_recipe_makes_it_again(recipe):
     options = {name: value for name, value in VALUES.items() if name in recipe.parameters}
     for made in (recipe(), recipe(**options)):
         again = decoder(str(made))
@@ -42,7 +42,7 @@ def test_every_recipe_is_spelled_as_it_was_made(recipe):
 
 
 @pytest.mark.parametrize("guess", DRAFT_INITS)
-def test_every_guess_is_spelled_as_it_was_made(guess):
+def test_text_of_every_draft_init_makes_it_again(guess):
     assert decoder(str(sjd(3, guess))).guess is DRAFT_INITS[guess]
 
 

@@ -31,7 +31,7 @@ def test_law_is_exact_for_every_shape(window, candidates, depth):
     assert figure.exact, figure
 
 
-def test_law_is_exact_in_ragged_company():
+def test_law_is_exact_in_ragged_batches():
     figure = check_decoder(sjd_pac(5, 3, 3), LAWS["plain"], images=20_000, draw=coming_and_going)
     assert figure.exact, figure
 
@@ -60,7 +60,7 @@ class WithReplacement(Tree):
 
 
 @pytest.mark.parametrize("wrong", [Released, WithReplacement])
-def test_wrong_siblings_are_caught(wrong):
+def test_wrong_siblings_fail_the_joint_law_test(wrong):
     law, chain = JointLaw(Grid(1, 3, 6), PLAIN, sharpness=4.0), mc_sjd(5)
     figure = check_decoder(wrong(chain, 2, 2), law, images=40_000)
     assert figure.z > 10, figure
@@ -69,7 +69,7 @@ def test_wrong_siblings_are_caught(wrong):
 
 
 @pytest.mark.parametrize("K", [1, 2, 4, 6])
-def test_what_is_chosen_is_a_draw_from_p(K):
+def test_chosen_candidate_is_a_draw_from_p(K):
     """At most four candidates have mass under q; p has codes that q has not, and the other way round."""
     images = 100_000
     q = torch.tensor([0.4, 0.3, 0.2, 0.1, 0.0, 0.0], dtype=torch.float64)
@@ -107,7 +107,7 @@ def test_one_level_is_mc_sjd():
 @pytest.mark.parametrize("grid", [WIDE, WIDE_ROW_ENDS], ids=["free", "row_ends"])
 @pytest.mark.parametrize("draw", [coming_and_going, one_by_one])
 @pytest.mark.parametrize(("window", "candidates", "depth"), [(1, 2, 2), (6, 3, 3), (30, 2, 4)])
-def test_image_does_not_depend_on_its_company(grid, draw, window, candidates, depth):
+def test_image_does_not_depend_on_its_batch(grid, draw, window, candidates, depth):
     chosen = sjd_pac(window, candidates, depth)
     assert torch.equal(toy(grid, chosen, draw=draw, images=7), toy(grid, chosen, images=7))
 
@@ -143,7 +143,7 @@ def test_one_candidate_has_no_branches():
     assert [laws.tolist() for laws in tree.answers] == [[0], [1], [2], [3]]
 
 
-def test_there_are_fewer_candidates_where_the_law_is_narrow():
+def test_narrow_q_has_fewer_candidates():
     drawing = Drawing(Toy(50, WIDE_ROW_ENDS), sjd_pac(8, 4, 3), Sampling(top_k=3), torch.arange(50))
     while not all(drawing.canvas.finished):
         index = drawing.canvas.ahead(2)
@@ -169,7 +169,7 @@ def opened(pipeline, prompts, guidance=3.0):
 
 
 @torch.inference_mode()
-def test_every_branch_is_answered_as_if_it_were_the_image(pipeline):
+def test_branches_are_answered_as_images_of_their_own(pipeline):
     """Slots and masks: a branch sees what is final, what is above it, itself, and nothing else."""
     chosen = sjd_pac(6, 3, 3)
     session, law = opened(pipeline, PROMPTS), Sampling()
@@ -196,7 +196,7 @@ def test_every_branch_is_answered_as_if_it_were_the_image(pipeline):
 
 @torch.inference_mode()
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
-def test_what_is_kept_is_what_a_clean_pass_keeps(pipeline, guidance):
+def test_cache_equals_that_of_a_clean_pass(pipeline, guidance):
     """Also where a branch has won, whose tokens were in other slots."""
     session = opened(pipeline, PROMPTS, guidance)
     drawing, N = Drawing(session, sjd_pac(6, 4, 3), Sampling(), torch.arange(4)), session.grid.size
