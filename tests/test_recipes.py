@@ -70,14 +70,18 @@ def test_decoder_is_taken_as_it_is():
 
 ERRORS = {
     "fast": r"^unknown decoder 'fast'; there are ar, jacobi, sjd,",
-    "sjd(threshold=1)": r"^sjd has no option 'threshold'; it has window, guess$",
-    "ar(window=1)": r"^ar has no option 'window'; it has none$",
+    "sjd(threshold=1)": r"^sjd has no option 'threshold'; it takes window, guess$",
+    "ar(window=1)": r"^ar has no option 'window'; it takes no options$",
     "sjd(window=-1)": r"window must be .*got -1$",
-    "sjd(window=1.5)": r"^sjd: window must be a whole number, not 1.5$",
-    "sjd(window=True)": r"^sjd: window must be a whole number, not True$",
-    "sjd(window=many)": r"^sjd: window must be a whole number, not 'many'$",
-    "sjd(guess=3)": r"^sjd: guess must be a word, not 3$",
+    "sjd(window=1.5)": r"^window must be a whole number of drafts >= 0, got 1.5$",
+    "sjd(window=True)": r"^window must be a whole number of drafts >= 0, got True$",
+    "sjd(window=many)": r"^window must be a whole number of drafts >= 0, got 'many'$",
+    "sjd(guess=3)": r"^guess must be one of uniform, left, left_sample, above, above_sample, not 3$",
     "sjd(guess=right)": r"guess must be one of uniform, left, left_sample, above, above_sample, not 'right'$",
+    "sjd(guess=[])": r"^guess must be one of .*, not \[\]$",
+    "zipar(adaptive=1)": r"^adaptive must be True or False, got 1$",
+    "sjdpp(threshold=much)": r"^threshold must be a number >= 0, got 'much'$",
+    "gsd(gap=True)": r"^gap must be a number >= 0, got True$",
     "sjdpp(threshold=-1)": r"threshold must be a number >= 0, got -1$",
     "sjd(1, window=2)": r"^sjd: multiple values for argument 'window'; it takes window, guess$",
     "sjd(1, left, 3)": r"^sjd: too many positional arguments; it takes window, guess$",
@@ -175,9 +179,9 @@ def test_with_options_replaces_some_options():
         "sjdpp(window=8, threshold=0.2, guess=left_sample)"
     )
     assert decoder("sjd").with_options(window=8) == sjd(8)
-    with pytest.raises(ValueError, match=r"^ar has no option 'window'; it has none$"):
+    with pytest.raises(ValueError, match=r"^ar has no option 'window'; it takes no options$"):
         decoder("ar").with_options(window=8)
-    with pytest.raises(ValueError, match=r"^sjd: window must be a whole number, not 'many'$"):
+    with pytest.raises(ValueError, match=r"^window must be a whole number of drafts >= 0, got 'many'$"):
         decoder("sjd").with_options(window="many")
 
 

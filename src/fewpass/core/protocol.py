@@ -7,7 +7,7 @@ decoder --- Query(tokens, index) ---> session (the model)
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
@@ -99,7 +99,7 @@ class Maker(Protocol):
     name: str
     lossless: bool
 
-    def build(self, args: Sequence[Any], options: Mapping[str, Any]) -> "Decoder": ...
+    def __call__(self, *args: Any, **options: Any) -> "Decoder": ...
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Decoder(ABC):
         """
         if self.made_by is None:
             raise ValueError(f"{self} has no options: it was made by hand, not by a recipe")
-        return self.made_by.build((), {**self.options, **options})
+        return self.made_by(**{**self.options, **options})
 
     def __repr__(self) -> str:
         """The text that makes it, such as `sjd(window=15, guess=uniform)`; parts, if it was made by hand."""

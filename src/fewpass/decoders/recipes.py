@@ -200,7 +200,7 @@ def decoder(chosen: Decoder | str) -> Decoder:
     if not isinstance(chosen, str):
         raise ValueError(f"decoder must be a decoder or its spelling, like 'sjd(window=16)', got {shown(chosen)}")
     name, args, options = read(_without_auto(chosen))
-    return named(name).build(args, options)
+    return named(name)(*args, **options)
 
 
 AS_NGRAM = re.compile(r"auto(\(((window=)?\d+|(decoder=)?jacobi_ngram(\(\))?|,)*\))?")

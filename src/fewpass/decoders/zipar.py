@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fewpass.core.canvas import Canvas
 from fewpass.core.checks import MOST, whole
+from fewpass.core.messages import shown
 from fewpass.core.noise import ACCEPT, CORRECT, Noise
 from fewpass.core.protocol import Decoder, Query, SessionInfo, State
 from fewpass.decoders.row_frontier import RowFrontier, check_rows
@@ -31,6 +32,8 @@ class Wavefront(Decoder):
 
     def __post_init__(self) -> None:
         whole("window", self.window, 1, MOST, of="tokens")
+        if not isinstance(self.adaptive, bool):
+            raise ValueError(f"adaptive must be True or False, got {shown(self.adaptive)}")
 
     def bind(self, info: SessionInfo) -> Self:
         check_rows(info)
