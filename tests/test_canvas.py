@@ -31,7 +31,7 @@ def test_uniform_is_over_the_codes_only():
     assert torch.equal(Grid(2, 3, 4).uniform(torch.zeros(1)), torch.full((4,), 0.25))
 
 
-def test_due_is_the_forced_token_and_nothing_past_the_image():
+def test_due_is_the_forced_token_and_minus_one_past_the_image():
     assert GRID.due(torch.tensor([[0, 2, 4, 5, 6, 99]])).tolist() == [[-1, 3, 1, 3, -1, -1]]
     assert Grid(2, 3, 4).due(torch.tensor([0, 9])).tolist() == [-1, -1]
 
@@ -43,16 +43,16 @@ def test_forbid_leaves_codes_where_it_is_free_and_one_token_where_it_is_forced()
     assert torch.equal(Grid(2, 3, 4).forbid(torch.tensor([[0, 2, 4]]), logits), logits)
 
 
-def test_force_makes_laws_certain():
+def test_force_gives_one_hot_distributions():
     q = torch.full((1, 3, 4), 0.25)
     assert GRID.force(torch.tensor([[0, 2, 4]]), q).tolist() == [[[0.25] * 4, [0, 0, 0, 1], [0, 1, 0, 0]]]
 
 
-def test_certain_is_a_point_law():
+def test_certain_is_one_hot():
     assert GRID.certain(torch.tensor([2, 0]), torch.zeros(1)).tolist() == [[0, 0, 1, 0], [1, 0, 0, 0]]
 
 
-def test_blank_canvas_has_room_for_the_margin():
+def test_blank_canvas_includes_the_margin():
     canvas = Canvas.blank(GRID, torch.arange(2), 3)
     assert canvas.tokens.shape == (2, 9)
     assert canvas.final.shape == (2, 6)
@@ -72,7 +72,7 @@ def test_commits_are_ragged_and_end_with_the_image():
     assert canvas.final.sum(1).tolist() == [2, 6]
 
 
-def test_what_is_written_is_read():
+def test_read_returns_written_tokens():
     canvas = Canvas.blank(GRID, torch.arange(2), 3)
     index = torch.tensor([[0, 8], [2, 3]])
     canvas.write(index, torch.tensor([[1, 2], [3, 4]]))
@@ -80,7 +80,7 @@ def test_what_is_written_is_read():
     assert canvas.tokens.sum() == 10
 
 
-def test_parts_go_on_and_come_back():
+def test_update_writes_a_selected_part_back():
     whole = Canvas.blank(GRID, torch.arange(3), 1)
     whole.commit(torch.tensor([1, 2, 3]))
     chosen = torch.tensor([2, 0])
@@ -94,7 +94,7 @@ def test_parts_go_on_and_come_back():
     assert whole.tokens[:, 0].tolist() == [8, 0, 7]
 
 
-def test_canvases_join():
+def test_join_appends_images():
     a, b = Canvas.blank(GRID, torch.arange(1), 1), Canvas.blank(GRID, torch.arange(2), 1)
     b.commit(2)
     assert a.join(b).lengths == [0, 2, 2]

@@ -25,7 +25,7 @@ EARLY = [  # seen before the model is loaded
     (["generate", "two", "--decoder", "sjd(guess=good)"], "'good'"),
     (["generate", "two", "--decoder", "sjd(window="], "sjd(window="),
     (["generate", "two", "--window", "-1"], "-1"),
-    (["generate", "two", "--window", "3", "--decoder", "ar"], "window 3"),
+    (["generate", "two", "--window", "3", "--decoder", "ar"], "no option 'window'"),
     (["generate", "two", "--window", "3.5"], "'3.5'"),
     (["generate", "two", "--seed", "-1"], "-1"),
     (["generate", "two", "--seed", str(2**63)], str(2**63)),

@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 
 from fewpass import RECIPES, Jacobi, Sampling
-from fewpass.decoders.draft_init import GUESSES
+from fewpass.decoders.draft_init import DRAFT_INITS
 from fewpass.evaluation.wrong import WRONG
 from fewpass.testing import JointLaw, check_decoder, coming_and_going, drawn
 from tests.pairs import covering, product
@@ -15,7 +15,7 @@ from tests.toys import FREE, ROW_ENDS
 MADE_LOSSLESS = {"sjdpp": {"threshold": float("inf")}}
 FACTORS = {
     "recipe": [name for name, recipe in RECIPES.items() if recipe.lossless or name in MADE_LOSSLESS],
-    "guess": list(GUESSES),
+    "guess": list(DRAFT_INITS),
     "window": [1, 2, FREE.size - 1],
     "temperature": [1.0, 0.7, 1.5],
     "top_k": [0, 3],

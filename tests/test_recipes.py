@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import fewpass
 from fewpass import RECIPES, Jacobi, decoder, sjd, sjdpp
 from fewpass.cli import main
-from fewpass.decoders.draft_init import GUESSES, above, uniform
+from fewpass.decoders.draft_init import DRAFT_INITS, above, uniform
 from fewpass.decoders.rules import Reuse, Speculative
 from tests.properties import REPEATABLE
 
@@ -36,7 +36,7 @@ def test_recipe_has_a_source(recipe):
 
 
 @EVERY
-def test_every_recipe_is_spelled_as_it_was_made(recipe):
+def test_text_of_every_recipe_makes_it_again(recipe):
     options = {name: value for name, value in VALUES.items() if name in recipe.parameters}
     for made in (recipe(), recipe(**options)):
         again = decoder(str(made))
@@ -44,9 +44,9 @@ def test_every_recipe_is_spelled_as_it_was_made(recipe):
         assert (str(again), again.lossless) == (str(made), recipe.lossless)
 
 
-@pytest.mark.parametrize("guess", GUESSES)
-def test_every_guess_is_spelled_as_it_was_made(guess):
-    assert decoder(str(sjd(3, guess))).guess is GUESSES[guess]
+@pytest.mark.parametrize("guess", DRAFT_INITS)
+def test_text_of_every_draft_init_makes_it_again(guess):
+    assert decoder(str(sjd(3, guess))).guess is DRAFT_INITS[guess]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ NUMBERS = st.one_of(st.integers(0, 9), st.floats(0, 1e9), st.floats(0, 1))
 WINDOWED = ["jacobi_ngram", "sjd", "mc_sjd(guess=left)", "jacobi(guess=above_sample)"]
 VALID = {
     "window": SOME,
-    "guess": st.sampled_from(list(GUESSES)),
+    "guess": st.sampled_from(list(DRAFT_INITS)),
     "threshold": st.one_of(NUMBERS, st.just(float("inf"))),
     "candidates": st.integers(1, 9),
     "depth": st.integers(1, 9),
@@ -131,14 +131,18 @@ def test_another_value_makes_another_decoder(recipe, data):
 
 ERRORS = {
     "fast": r"^unknown decoder 'fast'; there are ar, jacobi, sjd,",
-    "sjd(threshold=1)": r"^sjd has no option 'threshold'; it has window, guess$",
-    "ar(window=1)": r"^ar has no option 'window'; it has none$",
+    "sjd(threshold=1)": r"^sjd has no option 'threshold'; it takes window, guess$",
+    "ar(window=1)": r"^ar has no option 'window'; it takes no options$",
     "sjd(window=-1)": r"window must be .*got -1$",
-    "sjd(window=1.5)": r"^sjd: window must be a whole number, not 1.5$",
-    "sjd(window=True)": r"^sjd: window must be a whole number, not True$",
-    "sjd(window=many)": r"^sjd: window must be a whole number, not 'many'$",
-    "sjd(guess=3)": r"^sjd: guess must be a word, not 3$",
+    "sjd(window=1.5)": r"^window must be a whole number of drafts >= 0, got 1.5$",
+    "sjd(window=True)": r"^window must be a whole number of drafts >= 0, got True$",
+    "sjd(window=many)": r"^window must be a whole number of drafts >= 0, got 'many'$",
+    "sjd(guess=3)": r"^guess must be one of uniform, left, left_sample, above, above_sample, not 3$",
     "sjd(guess=right)": r"guess must be one of uniform, left, left_sample, above, above_sample, not 'right'$",
+    "sjd(guess=[])": r"^guess must be one of .*, not \[\]$",
+    "zipar(adaptive=1)": r"^adaptive must be True or False, got 1$",
+    "sjdpp(threshold=much)": r"^threshold must be a number >= 0, got 'much'$",
+    "gsd(gap=True)": r"^gap must be a number >= 0, got True$",
     "sjdpp(threshold=-1)": r"threshold must be a number >= 0, got -1$",
     "sjd(1, window=2)": r"^sjd: multiple values for argument 'window'; it takes window, guess$",
     "sjd(1, left, 3)": r"^sjd: too many positional arguments; it takes window, guess$",
@@ -237,9 +241,9 @@ def test_with_options_replaces_some_options():
         "sjdpp(window=8, threshold=0.2, guess=left_sample)"
     )
     assert decoder("sjd").with_options(window=8) == sjd(8)
-    with pytest.raises(ValueError, match=r"^ar has no option 'window'; it has none$"):
+    with pytest.raises(ValueError, match=r"^ar has no option 'window'; it takes no options$"):
         decoder("ar").with_options(window=8)
-    with pytest.raises(ValueError, match=r"^sjd: window must be a whole number, not 'many'$"):
+    with pytest.raises(ValueError, match=r"^window must be a whole number of drafts >= 0, got 'many'$"):
         decoder("sjd").with_options(window="many")
 
 

@@ -33,7 +33,7 @@ def warped(logits, temperature, top_k, top_p, min_p):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_laws_are_those_of_transformers_with_ties(dtype):
+def test_probabilities_are_those_of_transformers_with_ties(dtype):
     logits = rough().to(dtype)
     for settings in SETTINGS:
         law, expected = Sampling(*settings)(logits[:, None])[:, 0], warped(logits, *settings)
@@ -50,7 +50,7 @@ def test_forbidden_codes_stay_forbidden():
         assert torch.allclose(law.sum(-1), torch.ones(len(law))), settings
 
 
-def test_temperature_0_takes_the_lowest_of_the_likeliest():
+def test_temperature_0_is_the_lowest_likeliest_id():
     logits = rough()
     law = Sampling(temperature=0)(logits)
     first = [row.index(max(row)) for row in logits.tolist()]

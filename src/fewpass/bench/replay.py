@@ -9,7 +9,7 @@ from torch import Tensor
 from fewpass.bench.traces import Counts
 from fewpass.core.canvas import Canvas
 from fewpass.core.noise import Noise
-from fewpass.core.protocol import Decoder, Host, Query, State
+from fewpass.core.protocol import Decoder, Query, SessionInfo, State
 from fewpass.decoders.pjd import Rows
 from fewpass.decoders.zipar import Wavefront
 
@@ -29,8 +29,8 @@ class Replay(Decoder):
     traces: tuple[Counts, ...]
     won: tuple[tuple[int, ...], ...] = ()  # for each trace: how many tokens a pass wins where so many are final
 
-    def prepared(self, session: Host) -> Self:
-        inner, size = self.inner.prepared(session), session.grid.size
+    def bind(self, info: SessionInfo) -> Self:
+        inner, size = self.inner.bind(info), info.grid.size
         return replace(self, inner=inner, won=tuple(stretched(counts, size) for counts in self.traces))
 
     @property

@@ -1,4 +1,4 @@
-"""What a model does wrong, in one line. Nothing here loads torch."""
+"""Errors of models, one line each. Nothing here loads torch."""
 
 ADVICE = {
     "float16": 'load it with dtype="bfloat16" or dtype="float32", whose range is larger',

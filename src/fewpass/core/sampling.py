@@ -58,7 +58,7 @@ class Sampling:
         return logits.softmax(-1)
 
     def _improbable(self, logits: Tensor) -> Tensor:
-        """The codes of the tail that holds at most 1 - top_p of the mass."""
+        """A mask of the tail of codes that holds at most 1 - top_p of the mass."""
         ascending, order = logits.sort(-1)
         out = ascending.softmax(-1).cumsum(-1) <= 1 - self.top_p
         out[..., -1] = False

@@ -1,17 +1,17 @@
 """The algorithms by their names in the literature: one line and one citation each.
 
-`window` counts the drafts of a pass, a whole number >= 0; 0 is autoregression. `guess` is what a position is expected
-to hold when the window first reaches it: `uniform`, `left`, `left_sample`, `above` or `above_sample`. An option that is
-out of range raises ValueError naming it.
+`window` counts the drafts of a pass, a whole number >= 0; 0 is autoregression. `guess` is the draft initialisation of
+new positions: `uniform`, `left`, `left_sample`, `above` or `above_sample`. An option that is out of range raises
+ValueError naming it.
 """
 
 import re
 import warnings
 from importlib.metadata import EntryPoint, entry_points
 
-import fewpass.decoders.draft_init as guesses
 from fewpass.core.messages import meant, shown
 from fewpass.core.protocol import Decoder
+from fewpass.decoders import draft_init
 from fewpass.decoders.block import Block
 from fewpass.decoders.jacobi import Jacobi
 from fewpass.decoders.ngram import NGrams
@@ -34,11 +34,11 @@ def ar() -> Jacobi:
 
 @recipe("arXiv 2002.03629, arXiv 2002.09928", lossless=True)
 def jacobi(window: int = 32, guess: str = "uniform") -> Jacobi:
-    """Jacobi decoding under fixed noise: the very tokens of `ar` for the same seed, sampled or greedy. Lossless.
+    """Jacobi decoding under fixed noise: the tokens of `ar` for the same seed, sampled or greedy. Lossless.
 
     arXiv 2002.03629 on the fixed-point sampling of arXiv 2002.09928.
     """
-    return Jacobi(window, FixedPoint(), guesses.named(guess))
+    return Jacobi(window, FixedPoint(), draft_init.named(guess))
 
 
 @recipe("arXiv 2410.01699", lossless=True)
@@ -47,34 +47,34 @@ def sjd(window: int = 15, guess: str = "uniform") -> Jacobi:
 
     arXiv 2410.01699, algorithm 1. Its window of 16 counts inputs: 15 drafts.
     """
-    return Jacobi(window, Speculative(), guesses.named(guess))
+    return Jacobi(window, Speculative(), draft_init.named(guess))
 
 
 @recipe("arXiv 2512.07503", lossless=False)
 def sjdpp(window: int = 32, threshold: float = 0.1, guess: str = "left_sample") -> Jacobi:
-    """SJD++: drafts whose p/q exceeds a threshold stay between passes. Lossy; lossless again at threshold=inf.
+    """SJD++: drafts whose p/q exceeds a threshold stay between passes. Lossy; lossless at threshold=inf.
 
-    arXiv 2512.07503, equation 6. `threshold` >= 0; the paper's is not known.
+    arXiv 2512.07503, equation 6. `threshold` >= 0; the paper does not give its value.
     """
-    return Jacobi(window, Speculative(redraft=Reuse(threshold)), guesses.named(guess))
+    return Jacobi(window, Speculative(redraft=Reuse(threshold)), draft_init.named(guess))
 
 
 @recipe("arXiv 2510.24211", lossless=True)
 def mc_sjd(window: int = 32, guess: str = "uniform") -> Jacobi:
-    """SJD with maximal coupling: drafts stay between passes as often as their laws allow. Lossless.
+    """SJD with maximal coupling: drafts stay between passes as often as p and q allow. Lossless.
 
     arXiv 2510.24211, maximal coupling.
     """
-    return Jacobi(window, Speculative(redraft=couple), guesses.named(guess))
+    return Jacobi(window, Speculative(redraft=couple), draft_init.named(guess))
 
 
 @recipe("arXiv 2510.24211", lossless=True)
 def gs_sjd(window: int = 32, guess: str = "uniform") -> Jacobi:
-    """SJD with Gumbel sharing: drafts are drawn under noise that stays with the position. Lossless.
+    """SJD with Gumbel sharing: drafts are drawn under noise fixed by the position. Lossless.
 
     arXiv 2510.24211, Gumbel coupling.
     """
-    return Jacobi(window, Speculative(frozen=True), guesses.named(guess))
+    return Jacobi(window, Speculative(frozen=True), draft_init.named(guess))
 
 
 @recipe("arXiv 2603.18599", lossless=True)
@@ -85,67 +85,70 @@ def sjd_pac(window: int = 32, candidates: int = 3, depth: int = 3, guess: str = 
     A pass asks about `depth` - 1 positions more than one of `mc_sjd`, and about the nodes of the tree beside the chain:
     sum of candidates^i - 1 for i = 1 ... `depth` - 1, at most 64. That is 12 more with the defaults.
     """
-    return Tree(Jacobi(window, Speculative(redraft=couple), guesses.named(guess)), candidates, depth)
+    return Tree(Jacobi(window, Speculative(redraft=couple), draft_init.named(guess)), candidates, depth)
 
 
 @recipe("arXiv 2403.10444 on the drafts of arXiv 2410.01699", lossless=True)
 def sjd_block(window: int = 15, guess: str = "uniform") -> Jacobi:
-    """SJD that verifies its drafts as a block: more of them are kept in each pass. Lossless.
+    """SJD with block verification: more drafts are accepted in each pass. Lossless.
 
     arXiv 2403.10444, algorithm 2, on the drafts of arXiv 2410.01699.
     """
-    return Jacobi(window, Block(), guesses.named(guess))
+    return Jacobi(window, Block(), draft_init.named(guess))
 
 
 @recipe("fewpass, on arXiv 2002.09928, arXiv 2402.02057", lossless=True)
 def jacobi_ngram(window: int = 32) -> NGrams:
-    """`jacobi` that drafts what was drawn beside the same neighbours before: the very tokens of `ar`. Lossless."""
+    """`jacobi` with drafts looked up by their neighbours: the tokens of `ar` for the same seed. Lossless.
+
+    The pool of n-grams is that of lookahead decoding, arXiv 2402.02057, in two dimensions.
+    """
     return NGrams(window)
 
 
 @recipe("arXiv 2508.07747", lossless=False)
 def gsd(window: int = 15, group: int = 14, gap: float = 0.15, distance: float = 0.5, guess: str = "uniform") -> Jacobi:
-    """GSD, grouped speculative decoding: SJD that compares groups of codes. Lossy; lossless again at group=0.
+    """GSD, grouped speculative decoding: SJD that compares groups of codes. Lossy; lossless at group=0.
 
     arXiv 2508.07747. `group` >= 0 codes; `gap` is the largest difference of probability, `distance` the largest squared
     distance of two codes in a group, as the language model reads them. Needs the codebook of the model.
     """
-    return Jacobi(window, Speculative(Grouped(group, gap, distance)), guesses.named(guess))
+    return Jacobi(window, Speculative(Grouped(group, gap, distance)), draft_init.named(guess))
 
 
 @recipe("arXiv 2410.03355", lossless=False)
 def lantern(window: int = 15, neighbours: int = 1000, delta: float = 0.1, guess: str = "uniform") -> Jacobi:
-    """SJD under LANTERN's test: a draft borrows the mass of codes that look alike. Lossy; lossless again at delta=0.
+    """SJD under LANTERN's test: a draft borrows the mass of similar codes. Lossy; lossless at delta=0.
 
-    arXiv 2410.03355. `neighbours` >= 1 codes are looked at; `delta` in [0, 1] is the most mass that is borrowed. Needs
-    the codebook of the model.
+    arXiv 2410.03355. `neighbours` >= 1 codes may lend; `delta` in [0, 1] is the largest mass that is lent. Needs the
+    codebook of the model.
     """
-    return Jacobi(window, Speculative(Neighbours(neighbours, delta=delta)), guesses.named(guess))
+    return Jacobi(window, Speculative(Neighbours(neighbours, delta=delta)), draft_init.named(guess))
 
 
 @recipe("arXiv 2502.06352", lossless=False)
 def lantern_pp(window: int = 15, neighbours: int = 1000, factor: float = 2.0, guess: str = "uniform") -> Jacobi:
     """SJD under LANTERN++'s test: a draft borrows (factor - 1) times its own mass. Lossy; not at factor=1.
 
-    arXiv 2502.06352. `neighbours` >= 1 codes are looked at; `factor` >= 1. Needs the codebook of the model.
+    arXiv 2502.06352. `neighbours` >= 1 codes may lend; `factor` >= 1. Needs the codebook of the model.
     """
-    return Jacobi(window, Speculative(Neighbours(neighbours, factor=factor)), guesses.named(guess))
+    return Jacobi(window, Speculative(Neighbours(neighbours, factor=factor)), draft_init.named(guess))
 
 
 @recipe("arXiv 2601.09212", lossless=False)
 def cool_sd(
     window: int = 15, delta: float = 1.1, nu: float = 0.7, floor: float = 1.0, guess: str = "uniform"
 ) -> Jacobi:
-    """SJD under COOL-SD's test, relaxed most in the first slots. Lossy; lossless again at delta=1, nu=0.
+    """SJD under COOL-SD's test, relaxed most in the first slots. Lossy; lossless at delta=1, nu=0.
 
     arXiv 2601.09212. Slot i of the window has the weight max(floor, delta exp(-nu i)); `delta` > 0, `nu`, `floor` >= 0.
     """
-    return Jacobi(window, Speculative(Annealed(delta, nu, floor)), guesses.named(guess))
+    return Jacobi(window, Speculative(Annealed(delta, nu, floor)), draft_init.named(guess))
 
 
 @recipe("arXiv 2412.04062", lossless=False)
 def zipar(window: int = 16, adaptive: bool = False) -> Wavefront:
-    """ZipAR: a row starts when the one above has `window` tokens, or at least as many. Lossy; `ar` for whole rows.
+    """ZipAR: a row starts when the row above has `window` tokens. Lossy; `ar` for whole rows.
 
     arXiv 2412.04062. `window` >= 1 tokens; with `adaptive` it is the least head start. Needs a grid of several rows.
     """
@@ -198,7 +201,7 @@ def decoder(chosen: Decoder | str) -> Decoder:
     if not isinstance(chosen, str):
         raise ValueError(f"decoder must be a decoder or its spelling, like 'sjd(window=16)', got {shown(chosen)}")
     name, args, options = read(_without_auto(chosen))
-    return named(name).build(args, options)
+    return named(name)(*args, **options)
 
 
 AS_NGRAM = re.compile(r"auto(\(((window=)?\d+|(decoder=)?jacobi_ngram(\(\))?|,)*\))?")

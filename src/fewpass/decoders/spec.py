@@ -3,7 +3,7 @@
 import ast
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Generic, ParamSpec
 
@@ -32,29 +32,19 @@ class Recipe(Generic[P]):
         return self.signature.parameters
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> Decoder:
-        bound = self.signature.bind(*args, **options)
+        """The decoder with these options. Raises ValueError for one that does not exist or is out of range."""
+        known = ", ".join(self.parameters) or "no options"
+        for option in options:
+            if option not in self.parameters:
+                near = meant(option, self.parameters)
+                raise ValueError(f"{self.name} has no option {shown(option)}{near}; it takes {known}")
+        try:
+            bound = self.signature.bind(*args, **options)
+        except TypeError as error:
+            raise ValueError(f"{self.name}: {error}; it takes {known}") from None
         bound.apply_defaults()
         bound.arguments |= {option: plain(value) for option, value in bound.arguments.items()}
-        for option, value in bound.arguments.items():
-            kind = self.parameters[option].annotation
-            if not _fits(value, kind):
-                raise ValueError(f"{self.name}: {option} must be {_KINDS[kind]}, not {shown(value)}")
         return replace(self.make(*bound.args, **bound.kwargs), made_by=self, options=dict(bound.arguments))
-
-    def build(self, args: Sequence[Any], options: Mapping[str, Any]) -> Decoder:
-        """The same as a call, but with a ValueError for options that do not exist."""
-        known = list(self.parameters)
-        for option in options:
-            if option not in known:
-                raise ValueError(
-                    f"{self.name} has no option {shown(option)}{meant(option, known)};"
-                    f" it has {', '.join(known) or 'none'}"
-                )
-        try:
-            self.signature.bind(*args, **options)
-        except TypeError as error:
-            raise ValueError(f"{self.name}: {error}; it takes {', '.join(known) or 'no options'}") from None
-        return self(*args, **options)
 
     def __reduce__(self) -> str:
         """Pickled and copied by its name, as a function is."""
@@ -62,15 +52,6 @@ class Recipe(Generic[P]):
 
     def __repr__(self) -> str:
         return f"<recipe {self.name}{self.signature}>"
-
-
-_KINDS = {int: "a whole number", float: "a number", str: "a word", bool: "True or False"}
-
-
-def _fits(value: object, kind: Any) -> bool:
-    if isinstance(value, bool) or kind is bool:
-        return isinstance(value, bool) and kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def recipe(source: str, lossless: bool) -> Callable[[Callable[P, Decoder]], Recipe[P]]:

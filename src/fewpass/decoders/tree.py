@@ -13,9 +13,9 @@ from torch import Tensor
 from fewpass.core.canvas import Canvas
 from fewpass.core.checks import whole
 from fewpass.core.noise import ACCEPT, CORRECT, FRESH, Noise
-from fewpass.core.protocol import Decoder, Host, Query, State
+from fewpass.core.protocol import Decoder, Query, SessionInfo, State
 from fewpass.decoders.jacobi import Jacobi
-from fewpass.decoders.proposals import Laws
+from fewpass.decoders.proposals import Proposals
 from fewpass.decoders.rules import Strict, mass
 
 Path = tuple[int, ...]  # the number of the candidate at each level, from the root down
@@ -113,8 +113,8 @@ class Tree(Decoder):
         whole("candidates", self.candidates, 1, NODES + 1)  # further ones have no node
         whole("depth", self.depth, 1, NODES + 1, of="levels")
 
-    def prepared(self, session: Host) -> Self:
-        return replace(self, chain=self.chain.prepared(session))
+    def bind(self, info: SessionInfo) -> Self:
+        return replace(self, chain=self.chain.bind(info))
 
     @property
     def margin(self) -> int:
@@ -162,7 +162,7 @@ class Tree(Decoder):
             y, and the number of tokens to commit, [B].
         """
         tree, index, K, L = self._branches(canvas), canvas.ahead(y.shape[1]), self.candidates, self._deepest(canvas)
-        x, q = self._candidates(canvas, state), Laws(state[0]).read(index)
+        x, q = self._candidates(canvas, state), Proposals(state[0]).read(index)
         images, beyond = torch.arange(len(y), device=y.device), y.shape[1] - 1 - L
 
         def behind(node: Tensor) -> Tensor:  # the rest of the chain is asked about before the branches
@@ -195,7 +195,7 @@ class Tree(Decoder):
     def _widen(self, canvas: Canvas, state: State, noise: Noise) -> State:
         """Add all candidates but the first, from the laws of the drafts, without replacement: [B, levels, K - 1]."""
         index = canvas.ahead(self.levels)
-        q, x, others = Laws(*state).read(index), canvas.read(index), []
+        q, x, others = Proposals(*state).read(index), canvas.read(index), []
         for k in range(1, self.candidates):
             q = q.scatter(-1, x.relu()[..., None], 0.0)
             x = torch.where(q.sum(-1) > 0, noise.draw(q, index + k * LANE, FRESH), -1)

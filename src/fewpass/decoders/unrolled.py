@@ -33,7 +33,7 @@ def sjd(session: Session, sampling: Law, seed: int, W: int = 15) -> Tensor:
     N, key = grid.size, torch.tensor([seed], device=device)
     noise, p = Noise(key, torch.zeros_like(key)), sampling(session.first)
     x, q = key.new_zeros(1, N + 1), p.new_zeros(1, N + 1, grid.vocab)
-    x[:, :1] = noise.race(p, key.new_zeros(1, 1))  # the first token is drawn from the prompt's answer
+    x[:, :1] = noise.gumbel_max(p, key.new_zeros(1, 1))  # the first token is drawn from the prompt's answer
     n = end = 1
     while n < N:
         m = min(n + W, N)  # the window: drafts at positions n ... m - 1

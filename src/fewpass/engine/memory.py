@@ -15,7 +15,7 @@ from torch import Tensor
 from fewpass.core.canvas import Canvas, Grid
 from fewpass.core.errors import OutOfMemory
 from fewpass.core.noise import Noise
-from fewpass.core.protocol import Decoder, Prospect, fitted
+from fewpass.core.protocol import Decoder, SessionInfo, bind
 from fewpass.engine.request import Job
 from fewpass.models.base import Model
 from fewpass.runtime.kv_cache import bucket
@@ -80,7 +80,7 @@ def remembered(model: Model, decoder: Decoder, grid: Grid) -> tuple[int, int, in
 
     Found by letting it begin an image without a model. Decoders that open rows one by one ask about more later on.
     """
-    ready = fitted(decoder, Prospect(grid, model.network.codebook))
+    ready = bind(decoder, SessionInfo(grid, model.network.codebook))
     seeds = torch.zeros(1, dtype=torch.long, device=model.device)
     precision = torch.promote_types(model.model.dtype, torch.float32)
     canvas, noise = Canvas.blank(grid, seeds, ready.margin), Noise(seeds, seeds)

@@ -15,7 +15,8 @@ from torch import Tensor
 from fewpass.core.canvas import Grid
 from fewpass.core.checks import check_unicode, whole
 from fewpass.core.messages import shown
-from fewpass.core.protocol import Decoder, Prospect, fitted
+from fewpass.core.protocol import Decoder, SessionInfo
+from fewpass.core.protocol import bind as bind_decoder
 from fewpass.core.sampling import Sampling
 from fewpass.decoders.recipes import jacobi_ngram
 from fewpass.engine.options import NAMES, SAMPLING, GenerationOptions, InvalidOption, naming
@@ -203,7 +204,7 @@ def bind(model: Model, options: GenerationOptions) -> BoundOptions:
         grid = model.grid(given.get("size"))
     decoder = given.get("decoder") or default_decoder(model)
     with naming("decoder"):
-        fitted(decoder, Prospect(grid, model.network.codebook))
+        bind_decoder(decoder, SessionInfo(grid, model.network.codebook))
     return BoundOptions(model, decoder, sampling, guidance, grid, negative)
 
 

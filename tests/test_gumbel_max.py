@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fewpass.core.gumbel
-from fewpass.core.gumbel import race
+from fewpass.core.gumbel import gumbel_max
 from tests.properties import REPEATABLE
 
 WIDE = 500
@@ -25,7 +25,7 @@ LAWS = {
 
 
 def field(make, dtype):
-    """Laws, and the keys of their noise."""
+    """Proposals, and the keys of their noise."""
     torch.manual_seed(0)
     p = make(torch.rand(2, 90, WIDE, dtype=dtype))
     return p, torch.randint(-(2**63), 2**63 - 1, p.shape[:2])
@@ -35,29 +35,29 @@ def field(make, dtype):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_winner_is_that_of_the_race_of_all(make, dtype, monkeypatch):
     p, key = field(make, dtype)
-    expected = race(p, key)  # a key in torch, as on a GPU: everybody runs
+    expected = gumbel_max(p, key)  # a key in torch, as on a GPU: everybody runs
     assert p.sum() == 0 or expected.unique().numel() > 1
     for together in (1, WIDE + 1, 4000, 1 << 16):
         monkeypatch.setattr(fewpass.core.gumbel, "TOGETHER", together)
-        assert torch.equal(race(p, key.numpy()), expected), together
+        assert torch.equal(gumbel_max(p, key.numpy()), expected), together
 
 
 def test_of_equals_the_first_wins(monkeypatch):
     monkeypatch.setattr(fewpass.core.gumbel, "_speed", lambda p, x: torch.ones_like(p))
     p, key = field(LAWS["few run"], torch.float32)
-    assert torch.equal(race(p, key.numpy()), (p > 0).int().argmax(-1))
+    assert torch.equal(gumbel_max(p, key.numpy()), (p > 0).int().argmax(-1))
 
 
 def test_no_rows_at_all():
     p, key = field(LAWS["all run"], torch.float32)
-    assert race(p[:, :0], key[:, :0].numpy()).shape == (2, 0)
+    assert gumbel_max(p[:, :0], key[:, :0].numpy()).shape == (2, 0)
 
 
 def test_those_that_cannot_win_do_not_run(monkeypatch):
     runners = []
     monkeypatch.setattr(fewpass.core.gumbel, "_speed", lambda p, x: runners.append(p.numel()) or p)
     p, key = field(LAWS["few run"], torch.float32)
-    race(p, key.numpy())
+    gumbel_max(p, key.numpy())
     assert sum(runners) == (p > 0).sum()
 
 
@@ -96,9 +96,9 @@ BOTH_WAYS = pytest.mark.parametrize("way", [torch.Tensor.numpy, torch.Tensor.clo
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @settings(REPEATABLE, max_examples=80)
 @given(case=laws_and_keys())
-def test_race_is_won_by_the_largest_p_over_e(way, dtype, case):
+def test_gumbel_max_is_won_by_the_largest_p_over_e(way, dtype, case):
     p, key = case
-    winners = race(p.to(dtype), way(key))
+    winners = gumbel_max(p.to(dtype), way(key))
     for law, k, winner in zip(p[0].tolist(), key[0].tolist(), winners[0].tolist(), strict=True):
         speeds = [mass / exponential(k, token) for token, mass in enumerate(law)]
         assert law[winner] > 0
@@ -108,8 +108,8 @@ def test_race_is_won_by_the_largest_p_over_e(way, dtype, case):
 @BOTH_WAYS
 @settings(REPEATABLE, max_examples=80)
 @given(case=laws_and_keys(), data=st.data())
-def test_race_of_a_row_does_not_depend_on_the_others(way, case, data):
+def test_gumbel_max_of_a_row_does_not_depend_on_the_others(way, case, data):
     p, key = case
-    together = race(p, way(key))
+    together = gumbel_max(p, way(key))
     rows = torch.tensor(data.draw(st.permutations(range(key.shape[1])))[: data.draw(st.integers(1, key.shape[1]))])
-    assert torch.equal(race(p[:, rows], way(key[:, rows])), together[:, rows])
+    assert torch.equal(gumbel_max(p[:, rows], way(key[:, rows])), together[:, rows])
