@@ -24,7 +24,7 @@ REPOSITORY = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:/(\w[\w.-]*\.pth?))?")  # and 
 ADAPTER = "adapter_config.json"
 CONFIGS = ("config.json", "model_index.json", ADAPTER)
 DESCRIPTIONS = ["*config.json", "model_index.json"]  # they say what a model is, and are small
-TOKENIZERS = "vq_ds16*.pt"  # what goes with a language model in a file of torch
+BESIDE = ("vq_ds16*.pt", "fewpass.json")  # the image tokenizer and the settings of a language model in a file of torch
 
 
 def fetch(name: str, revision: str | None, local_files_only: bool, files: Sequence[str] = FILES) -> Path | None:
@@ -45,7 +45,7 @@ def fetch(name: str, revision: str | None, local_files_only: bool, files: Sequen
     repository, file = found.groups()
     if twin := twin_of(repository):
         raise ValueError(twin.refusal(repository))
-    wanted = [file, TOKENIZERS] if file else list(files)
+    wanted = [file, *BESIDE] if file else list(files)
     try:
         folder = snapshot_download(
             repository, revision=revision, local_files_only=local_files_only, allow_patterns=wanted
