@@ -17,8 +17,8 @@ from fewpass.cli import main
 from fewpass.core.protocol import Query
 from fewpass.models.class_names import class_number, imagenet_classes
 from fewpass.models.llamagen import LlamaGen
-from fewpass.models.llamagen_network import LlamaGenForImageGeneration
-from fewpass.models.llamagen_weights import config_of
+from fewpass.models.llamagen.network import LlamaGenForImageGeneration
+from fewpass.models.llamagen.weights import config_of
 from tests import llamagen as paper
 
 SIDE = 4

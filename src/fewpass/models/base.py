@@ -14,7 +14,7 @@ from fewpass.core.checks import read_size
 from fewpass.core.sampling import Sampling
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.untrained import untrained_network
-from fewpass.models.words import known_word
+from fewpass.models.vocabulary import known_word
 from fewpass.runtime.session import Network, PromptSession
 from fewpass.runtime.transformer import input_device
 

@@ -15,9 +15,8 @@ from huggingface_hub.errors import (
 from transformers import PreTrainedConfig
 
 from fewpass.io.atomic import located
-from fewpass.models.torch_files import TORCH
-from fewpass.models.weights import one_line
-from fewpass.models.zoo import twin_of
+from fewpass.models.weights import TORCH, one_line
+from fewpass.models.zoo import substitute_for
 
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # no code, and no pickles unless asked for by name
 REPOSITORY = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:/(\w[\w.-]*\.pth?))?")  # and one of its files
@@ -43,8 +42,8 @@ def fetch(name: str, revision: str | None, local_files_only: bool, files: Sequen
     except (OSError, ValueError):  # no path at all: too long, or with a zero byte
         return None
     repository, file = found.groups()
-    if twin := twin_of(repository):
-        raise ValueError(twin.refusal(repository))
+    if substitute := substitute_for(repository):
+        raise ValueError(substitute.refusal(repository))
     wanted = [file, *BESIDE] if file else list(files)
     try:
         folder = snapshot_download(

@@ -16,10 +16,10 @@ from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.class_names import class_number, imagenet_classes
 from fewpass.models.json_files import read_json
 from fewpass.models.layout import cells, own_name, size_or
-from fewpass.models.llamagen_network import LlamaGenForImageGeneration
-from fewpass.models.llamagen_weights import load_llamagen
-from fewpass.models.pixels import in_float32, painted
-from fewpass.models.text_encoder import FOLDER, PUBLISHED, TextEncoder
+from fewpass.models.llamagen.captions import FOLDER, PUBLISHED, TextEncoder
+from fewpass.models.llamagen.network import LlamaGenForImageGeneration
+from fewpass.models.llamagen.weights import load_llamagen
+from fewpass.models.pixels import in_float32, to_pixels
 from fewpass.runtime.session import Network
 from fewpass.runtime.transformer import Body
 
@@ -165,4 +165,4 @@ class LlamaGen(Model):
         return self.model.captions(ids.to(self.device, self.model.captions.nothing.dtype))
 
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
-        return painted(in_float32(self.model.vqmodel), tokens.view(-1, grid.rows, grid.cols), rounded=True)
+        return to_pixels(in_float32(self.model.vqmodel), tokens.view(-1, grid.rows, grid.cols), rounded=True)
