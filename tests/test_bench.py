@@ -24,7 +24,7 @@ from fewpass.engine.request import bind
 from fewpass.io.machine import machine
 from fewpass.io.png_metadata import png
 from fewpass.models import FAMILIES
-from fewpass.runtime.cpu.llama import Lean
+from fewpass.runtime.cpu.llama import Llama
 from fewpass.testing import Toy
 from tests.damage import DEEP
 from tests.toys import PLAIN, WIDE
@@ -197,9 +197,9 @@ def test_a_pass_is_body_head_and_the_rest(task):
 
 
 def test_the_parts_that_are_timed_are_those_that_answer(folder, monkeypatch):
-    """A small model in float32 is answered for by a lean twin, in passes whose parts are timed too."""
-    asked, answer = [], Lean.__call__
-    monkeypatch.setattr(Lean, "__call__", lambda lean, *inputs: (asked.append(1), answer(lean, *inputs))[1])
+    """A small model in float32 runs on the CPU fast path in timed passes too."""
+    asked, answer = [], Llama.__call__
+    monkeypatch.setattr(Llama, "__call__", lambda body, *inputs: (asked.append(1), answer(body, *inputs))[1])
     model = fewpass.load(folder, "cpu", "float32").model
     timed = time_passes(Task(bind(model, GenerationOptions()), ["two stars"]), decoder("ar"), 4)
     assert len(timed) == 4

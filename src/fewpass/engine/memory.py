@@ -57,7 +57,7 @@ def footprint(model: Model, jobs: Sequence[Job]) -> Footprint:
     job, rows = jobs[0], max(len(job.rows) for job in jobs)
     prompt = max(len(row) for job in jobs for row in job.rows)
     laws, asked, spare = remembered(model, job.decoder, job.grid)
-    slots = bucket(prompt + job.grid.size + spare + 1, model.device, model.network.portion)
+    slots = bucket(prompt + job.grid.size + spare + 1, model.device)
     return Footprint(
         rows * cache_bytes(model, slots), laws, work_bytes(model, rows, max(asked, prompt), asked, slots, job.grid)
     )

@@ -34,7 +34,7 @@ from fewpass.integrations.generation_config import (
 )
 from fewpass.models import wrap_model
 from fewpass.models.base import Model
-from fewpass.models.defaults import sampling_of
+from fewpass.models.checkpoint import sampling_of
 
 Watch = Callable[[Canvas], object]
 Drawn: TypeAlias = Tensor | GenerateDecoderOnlyOutput

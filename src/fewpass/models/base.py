@@ -15,7 +15,7 @@ from fewpass.core.checks import scale as check_scale
 from fewpass.core.sampling import Sampling
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.untrained import untrained_network
-from fewpass.models.words import known_word
+from fewpass.models.vocabulary import known_word
 from fewpass.runtime.session import Network, PromptSession
 from fewpass.runtime.transformer import input_device
 

@@ -18,13 +18,11 @@ from fewpass.core.codebook import Codebook
 from fewpass.core.messages import shown
 from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model
-from fewpass.models.checkpoint import Checkpoint
-from fewpass.models.defaults import first, sampling_of
+from fewpass.models.checkpoint import Checkpoint, first, sampling_of
 from fewpass.models.layout import cells, with_row_ends
-from fewpass.models.pixels import in_float32, painted
+from fewpass.models.pixels import in_float32, to_pixels
 from fewpass.models.untrained import shape_of
-from fewpass.models.vocabulary import ImageVocabulary
-from fewpass.models.words import check_known, check_vocabulary, codes_in_order, named, special
+from fewpass.models.vocabulary import ImageVocabulary, check_known, check_vocabulary, codes_in_order, named, special
 from fewpass.runtime.session import Network
 from fewpass.runtime.transformer import Body
 
@@ -121,7 +119,7 @@ class Emu3(Model):
 
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
         codes = tokens.view(-1, grid.rows, grid.cols)[..., :-1].clamp(max=self.codes - 1)
-        return painted(in_float32(self.model.model.vqmodel.decode), codes)
+        return to_pixels(in_float32(self.model.model.vqmodel.decode), codes)
 
     def requested(self, ids: Tensor, arguments: Mapping[str, Any]) -> Grid:
         sizes = arguments.get("image_sizes")
