@@ -20,7 +20,7 @@ from fewpass.io.png_metadata import KEY  # noqa: E402
 from fewpass.pipeline import BLANK  # noqa: E402
 from fewpass.serve.app import create_app  # noqa: E402
 from fewpass.serve.limits import Limits  # noqa: E402
-from fewpass.serve.reading import Reader  # noqa: E402
+from fewpass.serve.requests import RequestParser  # noqa: E402
 from tests.families import write_emu3  # noqa: E402
 from tests.serving import PATIENCE, Gate, Running, picture, until  # noqa: E402
 from tests.tiny import SIDE  # noqa: E402
@@ -414,7 +414,7 @@ def test_events_name_what_was_ignored(client):
 )
 def test_nearest_size_has_a_similar_shape_and_no_more_tokens_than_the_models_own(asked, drawn, tmp_path):
     model = fewpass.load(write_emu3(tmp_path / "emu3"), "cpu").model
-    size = Reader(model, Limits(sizes="nearest"))._size(asked)
+    size = RequestParser(model, Limits(sizes="nearest")).size(asked)
     assert "x".join(map(str, size)) == drawn
     assert model.grid(size).size <= model.grid(None).size
 
@@ -506,7 +506,7 @@ def test_full_queue_is_429_and_says_when_to_come_again(served):
     with Running(served, Limits(batch=1, queue=1)) as running:
         gate = Gate(running)
         threads = [ask_later(running, seed=i) for i in range(2)]
-        until(lambda: running.engine._images == 2)
+        until(lambda: running.engine.images == 2)
         with pytest.raises(openai.RateLimitError) as error:
             running.client().images.generate(prompt=PROMPT)
         assert int(error.value.response.headers["retry-after"]) >= 1
@@ -530,14 +530,14 @@ def test_client_who_goes_frees_its_rows_within_a_pass(served, stream):
             b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
             + f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
         )
-        until(lambda: running.engine._images == 3)
+        until(lambda: running.engine.images == 3)
         gate.let(2)
         assert len(gate.scheduler.drawing) == 2
         commands = running.engine._commands
         goes.close()
         until(lambda: not commands.empty())
         gate.let(1)  # the pass that was about to begin
-        until(lambda: running.engine._images == 1)
+        until(lambda: running.engine.images == 1)
         gate.let(1)
         assert [job.seed for job in gate.scheduler.drawing] == [1]
         gate.open()
@@ -554,7 +554,7 @@ def test_timeout(served):
         with pytest.raises(openai.APIError, match="given up"):
             list(running.client().images.generate(prompt=PROMPT, stream=True))
         gate.open()
-        until(lambda: running.engine._images == 0)
+        until(lambda: running.engine.images == 0)
 
 
 def test_slow_sender_is_cut_off(served):
@@ -575,7 +575,7 @@ def test_error_while_drawing_is_500_and_the_next_image_is_drawn(served, monkeypa
                 list(running.client().images.generate(prompt=PROMPT, stream=True))
         assert "division by zero" in caplog.text
         assert running.post({"prompt": PROMPT}).status_code == 200
-        assert running.engine._images == 0
+        assert running.engine.images == 0
 
 
 def test_not_ready_when_drawing_has_stopped(served, monkeypatch, caplog):
@@ -595,10 +595,10 @@ def test_stopping_finishes_what_is_being_drawn_and_refuses_the_rest(served, pipe
     with Running(served, Limits(batch=1)) as running:
         gate = Gate(running)
         drawn = ask_later(running, seed=3)
-        until(lambda: running.engine._images == 1)
+        until(lambda: running.engine.images == 1)
         gate.let(1)
         waits = ask_later(running, seed=4)
-        until(lambda: running.engine._images == 2)
+        until(lambda: running.engine.images == 2)
         running.tell_to_stop()
         until(lambda: not running.engine.ready)
         gate.open()
@@ -614,7 +614,7 @@ def test_stopping_gives_up_what_takes_longer_than_the_grace(served):
     with Running(served, Limits(grace=0.2)) as running:
         gate = Gate(running)
         thread, answers = ask_later(running, decoder="ar")
-        until(lambda: running.engine._images == 1)
+        until(lambda: running.engine.images == 1)
         gate.let(1)
         running.tell_to_stop()
         until(lambda: running.engine._commands.qsize() >= 2)
