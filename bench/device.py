@@ -16,10 +16,9 @@ import torch
 from torch import nn
 
 import fewpass
-from fewpass.bench.clock import now
-from fewpass.bench.passes import time_passes
 from fewpass.bench.shape import shape_names, untrained
 from fewpass.bench.task import Task, random_prompts
+from fewpass.bench.timing import now, time_passes
 from fewpass.engine.options import Settings
 from fewpass.io.machine import machine
 from fewpass.models.base import Model

@@ -11,9 +11,9 @@ from statistics import median
 import torch
 
 import fewpass
-from fewpass.bench.passes import time_passes
 from fewpass.bench.shape import untrained
 from fewpass.bench.task import Task, random_prompts
+from fewpass.bench.timing import time_passes
 from fewpass.engine.options import Settings
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import torch
 
 import fewpass
-from fewpass.bench import figures, rival
+from fewpass.bench import statistics
+from fewpass.bench.baseline import baseline_of
 from fewpass.bench.run import Benchmark, Plan
+from fewpass.bench.summary import conditions
 from fewpass.bench.task import Task
-from fewpass.bench.words import conditions
 from fewpass.engine.options import Settings
 from fewpass.models.emoji.scenes import held_out_prompts
 
@@ -39,11 +40,11 @@ def main() -> None:
     prompts = [every[i * len(every) // options.prompts] for i in range(options.prompts)]
     task = Task(Settings.of(model, None, options.guidance, 1.0, 0, 1.0, None, None), prompts)
     chosen = [fewpass.decoder(spelling) for spelling in spellings(options.decoders, options.windows)]
-    bench = Benchmark(task, Plan(chosen, (), (), options.repetitions, 0), against=rival.rival_of(task))
+    bench = Benchmark(task, Plan(chosen, (), (), options.repetitions, 0), against=baseline_of(task))
     for step in bench.steps():
         print(step.what, flush=True)
         step.run()
-    rows = figures.contest(bench)
+    rows = statistics.decoder_rows(bench)
     print("", conditions(bench), "", table(rows), sep="\n")
     if options.json:
         options.json.write_text(json.dumps({"conditions": conditions(bench), "decoders": rows}, indent=1))

@@ -9,16 +9,15 @@ from PIL import Image
 import fewpass
 import fewpass.bench.run
 from fewpass import Trace, decode, decoder
-from fewpass.bench import figures, memory
-from fewpass.bench.drawing import Drawn, draw
-from fewpass.bench.passes import time_passes
+from fewpass.bench import memory, statistics
+from fewpass.bench.baseline import baseline_of
 from fewpass.bench.replay import Replay, check, replayed, stretched
-from fewpass.bench.rival import rival_of
 from fewpass.bench.run import Benchmark, Plan
 from fewpass.bench.shape import read_shape, shape_names
+from fewpass.bench.summary import contradictions, disagreements
 from fewpass.bench.task import Task
+from fewpass.bench.timing import Drawn, draw, time_passes
 from fewpass.bench.traces import counts_of, read_traces, recorded, traces_of
-from fewpass.bench.words import contradictions, disagreements
 from fewpass.engine.options import Settings
 from fewpass.io.machine import machine
 from fewpass.io.png_metadata import png
@@ -156,7 +155,7 @@ def test_memory_is_what_shapes_say(task, spelling):
 
 def test_disagreements_are_told():
     found = {"cache_stated": 8, "cache_at_opening": 9, "laws_stated": 4, "laws_allocated": 4}
-    assert disagreements([{"decoder": "x", **found}]) == ["x: the cache of an image took 9 bytes, not 8."]
+    assert disagreements([{"decoder": "x", **found}]) == ["x: KV cache of an image: 9 bytes, predicted 8."]
 
 
 def test_weights_are_counted_once(pipeline):
@@ -176,7 +175,7 @@ def test_a_drawing_costs_what_the_pipeline_says(pipeline, task):
 
 
 def test_transformers_draws_with_the_same_weights(task):
-    drawn = rival_of(task)(0)
+    drawn = baseline_of(task)(0)
     assert drawn.passes == (16,)
     assert drawn.prefill is None
     assert drawn.seconds > drawn.detokenise > 0
@@ -185,7 +184,7 @@ def test_transformers_draws_with_the_same_weights(task):
 def test_without_guidance_transformers_does_not_draw(pipeline):
     unguided = Task(Settings.of(pipeline.model, None, 1.0, None, None, None, None, None), ["two"])
     with pytest.raises(ValueError, match="guidance"):
-        rival_of(unguided)
+        baseline_of(unguided)
 
 
 def test_a_pass_is_body_head_and_the_rest(task):
@@ -227,9 +226,9 @@ def test_parts_of_an_image_above_the_whole_are_told(prefill, pixels, found):
 
 def test_ratios_are_between_drawings_of_the_same_image(task):
     bench = Benchmark(task, Plan([decoder("ar"), decoder("sjd")], (), (), 1, 0))
-    bench.contest["ar"] = [Drawn((16,), 1.0, s, 0.0, None) for s in (1.0, 9.0, 3.0)]
-    bench.contest["sjd"] = [Drawn((p,), 0.0, s, 0.0, None) for p, s in ((4, 1.0), (8, 1.0), (4, 2.0))]
-    ar, sjd = figures.contest(bench)
+    bench.images["ar"] = [Drawn((16,), 1.0, s, 0.0, None) for s in (1.0, 9.0, 3.0)]
+    bench.images["sjd"] = [Drawn((p,), 0.0, s, 0.0, None) for p, s in ((4, 1.0), (8, 1.0), (4, 2.0))]
+    ar, sjd = statistics.decoder_rows(bench)
     assert (ar["faster_than_ar"], ar["seconds"]) == (1.0, 4.0)
     assert (sjd["faster_than_ar"], sjd["fewer_passes_than_ar"]) == (2.0, 4.0)
     assert sjd["tokens_per_pass"] == 4.0
@@ -263,7 +262,7 @@ def test_a_batch_that_does_not_fit_is_told_and_larger_ones_are_left_out(task, mo
         if "together" in step.what:
             step.run()
     assert asked == [1, 2, 1]
-    assert [row["batch"] for row in figures.batches(bench)] == [1]
+    assert [row["batch"] for row in statistics.batch_rows(bench)] == [1]
     assert "2 images together do not fit" in bench.notes[0]
 
 

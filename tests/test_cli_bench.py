@@ -6,12 +6,12 @@ import sys
 import pytest
 from PIL import Image
 
-import fewpass.bench.figure
+import fewpass.bench.plots
+import fewpass.bench.summary
 import fewpass.bench.task
-import fewpass.bench.words
 import fewpass.cli.bench
 from fewpass import decoder
-from fewpass.bench import figure, figures
+from fewpass.bench import plots, statistics
 from fewpass.cli import main
 from tests import families
 from tests.test_bench import committed
@@ -80,7 +80,7 @@ SHAPES = {  # what config.json says, the size that is asked for, and how many to
 def test_every_family_is_measured_by_its_shape(family, traces, tmp_path, capsys, monkeypatch):
     config, size, tokens = SHAPES[family]
     if family not in ("janus", "glm"):  # pictures take longer than all that they show
-        monkeypatch.setattr(fewpass.bench.figure, "draw", lambda found: b"")
+        monkeypatch.setattr(fewpass.bench.plots, "draw", lambda found: b"")
     shape, folder = tmp_path / "shape.json", tmp_path / "out"
     shape.write_text(json.dumps(config(tmp_path / "made")))
     capsys.readouterr()
@@ -89,7 +89,7 @@ def test_every_family_is_measured_by_its_shape(family, traces, tmp_path, capsys,
     said, found = capsys.readouterr(), json.loads((folder / "bench.json").read_text())
     assert "The weights are random" in found["notes"][0]
     assert found["notes"][0] in said.err
-    assert not [note for note in found["notes"] if "bytes, not" in note]  # memory is what shapes say
+    assert not [note for note in found["notes"] if "predicted" in note]  # memory is what shapes say
     assert (found["settings"]["tokens"], found["settings"]["random_weights"]) == (tokens, True)
     rows = {row["decoder"]: row for row in found["decoders"]}
     assert rows["ar"]["passes"] == tokens
@@ -111,7 +111,7 @@ def test_every_family_is_measured_by_its_shape(family, traces, tmp_path, capsys,
 
 
 def test_a_model_is_measured_and_its_traces_can_be_followed(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(fewpass.bench.figure, "draw", lambda found: b"")
+    monkeypatch.setattr(fewpass.bench.plots, "draw", lambda found: b"")
     prompts, out = tmp_path / "prompts.csv", tmp_path / "a" / "b"
     prompts.write_text("id,prompt\n1,two stars\n2,red\n")
     arguments = ["--decoders", "mc_sjd(window=4); zipar(window=2)", "--batches", "3", "--windows", "0,2"]
@@ -150,7 +150,7 @@ def test_traces_of_the_bundled_model_are_recorded_if_none_is_given(folder, pipel
     asked = []
     monkeypatch.setattr(fewpass.cli.bench, "open_model", lambda name, *where: asked.append(name) or pipeline)
     monkeypatch.setattr(fewpass.bench.task, "own_prompts", lambda name, number: ["two stars"] * number)
-    monkeypatch.setattr(fewpass.bench.figure, "draw", lambda found: b"")
+    monkeypatch.setattr(fewpass.bench.plots, "draw", lambda found: b"")
     arguments = ["--random", str(folder), "--decoders", "jacobi_ngram", "--no-transformers", "-o", str(tmp_path), *TINY]
     assert main(["bench", *arguments]) == 0
     found = json.loads((tmp_path / "bench.json").read_text())
@@ -239,7 +239,7 @@ def test_a_picture_that_fails_does_not_cost_the_measurements(folder, tmp_path, m
     def broken(found):
         raise RuntimeError("no room")
 
-    monkeypatch.setattr(fewpass.bench.figure, "draw", broken)
+    monkeypatch.setattr(fewpass.bench.plots, "draw", broken)
     assert main(["bench", "--random", str(folder), *SMALL, "-o", str(tmp_path)]) == 1
     assert "bench.png could not be drawn: no room.\n" in capsys.readouterr().err
     assert "bench.png could not be drawn: no room." in json.loads((tmp_path / "bench.json").read_text())["notes"]
@@ -247,12 +247,12 @@ def test_a_picture_that_fails_does_not_cost_the_measurements(folder, tmp_path, m
 
 
 def test_names_are_plotted_as_they_are_and_contradictions_are_said(folder, tmp_path, monkeypatch, capsys):
-    parts = figures._parts
-    monkeypatch.setattr(figures, "_parts", lambda passes: parts(passes) | {"body_seconds": 9.0})
-    monkeypatch.setattr(fewpass.bench.words, "machine", lambda device: "$x^{$ \\frac{ " + "processor " * 60)
-    titles, write = [], figure.png
+    parts = statistics._parts
+    monkeypatch.setattr(statistics, "_parts", lambda passes: parts(passes) | {"body_seconds": 9.0})
+    monkeypatch.setattr(fewpass.bench.summary, "machine", lambda device: "$x^{$ \\frac{ " + "processor " * 60)
+    titles, write = [], plots.png
     monkeypatch.setattr(
-        figure, "png", lambda drawn: (titles.extend(a.get_title("left") for a in drawn.axes), write(drawn))[1]
+        plots, "png", lambda drawn: (titles.extend(a.get_title("left") for a in drawn.axes), write(drawn))[1]
     )
     assert main(["bench", "--random", str(folder), *SMALL, "-o", str(tmp_path)]) == 0
     assert titles == ["One pass: contradicts itself, see the notes", "One image", "Batches"]
@@ -260,7 +260,7 @@ def test_names_are_plotted_as_they_are_and_contradictions_are_said(folder, tmp_p
     assert any("contradict" in note for note in json.loads((tmp_path / "bench.json").read_text())["notes"])
 
 
-@pytest.mark.parametrize("where", ["fewpass.bench.run.draw", "fewpass.bench.figure.draw"])
+@pytest.mark.parametrize("where", ["fewpass.bench.run.draw", "fewpass.bench.plots.draw"])
 def test_ctrl_c_leaves_nothing(where, folder, tmp_path, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt

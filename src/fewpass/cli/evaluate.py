@@ -106,7 +106,7 @@ def evaluate(
     from fewpass.evaluation.layouts import layouts_of
     from fewpass.evaluation.run import Evaluation, Tools, settings_of
     from fewpass.io.extra import check_installed
-    from fewpass.models import BUNDLED
+    from fewpass.models.zoo import BUNDLED
 
     check_installed()
     everything = decoders.strip() == "all"
