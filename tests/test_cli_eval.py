@@ -15,8 +15,8 @@ import fewpass.viz.style
 from fewpass.cli import main
 from fewpass.cli.evaluate import _law_images
 from fewpass.decoders.recipes import RECIPES, ar, sjd
-from fewpass.evaluation import law
-from fewpass.evaluation.law import LawRow, measured, subjects
+from fewpass.evaluation import joint_law as law
+from fewpass.evaluation.joint_law import LawRow, measured, subjects
 from fewpass.evaluation.wrong import WRONG
 from fewpass.io.png_metadata import read_settings
 from fewpass.models.emoji.scenes import KINDS, evaluation_prompts, held_out_prompts, parse
@@ -122,8 +122,8 @@ def test_resuming_draws_what_is_missing_and_nothing_else(run, tmp_path, monkeypa
     ("more", "said"),
     [
         ([], "--resume"),
-        (["--resume", "--seed", "5"], "seed 0, not 5"),
-        (["--resume", "--top-k", "2"], "top_k 0, not 2"),
+        (["--resume", "--seed", "5"], "seed 0, got 5"),
+        (["--resume", "--top-k", "2"], "top_k 0, got 2"),
     ],
 )
 def test_another_run_is_refused(run, capsys, more, said):

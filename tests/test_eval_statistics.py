@@ -12,13 +12,12 @@ import torch
 import fewpass.engine.log_likelihood
 from fewpass import Sampling
 from fewpass.engine.log_likelihood import CHUNK, read, score
-from fewpass.evaluation import estimate
-from fewpass.evaluation.drawings import Drawings
-from fewpass.evaluation.estimate import Estimate
-from fewpass.evaluation.features import frechet_distance, pair_distances
-from fewpass.evaluation.items import ROUND, items_of, remarks
-from fewpass.evaluation.locality import acceptance_by_entropy, bounds, heat, smooth, tokens_per_pass
+from fewpass.evaluation import statistics
+from fewpass.evaluation.folder import ROUND, items_of, remarks
+from fewpass.evaluation.images import DecoderImages, acceptance_by_entropy, bounds, heat, smooth, tokens_per_pass
+from fewpass.evaluation.metrics import frechet_distance, pair_distances
 from fewpass.evaluation.run import Tools, instruments_of
+from fewpass.evaluation.statistics import Estimate
 from fewpass.evaluation.summary import Instruments, summarise
 from fewpass.io.prompt_files import Row
 from fewpass.models.emoji.scenes import evaluation_prompts
@@ -29,48 +28,48 @@ ROWS = [Row("a cat", "1"), Row("a dog", "2"), Row("a cat", "3")]
 
 
 def test_share_has_wilsons_interval():
-    e = estimate.share([True] * 8 + [False] * 2)  # Newcombe (1998) and every table: 0.490 to 0.943
+    e = statistics.share([True] * 8 + [False] * 2)  # Newcombe (1998) and every table: 0.490 to 0.943
     assert (e.mean, e.n) == (0.8, 10)
     assert (e.low, e.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert estimate.share([True] * 5).high == 1
+    assert statistics.share([True] * 5).high == 1
 
 
 def test_mean_has_the_normal_interval_and_leaves_nan_out():
-    e = estimate.mean([1.0, 2.0, 3.0, math.nan])
+    e = statistics.mean([1.0, 2.0, 3.0, math.nan])
     assert (e.mean, e.n) == (2.0, 3)
     assert e.high - e.mean == pytest.approx(1.959964 / math.sqrt(3))
-    assert math.isnan(estimate.mean([1.0]).low)
-    assert math.isnan(estimate.mean([]).mean)
+    assert math.isnan(statistics.mean([1.0]).low)
+    assert math.isnan(statistics.mean([]).mean)
 
 
 def test_paired_shares_differ_by_what_differs_in_pairs():
     new, old = [True, True, False, False], [True, False, False, False]
-    e = estimate.share_difference(new, old)
+    e = statistics.share_difference(new, old)
     assert e.mean == 0.25
     assert e.low < 0 < e.high
-    alike = estimate.share_difference([True, False] * 50, [True, False] * 50)
+    alike = statistics.share_difference([True, False] * 50, [True, False] * 50)
     assert alike.mean == 0
     assert 0 < alike.high < 0.03  # pairs that agree narrow the interval
-    apart = estimate.share_difference([True, False] * 50, [False, True] * 50)
+    apart = statistics.share_difference([True, False] * 50, [False, True] * 50)
     assert apart.mean == 0
     assert apart.high > 0.15
 
 
 def test_intervals_end_where_figures_cannot_go():
-    won = estimate.share_difference([True] * 4, [False] * 4)
+    won = statistics.share_difference([True] * 4, [False] * 4)
     assert (won.mean, won.high) == (1, 1)
-    lost = estimate.share_difference([False] * 4, [True] * 4)
+    lost = statistics.share_difference([False] * 4, [True] * 4)
     assert (lost.mean, lost.low) == (-1, -1)
-    few = estimate.mean([0.0, 0.1], 0, 1)
+    few = statistics.mean([0.0, 0.1], 0, 1)
     assert (few.low, few.high) == (0, pytest.approx(0.148, abs=1e-3))
-    assert math.isnan(estimate.mean([1.0], 0, 1).low)
-    assert math.isnan(estimate.mean([1.0], 0, 1).high)
+    assert math.isnan(statistics.mean([1.0], 0, 1).low)
+    assert math.isnan(statistics.mean([1.0], 0, 1).high)
 
 
 @pytest.mark.parametrize("n", range(1, 12))
 def test_no_difference_of_shares_is_beyond_100_points(n):
     for won in range(n + 1):
-        e = estimate.share_difference([True] * won + [False] * (n - won), [False] * won + [True] * (n - won))
+        e = statistics.share_difference([True] * won + [False] * (n - won), [False] * won + [True] * (n - won))
         assert -1 <= e.low <= e.mean <= e.high <= 1
 
 
@@ -102,7 +101,7 @@ def made(committed, entropy=None, logprobs=None, pairs=0):
         }
         for i, (c, e) in enumerate(zip(committed, entropy, strict=True))
     ]
-    return Drawings(SimpleNamespace(), "sjd(window=3)", True, items, json.loads(json.dumps(records)))
+    return DecoderImages(SimpleNamespace(), "sjd(window=3)", True, items, json.loads(json.dumps(records)))
 
 
 def test_a_pass_costs_its_tokens_equal_shares_and_all_but_one_are_free():
@@ -167,7 +166,7 @@ def test_the_same_images_differ_by_nothing():
     """Not by what two readings are rounded to, nor by an interval."""
     records = [{"decoder": "ar", "logprobs": [-1.0, -2.0]}, {"decoder": "jacobi", "logprobs": [-1.00001, -2.0]}]
     both = [
-        Drawings(
+        DecoderImages(
             SimpleNamespace(),
             record["decoder"],
             True,
@@ -185,7 +184,7 @@ def test_the_same_images_differ_by_nothing():
     assert summary.same_images
     assert summary.versus["nll"] == Estimate(0, 0, 0, 2)
     other = [record | {"tokens": [5, 5]} for record in both[1].records]
-    changed = Drawings(both[1].folder, "jacobi", True, both[1].items, other)
+    changed = DecoderImages(both[1].folder, "jacobi", True, both[1].items, other)
     assert not summarise([both[0], changed], Instruments())[1].same_images
 
 

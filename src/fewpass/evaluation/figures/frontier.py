@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fewpass.evaluation.estimate import Estimate
+from fewpass.evaluation.statistics import Estimate
 from fewpass.evaluation.summary import BASELINE, Summary
 from fewpass.viz.style import FAINT, INK, PAPER, WORDS, figure, tint
 

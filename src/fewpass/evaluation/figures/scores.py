@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fewpass.evaluation.estimate import Estimate
+from fewpass.evaluation.statistics import Estimate
 from fewpass.evaluation.summary import BASELINE, Summary
 from fewpass.viz.style import BASE, FAINT, RULE, figure, tint
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from fewpass.core.canvas import Grid
-from fewpass.evaluation.drawings import Drawings, Numbers
-from fewpass.evaluation.locality import (
+from fewpass.evaluation.images import (
+    DecoderImages,
+    Numbers,
     acceptance,
     acceptance_by_entropy,
     bounds,
@@ -21,7 +22,7 @@ ABREAST = 5
 BINS = 12
 
 
-def over_image(everything: Sequence[Drawings], grid: Grid) -> Any:
+def over_image(everything: Sequence[DecoderImages], grid: Grid) -> Any:
     """Tokens per pass at each position in raster order, averaged over a row; every other decoder in grey."""
     curves = [smooth(tokens_per_pass(d), grid.cols) for d in everything]
     places = np.arange(len(curves[0])) / grid.cols
@@ -34,7 +35,7 @@ def over_image(everything: Sequence[Drawings], grid: Grid) -> Any:
     return drawn
 
 
-def heat_maps(everything: Sequence[Drawings], grid: Grid) -> Any:
+def heat_maps(everything: Sequence[DecoderImages], grid: Grid) -> Any:
     """Tokens per pass over the picture, one scale for all."""
     maps = [heat(d, grid) for d in everything]
     drawn, axes = panels(len(maps), ABREAST, 1.75, 1.75 * grid.rows / grid.cols + 0.35)
@@ -53,7 +54,7 @@ def heat_maps(everything: Sequence[Drawings], grid: Grid) -> Any:
     return drawn
 
 
-def by_position(everything: Sequence[Drawings], grid: Grid) -> Any:
+def by_position(everything: Sequence[DecoderImages], grid: Grid) -> Any:
     """The share of tokens that cost no pass of their own, by position; every other decoder in grey."""
     curves = [100 * smooth(acceptance(d), grid.cols) for d in everything]
     places = np.arange(len(curves[0])) / grid.cols
@@ -66,7 +67,7 @@ def by_position(everything: Sequence[Drawings], grid: Grid) -> Any:
     return drawn
 
 
-def by_entropy(everything: Sequence[Drawings]) -> Any:
+def by_entropy(everything: Sequence[DecoderImages]) -> Any:
     """The same by the entropy of the model's law at the token."""
     cuts = bounds(everything, BINS)
     curves = [acceptance_by_entropy(d, cuts) for d in everything]
@@ -79,7 +80,9 @@ def by_entropy(everything: Sequence[Drawings]) -> Any:
     return drawn
 
 
-def _each(everything: Sequence[Drawings], curves: Sequence[tuple[Numbers, Numbers]], mark: str = "") -> tuple[Any, Any]:
+def _each(
+    everything: Sequence[DecoderImages], curves: Sequence[tuple[Numbers, Numbers]], mark: str = ""
+) -> tuple[Any, Any]:
     """A panel for each decoder, with the curves of all."""
     drawn, axes = panels(len(everything), ABREAST, 1.85, 1.5, sharex=True, sharey=True)
     for chosen, (axis, d) in enumerate(zip(axes, everything, strict=True)):
