@@ -1,4 +1,4 @@
-"""A server in a thread of this process, and a gate that lets it draw one pass at a time."""
+"""A server in a thread of this process, and a gate that allows one forward pass at a time."""
 
 import base64
 import io

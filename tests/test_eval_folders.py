@@ -1,4 +1,4 @@
-"""The folder of a run, prompts as benchmarks publish them, and the folders that their scripts read."""
+"""The folder of a run, prompt files of benchmarks, and exports in their layouts."""
 
 import json
 
@@ -34,7 +34,7 @@ def files(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_new_folder_becomes_that_of_the_run(tmp_path):
+def test_run_folder_resumes_with_equal_settings_only(tmp_path):
     folder = RunFolder(tmp_path / "run")
     folder.check(resume=False)
     folder.begin({"seed": 1, "size": (2, 3)})
@@ -46,7 +46,7 @@ def test_a_new_folder_becomes_that_of_the_run(tmp_path):
         folder.begin({"seed": 2, "size": (2, 3)})
 
 
-def test_other_peoples_files_are_left_alone(tmp_path):
+def test_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     for resume in (False, True):
         with pytest.raises(ValueError, match="choose an empty folder"):
@@ -57,7 +57,7 @@ def test_other_peoples_files_are_left_alone(tmp_path):
         RunFolder(tmp_path / "absent" / "run").check(False)
 
 
-def test_an_image_of_something_else_is_not_taken_for_drawn(tmp_path):
+def test_image_of_another_prompt_or_damaged_is_refused(tmp_path):
     d = drawings(tmp_path, [Row("a cat", "")])
     (other,) = items_of([Row("a dog", "")], 1, 0, 0)
     with pytest.raises(ValueError, match="'a cat', got 'a dog'"):
@@ -71,13 +71,13 @@ def test_an_image_of_something_else_is_not_taken_for_drawn(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "[1]", "{", DEEP])
-def test_a_damaged_description_of_a_run_is_named(tmp_path, content):
+def test_damaged_run_file_is_named(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(ValueError, match=r"run\.json' is damaged"):
         RunFolder(tmp_path).begin({"seed": 1})
 
 
-def test_decoders_have_folders_of_their_own():
+def test_slug_is_unique_for_each_decoder():
     assert slug("sjdpp(window=32, threshold=0.1, guess=left)") == "sjdpp-window-32-threshold-0.1-guess-left"
     assert slug("ar") == "ar"
     long = [slug(f"auto(windows={(*range(n),)})") for n in (99, 100)]
@@ -85,7 +85,7 @@ def test_decoders_have_folders_of_their_own():
     assert [len(name) for name in long] == [133, 133]
 
 
-def test_geneval(tmp_path):
+def test_geneval_export_has_its_layout(tmp_path):
     done = BENCHMARKS["geneval"].export(drawings(tmp_path, [Row("two cats", "", tags=GENEVAL)] * 2, count=2))
     names = ["metadata.jsonl", "samples/0000.png", "samples/0001.png"]
     assert files(done.folder) == [f"0000{prompt}/{name}" for prompt in "01" for name in names]
@@ -94,14 +94,14 @@ def test_geneval(tmp_path):
     assert f'evaluate_images.py "{done.folder}"' in done.command
 
 
-def test_compbench_counts_images_of_one_prompt_on(tmp_path):
+def test_compbench_export_numbers_images_of_repeated_prompts(tmp_path):
     done = BENCHMARKS["t2i-compbench"].export(drawings(tmp_path, [Row("a red cat", ""), Row("a red cat", "")], count=2))
     assert files(done.folder) == [f"samples/a red cat_00000{i}.png" for i in range(4)]
     assert [grey(done.folder / f"samples/a red cat_00000{i}.png") for i in range(4)] == [0, 10, 20, 30]
     assert f'--out_dir="{done.folder}/"' in done.command
 
 
-def test_dpg_bench_tiles_the_images_of_a_prompt(tmp_path):
+def test_dpg_bench_export_tiles_images_of_a_prompt(tmp_path):
     rows = [Row("long", "", tags={"item_id": "partiprompts7"})]
     done = BENCHMARKS["dpg-bench"].export(drawings(tmp_path, rows, count=5, size=(6, 6)))
     assert files(done.folder) == ["partiprompts7.png"]
@@ -110,7 +110,7 @@ def test_dpg_bench_tiles_the_images_of_a_prompt(tmp_path):
     assert done.command == f'PIC_NUM=4 bash dpg_bench/dist_eval.sh "{done.folder}" 6'
 
 
-def test_hpsv2_has_a_folder_for_each_style(tmp_path):
+def test_hpsv2_export_has_a_folder_per_style(tmp_path):
     rows = [Row("a", "", tags={"style": "anime", "index": 0}), Row("b", "", tags={"style": "photo", "index": 0})]
     done = BENCHMARKS["hpsv2"].export(drawings(tmp_path, rows, count=2))
     assert files(done.folder) == ["anime/00000.jpg", "photo/00000.jpg"]
@@ -118,18 +118,18 @@ def test_hpsv2_has_a_folder_for_each_style(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["geneval", "dpg-bench", "hpsv2"])
-def test_prompts_of_others_are_refused(name):
+def test_prompts_of_another_source_are_refused(name):
     with pytest.raises(ValueError, match=f"here:1.*{name}"):
         BENCHMARKS[name].check([Row("a cat", "here:1")])
 
 
-def test_unknown_benchmarks_are_refused():
+def test_unknown_benchmark_is_refused():
     assert [benchmark.name for benchmark in benchmarks_of("geneval, hpsv2,geneval")] == ["geneval", "hpsv2"]
     with pytest.raises(ValueError, match="'gen'"):
         benchmarks_of("gen")
 
 
-def test_folders_of_prompts_as_benchmarks_publish_them(tmp_path):
+def test_read_rows_reads_folders_of_benchmarks(tmp_path):
     dpg, hps = tmp_path / "dpg", tmp_path / "hps"
     dpg.mkdir()
     hps.mkdir()

@@ -1,4 +1,4 @@
-"""What surrounds the replicas of a server, without any of them."""
+"""Gateway, registry and metrics of replicas, without Ray."""
 
 import asyncio
 import json
@@ -57,41 +57,41 @@ def visited(*answers, disconnects=False):
     return status, b"".join(message.get("body", b"") for message in sent), given
 
 
-def test_an_answer_goes_through():
+def test_gateway_passes_answers_through():
     assert visited([start(200, JSON), body(b"{}")]) == (200, b"{}", [b"asked"])
     assert visited([start(400, JSON), body(b"{}")]) == (400, b"{}", [b"asked"])
 
 
-def test_what_a_lost_replica_had_is_given_to_another():
+def test_gateway_retries_a_request_of_a_lost_replica():
     assert visited([], [start(200, JSON), body(b"{}")]) == (200, b"{}", [b"asked", b"asked"])
 
 
-def test_a_request_that_kills_replicas_does_not_kill_them_all():
+def test_gateway_limits_retries():
     status, answer, given = visited(*[[]] * (TRIES + 1))
     assert (status, json.loads(answer)["error"]["code"], len(given)) == (503, "replica_lost", TRIES)
 
 
-def test_what_the_proxy_says_has_the_shape_of_our_errors():
+def test_gateway_converts_errors_of_the_proxy():
     status, answer, given = visited([start(404, TEXT), body(b"Path '/' not found")])
     assert (status, json.loads(answer)["error"]["code"], len(given)) == (503, "no_replica", 1)
 
 
-def test_a_stream_that_is_cut_off_says_so():
+def test_interrupted_stream_ends_with_an_error_event():
     status, answer, given = visited([start(200, EVENTS), body(b"data: 1\n\n", True)])
     assert (status, len(given)) == (200, 1)
     assert answer.startswith(b"data: 1\n\nevent: error\ndata: ")
     assert json.loads(answer.splitlines()[-2][6:])["error"]["code"] == "replica_lost"
 
 
-def test_half_an_answer_is_left_at_that():
+def test_interrupted_json_answer_is_not_retried():
     assert visited([start(200, JSON), body(b"{", True)]) == (200, b"{", [b"asked"])
 
 
-def test_nothing_is_drawn_again_for_a_client_who_has_gone():
+def test_gateway_does_not_retry_for_a_disconnected_client():
     assert visited([], [], disconnects=True) == (None, b"", [b"asked"])
 
 
-def test_proxies_have_the_limits_and_origins_of_the_server(monkeypatch):
+def test_proxy_middlewares_have_the_limits_and_origins_of_the_server(monkeypatch):
     limits = Limits(body=99, per_address=3, sizes="nearest")
     for name, value in environment(limits, ["https://page.example"]).items():
         monkeypatch.setenv(name, value)
@@ -102,7 +102,7 @@ def test_proxies_have_the_limits_and_origins_of_the_server(monkeypatch):
     assert [middleware.cls for middleware in middlewares()] == [Gateway, AdmissionMiddleware]
 
 
-def test_metrics_of_all_replicas_are_one_text():
+def test_merged_metrics_label_replicas():
     texts = {}
     for name, times in {"a": 1, "b": 2}.items():
         metrics = Metrics()
@@ -119,7 +119,7 @@ def test_metrics_of_all_replicas_are_one_text():
     assert {s.labels["endpoint"] for f in families for s in f.samples if s.name == "fewpass_requests_total"} == {"/v1"}
 
 
-def test_a_roster_forgets_who_reports_no_more_and_knows_when_all_have_finished(monkeypatch):
+def test_registry_expires_replicas_and_reports_when_all_have_finished(monkeypatch):
     now = 100.0
     monkeypatch.setattr(fewpass.serve.replicas.registry.time, "monotonic", lambda: now)
     registry = Registry()

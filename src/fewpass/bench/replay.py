@@ -51,7 +51,7 @@ class Replay(Decoder):
 
 
 class _Followed:
-    """A canvas that commits `won` [B, N] tokens, whatever the decoder accepted."""
+    """A canvas that commits `won` [B, N] tokens instead of those accepted."""
 
     def __init__(self, canvas: Canvas, won: Tensor):
         self._canvas, self._won = canvas, won

@@ -62,7 +62,7 @@ def write(folder: Path, found: Mapping[str, Any]) -> tuple[list[Path], str | Non
     """Write both files. Returns their paths, and an error if the figure could not be drawn, which is noted too."""
     try:
         picture, failed = plots.draw(found), None
-    except Exception as error:  # whatever it is, it must not cost the measurements
+    except Exception as error:  # the figure must not cost the measurements
         picture, failed = None, f"{NAMES[1]} could not be drawn: {one_line(error) or type(error).__name__}."
         found = {**found, "notes": [*found["notes"], failed]}
     folder.mkdir(parents=True, exist_ok=True)

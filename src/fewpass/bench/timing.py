@@ -36,7 +36,7 @@ class Drawn:
 
     Attributes:
         passes: Forward passes of each image, the prefill included.
-        prefill: Seconds of the prefill; None if it cannot be told from the passes behind it.
+        prefill: Seconds of the prefill; None if it is timed with the passes behind it.
         decode: Seconds of the passes behind it.
         detokenise: Seconds from tokens to pixels; None without pixels.
         peak: Bytes of the peak on a GPU.
@@ -120,7 +120,7 @@ def time_passes(task: Task, decoder: Decoder, passes: int, images: int = 1) -> l
     drawing = Drawing(session, decoder, task.law, task.seeds(numbers))
     drawing.advance()
     plain = session.network
-    parts = plain.twin.network() if isinstance(plain, TwinNetwork) else plain  # those that answer
+    parts = plain.twin.network() if isinstance(plain, TwinNetwork) else plain  # the network in use
     body, head = Timed(parts.body, device), Timed(parts.head, device)
     watched = replace(parts, body=body, head=head)
     found: list[Pass] = []

@@ -68,7 +68,7 @@ class RunFolder:
         check_folder(self.path if self.path.exists() else self.path.resolve().parent)
         if (self.path / RUN).is_file():
             if not resume:
-                raise ValueError(f"{str(self.path)!r} holds a run already: --resume goes on with it")
+                raise ValueError(f"{str(self.path)!r} holds a run already: --resume continues it")
         elif self.path.exists() and any(self.path.iterdir()):
             raise ValueError(f"{str(self.path)!r} holds files that are no run of fewpass eval: choose an empty folder")
 

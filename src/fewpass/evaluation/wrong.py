@@ -72,7 +72,7 @@ WRONG: Mapping[str, Speculative] = {
     "old labels": OldLabels(redraft=couple),
     "residual cooled twice": Speculative(CoolTwice(0.7), couple),
     "same numbers in every pass": SameNumbers(redraft=couple),
-    "guesses that are no draws": Liar(),
+    "drafts that are no draws": Liar(),
     "residual plus a constant": Speculative(AddsConstant()),
 }
 

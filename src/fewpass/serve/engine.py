@@ -76,7 +76,7 @@ class Engine:
         self.pipe, self.limits, self.metrics = pipe, limits, metrics
         self.images = 0  # being drawn or waiting
         self._scheduler = Scheduler(pipe.model, limits.batch)
-        self._pending: dict[int, PendingRequest] = {}  # by the identity of each of their open jobs
+        self._pending: dict[int, PendingRequest] = {}  # by the identity of each unfinished image
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._refusing = self._closed = False
@@ -140,7 +140,7 @@ class Engine:
                 self._pass()
         except Exception:
             log.exception("drawing has stopped")
-            self._end_all(ApiError(500, "the server failed; its log says how"))
+            self._end_all(ApiError(500, "the server failed; see its log"))
 
     def _run_commands(self) -> None:
         """Run queued commands; wait for one if there is nothing to draw."""
@@ -190,7 +190,7 @@ class Engine:
         self.metrics.images.labels("failed").inc()
         self._scheduler.drop([job])
         self._release(request, job)
-        hidden = "the image could not be drawn; the server's log says why"
+        hidden = "the image could not be drawn; see the server's log"
         self._end(request, ApiError(500, str(error) if isinstance(error, ModelError) else hidden))
 
     def _add(self, request: PendingRequest) -> None:

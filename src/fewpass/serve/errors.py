@@ -105,9 +105,9 @@ def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = str(error.detail)
     if error.status_code == 404:
-        message = f"there is no {shown(request.url.path)} here; /openapi.json says what there is"
+        message = f"there is no {shown(request.url.path)} here; see /openapi.json"
     return ApiError(error.status_code, message, headers=error.headers).response
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
-    return ApiError(500, "the server failed; its log says how").response
+    return ApiError(500, "the server failed; see its log").response

@@ -78,7 +78,7 @@ class Generation(AbstractAsyncContextManager["Generation"]):
 
     @property
     def _as_url(self) -> bool:
-        """The response format asked for; by default that of OpenAI's model of the same name."""
+        """Whether images are `data:` URLs; by default as for OpenAI's model of the same name."""
         default = "url" if self.engine.pipe.model.name in DALL_E else "b64_json"
         return (self.body.response_format or default) == "url"
 

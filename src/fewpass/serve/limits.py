@@ -23,7 +23,7 @@ class Limits:
         body: Bytes of a request's body.
         timeout: Time to answer a request.
         stall: Time for a client to send its headers, to send its body, or to read a part of its answer.
-        grace: Time to finish images after the server is told to stop.
+        grace: Time to finish images after SIGTERM or Ctrl-C.
         connections: Requests answered at a time; twice as many connections are open.
         per_address: Requests and connections of one client's address; None is any number.
         sizes: "exact" refuses a size that the model does not draw, "nearest" draws the most similar one.

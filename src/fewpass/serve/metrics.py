@@ -64,7 +64,7 @@ class Metrics:
 
 
 def merge(texts: Mapping[str, bytes], label: str) -> bytes:
-    """Merge the metrics of several servers; `label` tells them apart by their names."""
+    """Merge the metrics of several servers; `label` holds their names."""
     return generate_latest(_Merged(texts, label))
 
 

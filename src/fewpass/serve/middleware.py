@@ -91,7 +91,7 @@ class AdmissionMiddleware:
             self._requests -= Counter({address: 1})  # drops addresses with none
 
     def _check(self, scope: Scope, headers: Headers) -> None:
-        """Raise ApiError for a request that is rejected whatever its body is."""
+        """Raise ApiError for a request that is rejected before its body is read."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))  # the application may be mounted below a path
         if self.key is not None and path.startswith("/v1") and not self._is_key(headers.get("authorization", "")):
             message = "give the server's API key as a bearer token"

@@ -28,7 +28,7 @@ class RequestParser:
         self.model, self.limits = model, limits
 
     def jobs(self, body: GenerationRequest) -> list[Job]:
-        """One job per image. Raises ApiError."""
+        """The images that a body requests. Raises ApiError."""
         model = self.model
         _check(body, model, self.limits)
         with naming("decoder" if body.window is None else "window"):

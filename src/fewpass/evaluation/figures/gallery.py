@@ -16,7 +16,7 @@ ABREAST = 19  # letters of a prompt in a line, half as many of wide scripts
 
 
 def gallery(everything: Sequence[DecoderImages], summaries: Sequence[Summary], chosen: Sequence[int]) -> Any:
-    """`chosen` are the places of the items to show."""
+    """Images of the items `chosen`, a row for each decoder."""
     drawn = figure(1.15 + 1.15 * len(chosen), 0.6 + 1.2 * len(everything))
     axes = drawn.subplots(len(everything), len(chosen), squeeze=False)
     for line, (d, s) in enumerate(zip(everything, summaries, strict=True)):

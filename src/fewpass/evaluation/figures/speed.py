@@ -36,7 +36,7 @@ def over_image(everything: Sequence[DecoderImages], grid: Grid) -> Any:
 
 
 def heat_maps(everything: Sequence[DecoderImages], grid: Grid) -> Any:
-    """Tokens per pass over the picture, one scale for all."""
+    """Tokens per pass over the image, one scale for all."""
     maps = [heat(d, grid) for d in everything]
     drawn, axes = panels(len(maps), ABREAST, 1.75, 1.75 * grid.rows / grid.cols + 0.35)
     limits = {"vmin": 1.0, "vmax": max(float(np.quantile(np.stack(maps), 0.995)), 1.01)}
@@ -68,14 +68,14 @@ def by_position(everything: Sequence[DecoderImages], grid: Grid) -> Any:
 
 
 def by_entropy(everything: Sequence[DecoderImages]) -> Any:
-    """The same by the entropy of the model's law at the token."""
+    """The share of tokens that cost no pass of their own, by the entropy of p at the token."""
     cuts = bounds(everything, BINS)
     curves = [acceptance_by_entropy(d, cuts) for d in everything]
     drawn, axes = _each(everything, [(c.entropy / np.log(2), 100 * c.accepted) for c in curves], "o")
     for axis in axes:
         axis.set_ylim(0, 100)
         axis.set_xlim(left=0)
-    drawn.supxlabel("entropy of the model's law at the token, bits", fontsize=9.5)
+    drawn.supxlabel("entropy of the model at the token, bits", fontsize=9.5)
     drawn.supylabel("tokens that cost no pass of their own, %", fontsize=9.5)
     return drawn
 

@@ -8,7 +8,7 @@ PATIENCE = 10.0  # seconds to wait for the registry
 
 
 class Registry:
-    """A Ray actor. Replicas report here, and learn from the answer whether they must stop."""
+    """A Ray actor. Replicas report here; the answer is whether they must stop."""
 
     def __init__(self) -> None:
         self._reports: dict[str, tuple[float, bytes, int]] = {}
@@ -26,11 +26,11 @@ class Registry:
         return {name: text for name, (_, text, _) in self._reports.items()}
 
     def stop(self) -> None:
-        """Tell all replicas to accept no more requests."""
+        """Make all replicas accept no more requests."""
         self._stopped = self._stopped or time.monotonic()
 
     def finished(self) -> bool:
-        """Whether all replicas were told to stop and have no unfinished images."""
+        """Whether all replicas have been stopped and have no unfinished images."""
         stopped = self._stopped
         self.metrics()
         return stopped is not None and all(

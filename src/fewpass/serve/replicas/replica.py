@@ -50,7 +50,7 @@ class SharedMetrics(Metrics):
 
 
 def report_until_stopped(engine: Engine, metrics: SharedMetrics) -> None:
-    """Report as long as the process lives; when told to stop, drain the engine for `limits.grace` seconds."""
+    """Report as long as the process lives; then drain the engine for `limits.grace` seconds."""
     while not metrics.report(engine.images):
         time.sleep(PERIOD)
     engine.drain()

@@ -95,7 +95,7 @@ def _drain(registry: Any, grace: float) -> None:
 
 
 class StopSignal(threading.Event):
-    """Set by SIGTERM or SIGINT; `interrupted` tells them apart."""
+    """Set by SIGTERM or SIGINT; `interrupted` is whether it was SIGINT."""
 
     interrupted = False
 
