@@ -5,8 +5,8 @@
 
 Meant for a GPU; `--device cpu --shape llamagen-small --plain` runs anywhere. One guided image. The bandwidth is
 measured by copying memory. Random weights give the seconds of a pass only; the number of passes is computed
-from 4.2 tokens per pass, as published for maximal coupling, and from the tokens per pass of the bundled model. Prefill and
-pixels are not in the seconds.
+from 4.2 tokens per pass, as published for maximal coupling, and from the tokens per pass of the bundled model.
+Prefill and pixels are not in the seconds.
 """
 
 import argparse

@@ -53,34 +53,27 @@ class Generation(AbstractAsyncContextManager["Generation"]):
 
     async def answer(self) -> ImagesResponse:
         """All images, once the last is finished, as `data:` URLs or in base64. Raises ApiError."""
-        images: dict[int, ImageData] = {}
-        size = ""
-        while len(images) < len(self.jobs):
+        done: dict[int, CompletedEvent] = {}
+        while len(done) < len(self.jobs):
             event = await self._next()
             if isinstance(event, Drawn):
-                result = event.result
-                size = _size(result.images[0])
-                data = await self._encode(result.images[0], result.settings[0])
-                images[event.index] = ImageData(
-                    b64_json=None if self._as_url else data,
-                    url=f"data:image/{self.format};base64,{data}" if self._as_url else None,
-                    seed=result.seeds[0],
-                    passes=int(result.trace.passes[0]),
-                )
+                done[event.index] = await self._completed(event)
         return ImagesResponse(
             created=self.created,
-            data=[images[i] for i in range(len(self.jobs))],
-            size=size,
+            data=[self._data(done[i]) for i in range(len(self.jobs))],
+            size=done[0].size,
             output_format=self.format,
             usage=self._usage(self.jobs),
-            ignored=self.body.ignored(size),
+            ignored=self.body.ignored(done[0].size),
         )
 
-    @property
-    def _as_url(self) -> bool:
-        """Whether images are `data:` URLs; by default as for OpenAI's model of the same name."""
+    def _data(self, done: CompletedEvent) -> ImageData:
+        """An image of the answer: a `data:` URL or base64, by default as OpenAI's model of the same name."""
         default = "url" if self.engine.pipe.model.name in DALL_E else "b64_json"
-        return (self.body.response_format or default) == "url"
+        if (self.body.response_format or default) == "url":
+            url = f"data:image/{self.format};base64,{done.b64_json}"
+            return ImageData(url=url, seed=done.seed, passes=done.passes)
+        return ImageData(b64_json=done.b64_json, seed=done.seed, passes=done.passes)
 
     async def events(self) -> AsyncIterator[str]:
         """The answer as server-sent events, each image once it is finished. Errors are events too."""
