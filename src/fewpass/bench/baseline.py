@@ -28,11 +28,17 @@ def baseline_of(task: Task) -> Baseline:
 
 
 def _sampling(task: Task) -> dict[str, Any]:
-    law, scale = task.law, task.settings.guidance
+    sampling, scale = task.sampling, task.settings.guidance
     guided = {"guidance_scale": scale} if scale != 1 else {}
-    if law.temperature == 0:
+    if sampling.temperature == 0:
         return {"do_sample": False, **guided}
-    return {"do_sample": True, "temperature": law.temperature, "top_k": law.top_k, "top_p": law.top_p, **guided}
+    return {
+        "do_sample": True,
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k,
+        "top_p": sampling.top_p,
+        **guided,
+    }
 
 
 @torch.inference_mode()

@@ -62,7 +62,7 @@ def measured(task: Task, decoder: Decoder) -> dict[str, int]:
     """Bytes of one image's cache and distributions after a first pass, which adds slots for trees, and as predicted."""
     session = task.open([0])
     opened = allocated_cache(session)
-    drawing = Drawing(session, decoder, task.law, task.seeds([0]))
+    drawing = Drawing(session, decoder, task.sampling, task.seeds([0]))
     drawing.advance()
     drawing.check(drawing.canvas)
     return {

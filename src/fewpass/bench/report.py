@@ -40,7 +40,7 @@ def report(bench: Benchmark, threads: int, notes: Sequence[str]) -> dict[str, An
             "model": model.name,
             "random_weights": bench.traces is not None,
             "guidance": task.settings.guidance,
-            **asdict(task.law),
+            **asdict(task.sampling),
             "tokens": task.tokens,
             "codes": task.settings.grid.vocab,
             "prompts": [written(prompt) for prompt in task.prompts],

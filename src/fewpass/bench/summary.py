@@ -14,11 +14,11 @@ COLUMNS = ("decoder", "passes", "tokens per pass", "seconds", "ms per pass", "th
 def conditions(bench: Benchmark) -> str:
     """Model, sampling, precision and machine in one line."""
     task = bench.task
-    model, grid, law = task.model, task.settings.grid, task.law
+    model, grid, sampling = task.model, task.settings.grid, task.sampling
     parts = [model.name, "random weights, passes as in traces" if bench.traces is not None else ""]
     parts += [f"{grid.size} tokens of {grid.vocab}", f"guidance {task.settings.guidance:g}"]
-    parts += [f"temperature {law.temperature:g}", f"top-k {law.top_k}" if law.top_k else ""]
-    parts += [f"top-p {law.top_p:g}" if law.top_p < 1 else "", str(model.model.dtype).removeprefix("torch.")]
+    parts += [f"temperature {sampling.temperature:g}", f"top-k {sampling.top_k}" if sampling.top_k else ""]
+    parts += [f"top-p {sampling.top_p:g}" if sampling.top_p < 1 else "", str(model.model.dtype).removeprefix("torch.")]
     return f"{', '.join(filter(None, parts))}; {machine(model.device)}"
 
 

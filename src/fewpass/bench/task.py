@@ -33,7 +33,7 @@ class Task:
         return self.settings.model
 
     @property
-    def law(self) -> Sampling:
+    def sampling(self) -> Sampling:
         return self.settings.sampling
 
     @property

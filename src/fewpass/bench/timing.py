@@ -64,7 +64,7 @@ def draw(task: Task, decoder: Decoder, numbers: Sequence[int]) -> Drawn:
     session, seeds = task.open(numbers), task.seeds(numbers)
     times.append(now(device))
     trace = Trace.blank(len(seeds), grid)
-    for canvas in trace.watch(decode(session, decoder, task.law, seeds)):
+    for canvas in trace.watch(decode(session, decoder, task.sampling, seeds)):
         last = canvas
     times.append(now(device))
     if task.no_pixels is None:
@@ -117,7 +117,7 @@ def time_passes(task: Task, decoder: Decoder, passes: int, images: int = 1) -> l
     """
     device, numbers = task.model.device, range(images)
     session = task.open(numbers)
-    drawing = Drawing(session, decoder, task.law, task.seeds(numbers))
+    drawing = Drawing(session, decoder, task.sampling, task.seeds(numbers))
     drawing.advance()
     plain = session.network
     parts = plain.twin.network() if isinstance(plain, TwinNetwork) else plain  # the network in use

@@ -102,11 +102,11 @@ class Drawer:
     def _read(self, result: Result) -> Reading:
         """Log-probabilities and entropies of the tokens under p, from one more reading of the images."""
         model, shared = self.pipe.model, result.settings[0]
-        law = Sampling(shared["temperature"], shared["top_k"], shared["top_p"])
+        sampling = Sampling(shared["temperature"], shared["top_k"], shared["top_p"])
         prompts = [settings["prompt"] for settings in result.settings]
         negatives = [self.conditions.negative_prompt] * len(prompts)
         grid = model.grid(self.conditions.size)
-        return read(model.open(prompts, grid, shared["guidance"], negatives), law, result.tokens)
+        return read(model.open(prompts, grid, shared["guidance"], negatives), sampling, result.tokens)
 
 
 def _token_record(result: Result, reading: Reading, image: int) -> dict[str, list]:
