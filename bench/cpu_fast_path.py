@@ -15,15 +15,15 @@ from fewpass.models import load_model
 from fewpass.runtime.cpu import fast
 from fewpass.runtime.session import PromptSession
 
-TURN, LEFT_OUT = 12, 3
-START = 100  # the first position asked about
+TURN, WARM_UP = 12, 3
+START = 100  # the first position of a pass
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="emoji")
     parser.add_argument("--prompt", default="two stars on a blue background")
-    parser.add_argument("--threads", type=int, default=2, help="of the processor")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument("--tokens", default="1 17 33 65")
     parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--turns", type=int, default=10)
@@ -39,7 +39,7 @@ def main() -> None:
         seconds: tuple[list[float], list[float]] = ([], [])
         for _ in range(options.turns):
             for session, taken in zip((plain, fast_path), seconds, strict=True):
-                taken += [timed(session, n) for _ in range(TURN)][LEFT_OUT:]
+                taken += [timed(session, n) for _ in range(TURN)][WARM_UP:]
         cells = [1e3 * of(taken) for of in (median, min) for taken in seconds]
         print(f"| {n} | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |")
 

@@ -1,8 +1,9 @@
-"""Seconds of the linear layers of a model, by the number of rows that are multiplied and by how.
+"""Seconds of the linear layers of a model, by number of rows and by method.
 
-With torch's linear layers; with the rows on the right of the weights; and with weights packed by oneDNN, as in
-`fewpass.runtime.cpu.linear`. The ways take turns, ten times each, so that none finds its weights in the caches. A pass
-over n tokens of one guided image multiplies 2 n rows.
+The methods: torch's linear layers; rows on the right of the weights; weights in panels of oneDNN.
+`fewpass.runtime.cpu.linear` uses the second for few rows and the third for more. The methods take turns, ten times
+each, so that no method finds its weights in the processor's caches. A pass over n tokens of one guided image multiplies
+2 n rows.
 """
 
 import argparse
@@ -23,7 +24,7 @@ TURN = 10
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="emoji")
-    parser.add_argument("--threads", type=int, default=2, help="of the processor")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument("--rows", default="1 2 3 4 8 20 40 60 80 160")
     parser.add_argument("--turns", type=int, default=10)
     options = parser.parse_args()

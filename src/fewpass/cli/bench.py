@@ -15,7 +15,7 @@ from fewpass.io.atomic import check_folder, located
 from fewpass.viz.progress import do
 
 if TYPE_CHECKING:
-    from fewpass.bench.rival import Rival
+    from fewpass.bench.baseline import Baseline
     from fewpass.bench.task import Task
     from fewpass.models.base import Model
 
@@ -78,18 +78,16 @@ def bench(
 
     import torch
 
-    from fewpass.bench import report, words
-    from fewpass.bench.contestants import EVERY, contestants, fitting
-    from fewpass.bench.recording import Recording
+    from fewpass.bench import report, summary
     from fewpass.bench.run import Benchmark, Plan
-    from fewpass.bench.task import Task, own_prompts, random_prompts
-    from fewpass.bench.traces import read_traces, traces_of
+    from fewpass.bench.task import ALL, Task, decoders_under_test, own_prompts, random_prompts, usable
+    from fewpass.bench.traces import Recording, read_traces, traces_of
     from fewpass.engine.request import bind
     from fewpass.io.extra import needed
 
     needed("matplotlib")
     noted = read_traces(trace) if trace else {}
-    chosen = contestants(decoders, list(noted) or DEFAULT.split(";"))
+    chosen = decoders_under_test(decoders, list(noted) or DEFAULT.split(";"))
     known = traces_of(noted, chosen) if trace else None
     if threads is not None:
         torch.set_num_threads(threads)
@@ -100,27 +98,27 @@ def bench(
         raise ValueError(f"window {drafts[-1]} is too wide for an image of {settings.grid.size} tokens")
     own_or_given = texts or own_prompts(named, int(prompts)) if random is None else random_prompts(own, int(prompts))
     task = Task(settings, own_or_given)
-    good, wrong = fitting(task, chosen, replayed=random is not None)
-    if wrong and (decoders or "").strip() != EVERY:
+    good, wrong = usable(task, chosen, replayed=random is not None)
+    if wrong and (decoders or "").strip() != ALL:
         raise wrong[0]
     notes = [f"Left out: {error}." for error in wrong]
     if random is not None:
         source = f"traces in {', '.join(trace)}" if trace else "traces of the bundled model, recorded in this run"
-        notes.insert(0, words.borrowed(source))
+        notes.insert(0, summary.random_weights(source))
         if known is None:
             bundled = open_model("emoji", str(own.device), "float32")
             recording = Recording(bundled, good, own_prompts("emoji", int(prompts)))
             do(recording.steps(), "recording traces")
             known = recording.traces
     against = _against(task, notes) if transformers else None
-    if task.picture_trouble is not None:
-        notes.append(f"Pictures are not in the seconds: {task.picture_trouble}.")
+    if task.no_pixels is not None:
+        notes.append(f"Pixels are not in the seconds: {task.no_pixels}.")
     run = Benchmark(task, Plan(good, drafts, together, repetitions, passes), known, against)
     do(run.steps(), "measuring")
     found = report.report(run, torch.get_num_threads(), notes)
     paths, failed = report.write(folder, found)
-    show(words.COLUMNS, words.rows(found))
-    print(*words.summary(found), *found["notes"], *filter(None, [failed]), *paths, sep="\n", file=sys.stderr)
+    show(summary.COLUMNS, summary.rows(found))
+    print(*summary.summary(found), *found["notes"], *filter(None, [failed]), *paths, sep="\n", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -152,11 +150,11 @@ def _untrained(source: str, device: str | None, dtype: str | None) -> "Model":
         return untrained(source, where, chosen_dtype(dtype, where))
 
 
-def _against(task: "Task", notes: list[str]) -> "Rival | None":
-    from fewpass.bench.rival import rival_of
+def _against(task: "Task", notes: list[str]) -> "Baseline | None":
+    from fewpass.bench.baseline import baseline_of
 
     try:
-        return rival_of(task)
+        return baseline_of(task)
     except ValueError as error:
         notes.append(f"Not compared with transformers' generate: {error}.")
         return None

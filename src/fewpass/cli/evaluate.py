@@ -19,10 +19,9 @@ from fewpass.io.atomic import located
 from fewpass.viz.progress import Step, do, spoken
 
 if TYPE_CHECKING:
-    from fewpass.evaluation.drawing import Drawer, Trial
-    from fewpass.evaluation.folder import RunFolder
-    from fewpass.evaluation.items import Item
-    from fewpass.evaluation.law import LawRow
+    from fewpass.evaluation.drawer import Drawer, Trial
+    from fewpass.evaluation.folder import Item, RunFolder
+    from fewpass.evaluation.joint_law import LawRow
     from fewpass.io.prompt_files import Row
 
 LAW_IMAGES, FEWEST = 50_000, 10_000  # below that, next to no image of the toy is expected often enough to be counted
@@ -94,13 +93,13 @@ def evaluate(
     conditions = options.checked()
 
     from fewpass.decoders.recipes import RECIPES
-    from fewpass.evaluation import clip as clips
-    from fewpass.evaluation import features, table
-    from fewpass.evaluation.drawing import Drawer, Trial
-    from fewpass.evaluation.items import items_of
-    from fewpass.evaluation.law import LawRow
-    from fewpass.evaluation.layouts import layouts_of
+    from fewpass.evaluation.benchmarks import benchmarks_of
+    from fewpass.evaluation.drawer import Drawer, Trial
+    from fewpass.evaluation.folder import items_of
+    from fewpass.evaluation.joint_law import LawRow
+    from fewpass.evaluation.metrics import CLIP, INCEPTION
     from fewpass.evaluation.run import Evaluation, Tools, settings_of
+    from fewpass.evaluation.summary import cells, columns
     from fewpass.io.extra import check_installed
     from fewpass.models.zoo import BUNDLED
 
@@ -113,12 +112,12 @@ def evaluate(
     rows, source = _prompts(prompts, model in BUNDLED, model)
     share = min(1.0, (limit or len(rows)) / len(rows))
     twice = math.ceil(PAIRS * share) if pairs is None else pairs
-    items, layouts = items_of(rows[:limit], count, twice, seed), layouts_of(benchmarks)
-    for layout in layouts:
-        layout.check(rows[:limit])
+    items, exports = items_of(rows[:limit], count, twice, seed), benchmarks_of(benchmarks)
+    for benchmark in exports:
+        benchmark.check(rows[:limit])
     tools = Tools(
-        clip or clips.DEFAULT,
-        located(inception) if inception else features.INCEPTION,
+        clip or CLIP,
+        located(inception) if inception else INCEPTION,
         None if reference is None else _reference(reference),
     )
     images, skipped = _law_images(law_images, model in BUNDLED, share)
@@ -148,7 +147,7 @@ def evaluate(
         items,
         source,
         tools,
-        layouts,
+        exports,
         law,
         images,
         _again(context),
@@ -156,7 +155,7 @@ def evaluate(
     )
     with waiting("measuring, and writing the report"):
         summaries, failed = evaluation.conclude()
-    show(table.columns(summaries), [table.cells(summary) for summary in summaries])
+    show(columns(summaries), [cells(summary) for summary in summaries])
     print(*failed, folder.path / "report.html", sep="\n", file=sys.stderr)
     return 1 if failed else 0
 
@@ -211,7 +210,7 @@ def _reference(typed: str) -> Path:
 
 def _law(rows: "list[LawRow]", folder: "RunFolder", images: int) -> list[Step]:
     """Each adds one row of the law to `rows`."""
-    from fewpass.evaluation.law import measured, seconds_of_a_row, subjects
+    from fewpass.evaluation.joint_law import measured, seconds_of_a_row, subjects
 
     if not images:
         return []

@@ -1,23 +1,22 @@
-"""All that was found, for programs: medians, and ratios within one run."""
+"""Statistics of a benchmark: medians, and ratios within one run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from fewpass.bench import memory, rival
-from fewpass.bench.drawing import Drawn
-from fewpass.bench.passes import Pass
+from fewpass.bench import baseline, memory
 from fewpass.bench.run import Benchmark
+from fewpass.bench.timing import Drawn, Pass
 from fewpass.bench.traces import Counts
 
-BASELINE = "ar"
+REFERENCE = "ar"
 
 
-def contest(bench: Benchmark) -> list[dict[str, Any]]:
-    """A row for each contestant; a ratio is the median of those of two drawings of the same image."""
+def decoder_rows(bench: Benchmark) -> list[dict[str, Any]]:
+    """A row for each decoder; a ratio is the median of the ratios between two drawings of the same image."""
     lossless = {str(d): d.lossless for d in bench.plan.decoders}
     rows = []
-    for name, drawn in bench.contest.items():
+    for name, drawn in bench.images.items():
         rows.append(
             {
                 "decoder": name,
@@ -29,17 +28,17 @@ def contest(bench: Benchmark) -> list[dict[str, Any]]:
                 "pass_seconds": median(d.decode / max(1, d.passes[0] - 1) for d in drawn),
                 "detokenise_seconds": _median([d.detokenise for d in drawn]),
                 "peak_bytes": max((d.peak for d in drawn if d.peak is not None), default=None),
-                "fewer_passes_than_ar": _ratio(bench.contest[BASELINE], drawn, lambda d: d.passes[0]),
-                "faster_than_ar": _ratio(bench.contest[BASELINE], drawn, lambda d: d.seconds),
-                "faster_than_transformers": _ratio(bench.contest.get(rival.NAME), drawn, lambda d: d.seconds),
+                "fewer_passes_than_ar": _ratio(bench.images[REFERENCE], drawn, lambda d: d.passes[0]),
+                "faster_than_ar": _ratio(bench.images[REFERENCE], drawn, lambda d: d.seconds),
+                "faster_than_transformers": _ratio(bench.images.get(baseline.NAME), drawn, lambda d: d.seconds),
                 "drawings": [{"passes": d.passes[0], "seconds": d.seconds} for d in drawn],
             }
         )
     return rows
 
 
-def windows(bench: Benchmark) -> list[dict[str, Any]]:
-    """A row for each decoder and window: seconds of a pass, and in which parts it spends them."""
+def window_rows(bench: Benchmark) -> list[dict[str, Any]]:
+    """A row for each decoder and window: seconds of a pass and of its parts."""
     return [
         {"decoder": name, "window": window, **_parts(passes)}
         for (name, window), passes in bench.windows.items()
@@ -60,8 +59,8 @@ def _parts(passes: Sequence[Pass]) -> dict[str, Any]:
     }
 
 
-def batches(bench: Benchmark) -> list[dict[str, Any]]:
-    """A row for each decoder and number of images drawn together."""
+def batch_rows(bench: Benchmark) -> list[dict[str, Any]]:
+    """A row for each decoder and batch size."""
     alone = {name: median(d.seconds for d in drawn) for (name, batch), drawn in bench.batches.items() if batch == 1}
     rows = []
     for (name, batch), drawn in bench.batches.items():
@@ -78,11 +77,11 @@ def batches(bench: Benchmark) -> list[dict[str, Any]]:
     return rows
 
 
-def memory_of(bench: Benchmark) -> dict[str, Any]:
-    """Bytes. What shapes say and what was allocated is of one image; the peak is of all that was done."""
+def memory_record(bench: Benchmark) -> dict[str, Any]:
+    """Bytes of the weights and of one image's cache and distributions, and the peak of the whole run."""
     model = bench.task.model
     on_gpu = model.device.type == "cuda"
-    peaks = [d.peak for runs in (bench.contest, bench.batches) for all_ in runs.values() for d in all_ if d.peak]
+    peaks = [d.peak for runs in (bench.images, bench.batches) for all_ in runs.values() for d in all_ if d.peak]
     return {
         "weights_bytes": memory.weights(model.model),
         "one_image": [{"decoder": name, **found} for name, found in bench.memory.items()],
@@ -96,7 +95,7 @@ def memory_of(bench: Benchmark) -> dict[str, Any]:
 
 
 def trace_records(traces: Mapping[str, Sequence[Counts]]) -> list[dict[str, Any]]:
-    """As `--trace` reads them."""
+    """Traces in the form that `--trace` reads."""
     return [
         {
             "decoder": name,
@@ -108,10 +107,10 @@ def trace_records(traces: Mapping[str, Sequence[Counts]]) -> list[dict[str, Any]
 
 
 def drawn_traces(bench: Benchmark) -> list[dict[str, Any]]:
-    """What each pass of the contest won, as `--trace` reads it."""
+    """Traces of the images drawn, in the form that `--trace` reads."""
     return [
         {"decoder": name, "trace": {"committed": list(d.committed[0])}}
-        for name, drawn in bench.contest.items()
+        for name, drawn in bench.images.items()
         for d in drawn[: len(bench.task.prompts)]
         if d.committed
     ]
@@ -122,7 +121,7 @@ def _median(values: Sequence[float | None]) -> float | None:
     return median(known) if known else None
 
 
-def _ratio(than: Sequence[Drawn] | None, drawn: Sequence[Drawn], what: Callable[[Drawn], float]) -> float | None:
+def _ratio(than: Sequence[Drawn] | None, drawn: Sequence[Drawn], cost: Callable[[Drawn], float]) -> float | None:
     if not than:
         return None
-    return median(what(other) / what(d) for other, d in zip(than, drawn, strict=True))
+    return median(cost(other) / cost(d) for other, d in zip(than, drawn, strict=True))

@@ -1,4 +1,4 @@
-"""From the body of a request to jobs; every complaint names its field."""
+"""Parsing of request bodies; every error names its field."""
 
 from dataclasses import replace
 from functools import cached_property
@@ -16,24 +16,24 @@ from fewpass.serve.errors import ApiError, naming
 from fewpass.serve.limits import Limits
 from fewpass.serve.schema import GenerationRequest
 
-OPTION = 1000  # the largest whole number for any option of a decoder: memory grows with all of them
-BRANCHES = 64  # candidates of one position, in all branches of a tree
+OPTION = 1000  # largest whole number of a decoder's other options: memory grows with all of them
+BRANCHES = 64  # of a tree of drafts
 
 
-class Reader:
-    """Reads requests for one model."""
+class RequestParser:
+    """Parser of the requests for one model."""
 
     def __init__(self, model: Model, limits: Limits):
         self.model, self.limits = model, limits
 
     def jobs(self, body: GenerationRequest) -> list[Job]:
-        """One job for each image asked for. Raises ApiError."""
+        """The images that a body requests. Raises ApiError."""
         model = self.model
         _check(body, model, self.limits)
         with naming("decoder" if body.window is None else "window"):
             decoder = _decoder(body, model, self.limits)
         with naming("size"):
-            size = self._size(body.size)
+            size = self.size(body.size)
         with naming("seed"):
             seeds = seeding.assign(body.seed, body.n or 1)
         options = GenerationOptions(**body.model_dump(include=set(NAMES)))
@@ -43,20 +43,20 @@ class Reader:
         except InvalidOption as error:
             raise ApiError(400, str(error), param=error.option, code="invalid_value") from None
 
-    def _size(self, asked: str | None) -> tuple[int, int] | None:
-        """The size to draw, None for the model's own; with `limits.sizes` "nearest" the most similar that there is."""
+    def size(self, asked: str | None) -> tuple[int, int] | None:
+        """The (width, height) to draw, None for the model's own; with `limits.sizes` "nearest" the most similar one."""
         if asked is None or asked == "auto":
             return None
         width, height = map(int, asked.split("x"))
         if self.limits.sizes == "nearest" and self._sizes:
             return min(self._sizes, key=lambda size: (hypot(log(size[0] / width), log(size[1] / height)), size))
         if width * height > self.limits.pixels:
-            raise ValueError(f"images have at most {self.limits.pixels} pixels here, not {asked}")
+            raise ValueError(f"images have at most {self.limits.pixels} pixels here, got {asked}")
         return width, height
 
     @cached_property
     def _sizes(self) -> set[tuple[int, int]]:
-        """The sizes in multiples of 8 pixels that the model draws with no more tokens than its own size has."""
+        """Sizes in multiples of 8 pixels that the model draws with at most as many tokens as its own size."""
         edges, pixels = range(8, 2048 + 1, 8), self.limits.pixels
         asked = ((w, h) for w in edges for h in edges if w * h <= pixels and max(w, h) <= 4 * min(w, h))
         return set(filter(self._is_drawn, asked))
@@ -69,17 +69,17 @@ class Reader:
 
 
 def _check(body: GenerationRequest, model: Model, limits: Limits) -> None:
-    """What can be said without reading the prompt."""
+    """Check all fields that do not depend on the tokenizer or the decoder."""
     if body.model is not None and body.model != model.name:
         message = f"there is no model {shown(body.model)}; this server has {model.name!r}"
         raise ApiError(404, message, param="model", code="model_not_found")
     with naming("n"):
-        if (body.n or 1) > min(limits.images, limits.places):
-            raise ValueError(f"n must be at most {min(limits.images, limits.places)} here, not {body.n}")
+        if (body.n or 1) > min(limits.images, limits.capacity):
+            raise ValueError(f"n must be at most {min(limits.images, limits.capacity)} here, got {body.n}")
     for name, text in (("prompt", body.prompt), ("negative_prompt", body.negative_prompt or "-")):
         with naming(name):
             if not text.strip():
-                raise ValueError(f"{name} must say something, not {shown(text)}")
+                raise ValueError(f"{name} must not be blank, got {shown(text)}")
             if len(text) > limits.prompt:
                 raise ValueError(f"{name} has {len(text)} characters; at most {limits.prompt} are read here")
     with naming("partial_images"):
@@ -94,7 +94,7 @@ def _decoder(body: GenerationRequest, model: Model, limits: Limits) -> Decoder:
     for option, value in decoder.options.items():
         most = limits.window if option == "window" else OPTION
         if isinstance(value, int) and value > most:
-            raise ValueError(f"{option} is at most {most} here, not {shown(value)}")
+            raise ValueError(f"{option} is at most {most} here, got {shown(value)}")
     if isinstance(decoder, Tree) and decoder.candidates**decoder.levels > BRANCHES:
         raise ValueError(f"{decoder}: trees have at most {BRANCHES} branches here")
     return decoder

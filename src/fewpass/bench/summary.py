@@ -1,4 +1,4 @@
-"""A benchmark in words."""
+"""A benchmark as text: its conditions, its table, and notes on its figures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,23 +12,23 @@ COLUMNS = ("decoder", "passes", "tokens per pass", "seconds", "ms per pass", "th
 
 
 def conditions(bench: Benchmark) -> str:
-    """What was drawn, how, and where: one line."""
+    """Model, sampling, precision and machine in one line."""
     task = bench.task
-    model, grid, law = task.model, task.settings.grid, task.law
-    words = [model.name, "random weights, passes as in traces" if bench.traces is not None else ""]
-    words += [f"{grid.size} tokens of {grid.vocab}", f"guidance {task.settings.guidance:g}"]
-    words += [f"temperature {law.temperature:g}", f"top-k {law.top_k}" if law.top_k else ""]
-    words += [f"top-p {law.top_p:g}" if law.top_p < 1 else "", f"min-p {law.min_p:g}" if law.min_p else ""]
-    words += [str(model.model.dtype).removeprefix("torch.")]
-    return f"{', '.join(word for word in words if word)}; {machine(model.device)}"
+    model, grid, sampling = task.model, task.settings.grid, task.sampling
+    parts = [model.name, "random weights, passes as in traces" if bench.traces is not None else ""]
+    parts += [f"{grid.size} tokens of {grid.vocab}", f"guidance {task.settings.guidance:g}"]
+    parts += [f"temperature {sampling.temperature:g}", f"top-k {sampling.top_k}" if sampling.top_k else ""]
+    parts += [f"top-p {sampling.top_p:g}" if sampling.top_p < 1 else ""]
+    parts += [f"min-p {sampling.min_p:g}" if sampling.min_p else "", str(model.model.dtype).removeprefix("torch.")]
+    return f"{', '.join(filter(None, parts))}; {machine(model.device)}"
 
 
-def borrowed(source: str) -> str:
-    """What is to be said wherever weights are random."""
+def random_weights(source: str) -> str:
+    """The note on a benchmark with random weights."""
     return (
-        "The weights are random, so what this model would accept is not known: how many tokens a pass wins is taken"
-        f" from {source}, at the same share of the image. Seconds of a pass and memory are this shape's own; passes,"
-        " and so seconds of an image, are as good as that guess."
+        "The weights are random, so this model's acceptance is unknown: the tokens that a pass commits are those of"
+        f" {source}, at the same share of the image. Seconds of a pass and memory are measured for this shape; passes,"
+        " and so seconds of an image, are only as good as the traces."
     )
 
 
@@ -48,7 +48,7 @@ def rows(figures: Mapping[str, Any]) -> list[list[str]]:
 
 
 def summary(figures: Mapping[str, Any]) -> list[str]:
-    """What the table leaves out; of windows and batches the largest."""
+    """The figures that the table omits; of windows and batches the largest."""
     lines = []
     for row in _last(figures["windows"]):
         if row["outside_the_model"] is not None:
@@ -61,10 +61,13 @@ def summary(figures: Mapping[str, Any]) -> list[str]:
         lines.append(f"{row['decoder']}, {row['batch']} together: {row['images_per_second']:.3g} images/s{times}")
     stored = figures["memory"]
     first, last = figures["decoders"][0], stored["one_image"][-1]
-    phases = [("prompt's pass", first["prefill_seconds"]), ("pictures", first["detokenise_seconds"])]
-    lines += [f"{what} {1000 * seconds:.3g} ms" for what, seconds in phases if seconds is not None]
-    lines.append(f"weights {spelled(stored['weights_bytes'])}; cache of an image {spelled(last['cache_allocated'])}")
-    lines += [f"laws of an image {spelled(one['laws_allocated'])} with {one['decoder']}" for one in stored["one_image"]]
+    phases = [("prefill", first["prefill_seconds"]), ("pixels", first["detokenise_seconds"])]
+    lines += [f"{phase} {1000 * seconds:.3g} ms" for phase, seconds in phases if seconds is not None]
+    lines.append(f"weights {spelled(stored['weights_bytes'])}; KV cache of an image {spelled(last['cache_allocated'])}")
+    lines += [
+        f"distributions of an image {spelled(one['laws_allocated'])} with {one['decoder']}"
+        for one in stored["one_image"]
+    ]
     peak = stored["peak_bytes"]
     lines.append(f"peak {'unknown' if peak is None else spelled(peak)}: {stored['peak_is']}")
     return lines
@@ -76,20 +79,20 @@ def _last(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def disagreements(stored: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Where memory that was allocated is not what shapes say."""
+    """Notes on memory whose allocation differs from the prediction from shapes."""
     found = []
     for one in stored:
-        for what, stated, allocated in (
-            ("cache", one["cache_stated"], one["cache_at_opening"]),
-            ("laws", one["laws_stated"], one["laws_allocated"]),
+        for kind, stated, allocated in (
+            ("KV cache", one["cache_stated"], one["cache_at_opening"]),
+            ("distributions", one["laws_stated"], one["laws_allocated"]),
         ):
             if stated != allocated:
-                found.append(f"{one['decoder']}: the {what} of an image took {allocated} bytes, not {stated}.")
+                found.append(f"{one['decoder']}: {kind} of an image: {allocated} bytes, predicted {stated}.")
     return found
 
 
 def contradictions(windows: Sequence[Mapping[str, Any]], decoders: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Where parts take longer than the whole, as medians of different passes or images may say."""
+    """Notes on parts that take longer than the whole, as medians of different passes or images may."""
     found = []
     for row in windows:
         inside = inside_seconds(row)
@@ -102,14 +105,14 @@ def contradictions(windows: Sequence[Mapping[str, Any]], decoders: Sequence[Mapp
         parts = (row["prefill_seconds"] or 0.0) + (row["detokenise_seconds"] or 0.0)
         if parts > row["seconds"]:
             found.append(
-                f"{row['decoder']}: {parts:.3g} s for the prompt's pass and the picture and {row['seconds']:.3g} s for"
+                f"{row['decoder']}: {parts:.3g} s for the prefill and the pixels and {row['seconds']:.3g} s for"
                 " the whole image contradict each other"
             )
     return [f"{one}: {BUSY}." for one in found]
 
 
 def inside_seconds(row: Mapping[str, Any]) -> float | None:
-    """Of a pass, in the model's body and head."""
+    """Seconds of a pass in the model's body and head."""
     parts = row["body_seconds"], row["head_seconds"]
     return None if None in parts else sum(parts)
 

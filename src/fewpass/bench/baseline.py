@@ -1,4 +1,4 @@
-"""The same weights in the hands of transformers: its own `generate`, for the families where that draws images."""
+"""The baseline: transformers' own `generate` with the same weights, for the families that it supports."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -6,19 +6,18 @@ from typing import Any
 
 import torch
 
-from fewpass.bench.clock import now
-from fewpass.bench.drawing import Drawn
 from fewpass.bench.memory import Peak
 from fewpass.bench.task import Task
+from fewpass.bench.timing import Drawn, now
 from fewpass.models.emu3 import Emu3
 from fewpass.models.janus import Janus
 
 NAME = "transformers"
-Rival = Callable[[int], Drawn]  # draws the image of that number
+Baseline = Callable[[int], Drawn]  # draws the image of that number
 
 
-def rival_of(task: Task) -> Rival:
-    """Raises ValueError saying why there is none."""
+def baseline_of(task: Task) -> Baseline:
+    """The baseline for a task. Raises ValueError if transformers does not draw such images."""
     match task.model:
         case Janus() if task.settings.guidance == 1:
             raise ValueError("generate of Janus needs guidance: with a scale of 1 it fails")
@@ -29,12 +28,12 @@ def rival_of(task: Task) -> Rival:
     raise ValueError("transformers does not draw images with models of this family")
 
 
-def _law(task: Task) -> dict[str, Any]:
-    law, scale = task.law, task.settings.guidance
+def _sampling(task: Task) -> dict[str, Any]:
+    sampling, scale = task.sampling, task.settings.guidance
     guided = {"guidance_scale": scale} if scale != 1 else {}
-    if law.temperature == 0:
+    if sampling.temperature == 0:
         return {"do_sample": False, **guided}
-    return {"do_sample": True, **asdict(law), **guided}
+    return {"do_sample": True, **asdict(sampling), **guided}
 
 
 @torch.inference_mode()
@@ -42,8 +41,8 @@ def _janus(task: Task, model: Any, number: int) -> Drawn:
     network, device = model.model, model.device
     peak, started = Peak(device), now(device)
     torch.manual_seed(number)
-    ids = model.read(task.prompts[number % len(task.prompts)], None, task.settings.grid, 1)[0][None]
-    codes = network.generate(ids, attention_mask=torch.ones_like(ids), generation_mode="image", **_law(task))
+    ids = model.read(task.prompts_of([number])[0], None, task.settings.grid, 1)[0][None]
+    codes = network.generate(ids, attention_mask=torch.ones_like(ids), generation_mode="image", **_sampling(task))
     drawn = now(device)
     network.decode_image_tokens(codes).cpu()
     return Drawn((codes.shape[1],), None, drawn - started, now(device) - drawn, peak.bytes)
@@ -51,13 +50,13 @@ def _janus(task: Task, model: Any, number: int) -> Drawn:
 
 @torch.inference_mode()
 def _emu3(task: Task, model: Any, number: int) -> Drawn:
-    """As the family's documentation has it: what may come at each position is said by a function of the prefix."""
+    """As in the family's documentation: a function of the prefix allows the tokens of each position."""
     grid, network, device = task.settings.grid, model.model, model.device
     words = model.vocabulary.ids.tolist()
     codes, row_end = sorted(words[: model.codes]), words[model.codes]
     peak, started = Peak(device), now(device)
     torch.manual_seed(number)
-    prompt = task.prompts[number % len(task.prompts)]
+    (prompt,) = task.prompts_of([number])
     ids, *contrast = (row[None] for row in model.read(prompt, None, grid, task.settings.guidance))
 
     def allowed(image: int, prefix: torch.Tensor) -> list[int]:
@@ -74,7 +73,7 @@ def _emu3(task: Task, model: Any, number: int) -> Drawn:
         prefix_allowed_tokens_fn=allowed,
         **length,
         **negative,
-        **_law(task),
+        **_sampling(task),
     )[:, ids.shape[1] :]
     drawn = now(device)
     closed = torch.cat([tokens, tokens.new_tensor([model.closing])], 1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-Z = 1.959964  # of the normal law, for 95 %
+Z = 1.959964  # 97.5 % quantile of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,7 @@ class Estimate:
 
 
 def mean(values: ArrayLike, least: float = -math.inf, most: float = math.inf) -> Estimate:
-    """The mean of numbers, with the interval of the normal law. NaNs are left out.
-
-    Of few numbers that interval may reach beyond `least` and `most`, which no number can: there it ends.
-    """
+    """Mean of the finite values, with the normal interval, cut at the bounds `least` and `most` of the values."""
     numbers = np.asarray(values, dtype=float)
     numbers = numbers[np.isfinite(numbers)]
     n = len(numbers)
@@ -35,7 +32,7 @@ def mean(values: ArrayLike, least: float = -math.inf, most: float = math.inf) ->
 
 
 def share(right: ArrayLike) -> Estimate:
-    """The share of what is true, with Wilson's interval."""
+    """Share of true values, with Wilson's interval."""
     truths = np.asarray(right, dtype=bool)
     n = len(truths)
     if n == 0:
@@ -47,10 +44,9 @@ def share(right: ArrayLike) -> Estimate:
 
 
 def share_difference(new: ArrayLike, old: ArrayLike) -> Estimate:
-    """By how much more often `new` is true than `old`, pair by pair.
+    """Paired difference of the shares of `new` and `old`, with the interval of Agresti and Min (2005).
 
-    The interval is that of Agresti and Min (2005): Wald's with half a pair added to each of the four outcomes, which
-    holds its level where few pairs differ.
+    That is Wald's with half a pair added to each of the four outcomes, which keeps its level when few pairs differ.
     """
     one, other = np.asarray(new, dtype=bool), np.asarray(old, dtype=bool)
     n, won, lost = len(one), int((one & ~other).sum()), int((~one & other).sum())

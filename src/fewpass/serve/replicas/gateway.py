@@ -1,4 +1,4 @@
-"""What stands before Ray's own proxy, in its process."""
+"""Middleware of Ray's HTTP proxy, in its process."""
 
 import json
 import os
@@ -10,34 +10,34 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fewpass.serve.cors import cors_options
 from fewpass.serve.errors import ApiError
-from fewpass.serve.guard import Guard
 from fewpass.serve.limits import Limits
+from fewpass.serve.middleware import AdmissionMiddleware, cors_options
 
-TRIES = 2  # more, and a request that kills replicas would kill them all
-GIVEN = "FEWPASS_DOOR"
+TRIES = 2  # a request that kills its replica must not kill them all
+OPTIONS = "FEWPASS_GATEWAY"
 
 
 def environment(limits: Limits, cors: Sequence[str]) -> dict[str, str]:
-    """Variables that have Ray's proxies put this module's `middlewares` before themselves."""
+    """Environment variables that make Ray's proxies use `middlewares`. The API key is not among them."""
     return {
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": f"{__name__}:{middlewares.__name__}",
-        GIVEN: json.dumps({"limits": asdict(limits), "cors": cors}),
+        OPTIONS: json.dumps({"limits": asdict(limits), "cors": cors}),
     }
 
 
 def middlewares() -> list[Middleware]:
-    """From the inside to the outside. The key stays with the application: the environment is no place for it."""
-    given = json.loads(os.environ[GIVEN])
-    browsers = [Middleware(CORSMiddleware, **cors_options(given["cors"]))] if given["cors"] else []
-    return [Middleware(Door), Middleware(Guard, key=None, limits=Limits(**given["limits"])), *browsers]
+    """The middleware of a proxy, innermost first."""
+    options = json.loads(os.environ[OPTIONS])
+    browsers = [Middleware(CORSMiddleware, **cors_options(options["cors"]))] if options["cors"] else []
+    admission = Middleware(AdmissionMiddleware, key=None, limits=Limits(**options["limits"]))
+    return [Middleware(Gateway), admission, *browsers]
 
 
-class Door:
-    """A request whose replica dies before it answers is given to another; what Ray itself says gets our errors' shape.
+class Gateway:
+    """Retry a request whose replica dies before it answers, and give Ray's own errors the API's shape.
 
-    Expects whole bodies, as `Guard` passes them on.
+    Expects whole bodies, as `AdmissionMiddleware` passes them on.
     """
 
     def __init__(self, app: ASGIApp):
@@ -47,44 +47,44 @@ class Door:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        visit = Visit(receive, send)
+        exchange = Exchange(receive, send)
         for _ in range(TRIES):
-            await self.app(dict(scope), visit.receiving(), visit.send)
-            if visit.begun or visit.refused or visit.gone:
+            await self.app(dict(scope), exchange.receiver(), exchange.send)
+            if exchange.begun or exchange.refused or exchange.disconnected:
                 break
-        if visit.gone or visit.ended:
+        if exchange.disconnected or exchange.ended:
             return
-        if visit.refused:
+        if exchange.refused:
             error = ApiError(503, "no replica takes requests now", code="no_replica", headers={"Retry-After": "5"})
         else:
             error = ApiError(503, "the replica was lost", code="replica_lost", headers={"Retry-After": "1"})
-        if not visit.begun:
+        if not exchange.begun:
             await error.response(scope, receive, send)
-        elif visit.streams:
+        elif exchange.streams:
             await send({"type": "http.response.body", "body": error.event.encode()})
 
 
-class Visit:
-    """A request and what has become of it.
+class Exchange:
+    """A request and the state of its answer.
 
-    Its answer has `begun`, maybe it `streams` events, it has `ended`; Ray itself has `refused` it; its client has
-    `gone`. Without any of these its replica is lost.
+    The answer has `begun`, it `streams` events, it has `ended`; Ray itself has `refused` the request; the client has
+    `disconnected`. If none of these holds after a try, the replica is lost.
     """
 
     def __init__(self, receive: Receive, send: Send):
         self._receive, self._send = receive, send
         self._body: Message | None = None
-        self.begun = self.streams = self.ended = self.refused = self.gone = False
+        self.begun = self.streams = self.ended = self.refused = self.disconnected = False
 
-    def receiving(self) -> Receive:
-        """What gives the body, for every try anew, and then goes on."""
+    def receiver(self) -> Receive:
+        """A `receive` for one try: the body first, then the messages behind it."""
         given = False
 
         async def receive() -> Message:
             nonlocal given
             if given or self._body is None:
                 message = await self._receive()
-                self.gone |= message["type"] == "http.disconnect"
+                self.disconnected |= message["type"] == "http.disconnect"
                 self._body = self._body or message
             else:
                 message = self._body

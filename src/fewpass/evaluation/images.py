@@ -1,4 +1,4 @@
-"""What was drawn, as arrays."""
+"""The finished images of a decoder as arrays, and where in the image the decoder is fast."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fewpass.evaluation.folder import RunFolder
-from fewpass.evaluation.items import Item
+from fewpass.core.canvas import Grid
+from fewpass.evaluation.folder import Item, RunFolder
 
 Numbers = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
-class Drawings:
+class DecoderImages:
     """The n images of one decoder, of N tokens each, in the order of `items`."""
 
     folder: RunFolder
@@ -26,7 +26,7 @@ class Drawings:
     records: Sequence[dict[str, Any]]
 
     @classmethod
-    def read(cls, folder: RunFolder, decoder: str, lossless: bool | None, items: Sequence[Item]) -> "Drawings":
+    def read(cls, folder: RunFolder, decoder: str, lossless: bool | None, items: Sequence[Item]) -> "DecoderImages":
         records = [folder.record(decoder, item) for item in items]
         missing = [item.name for item, record in zip(items, records, strict=True) if record is None]
         assert not missing, missing
@@ -55,7 +55,7 @@ class Drawings:
 
     @cached_property
     def seconds(self) -> Numbers:
-        """Per image; images that were drawn together share the time equally."""
+        """Seconds of each image; images of one batch share them equally."""
         return np.array([r["trace"]["seconds"] / r["trace"]["images_together"] for r in self.records])
 
     @cached_property
@@ -64,28 +64,28 @@ class Drawings:
 
     @cached_property
     def logprobs(self) -> Numbers:
-        """Of each token under the law of the model, [n, N] in nats; -inf for tokens that the law forbids."""
+        """Log-probabilities of the tokens under p, [n, N] in nats; -inf for forbidden tokens."""
         rows = [[-np.inf if value is None else value for value in record["logprobs"]] for record in self.records]
         return np.array(rows, dtype=float)
 
     @cached_property
     def entropy(self) -> Numbers:
-        """Of the model's law at each token, given the tokens before it, [n, N] in nats."""
+        """Entropy of p at each token, given the tokens before it, [n, N] in nats."""
         return np.array([record["entropy"] for record in self.records], dtype=float)
 
     @cached_property
     def nll(self) -> Numbers:
-        """Nats per token of each image, tokens that the law forbids left out."""
+        """Negative log-likelihood of each image in nats per token, without forbidden tokens."""
         return -np.ma.masked_invalid(self.logprobs).mean(1).filled(np.nan)
 
     @cached_property
     def forbidden(self) -> int:
-        """Tokens that have probability 0 under the law of the model."""
+        """Number of tokens with probability 0 under p."""
         return int(np.isneginf(self.logprobs).sum())
 
     @cached_property
     def free(self) -> NDArray[np.bool_]:
-        """Tokens that cost no pass of their own, [n, N]: all that became final in a pass but the last of them."""
+        """Whether a token cost no pass of its own, [n, N]: it was not the last that its pass committed."""
         later = self.committed[:, ::-1]
         last = np.zeros(later.shape, bool)
         for image, row in enumerate(later):
@@ -94,7 +94,7 @@ class Drawings:
 
     @cached_property
     def share(self) -> Numbers:
-        """The part of a forward pass that each token cost, [n, N]: one over the tokens final in the same pass."""
+        """Share of a forward pass that each token cost, [n, N]: one over the tokens committed in the same pass."""
         share = np.empty(self.committed.shape)
         for image, row in enumerate(self.committed):
             share[image] = 1 / np.bincount(row)[row]
@@ -102,6 +102,49 @@ class Drawings:
 
     @cached_property
     def pairs(self) -> list[tuple[int, int]]:
-        """The images that show a prompt for the first and for the second time."""
+        """Indices of the first and second images of the prompts with two."""
         where = {(item.number, item.round): i for i, item in enumerate(self.items)}
         return [(i, where[n, 1]) for (n, r), i in where.items() if r == 0 and (n, 1) in where]
+
+
+def tokens_per_pass(images: DecoderImages) -> Numbers:
+    """Tokens per pass at each position: one over the mean share of a pass, [N]."""
+    return 1 / images.share.mean(0)
+
+
+def heat(images: DecoderImages, grid: Grid) -> Numbers:
+    """Tokens per pass over the image, [rows, cols]."""
+    return tokens_per_pass(images)[grid.start :].reshape(grid.rows, grid.cols)
+
+
+def smooth(values: Numbers, width: int) -> Numbers:
+    """Moving average over `width` neighbours, fewer at the ends."""
+    kernel = np.ones(max(1, width))
+    return np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")
+
+
+def acceptance(images: DecoderImages) -> Numbers:
+    """Share of images in which the token at each position cost no pass of its own, [N]."""
+    return images.free.mean(0)
+
+
+@dataclass(frozen=True, eq=False)
+class ByEntropy:
+    """Acceptance in bins of equally many tokens: mean entropy in nats, share of accepted tokens."""
+
+    entropy: Numbers
+    accepted: Numbers
+
+
+def bounds(everything: Sequence[DecoderImages], bins: int) -> Numbers:
+    """Entropies that cut the tokens of all decoders into `bins` bins of about equal size."""
+    pooled = np.concatenate([images.entropy.ravel() for images in everything])
+    return np.unique(np.quantile(pooled, np.linspace(0, 1, bins + 1)[1:-1]))
+
+
+def acceptance_by_entropy(images: DecoderImages, cuts: Numbers) -> ByEntropy:
+    """Acceptance in the bins that `cuts` separate, without empty bins."""
+    entropy, free = images.entropy.ravel(), images.free.ravel()
+    bin_ = np.searchsorted(cuts, entropy)
+    means = [(entropy[bin_ == n].mean(), free[bin_ == n].mean()) for n in np.unique(bin_)]
+    return ByEntropy(np.array([m[0] for m in means]), np.array([m[1] for m in means]))

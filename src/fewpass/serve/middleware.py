@@ -1,38 +1,56 @@
-"""What stands before the application: who may enter, how much they may bring, how long they may take."""
+"""ASGI middleware around the application: access, size and time limits, metrics, origins."""
 
 import asyncio
 import hmac
 import re
+import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fewpass.core.messages import shown
 from fewpass.serve.errors import ApiError
 from fewpass.serve.limits import Limits
+from fewpass.serve.metrics import Metrics
 
-PAUSE = 1.0  # seconds without more of a body that is not wanted, after which no more is waited for
-UNWANTED = 8  # times the largest body: of one that is not wanted, so much is read
-ABSENT = ("/v1/images/edits", "/v1/images/variations")
+PAUSE = 1.0  # seconds to wait for more of the body of a rejected request
+UNWANTED = 8  # bytes to read of the body of a rejected request, in times the largest body
+NOT_SUPPORTED = ("/v1/images/edits", "/v1/images/variations")
+ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]+)?")
 
 
 def check_key(key: str | None) -> None:
-    """Raise ValueError for an API key that no client could send, or that keeps nobody out."""
+    """Raise ValueError for an API key that is empty or that no client could send."""
     if key is not None and not re.fullmatch("[!-~]+", key):
         what = "it is empty" if not key.strip() else "it has others"
         raise ValueError(f"an API key must consist of visible ASCII characters, and {what}: give another, or none")
 
 
-class Stalled(Exception):
-    """The client does not read its answer."""
+def cors_options(origins: Sequence[str]) -> dict[str, Any]:
+    """Options of Starlette's `CORSMiddleware` for web pages of these origins; "*" is any.
+
+    Raises ValueError for a text that is not an origin.
+    """
+    for origin in origins:
+        if not ORIGIN.fullmatch(origin):
+            raise ValueError(f"an origin must be * or like https://example.org, got {shown(origin)}")
+    return {
+        "allow_origins": list(origins),
+        "allow_methods": ["GET", "POST"],
+        "allow_headers": ["*"],
+        "expose_headers": ["Retry-After"],
+    }
 
 
-class Guard:
-    """Reads each body before the application sees the request. Bearers of `key` alone come to /v1, if there is one.
+class AdmissionMiddleware:
+    """Read each body before the application sees the request, within `limits.body` bytes and `limits.stall` seconds.
 
-    Bodies have at most `limits.body` bytes; they must come, and every part of an answer must go, within `limits.stall`
-    s. At most `limits.connections` requests are answered at a time. HEAD is answered as GET, whose body servers omit.
+    Requests to /v1 need `key` as a bearer token, unless it is None. At most `limits.connections` requests are answered
+    at a time. HEAD is answered as GET, whose body servers omit.
     """
 
     def __init__(self, app: ASGIApp, key: str | None, limits: Limits):
@@ -45,22 +63,20 @@ class Guard:
             return
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}
-        hurry = self._hurrying(send)
-        with suppress(Stalled):  # the server closes the connection
-            try:
-                self._check(scope, Headers(scope=scope))
-                body = await self._read(scope, receive)
-            except ApiError as error:
-                answer = error.response
-                if not await self._emptied(scope, receive):
-                    answer.headers["Connection"] = "close"
-                await answer(scope, receive, hurry)
-            else:
-                if body is not None:
-                    await self._answer(scope, _replaying(body, receive), hurry)
+        try:
+            self._check(scope, Headers(scope=scope))
+            body = await self._read(scope, receive)
+        except ApiError as error:
+            answer = error.response
+            if not await self._drained(scope, receive):
+                answer.headers["Connection"] = "close"
+            await answer(scope, receive, send)
+        else:
+            if body is not None:
+                await self._answer(scope, _replay(body, receive), send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Only whole requests count: those that never become whole are not to take the places of others."""
+        """Call the application. Only whole requests count as being answered, so that silent clients block no other."""
         address = (scope.get("client") or ("",))[0]
         most, here = self.limits.per_address, self._requests[address]
         if self._requests.total() >= self.limits.connections or (most is not None and here >= most):
@@ -72,29 +88,29 @@ class Guard:
         try:
             await self.app(scope, receive, send)
         finally:
-            self._requests -= Counter({address: 1})  # forgets addresses with none
+            self._requests -= Counter({address: 1})  # drops addresses with none
 
     def _check(self, scope: Scope, headers: Headers) -> None:
-        """What can be said without reading the body."""
-        path = scope["path"].removeprefix(scope.get("root_path", ""))  # the application may be mounted somewhere
-        if self.key is not None and path.startswith("/v1") and not self._knows_key(headers.get("authorization", "")):
+        """Raise ApiError for a request that is rejected before its body is read."""
+        path = scope["path"].removeprefix(scope.get("root_path", ""))  # the application may be mounted below a path
+        if self.key is not None and path.startswith("/v1") and not self._is_key(headers.get("authorization", "")):
             message = "give the server's API key as a bearer token"
             raise ApiError(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
-        if path.rstrip("/") in ABSENT:
+        if path.rstrip("/") in NOT_SUPPORTED:
             message = f"{path} is not supported: images are drawn from prompts, at /v1/images/generations"
             raise ApiError(404, message, code="not_supported")
         if "content-length" in headers and "transfer-encoding" in headers:
             message = "a request must have Content-Length or Transfer-Encoding, not both"
             raise ApiError(400, message, code="invalid_http", headers={"Connection": "close"})
 
-    def _knows_key(self, authorization: str) -> bool:
+    def _is_key(self, authorization: str) -> bool:
         """RFC 9110: the scheme in either case, then blanks, then the token."""
         scheme, _, token = authorization.partition(" ")
         given, due = token.strip(" \t").encode("latin-1"), (self.key or "").encode()
         return scheme.lower() == "bearer" and hmac.compare_digest(given, due)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The whole body; None if the client has gone."""
+        """The whole body; None if the client has disconnected."""
         announced, body = int(Headers(scope=scope).get("content-length", "0")), bytearray()
         try:
             async with asyncio.timeout(self.limits.stall):
@@ -110,10 +126,10 @@ class Guard:
             raise ApiError(408, message, code="timeout") from None
         raise ApiError(413, f"a body has at most {self.limits.body} bytes", code="body_too_large")
 
-    async def _emptied(self, scope: Scope, receive: Receive) -> bool:
-        """Read what is left of a body that is not wanted, within limits; whether that was all of it.
+    async def _drained(self, scope: Scope, receive: Receive) -> bool:
+        """Read the rest of the body of a rejected request, within limits, and say whether that was all of it.
 
-        A client that sends on while its connection is closed may lose the answer.
+        A client that still sends when its connection is closed may lose the answer.
         """
         if "expect" in Headers(scope=scope):  # it has not begun to send
             return False
@@ -127,25 +143,45 @@ class Guard:
                     left -= len(message["body"])
         return False
 
-    def _hurrying(self, send: Send) -> Send:
-        async def hurry(message: Message) -> None:
-            try:
-                await asyncio.wait_for(send(message), self.limits.stall)
-            except TimeoutError:
-                raise Stalled from None
 
-        return hurry
-
-
-def _replaying(body: bytes, receive: Receive) -> Receive:
-    """What gives the body that has been read, and then goes on."""
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that returns the body that has been read, and then the messages behind it."""
     read = False
 
-    async def again() -> Message:
+    async def replay() -> Message:
         nonlocal read
         if read:
             return await receive()
         read = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return again
+    return replay
+
+
+class MetricsMiddleware:
+    """Count and time requests. Endpoints are labelled by their routes, so that clients cannot make up labels."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics):
+        self.app, self.metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), "499"  # for a client that disconnects before an answer
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception:
+            status = "500"
+            raise
+        finally:
+            endpoint = getattr(scope.get("route"), "path", "other")
+            self.metrics.requests.labels(endpoint, status).inc()
+            self.metrics.request_seconds.observe(time.perf_counter() - started)

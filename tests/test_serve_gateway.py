@@ -1,21 +1,21 @@
-"""What surrounds the replicas of a server, without any of them."""
+"""Gateway, registry and metrics of replicas, without Ray."""
 
 import asyncio
 import json
 
 import pytest
 
-import fewpass.serve.replicas.roster
+import fewpass.serve.replicas.registry
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from fewpass.serve.guard import Guard
 from fewpass.serve.limits import Limits
-from fewpass.serve.metrics import Metrics, united
-from fewpass.serve.replicas.door import GIVEN, TRIES, Door, environment, middlewares
-from fewpass.serve.replicas.roster import Roster
+from fewpass.serve.metrics import Metrics, merge
+from fewpass.serve.middleware import AdmissionMiddleware
+from fewpass.serve.replicas.gateway import OPTIONS, TRIES, Gateway, environment, middlewares
+from fewpass.serve.replicas.registry import Registry
 
 JSON, EVENTS = [(b"content-type", b"application/json")], [(b"content-type", b"text/event-stream")]
 TEXT = [(b"content-type", b"text/plain")]
@@ -51,67 +51,67 @@ def visited(*answers, disconnects=False):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(Door(proxy)({"type": "http", "path": "/", "headers": [], "method": "POST"}, receive, send))
+    asyncio.run(Gateway(proxy)({"type": "http", "path": "/", "headers": [], "method": "POST"}, receive, send))
     assert sum(message["type"] == "http.response.start" for message in sent) <= 1
     status = next((message["status"] for message in sent if message["type"] == "http.response.start"), None)
     return status, b"".join(message.get("body", b"") for message in sent), given
 
 
-def test_an_answer_goes_through():
+def test_gateway_passes_answers_through():
     assert visited([start(200, JSON), body(b"{}")]) == (200, b"{}", [b"asked"])
     assert visited([start(400, JSON), body(b"{}")]) == (400, b"{}", [b"asked"])
 
 
-def test_what_a_lost_replica_had_is_given_to_another():
+def test_gateway_retries_a_request_of_a_lost_replica():
     assert visited([], [start(200, JSON), body(b"{}")]) == (200, b"{}", [b"asked", b"asked"])
 
 
-def test_a_request_that_kills_replicas_does_not_kill_them_all():
+def test_gateway_limits_retries():
     status, answer, given = visited(*[[]] * (TRIES + 1))
     assert (status, json.loads(answer)["error"]["code"], len(given)) == (503, "replica_lost", TRIES)
 
 
-def test_what_the_proxy_says_has_the_shape_of_our_errors():
+def test_gateway_converts_errors_of_the_proxy():
     status, answer, given = visited([start(404, TEXT), body(b"Path '/' not found")])
     assert (status, json.loads(answer)["error"]["code"], len(given)) == (503, "no_replica", 1)
 
 
-def test_a_stream_that_is_cut_off_says_so():
+def test_interrupted_stream_ends_with_an_error_event():
     status, answer, given = visited([start(200, EVENTS), body(b"data: 1\n\n", True)])
     assert (status, len(given)) == (200, 1)
     assert answer.startswith(b"data: 1\n\nevent: error\ndata: ")
     assert json.loads(answer.splitlines()[-2][6:])["error"]["code"] == "replica_lost"
 
 
-def test_half_an_answer_is_left_at_that():
+def test_interrupted_json_answer_is_not_retried():
     assert visited([start(200, JSON), body(b"{", True)]) == (200, b"{", [b"asked"])
 
 
-def test_nothing_is_drawn_again_for_a_client_who_has_gone():
+def test_gateway_does_not_retry_for_a_disconnected_client():
     assert visited([], [], disconnects=True) == (None, b"", [b"asked"])
 
 
-def test_proxies_have_the_limits_and_origins_of_the_server(monkeypatch):
+def test_proxy_middlewares_have_the_limits_and_origins_of_the_server(monkeypatch):
     limits = Limits(body=99, per_address=3, sizes="nearest")
     for name, value in environment(limits, ["https://page.example"]).items():
         monkeypatch.setenv(name, value)
     door, guard, browsers = middlewares()
-    assert (door.cls, guard.cls, guard.kwargs) == (Door, Guard, {"key": None, "limits": limits})
+    assert (door.cls, guard.cls, guard.kwargs) == (Gateway, AdmissionMiddleware, {"key": None, "limits": limits})
     assert browsers.kwargs["allow_origins"] == ["https://page.example"]
-    monkeypatch.setenv(GIVEN, environment(limits, [])[GIVEN])
-    assert [middleware.cls for middleware in middlewares()] == [Door, Guard]
+    monkeypatch.setenv(OPTIONS, environment(limits, [])[OPTIONS])
+    assert [middleware.cls for middleware in middlewares()] == [Gateway, AdmissionMiddleware]
 
 
-def test_metrics_of_all_replicas_are_one_text():
+def test_merged_metrics_label_replicas():
     texts = {}
     for name, times in {"a": 1, "b": 2}.items():
         metrics = Metrics()
-        metrics.follow(lambda: 3, lambda: 4)
+        metrics.observe(lambda: 3, lambda: 4)
         for _ in range(times):
             metrics.requests.labels("/v1", "200").inc()
             metrics.request_seconds.observe(0.3)
         texts[name] = metrics.text()
-    families = list(text_string_to_metric_families(united(texts, "replica").decode()))
+    families = list(text_string_to_metric_families(merge(texts, "replica").decode()))
     assert len({family.name for family in families}) == len(families)
     found = {(s.name, s.labels["replica"]): s.value for family in families for s in family.samples}
     assert (found["fewpass_requests_total", "a"], found["fewpass_requests_total", "b"]) == (1, 2)
@@ -119,22 +119,22 @@ def test_metrics_of_all_replicas_are_one_text():
     assert {s.labels["endpoint"] for f in families for s in f.samples if s.name == "fewpass_requests_total"} == {"/v1"}
 
 
-def test_a_roster_forgets_who_reports_no_more_and_knows_when_all_have_finished(monkeypatch):
+def test_registry_expires_replicas_and_reports_when_all_have_finished(monkeypatch):
     now = 100.0
-    monkeypatch.setattr(fewpass.serve.replicas.roster.time, "monotonic", lambda: now)
-    roster = Roster()
-    assert roster.report("gone", b"g", 1) is False
+    monkeypatch.setattr(fewpass.serve.replicas.registry.time, "monotonic", lambda: now)
+    registry = Registry()
+    assert registry.report("gone", b"g", 1) is False
     now += 20
-    assert roster.report("stays", b"s", 2) is False
-    assert roster.metrics() == {"gone": b"g", "stays": b"s"}
+    assert registry.report("stays", b"s", 2) is False
+    assert registry.metrics() == {"gone": b"g", "stays": b"s"}
     now += 20
-    assert roster.metrics() == {"stays": b"s"}
-    assert not roster.settled()
-    roster.stop()
-    assert roster.report("stays", b"s", 0) is True  # it may have taken something since it counted
-    assert not roster.settled()
+    assert registry.metrics() == {"stays": b"s"}
+    assert not registry.finished()
+    registry.stop()
+    assert registry.report("stays", b"s", 0) is True  # it may have taken something since it counted
+    assert not registry.finished()
     now += 1
-    roster.report("stays", b"s", 1)
-    assert not roster.settled()
-    roster.report("stays", b"s", 0)
-    assert roster.settled()
+    registry.report("stays", b"s", 1)
+    assert not registry.finished()
+    registry.report("stays", b"s", 0)
+    assert registry.finished()

@@ -1,4 +1,4 @@
-"""Do decoders draw from the law of the model? Measured on a toy whose joint law can be computed."""
+"""Test of decoders on a toy model whose joint law can be computed."""
 
 import json
 import time
@@ -19,10 +19,10 @@ from fewpass.evaluation.wrong import wrong_decoders
 from fewpass.testing import JointLaw, LawFigure, check_decoder, coming_and_going, drawn
 
 LAW = "law.json"
-SAMPLE = 2_000  # images for each figure of a row whose time is taken
+SAMPLE = 2_000  # images per figure of the row that estimates the time
 FREE = Grid(2, 3, 4)
 ROW_ENDS = Grid(2, 4, 5, codes=4, forced=torch.tensor([-1, -1, -1, 4] * 2))
-# On six tokens, defaults that are meant for hundreds would make some recipes autoregression or SJD.
+# On six tokens, some recipes with their defaults would be `ar` or `sjd`.
 SMALL: dict[str, dict[str, Any]] = {
     "window": {"window": FREE.size - 1},
     "zipar": {"window": 1},
@@ -35,7 +35,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """One way of sampling, on one layout; `ragged` images come and go while others are drawn."""
+    """Sampling, guidance scale and grid; with `ragged`, images join and leave the batch."""
 
     name: str
     sampling: Sampling = Sampling()
@@ -62,7 +62,7 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class LawRow:
-    """The figures of one decoder, by the names of the settings. `lossless` None: known to be wrong."""
+    """The figures of one decoder, by setting. `lossless` is None for a decoder known to be wrong."""
 
     name: str
     spelling: str
@@ -74,12 +74,12 @@ class LawRow:
 
     @property
     def exact(self) -> bool:
-        """In every setting."""
+        """Whether the decoder is exact in every setting."""
         return all(figure.exact for figure in self.figures.values())
 
     @property
     def as_expected(self) -> bool:
-        """Lossless and exact, or lossy; wrong, and caught in some setting."""
+        """Whether a lossless decoder is exact and a wrong one is caught in some setting."""
         return self.exact if self.lossless else self.lossless is False or not self.exact
 
     @classmethod
@@ -88,7 +88,7 @@ class LawRow:
 
 
 def subjects() -> Iterator[tuple[str, bool | None, Decoder]]:
-    """All recipes at the size of the toy, and the decoders that are known to be wrong."""
+    """All recipes at the size of the toy, and the decoders known to be wrong: (name, lossless, decoder)."""
     for name, recipe in RECIPES.items():
         yield name, recipe.lossless, small(recipe)
     for name, decoder in wrong_decoders(FREE.size - 1).items():
@@ -96,7 +96,7 @@ def subjects() -> Iterator[tuple[str, bool | None, Decoder]]:
 
 
 def seconds_of_a_row(images: int) -> float:
-    """About how long a row takes on this machine, from a sample."""
+    """Estimated seconds of a row on this machine."""
     started = time.perf_counter()
     for _ in figures_of(small(RECIPES["sjd"]), SAMPLE):
         pass
@@ -104,7 +104,7 @@ def seconds_of_a_row(images: int) -> float:
 
 
 def measured(folder: RunFolder, images: int) -> Iterator[LawRow]:
-    """The rows of all subjects, with so many images for each figure; those that the folder has are not drawn again."""
+    """The rows of all subjects with `images` images per figure; stored rows are not drawn again."""
     known = folder.path / LAW
     stored = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
     rows = {row["spelling"]: row for row in stored.get("rows", [])} if stored.get("images") == images else {}

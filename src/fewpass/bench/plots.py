@@ -1,11 +1,11 @@
-"""One picture of a benchmark: what a pass costs, what an image costs, and what batches are worth."""
+"""The figure of a benchmark: seconds of a pass, seconds of an image, images per second of batches."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fewpass.bench.rival import NAME
-from fewpass.bench.words import contradictions, inside_seconds
+from fewpass.bench.baseline import NAME
+from fewpass.bench.summary import contradictions, inside_seconds
 from fewpass.viz.style import BASE, FAINT, INK, PAPER, figure, look, png
 
 LINES = ("#167458", "#c2611a", "#2f6fb0", "#8a4fa3", "#a8862a", "#b03a5b", "#3d8f9e", "#6b7a2b")
@@ -15,7 +15,7 @@ ABREAST = 170  # letters of a line over the whole figure
 
 
 def draw(figures: Mapping[str, Any]) -> bytes:
-    """A PNG of what `bench.json` says."""
+    """A PNG of the figures in `bench.json`."""
     with look():
         drawn = figure(13.2, 4.6)
         axes = drawn.subplots(1, 3, width_ratios=(1, 1.15, 1))
@@ -45,7 +45,7 @@ def draw(figures: Mapping[str, Any]) -> bytes:
 
 
 def short(names: Sequence[str]) -> dict[str, str]:
-    """Decoders without their options, where that tells them apart."""
+    """Names of decoders, with options only where two have the same name."""
     bare = [name.partition("(")[0] for name in names]
     return {name: b if bare.count(b) == 1 else name for name, b in zip(names, bare, strict=True)}
 
@@ -57,7 +57,7 @@ def _passes(axis: Any, rows: Sequence[Mapping[str, Any]], colours: Mapping[str, 
     first = [row for row in rows if row["window"] == 0]
     for name in dict.fromkeys(row["decoder"] for row in rows):
         mine = sorted((row for row in rows if row["decoder"] == name), key=lambda row: row["window"])
-        mine = mine if mine[0]["window"] == 0 else [*first, *mine]  # without drafts, all of them are autoregression
+        mine = mine if mine[0]["window"] == 0 else [*first, *mine]  # window 0 is `ar` for all
         x = [row["window"] for row in mine]
         whole = [_milli(row["pass_seconds"]) for row in mine]
         inside = [_milli(inside_seconds(row)) for row in mine]

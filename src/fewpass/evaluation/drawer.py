@@ -1,4 +1,4 @@
-"""Draws what an evaluation's folder lacks."""
+"""Drawing of the missing images of a run."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,18 +12,17 @@ from fewpass.engine.log_likelihood import Reading, read
 from fewpass.engine.options import GenerationOptions
 from fewpass.engine.request import bind
 from fewpass.engine.result import Result, record
-from fewpass.evaluation.folder import RunFolder
-from fewpass.evaluation.items import Item
+from fewpass.evaluation.folder import Item, RunFolder
 from fewpass.io.atomic import replace
 from fewpass.io.png_metadata import png
 from fewpass.pipeline import Pipeline
 
-WARM, SAMPLE = 4, 32  # tokens that are tried: up to WARM, passes are slow; those behind it give the time of an image
+WARM, SAMPLE = 4, 32  # tokens of a trial: the first WARM are the warm-up, the others give the time
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A decoder, why the model will not do for it if it will not, and the seconds that a batch takes otherwise."""
+    """A decoder with the estimated seconds of a batch, or the `reason` why it does not work with the model."""
 
     decoder: Decoder
     reason: str | None
@@ -31,29 +30,29 @@ class Trial:
 
 
 class Drawer:
-    """Draws items with one model under one set of conditions, `together` in a batch."""
+    """Draws items with one model and one set of options, `together` in a batch."""
 
     def __init__(self, pipe: Pipeline, dtype: str | None, conditions: GenerationOptions, together: int):
         self.pipe, self.dtype, self.conditions, self.together = pipe, dtype, conditions, together
         self.bound = bind(pipe.model, conditions)
 
     def trials(self, decoders: Sequence[Decoder], items: Sequence[Item]) -> Iterator[Trial]:
-        """Begin the first batch of `items` with every decoder. Warms the process up, and estimates the time."""
+        """Begin the first batch with every decoder, as warm-up and to estimate the time."""
         first = items[: self.together]
         prompts, seeds = [item.row.prompt for item in first], [item.seed for item in first]
         for decoder in decoders:
             try:
                 seconds = self._sampled(prompts, seeds, decoder)
             except ValueError as error:
-                if not str(error).startswith(f"{decoder}: "):  # not of the decoder, but of the prompt or the settings
+                if not str(error).startswith(f"{decoder}: "):  # an error of the prompt or the settings
                     raise
                 yield Trial(decoder, str(error))
             else:
                 yield Trial(decoder, None, seconds)
 
     def _sampled(self, prompts: Sequence[str], seeds: Sequence[int], decoder: Decoder) -> float:
-        """About the seconds of a batch, from the passes between WARM and SAMPLE tokens."""
-        seen = [(time.perf_counter(), 0.0)]  # and how many tokens of an image were final then
+        """Estimated seconds of a batch, from the passes between WARM and SAMPLE tokens."""
+        seen = [(time.perf_counter(), 0.0)]  # and the final tokens of an image
 
         def look(canvas: Canvas) -> bool:
             if min(canvas.lengths) <= WARM:
@@ -67,7 +66,7 @@ class Drawer:
         return (after - before) / max(many - few, 1.0) * size
 
     def draw(self, folder: RunFolder, decoder: Decoder, items: Sequence[Item]) -> None:
-        """Draw those of the items, in one batch, that are not in the folder yet."""
+        """Draw the items that are not in the folder yet in one batch."""
         items = [item for item in items if folder.record(str(decoder), item) is None]
         if not items:
             return
@@ -76,7 +75,7 @@ class Drawer:
         for i, item in enumerate(items):
             path = folder.image(str(decoder), item)
             path.parent.mkdir(parents=True, exist_ok=True)
-            about = record(result, i) | _seen(result, reading, i)
+            about = record(result, i) | _token_record(result, reading, i)
             replace(path, png(result.images[i], about))
 
     def _draw(
@@ -91,14 +90,14 @@ class Drawer:
 
     @torch.inference_mode()
     def _read(self, result: Result) -> Reading:
-        """Read what was drawn once more, under the law it was meant to be drawn from."""
+        """Log-probabilities and entropies of the tokens under p, from one more reading of the images."""
         bound, prompts = self.bound, [settings["prompt"] for settings in result.settings]
         session = bound.model.open(prompts, bound.grid, bound.guidance, [bound.negative_prompt] * len(prompts))
         return read(session, bound.sampling, result.tokens)
 
 
-def _seen(result: Result, reading: Reading, image: int) -> dict[str, list]:
-    """What is kept of each token of an image. A token that the law forbids has null for its log-probability."""
+def _token_record(result: Result, reading: Reading, image: int) -> dict[str, list]:
+    """The tokens of an image, their log-probabilities and entropies; null for a forbidden token, which has -inf."""
     logprobs = [None if value == -torch.inf else round(value, 5) for value in reading.logprobs[image].tolist()]
     entropy = [round(value, 5) for value in reading.entropy[image].tolist()]
     return {"tokens": result.tokens[image].tolist(), "logprobs": logprobs, "entropy": entropy}
