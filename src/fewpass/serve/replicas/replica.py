@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
@@ -63,28 +62,24 @@ def report_until_stopped(engine: Engine, metrics: SharedMetrics) -> None:
         time.sleep(PERIOD / 10)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Options of every replica: `source` locates the model, `share` holds the resources of one replica."""
-
-    crew: Crew
-    source: str
-    share: Mapping[str, int]
-    limits: Limits
-    api_key: str | None
-    name: str
-    registry: ActorHandle
-
-    def build(self) -> FastAPI:
-        """The application, built in the process of a replica."""
-        pipe = self.crew.open(self.source, self.share)
-        metrics = SharedMetrics(self.registry, serve.get_replica_context().replica_id.unique_id)
-        app = create_app(pipe, self.limits, self.api_key, self.name, metrics)
-        reports = threading.Thread(
-            target=report_until_stopped, args=(app.state.engine, metrics), name="fewpass-reports", daemon=True
-        )
-        reports.start()
-        return app
+def build_app(
+    crew: Crew,
+    source: str,
+    share: Mapping[str, int],
+    limits: Limits,
+    api_key: str | None,
+    name: str,
+    registry: ActorHandle,
+) -> FastAPI:
+    """Build the application in the process of a replica, which loads `source` with the resources `share`."""
+    pipe = crew.open(source, share)
+    metrics = SharedMetrics(registry, serve.get_replica_context().replica_id.unique_id)
+    app = create_app(pipe, limits, api_key, name, metrics)
+    reports = threading.Thread(
+        target=report_until_stopped, args=(app.state.engine, metrics), name="fewpass-reports", daemon=True
+    )
+    reports.start()
+    return app
 
 
 class Replica:
@@ -98,19 +93,15 @@ class Replica:
             raise RuntimeError("drawing has stopped")
 
 
-def deployment(plan: Plan, replicas: int) -> Any:
+def deployment(build: Callable[[], FastAPI], replicas: int, share: Mapping[str, int], grace: float) -> Any:
     """The application of Ray Serve. Ray keeps no queue: each replica has the limits of a server."""
-
-    def build() -> FastAPI:
-        return plan.build()
-
     return serve.deployment(
         name=NAME,
         num_replicas=replicas,
-        ray_actor_options={"num_cpus": 0, **plan.share},
+        ray_actor_options={"num_cpus": 0, **share},
         max_ongoing_requests=CONNECTIONS,
         max_queued_requests=CONNECTIONS,
         max_constructor_retry_count=1,  # a model that fails to load once will fail again
         graceful_shutdown_wait_loop_s=0.2,
-        graceful_shutdown_timeout_s=plan.limits.grace + 5,
+        graceful_shutdown_timeout_s=grace + 5,
     )(serve.ingress(build)(Replica)).bind()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import ray
+from fastapi import FastAPI
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
@@ -18,7 +19,7 @@ from fewpass.serve.app import public_name
 from fewpass.serve.limits import Limits
 from fewpass.serve.replicas.gateway import environment
 from fewpass.serve.replicas.registry import PATIENCE, PERIOD, Registry
-from fewpass.serve.replicas.replica import NAME, Plan, deployment
+from fewpass.serve.replicas.replica import NAME, build_app, deployment
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,12 @@ class Service(Crew):
                 raise ValueError("the cluster serves something already, which `serve shutdown` would end")
             registry = ray.remote(num_cpus=0, max_restarts=-1)(Registry).remote()
             name = name or public_name(self.model)
-            plan = Plan(self, self.source, share, limits, api_key, name, registry)
+
+            def build() -> FastAPI:  # Ray takes functions only
+                return build_app(self, self.source, share, limits, api_key, name, registry)
+
             try:
-                _start(host, port, environment(limits, cors), deployment(plan, replicas))
+                _start(host, port, environment(limits, cors), deployment(build, replicas, share, limits.grace))
                 with _stop_signal() as stop:
                     announce(name, replicas)
                     stop.wait()
