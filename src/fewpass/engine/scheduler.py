@@ -243,6 +243,7 @@ def drawn(scheduler: Scheduler, jobs: Iterable[Job]) -> Iterator[list[tuple[int,
             number[id(job)] = i
         if not number:
             return
+        assert scheduler.waiting or scheduler.drawing, "a job was lost"
         over = scheduler.step()
         yield [(number.pop(id(one.job)), one) for one in over if isinstance(one, Finished)]
         for one in over:
@@ -253,7 +254,7 @@ def drawn(scheduler: Scheduler, jobs: Iterable[Job]) -> Iterator[list[tuple[int,
 class Batch:
     """Jobs of one batch key, drawn to their end: the `canvas` and `trace` of all of them, in their order.
 
-    Images that have not begun are blank. `most` is how many were drawn at once.
+    Images that have not begun are blank.
     """
 
     def __init__(self, model: Model, jobs: Sequence[Job]):
