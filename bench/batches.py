@@ -1,7 +1,7 @@
 """Seconds of the same images alone and in one batch, from the prompt's text to pixels, each at its best window.
 
-In every round eight prompts, or as many as asked for, are drawn one by one and together, with every window. The figures
-are medians over the rounds; the ratio is that of the best windows.
+In every round, `--together` prompts are drawn one by one and in one batch, with every window. Figures are medians
+over the rounds; the ratio is that of the best windows.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from fewpass.models.emoji.scenes import held_out_prompts
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--threads", type=int, default=2, help="of the processor")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--together", type=int, default=8, help="images in a batch")
     parser.add_argument("--windows", default="8 16 32", help="of jacobi_ngram")

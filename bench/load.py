@@ -1,10 +1,10 @@
-"""Load on `fewpass serve`: honest clients, slow readers, clients that vanish, malformed bodies.
+"""Load on `fewpass serve`: valid requests, slow readers, disconnecting clients, malformed bodies.
 
     python bench/load.py [--url URL --pid PID] [--seconds 120] [--clients 50]
 
-Without a URL it serves the bundled model in float64, in which an image is exact whoever shares its batch. Every image
-is compared with the one that its seed gave when nobody else was there. The exit code is 1 if anything was lost or mixed
-up, if the server kept something, or if its memory grew.
+Without a URL it serves the bundled model in float64, in which an image does not depend on its batch. Every image is
+compared with the image of the same seed drawn alone. The exit code is 1 if an image is lost or wrong, if images stay
+in the server, or if its memory grows.
 """
 
 import argparse
@@ -28,20 +28,20 @@ from PIL import Image
 
 SEEDS = 4
 GROWTH = 1.1  # of the server's memory, from the second quarter of the time to the last
-PATIENCE = 700.0  # more than the server's own
+PATIENCE = 700.0  # more than the server's timeout
 OWN = [{}, {"guidance": 1}, {"decoder": "sjd(window=8)"}, {"guidance": 2, "output_format": "webp"}]
 GARBAGE = [b"", b"{", b"[]", b"\xff", b'{"prompt": ""}', b'{"prompt": 1}', b'{"n": -1}', b"[" * 9000, b"x" * (2 << 20)]
 
 
 def _pixels(image: str) -> bytes:
-    """What a picture shows, without what its file says of how long it took."""
+    """The pixels of an image file, without its settings."""
     with Image.open(io.BytesIO(base64.b64decode(image))) as picture:
         return picture.tobytes()
 
 
 @dataclass
 class Report:
-    """`answers` counts what clients got, by kind of client; `wrong` says what should not have happened."""
+    """Numbers of `answers` by kind of client, errors in `wrong`, and the memory of the server."""
 
     answers: Counter = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Report:
 
 
 class Clients:
-    """Many clients of one server, each of which does one thing after the other until time is up."""
+    """Many clients of one server, each with one request after the other until the time is over."""
 
     def __init__(self, url: str, prompt: str, seed: int = 0):
         self.url, self.prompt, self.random = url, prompt, random.Random(seed)
@@ -63,19 +63,19 @@ class Clients:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
         self.http = httpx.AsyncClient(timeout=PATIENCE, limits=limits)
 
-    async def learn(self) -> None:
-        """What each seed gives when nobody else is there."""
+    async def draw_alone(self) -> None:
+        """Store the image of each seed, drawn alone."""
         for kind in range(len(OWN)):
             for seed in range(SEEDS):
                 answer = await self.http.post(self.path, json=self._body(kind, seed))
                 self.due[kind, seed] = _pixels(answer.raise_for_status().json()["data"][0]["b64_json"])
         if len(set(self.due.values())) < len(self.due):
-            raise SystemExit("different seeds give the same image: nothing could be seen to be mixed up")
+            raise SystemExit("different seeds give the same image: a mix-up would not be seen")
 
     async def run(self, clients: int, seconds: float, pid: int | None) -> Report:
-        await self.learn()
+        await self.draw_alone()
         until = time.monotonic() + seconds
-        await asyncio.gather(self._weigh(pid, until), *(self._client(until) for _ in range(clients)))
+        await asyncio.gather(self._watch_memory(pid, until), *(self._client(until) for _ in range(clients)))
         await self._settle()
         await self.http.aclose()
         return self.report
@@ -164,23 +164,23 @@ class Clients:
     def _compare(self, image: str, kind: int, seed: int) -> None:
         seen = _pixels(image)
         if seen != self.due[kind, seed]:
-            whose = [key for key, other in self.due.items() if other == seen]
-            raise ValueError(f"{OWN[kind]} with seed {seed} gave another image, that of {whose}")
+            found = [key for key, other in self.due.items() if other == seen]
+            raise ValueError(f"{OWN[kind]} with seed {seed} gave another image, that of {found}")
 
     async def _full(self, answer: httpx.Response) -> bool:
-        """Whether there was no room; comes back as late as it is told, or somewhat impatiently."""
+        """Whether the queue is full; then waits for a part of `Retry-After`."""
         if answer.status_code != 429:
             return False
         await asyncio.sleep(int(answer.headers["retry-after"]) * self.random.uniform(0.05, 1))
         return True
 
-    async def _weigh(self, pid: int | None, until: float) -> None:
+    async def _watch_memory(self, pid: int | None, until: float) -> None:
         while pid and time.monotonic() < until:
             self.report.memory.append(psutil.Process(pid).memory_info().rss)
             await asyncio.sleep(1)
 
     async def _settle(self) -> None:
-        """When all clients are gone, nothing may be left of them."""
+        """Wait until no image is left in the server."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             text = (await self.http.get(f"{self.url}/metrics")).text
@@ -193,8 +193,8 @@ class Clients:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", help="of a server that runs already")
-    parser.add_argument("--pid", type=int, help="of its process, to see its memory")
+    parser.add_argument("--url", help="URL of a running server")
+    parser.add_argument("--pid", type=int, help="its process, to watch its memory")
     parser.add_argument("--prompt", default="two stars on a blue background")
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--clients", type=int, default=50)
@@ -213,12 +213,12 @@ def main() -> int:
         if own:
             own.terminate()
             own.communicate(timeout=60)
-    for what, times in sorted(report.answers.items()):
-        print(f"{times:6} {what}")
+    for kind, times in sorted(report.answers.items()):
+        print(f"{times:6} {kind}")
     for line in report.wrong:
         print("WRONG", line)
     if report.memory:
-        print(f"memory: {report.memory[-1] / 2**20:.0f} MiB at the end, {report.growth:.3f} of what it was")
+        print(f"memory: {report.memory[-1] / 2**20:.0f} MiB at the end, {report.growth:.3f} of that at the start")
     return 1 if report.wrong or (report.memory and report.growth > GROWTH) else 0
 
 

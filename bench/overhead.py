@@ -1,7 +1,7 @@
-"""How much of a pass is not the model's: time outside the transformer's body and head, and in which part.
+"""Seconds of a pass in the transformer's body, in its head, and elsewhere.
 
-A LlamaGen of the chosen size with random weights: what a pass costs does not depend on them. The first passes, in which
-memory is claimed and the prompt is read, are not counted. `fewpass bench --random llamagen-xl` measures this by window.
+A LlamaGen of the chosen size with random weights, which have no effect on the seconds. The prefill and a warm-up pass
+are not counted. `fewpass bench --random llamagen-xl` measures the same by window.
 """
 
 import argparse
@@ -11,20 +11,21 @@ from statistics import median
 import torch
 
 import fewpass
-from fewpass.bench.passes import time_passes
 from fewpass.bench.shape import untrained
 from fewpass.bench.task import Task, random_prompts
-from fewpass.engine.options import Settings
+from fewpass.bench.timing import time_passes
+from fewpass.engine.options import GenerationOptions
+from fewpass.engine.request import bind
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=("small", "B", "L", "XL", "XXL", "3B"), default="XL")
-    parser.add_argument("--decoder", default="mc_sjd(window=15)", help="15 drafts and a token that is final")
+    parser.add_argument("--decoder", default="mc_sjd(window=15)", help="spelling of a decoder")
     parser.add_argument("--passes", type=int, default=10)
-    parser.add_argument("--images", type=int, default=1, help="drawn together")
-    parser.add_argument("--top-k", type=int, default=0, help="0 for every code")
-    parser.add_argument("--guidance", type=float, default=7.5, help="1 for one row of the model an image")
+    parser.add_argument("--images", type=int, default=1, help="images in the batch")
+    parser.add_argument("--top-k", type=int, default=0, help="0 is every code")
+    parser.add_argument("--guidance", type=float, default=7.5, help="guidance scale; 1 is one row per image")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
@@ -32,7 +33,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     model = untrained(f"llamagen-{options.size.lower()}", device, getattr(torch, options.dtype))
-    settings = Settings.of(model, None, options.guidance, 1.0, options.top_k, 1.0, None, None)
+    settings = bind(
+        model, GenerationOptions(guidance=options.guidance, temperature=1.0, top_k=options.top_k, top_p=1.0)
+    )
     task = Task(settings, random_prompts(model, 1))
     timed = time_passes(task, fewpass.decoder(options.decoder), 2 * options.passes, options.images)  # half with parts
     split = [each for each in timed if each.body is not None]

@@ -1,9 +1,8 @@
-"""Forward passes and seconds of every decoder against autoregression, and against transformers' own `generate`.
+"""Forward passes and seconds of every decoder against `ar`, and against transformers' own `generate`.
 
-Temperature 1, every code allowed; from the prompt's text to pixels. The contestants take turns on each
-prompt, so that a slow minute of the machine slows them all. A figure is the median over all drawings; a ratio is the
-median of the ratios between two drawings of the same image. `fewpass bench` measures this too, and more: here is the
-table for a research log.
+Temperature 1, every code allowed; from the prompt's text to pixels. The decoders take turns on each prompt,
+so that a slow minute of the machine slows them all. A figure is the median over all images; a ratio is the median of
+the ratios between two drawings of the same image. `fewpass bench` measures more; this prints a table in Markdown.
 """
 
 import argparse
@@ -13,11 +12,13 @@ from pathlib import Path
 import torch
 
 import fewpass
-from fewpass.bench import figures, rival
+from fewpass.bench import statistics
+from fewpass.bench.baseline import baseline_of
 from fewpass.bench.run import Benchmark, Plan
+from fewpass.bench.summary import conditions
 from fewpass.bench.task import Task
-from fewpass.bench.words import conditions
-from fewpass.engine.options import Settings
+from fewpass.engine.options import GenerationOptions
+from fewpass.engine.request import bind
 from fewpass.models.emoji.scenes import held_out_prompts
 
 
@@ -25,32 +26,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="emoji")
     parser.add_argument("--device")
-    parser.add_argument("--threads", type=int, default=2, help="of the processor")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument("--guidance", type=float, default=3.0)
-    parser.add_argument("--prompts", type=int, default=20, help="how many, spread over the held-out ones")
+    parser.add_argument("--prompts", type=int, default=20, help="number of held-out prompts")
     parser.add_argument("--repetitions", type=int, default=1, help="drawings of each prompt")
-    parser.add_argument("--decoders", default="; ".join(fewpass.RECIPES), help="with ; between them")
-    parser.add_argument("--windows", default="", help="such as '8 16 32': every decoder with each of these windows")
-    parser.add_argument("--json", type=Path, help="a file for the figures of every drawing")
+    parser.add_argument("--decoders", default="; ".join(fewpass.RECIPES), help="spellings separated by ;")
+    parser.add_argument("--windows", default="", help="windows for every decoder, such as '8 16 32'")
+    parser.add_argument("--json", type=Path, help="file for the figures of every image")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     model = fewpass.load(options.model, options.device).model
     every = held_out_prompts()
     prompts = [every[i * len(every) // options.prompts] for i in range(options.prompts)]
-    task = Task(Settings.of(model, None, options.guidance, 1.0, 0, 1.0, None, None), prompts)
+    task = Task(bind(model, GenerationOptions(guidance=options.guidance, temperature=1.0, top_k=0, top_p=1.0)), prompts)
     chosen = [fewpass.decoder(spelling) for spelling in spellings(options.decoders, options.windows)]
-    bench = Benchmark(task, Plan(chosen, (), (), options.repetitions, 0), against=rival.rival_of(task))
+    bench = Benchmark(task, Plan(chosen, (), (), options.repetitions, 0), against=baseline_of(task))
     for step in bench.steps():
         print(step.what, flush=True)
         step.run()
-    rows = figures.contest(bench)
+    rows = statistics.decoder_rows(bench)
     print("", conditions(bench), "", table(rows), sep="\n")
     if options.json:
         options.json.write_text(json.dumps({"conditions": conditions(bench), "decoders": rows}, indent=1))
 
 
 def spellings(decoders: str, windows: str) -> list[str]:
-    """`ar`, and the decoders listed; if there are windows, those that have one with each of them."""
+    """`ar` and the decoders listed; with `windows`, each decoder that has a window with each of them."""
     chosen = [str(fewpass.decoder(name)) for name in decoders.split(";")]
     if windows:
         names = [spelling.partition("(")[0] for spelling in chosen]
@@ -60,7 +61,7 @@ def spellings(decoders: str, windows: str) -> list[str]:
 
 
 def table(rows: list[dict]) -> str:
-    """In Markdown; the ratios say how many times less than the other a decoder needs."""
+    """The table in Markdown; a ratio above 1 is an advantage of the decoder."""
     lines = ["| decoder | passes | fewer than ar | seconds | faster than ar | faster than transformers |"]
     lines += ["|---|--:|--:|--:|--:|--:|"]
     for row in rows:

@@ -1,8 +1,8 @@
-"""Seconds of decoders that take turns pass by pass, from the prompt's pass to the last token; pictures are not made.
+"""Seconds of decoders that take turns pass by pass, from the prefill to the last token, without pixels.
 
-A slow moment of the machine slows all of them alike, so differences of 1 % show that drawings in turns would hide. The
-order within a turn is drawn anew each time. All draw the same prompts with the same seeds; `ratio` is to the first
-decoder listed, over all batches but the first, which warms the machine up.
+A slow moment of the machine slows all of them alike, which resolves differences of 1 %. The order within a turn is
+random. All draw the same prompts with the same seeds; `ratio` is to the first
+decoder listed, over all batches but the first, the warm-up.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from fewpass.models.emoji.scenes import held_out_prompts
 
 
 @dataclass
-class Contestant:
-    """A decoder, what each batch took it, in seconds, and how many passes its images took."""
+class Entry:
+    """A decoder, its seconds for each batch, and the passes of its images."""
 
     decoder: Decoder
     seconds: list[float] = field(default_factory=list)
@@ -33,34 +33,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="emoji")
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--threads", type=int, default=1, help="of the processor")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--batches", type=int, default=12, help="of different prompts")
     parser.add_argument("--together", type=int, default=1, help="images in a batch")
     parser.add_argument(
-        "--decoders", default="ar; jacobi_ngram(8); jacobi_ngram(16); jacobi_ngram(32)", help="with ; between them"
+        "--decoders", default="ar; jacobi_ngram(8); jacobi_ngram(16); jacobi_ngram(32)", help="spellings separated by ;"
     )
     options = parser.parse_args()
     if min(options.batches, options.together) < 1:
         parser.error(f"--batches {options.batches}, --together {options.together}: at least 1 of each is needed")
     torch.set_num_threads(options.threads)
     model, every = fewpass.load(options.model, "cpu", options.dtype).model, held_out_prompts()
-    contestants = [Contestant(fewpass.decoder(spelling)) for spelling in options.decoders.split(";")]
+    entries = [Entry(fewpass.decoder(spelling)) for spelling in options.decoders.split(";")]
     for batch in range(options.batches + 1):
         prompts = [every[(batch * options.together + i) % len(every)] for i in range(options.together)]
-        race(model, contestants, prompts, torch.arange(options.together) + batch * options.together)
+        draw_in_turns(model, entries, prompts, torch.arange(options.together) + batch * options.together)
         print(f"batch {batch} of {options.batches}", flush=True)
-    print("", table(contestants, options.together), sep="\n")
+    print("", table(entries, options.together), sep="\n")
 
 
 @torch.inference_mode()
-def race(model: Model, contestants: list[Contestant], prompts: list[str], seeds: torch.Tensor) -> None:
-    """Draw these images once with every contestant, and note what it took."""
+def draw_in_turns(model: Model, entries: list[Entry], prompts: list[str], seeds: torch.Tensor) -> None:
+    """Draw these images once with every decoder, and note seconds and passes."""
     going = []
-    for one in contestants:
+    for one in entries:
         session = model.open(prompts, model.grid(None), model.guidance, [None] * len(prompts))
         going.append((one, decode(session, one.decoder, model.sampling, seeds)))
         one.seconds.append(0.0)
-    passes = {id(one): torch.ones_like(seeds) for one in contestants}  # the last one, which leaves nothing open
+    passes = {id(one): torch.ones_like(seeds) for one in entries}  # the last one, after which all images are finished
     while going:
         random.shuffle(going)
         for one, drawing in tuple(going):
@@ -74,11 +74,11 @@ def race(model: Model, contestants: list[Contestant], prompts: list[str], seeds:
                 passes[id(one)] += torch.tensor([not done for done in canvas.finished])
 
 
-def table(contestants: list[Contestant], together: int) -> str:
-    """In Markdown. Passes count the prompt's."""
+def table(entries: list[Entry], together: int) -> str:
+    """The table in Markdown. Passes include the prefill."""
     lines = ["| decoder | passes | seconds an image | ratio | least | largest | first batch |", "|---|" + "--:|" * 6]
-    base = contestants[0].seconds
-    for one in contestants:
+    base = entries[0].seconds
+    for one in entries:
         first, *ratios = (s / b for s, b in zip(one.seconds, base, strict=True))
         figures = (sum(one.seconds[1:]) / sum(base[1:]), min(ratios), max(ratios), first)
         cells = [f"{mean(one.passes):.1f}", f"{mean(one.seconds[1:]) / together:.3f}", *(f"{x:.3f}" for x in figures)]

@@ -1,4 +1,4 @@
-"""A server in a thread of this process, and a gate that lets it draw one pass at a time."""
+"""A server in a thread of this process, and a gate that allows one forward pass at a time."""
 
 import base64
 import io
@@ -13,8 +13,8 @@ from PIL import Image
 
 from fewpass import Pipeline
 from fewpass.serve.app import create_app
+from fewpass.serve.connections import listen
 from fewpass.serve.limits import Limits
-from fewpass.serve.listening import listen
 from fewpass.serve.server import Server
 
 PATIENCE = 60.0  # seconds after which a test gives up

@@ -136,7 +136,8 @@ def test_what_does_not_fit_is_drawn_in_smaller_groups(pipeline, monkeypatch):
 
     monkeypatch.setattr(Group, "advance", crowded)
     entries = [Entry(str(i), "two", i, {"decoder": "ar"}, {}) for i in range(5)]
-    outcomes = list(draw(pipeline, None, entries, 5))
+    with pytest.warns(RuntimeWarning, match="out of memory with 5 images at once: going on with 2"):
+        outcomes = list(draw(pipeline, None, entries, 5))
     assert sorted(outcome.entry.id for outcome in outcomes if isinstance(outcome, Drawn)) == list("01234")
     monkeypatch.setattr(Group, "advance", lambda self: crowded(self, 1 / 0))
     assert all(isinstance(outcome, Failed) for outcome in draw(pipeline, None, entries, 5))
@@ -335,7 +336,7 @@ def test_an_image_of_something_else_stops_the_job(batch, named):
     assert contents() == before
 
 
-@pytest.mark.parametrize("settings", [None, "{}", "[]", "7", "{", DEEP])
+@pytest.mark.parametrize("settings", [None, "{}", "[]", "7", "{", DEEP, '{"settings": 5}', '{"settings": [1]}'])
 def test_an_image_without_settings_stops_the_job(batch, settings):
     batch("--seed", "1")
     path, info = Path("out/images/e.png"), PngInfo()
@@ -577,6 +578,7 @@ BAD = [
     ("p.csv", f"prompt,size\ntwo,{10**22}x8\n", ["p.csv:2: ", "size", f"{10**22}x8"]),
     ("p.jsonl", f'{{"prompt": "two", "top_k": {10**22}}}', ["p.jsonl:1: ", "top_k", str(10**22)]),
     ("p.jsonl", '{"prompt": "two", "top_k": true}', ["p.jsonl:1: ", "top_k", "True"]),
+    ("p.csv", "prompt,guidance\ntwo,1e38", ["p.csv:2: ", "guidance", "1e+38"]),
     ("p.jsonl", '{"prompt": "two", "id": 1.5}', ["p.jsonl:1: ", "1.5"]),
     ("p.jsonl", '{"prompt": "two", "negative_prompt": 7}', ["p.jsonl:1: ", "negative_prompt", "7"]),
 ]
@@ -596,6 +598,7 @@ def test_bad_rows(batch, name, content, named):
         (["--keep", "seed"], "'seed'"),
         (["--batch-size", "0"], "'0'"),
         (["--guidance", "-2"], "-2"),
+        (["--guidance", "1e38"], "guidance must be a number <= 1000000, not 1e+38"),
         (["--decoder", "sdj"], "'sdj'"),
         (["--size", "16x16"], "16x16"),
         (["--negative-prompt", "\udcff"], r"'\udcff'"),

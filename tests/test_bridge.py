@@ -114,9 +114,9 @@ def test_the_drop_in_returns_prompts_and_tokens(models, name, new):
 
 
 def test_it_draws_what_a_pipeline_draws(emu3):
-    """With the same law: temperature, top-k, top-p and guidance are read from what generate prepares."""
+    """With the same law: temperature, top-k, top-p, min-p and guidance are read from what generate prepares."""
     ids = torch.tensor([5, 6, 7])
-    own = {"temperature": 0.8, "top_k": 5, "top_p": 0.9}
+    own = {"temperature": 0.8, "top_k": 5, "top_p": 0.9, "min_p": 0.3}
     negative = {"negative_prompt_ids": torch.tensor([[9, 9]])}
     asked = {**EMU3, **own, **negative, "guidance_scale": 2.0, "do_sample": True, "max_new_tokens": 18}
     drawn = emu3.generate(ids[None], **asked, seed=3, custom_generate=DRAW)
@@ -336,14 +336,14 @@ class Mine(TopKLogitsWarper):
     ("options", "message"),
     [
         ({"repetition_penalty": 1.2}, "RepetitionPenaltyLogitsProcessor works on one token at a time"),
-        ({"min_p": 0.1, "do_sample": True}, "MinPLogitsWarper works on one token"),
+        ({"typical_p": 0.1, "do_sample": True}, "TypicalLogitsWarper works on one token"),
         ({"logits_processor": LogitsProcessorList([Mine(3)])}, "Mine works on one token"),
         (
             {"logits_processor": LogitsProcessorList([TopKLogitsWarper(3)]), "do_sample": True, "top_k": 50},
             "there twice",
         ),
         ({"logits_processor": LogitsProcessorList([TopPLogitsWarper(0.5)]), "do_sample": True}, "in this order"),
-        ({"stopping_criteria": StoppingCriteriaList([MaxTimeCriteria(9.0)])}, "MaxTimeCriteria has no say"),
+        ({"stopping_criteria": StoppingCriteriaList([MaxTimeCriteria(9.0)])}, "MaxTimeCriteria is not supported"),
         ({"num_beams": 2}, "no beam search"),
         ({"return_dict_in_generate": True, "output_scores": True}, "^output_scores=True is not supported"),
         ({"return_dict_in_generate": True, "output_logits": True}, "^output_logits=True is not supported"),
@@ -403,7 +403,6 @@ def test_a_length_that_the_image_has_not(models, name, new):
 
 IGNORED = {
     "repetition_penalty": 9.0,
-    "min_p": 0.1,
     "typical_p": 0.5,
     "epsilon_cutoff": 0.1,
     "no_repeat_ngram_size": 2,
@@ -442,3 +441,24 @@ def test_other_ways_of_decoding(models, way):
     for name in ("emu3", "janus"):
         with pytest.raises(ValueError, match=f"{way}=1 is another way"):
             fewpass.generate(models[name], **ids, **(EMU3 if name == "emu3" else {}))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("janus", {"input_ids": torch.zeros(1, 1, 1, dtype=torch.long)}, r"^input_ids must be a tensor \[B, P\]"),
+        ("janus", {"input_ids": [[1, 2]]}, r"^input_ids must be a tensor \[B, P\] of token ids, got \[\[1, 2\]\]"),
+        ("emu3", {"input_ids": torch.zeros(3, dtype=torch.long)}, r"^input_ids must be a tensor \[B, P\]"),
+        (
+            "emu3",
+            {"negative_prompt_ids": [1]},
+            r"^negative_prompt_ids must be a tensor \[B, P\] of token ids, got \[1\]",
+        ),
+        ("emu3", {"image_sizes": "big"}, r"^image_sizes must be \(rows, columns\) of codes for each image, got 'big'"),
+        ("emu3", {"image_sizes": 3}, r"^image_sizes must be .* got 3$"),
+    ],
+)
+def test_inputs_of_other_shapes_are_one_line(models, name, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        fewpass.generate(models[name], **{**inputs_of(name), **options})
+    assert "\n" not in str(error.value)

@@ -6,12 +6,12 @@ import sys
 import pytest
 from PIL import Image
 
-import fewpass.bench.figure
+import fewpass.bench.plots
+import fewpass.bench.summary
 import fewpass.bench.task
-import fewpass.bench.words
 import fewpass.cli.bench
 from fewpass import decoder
-from fewpass.bench import figure, figures
+from fewpass.bench import plots, statistics
 from fewpass.cli import main
 from tests import families
 from tests.test_bench import committed
@@ -77,10 +77,10 @@ SHAPES = {  # what config.json says, the size that is asked for, and how many to
 
 
 @pytest.mark.parametrize("family", SHAPES)
-def test_every_family_is_measured_by_its_shape(family, traces, tmp_path, capsys, monkeypatch):
+def test_bench_measures_random_weights_of_every_family(family, traces, tmp_path, capsys, monkeypatch):
     config, size, tokens = SHAPES[family]
     if family not in ("janus", "glm"):  # pictures take longer than all that they show
-        monkeypatch.setattr(fewpass.bench.figure, "draw", lambda found: b"")
+        monkeypatch.setattr(fewpass.bench.plots, "draw", lambda found: b"")
     shape, folder = tmp_path / "shape.json", tmp_path / "out"
     shape.write_text(json.dumps(config(tmp_path / "made")))
     capsys.readouterr()
@@ -89,7 +89,7 @@ def test_every_family_is_measured_by_its_shape(family, traces, tmp_path, capsys,
     said, found = capsys.readouterr(), json.loads((folder / "bench.json").read_text())
     assert "The weights are random" in found["notes"][0]
     assert found["notes"][0] in said.err
-    assert not [note for note in found["notes"] if "bytes, not" in note]  # memory is what shapes say
+    assert not [note for note in found["notes"] if "predicted" in note]  # memory is what shapes say
     assert (found["settings"]["tokens"], found["settings"]["random_weights"]) == (tokens, True)
     rows = {row["decoder"]: row for row in found["decoders"]}
     assert rows["ar"]["passes"] == tokens
@@ -110,8 +110,8 @@ def test_every_family_is_measured_by_its_shape(family, traces, tmp_path, capsys,
     assert sorted(path.name for path in folder.iterdir()) == ["bench.json", "bench.png"]
 
 
-def test_a_model_is_measured_and_its_traces_can_be_followed(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(fewpass.bench.figure, "draw", lambda found: b"")
+def test_bench_traces_can_be_replayed(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(fewpass.bench.plots, "draw", lambda found: b"")
     prompts, out = tmp_path / "prompts.csv", tmp_path / "a" / "b"
     prompts.write_text("id,prompt\n1,two stars\n2,red\n")
     arguments = ["--decoders", "mc_sjd(window=4); zipar(window=2)", "--batches", "3", "--windows", "0,2"]
@@ -138,7 +138,7 @@ def test_a_model_is_measured_and_its_traces_can_be_followed(folder, tmp_path, ca
     assert [(row["decoder"], row["passes"]) for row in rows] == [("ar", 16), (names[1], first)]
 
 
-def test_the_bundled_model(tmp_path):
+def test_bench_measures_the_bundled_model(tmp_path):
     arguments = ["--prompts", "1", "--windows", "0", "--batches", "", "--repetitions", "1", "--passes", "2"]
     assert main(["bench", "--decoders", "ar", "--no-transformers", *arguments, "-o", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "bench.json").read_text())
@@ -146,11 +146,11 @@ def test_the_bundled_model(tmp_path):
     assert [note for note in found["notes"] if "contradict" not in note] == []  # two passes of a busy machine may
 
 
-def test_traces_of_the_bundled_model_are_recorded_if_none_is_given(folder, pipeline, tmp_path, monkeypatch):
+def test_bench_records_traces_by_default(folder, pipeline, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(fewpass.cli.bench, "open_model", lambda name, *where: asked.append(name) or pipeline)
     monkeypatch.setattr(fewpass.bench.task, "own_prompts", lambda name, number: ["two stars"] * number)
-    monkeypatch.setattr(fewpass.bench.figure, "draw", lambda found: b"")
+    monkeypatch.setattr(fewpass.bench.plots, "draw", lambda found: b"")
     arguments = ["--random", str(folder), "--decoders", "jacobi_ngram", "--no-transformers", "-o", str(tmp_path), *TINY]
     assert main(["bench", *arguments]) == 0
     found = json.loads((tmp_path / "bench.json").read_text())
@@ -188,7 +188,7 @@ EARLY = [  # seen before any model is loaded
 
 
 @pytest.mark.parametrize(("arguments", "why"), EARLY, ids=lambda value: " ".join(value) if type(value) is list else "")
-def test_bad_input_is_one_line(arguments, why, tmp_path, monkeypatch, capsys):
+def test_invalid_input_prints_one_line(arguments, why, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sjd.json").write_text(json.dumps({"decoder": "sjd", "trace": {"committed": [1, 2]}}))
     assert main(["bench", *arguments]) == 2
@@ -198,7 +198,7 @@ def test_bad_input_is_one_line(arguments, why, tmp_path, monkeypatch, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["sjd.json"]
 
 
-def test_windows_have_to_fit(folder, tmp_path, monkeypatch, capsys):
+def test_window_wider_than_the_image_is_refused(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["bench", "--random", str(folder), "--windows", "15"]) == 2
     assert "window 15 is too wide for an image of 16 tokens" in capsys.readouterr().err
@@ -206,13 +206,13 @@ def test_windows_have_to_fit(folder, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("spelling", ["zipar", "pjd"])
-def test_decoders_that_follow_no_trace_are_refused_or_left_out(spelling, folder, tmp_path, capsys):
+def test_decoder_without_replay_is_refused(spelling, folder, tmp_path, capsys):
     assert main(["bench", "--random", str(folder), "--decoders", spelling, *TINY, "-o", str(tmp_path / "x")]) == 2
     assert spelling in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
 
-def test_without_matplotlib_nothing_is_begun(tmp_path, monkeypatch, capsys):
+def test_missing_matplotlib_is_refused_before_loading(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr(fewpass.cli.bench, "open_model", lambda *where: pytest.fail("a model was loaded"))
     assert main(["bench", "-o", str(tmp_path / "out")]) == 2
@@ -235,24 +235,24 @@ SMALL = [
 ]
 
 
-def test_a_picture_that_fails_does_not_cost_the_measurements(folder, tmp_path, monkeypatch, capsys):
+def test_failed_figure_keeps_the_measurements(folder, tmp_path, monkeypatch, capsys):
     def broken(found):
         raise RuntimeError("no room")
 
-    monkeypatch.setattr(fewpass.bench.figure, "draw", broken)
+    monkeypatch.setattr(fewpass.bench.plots, "draw", broken)
     assert main(["bench", "--random", str(folder), *SMALL, "-o", str(tmp_path)]) == 1
     assert "bench.png could not be drawn: no room.\n" in capsys.readouterr().err
     assert "bench.png could not be drawn: no room." in json.loads((tmp_path / "bench.json").read_text())["notes"]
     assert [path.name for path in tmp_path.iterdir()] == ["bench.json"]
 
 
-def test_names_are_plotted_as_they_are_and_contradictions_are_said(folder, tmp_path, monkeypatch, capsys):
-    parts = figures._parts
-    monkeypatch.setattr(figures, "_parts", lambda passes: parts(passes) | {"body_seconds": 9.0})
-    monkeypatch.setattr(fewpass.bench.words, "machine", lambda device: "$x^{$ \\frac{ " + "processor " * 60)
-    titles, write = [], figure.png
+def test_figure_shows_names_verbatim_and_contradictions(folder, tmp_path, monkeypatch, capsys):
+    parts = statistics._parts
+    monkeypatch.setattr(statistics, "_parts", lambda passes: parts(passes) | {"body_seconds": 9.0})
+    monkeypatch.setattr(fewpass.bench.summary, "machine", lambda device: "$x^{$ \\frac{ " + "processor " * 60)
+    titles, write = [], plots.png
     monkeypatch.setattr(
-        figure, "png", lambda drawn: (titles.extend(a.get_title("left") for a in drawn.axes), write(drawn))[1]
+        plots, "png", lambda drawn: (titles.extend(a.get_title("left") for a in drawn.axes), write(drawn))[1]
     )
     assert main(["bench", "--random", str(folder), *SMALL, "-o", str(tmp_path)]) == 0
     assert titles == ["One pass: contradicts itself, see the notes", "One image", "Batches"]
@@ -260,8 +260,8 @@ def test_names_are_plotted_as_they_are_and_contradictions_are_said(folder, tmp_p
     assert any("contradict" in note for note in json.loads((tmp_path / "bench.json").read_text())["notes"])
 
 
-@pytest.mark.parametrize("where", ["fewpass.bench.run.draw", "fewpass.bench.figure.draw"])
-def test_ctrl_c_leaves_nothing(where, folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("where", ["fewpass.bench.run.draw", "fewpass.bench.plots.draw"])
+def test_ctrl_c_writes_no_files(where, folder, tmp_path, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-import fewpass.engine.trace
+import fewpass.engine.scheduler
 import fewpass.loading
 from fewpass.cli import main
 from tests import tiny
@@ -140,7 +140,7 @@ def test_ctrl_c_while_drawing(folder, tmp_path, monkeypatch, capsys, command):
 
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
-    monkeypatch.setattr(fewpass.engine.trace.Trace, "watch", interrupt)
+    monkeypatch.setattr(fewpass.engine.scheduler.Scheduler, "step", interrupt)
     assert main([command, "two", "--model", str(folder), "-o", str(path)]) == 130
     assert capsys.readouterr().err == ""
     assert path.read_bytes() == b"old"

@@ -15,8 +15,8 @@ import fewpass.viz.style
 from fewpass.cli import main
 from fewpass.cli.evaluate import _law_images
 from fewpass.decoders.recipes import RECIPES, ar, sjd
-from fewpass.evaluation import law
-from fewpass.evaluation.law import LawRow, measured, subjects
+from fewpass.evaluation import joint_law as law
+from fewpass.evaluation.joint_law import LawRow, measured, subjects
 from fewpass.evaluation.wrong import WRONG
 from fewpass.io.png_metadata import read_settings
 from fewpass.models.emoji.scenes import KINDS, evaluation_prompts, held_out_prompts, parse
@@ -49,7 +49,7 @@ def images(out):
     return {str(p.relative_to(out)): p.stat().st_mtime_ns for p in (out / "images").rglob("*.png")}
 
 
-def test_everything_is_drawn_by_every_decoder_with_the_same_seeds(run):
+def test_eval_draws_all_items_with_every_decoder(run):
     out, _ = run
     seeds = {}
     for path in (out / "images").rglob("*.png"):
@@ -61,7 +61,7 @@ def test_everything_is_drawn_by_every_decoder_with_the_same_seeds(run):
     assert sorted(seeds["ar"].values()) == sorted([*zip(PROMPTS, range(3), strict=True), (PROMPTS[0], 1_000_000)])
 
 
-def test_results_are_those_of_the_images(run):
+def test_results_equal_the_records_of_images(run):
     out, _ = run
     results = json.loads((out / "results.json").read_text())
     first, second, third = results["decoders"]
@@ -80,7 +80,7 @@ def test_results_are_those_of_the_images(run):
     assert "3 prompts of prompts.txt" in table
 
 
-def test_the_report_is_one_file_that_says_all(run):
+def test_report_contains_all_sections(run):
     out, _ = run
     html = (out / "report.html").read_text()
     assert not re.findall(r'(?:src|href)="(?!data:|#|https://github)[^"]*"', html)
@@ -105,7 +105,7 @@ def test_the_report_is_one_file_that_says_all(run):
     assert (out / "t2i-compbench" / "ar" / "samples" / "two red stars_000001.png").exists()
 
 
-def test_resuming_draws_what_is_missing_and_nothing_else(run, tmp_path, monkeypatch):
+def test_resume_draws_missing_images_only(run, tmp_path, monkeypatch):
     out, arguments = tmp_path / "out", run[1]
     shutil.copytree(run[0], out)
     monkeypatch.setattr(fewpass.evaluation.report.Report, "figures", lambda self: ({}, []))  # they take long
@@ -122,11 +122,11 @@ def test_resuming_draws_what_is_missing_and_nothing_else(run, tmp_path, monkeypa
     ("more", "said"),
     [
         ([], "--resume"),
-        (["--resume", "--seed", "5"], "seed 0, not 5"),
-        (["--resume", "--top-k", "2"], "top_k 0, not 2"),
+        (["--resume", "--seed", "5"], "seed 0, got 5"),
+        (["--resume", "--top-k", "2"], "top_k 0, got 2"),
     ],
 )
-def test_another_run_is_refused(run, capsys, more, said):
+def test_resume_with_other_settings_is_refused(run, capsys, more, said):
     out, arguments = run
     before = images(out)
     assert main([*arguments, *more]) == 2
@@ -160,7 +160,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "said"), BAD, ids=[" ".join(arguments) for arguments, _ in BAD])
-def test_bad_input_is_one_line_and_no_folder(arguments, said, tmp_path, monkeypatch, capsys):
+def test_invalid_input_prints_one_line_and_creates_no_folder(arguments, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "columns.tsv").write_text("text\tkind\na cat\tanimal\n")
     (tmp_path / "blank.csv").write_text("prompt,id\na cat,1\n,2\n")
@@ -171,7 +171,7 @@ def test_bad_input_is_one_line_and_no_folder(arguments, said, tmp_path, monkeypa
     assert sorted(p.name for p in tmp_path.iterdir()) == ["blank.csv", "columns.tsv"]
 
 
-def test_a_decoder_that_was_asked_for_by_name_must_fit(folder, tmp_path, capsys):
+def test_named_decoder_must_work_with_the_model(folder, tmp_path, capsys):
     (tmp_path / "prompts.txt").write_text("two")
     arguments = ["--model", str(folder), "--prompts", str(tmp_path / "prompts.txt"), "--decoders", "zipar(window=-1)"]
     assert main(["eval", "-o", str(tmp_path / "out"), *arguments]) == 2
@@ -179,7 +179,7 @@ def test_a_decoder_that_was_asked_for_by_name_must_fit(folder, tmp_path, capsys)
     assert not (tmp_path / "out").exists()
 
 
-def test_missing_packages_are_said(tmp_path, monkeypatch, capsys):
+def test_missing_packages_are_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fewpass.io.extra, "PACKAGES", ("matplotlib", "no_such_package"))
     assert main(["eval", "-o", str(tmp_path / "out")]) == 2
     assert 'no_such_package is not installed: pip install "fewpass[eval]"' in capsys.readouterr().err
@@ -212,7 +212,7 @@ def any_prompts(folder, tmp_path, monkeypatch):
     ]
 
 
-def test_prompts_are_plotted_and_written_as_they_are(any_prompts, tmp_path):
+def test_report_shows_prompts_verbatim(any_prompts, tmp_path):
     assert main(any_prompts) == 0
     html = (tmp_path / "out" / "report.html").read_text()
     assert (tmp_path / "out" / "figures" / "gallery.png").exists()
@@ -225,7 +225,7 @@ def test_prompts_are_plotted_and_written_as_they_are(any_prompts, tmp_path):
     assert same == [True, True]
 
 
-def test_a_figure_that_fails_does_not_cost_the_report(any_prompts, tmp_path, monkeypatch, capsys):
+def test_failed_figure_keeps_the_report(any_prompts, tmp_path, monkeypatch, capsys):
     def broken(*arguments):
         raise RuntimeError("no room\nfor it")
 
@@ -246,7 +246,7 @@ def test_a_figure_that_fails_does_not_cost_the_report(any_prompts, tmp_path, mon
 # --- the plan
 
 
-def test_the_plan_comes_first_and_limit_shrinks_pairs_too(folder, tmp_path, monkeypatch, capsys):
+def test_plan_is_printed_first_and_limit_shrinks_pairs(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fewpass.evaluation.report.Report, "figures", lambda self: ({}, []))
     (tmp_path / "prompts.txt").write_text("\n".join(PROMPTS[i % 3] for i in range(100)))
     arguments = ["--model", str(folder), "--prompts", str(tmp_path / "prompts.txt"), "--decoders", "ar; sjd(window=3)"]
@@ -259,7 +259,7 @@ def test_the_plan_comes_first_and_limit_shrinks_pairs_too(folder, tmp_path, monk
     assert len(images(tmp_path / "out")) == 12
 
 
-def test_the_law_is_measured_step_by_step_and_reported(folder, tmp_path, monkeypatch, capsys):
+def test_joint_law_is_measured_in_steps_and_reported(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fewpass.evaluation.report.Report, "figures", lambda self: ({}, []))
     monkeypatch.setattr(law, "subjects", lambda: iter([("ar", True, ar()), ("sjd", True, sjd(5))]))
     monkeypatch.setattr(law, "SETTINGS", law.SETTINGS[:1])
@@ -284,7 +284,7 @@ def test_the_law_is_measured_step_by_step_and_reported(folder, tmp_path, monkeyp
         (None, False, 1.0, 0, "(--law-images)"),
     ],
 )
-def test_limit_shrinks_the_law(asked, bundled, share, images, said):
+def test_limit_shrinks_joint_law_images(asked, bundled, share, images, said):
     found, skipped = _law_images(asked, bundled, share)
     assert found == images
     assert [said in reason for reason in skipped] == ([] if said is None else [True])
@@ -293,12 +293,12 @@ def test_limit_shrinks_the_law(asked, bundled, share, images, said):
 # --- the law
 
 
-def test_every_recipe_and_every_wrong_decoder_is_measured():
+def test_joint_law_covers_recipes_and_wrong_decoders():
     named = [(name, lossless) for name, lossless, _ in subjects()]
     assert named == [(n, r.lossless) for n, r in RECIPES.items()] + [(name, None) for name in WRONG]
 
 
-def test_law_is_measured_once(tmp_path, monkeypatch):
+def test_joint_law_rows_are_stored(tmp_path, monkeypatch):
     from fewpass.evaluation.folder import RunFolder
 
     monkeypatch.setattr(law, "subjects", lambda: iter([("ar", True, ar()), ("sjd", True, sjd(5))]))
@@ -309,7 +309,7 @@ def test_law_is_measured_once(tmp_path, monkeypatch):
     assert list(measured(RunFolder(tmp_path), 300)) == rows
 
 
-def test_what_is_expected_of_a_decoder():
+def test_law_row_is_as_expected():
     exact, off = LawFigure(0.5, 0.1, 0.1, 0), LawFigure(50.0, 0.3, 0.1, 0)
     rows = {lossless: LawRow("", "", lossless, {"a": exact, "b": off}) for lossless in (True, False, None)}
     assert [rows[lossless].as_expected for lossless in (True, False, None)] == [False, True, True]
@@ -319,7 +319,7 @@ def test_what_is_expected_of_a_decoder():
 # --- prompts of the bundled model
 
 
-def test_the_evaluation_prompts_are_held_out_and_take_turns():
+def test_evaluation_prompts_are_held_out_and_alternate_kinds():
     listed = evaluation_prompts()
     scenes = [parse(prompt) for prompt in listed]
     assert len(set(listed)) == 500

@@ -8,7 +8,7 @@ from fewpass.viz.style import look, panels
 
 
 @pytest.mark.parametrize("number", [1, 2, 7])
-def test_what_is_written_along_the_sides_is_not_cut_off(number):
+def test_axis_labels_fit_into_the_figure(number):
     with look():
         drawn, axes = panels(number, 5, 1.85, 1.5, sharex=True, sharey=True)
         words = (

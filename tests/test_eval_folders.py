@@ -1,14 +1,13 @@
-"""The folder of a run, prompts as benchmarks publish them, and the folders that their scripts read."""
+"""The folder of a run, prompt files of benchmarks, and exports in their layouts."""
 
 import json
 
 import pytest
 from PIL import Image
 
-from fewpass.evaluation.drawings import Drawings
-from fewpass.evaluation.folder import RunFolder, slug
-from fewpass.evaluation.items import items_of
-from fewpass.evaluation.layouts import LAYOUTS, layouts_of
+from fewpass.evaluation.benchmarks import BENCHMARKS, benchmarks_of
+from fewpass.evaluation.folder import RunFolder, items_of, slug
+from fewpass.evaluation.images import DecoderImages
 from fewpass.io.png_metadata import png
 from fewpass.io.prompt_files import Row, read_rows
 from tests.damage import DEEP, huge
@@ -23,7 +22,7 @@ def drawings(path, rows, count=1, decoder="sjd(window=3)", size=(4, 4)):
         record = {"decoder": decoder, "prompt": item.row.prompt, "seed": item.seed}
         data = png(Image.new("RGB", size, (number * 10,) * 3), record)
         folder.write(str(folder.image(decoder, item).relative_to(path)), data)
-    return Drawings.read(folder, decoder, True, items)
+    return DecoderImages.read(folder, decoder, True, items)
 
 
 def grey(path, at=(0, 0)):
@@ -35,7 +34,7 @@ def files(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_new_folder_becomes_that_of_the_run(tmp_path):
+def test_run_folder_resumes_with_equal_settings_only(tmp_path):
     folder = RunFolder(tmp_path / "run")
     folder.check(resume=False)
     folder.begin({"seed": 1, "size": (2, 3)})
@@ -43,11 +42,11 @@ def test_a_new_folder_becomes_that_of_the_run(tmp_path):
         folder.check(resume=False)
     folder.check(resume=True)
     folder.begin({"seed": 1, "size": (2, 3)})
-    with pytest.raises(ValueError, match="seed 1, not 2"):
+    with pytest.raises(ValueError, match="seed 1, got 2"):
         folder.begin({"seed": 2, "size": (2, 3)})
 
 
-def test_other_peoples_files_are_left_alone(tmp_path):
+def test_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     for resume in (False, True):
         with pytest.raises(ValueError, match="choose an empty folder"):
@@ -58,10 +57,10 @@ def test_other_peoples_files_are_left_alone(tmp_path):
         RunFolder(tmp_path / "absent" / "run").check(False)
 
 
-def test_an_image_of_something_else_is_not_taken_for_drawn(tmp_path):
+def test_image_of_another_prompt_or_damaged_is_refused(tmp_path):
     d = drawings(tmp_path, [Row("a cat", "")])
     (other,) = items_of([Row("a dog", "")], 1, 0, 0)
-    with pytest.raises(ValueError, match="'a cat', not 'a dog'"):
+    with pytest.raises(ValueError, match="'a cat', got 'a dog'"):
         d.folder.record(d.decoder, other)
     assert d.folder.record("ar", other) is None
     whole = d.folder.image(d.decoder, other).read_bytes()
@@ -72,13 +71,13 @@ def test_an_image_of_something_else_is_not_taken_for_drawn(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "[1]", "{", DEEP])
-def test_a_damaged_description_of_a_run_is_named(tmp_path, content):
+def test_damaged_run_file_is_named(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(ValueError, match=r"run\.json' is damaged"):
         RunFolder(tmp_path).begin({"seed": 1})
 
 
-def test_decoders_have_folders_of_their_own():
+def test_slug_is_unique_for_each_decoder():
     assert slug("sjdpp(window=32, threshold=0.1, guess=left)") == "sjdpp-window-32-threshold-0.1-guess-left"
     assert slug("ar") == "ar"
     long = [slug(f"mine(numbers={(*range(n),)})") for n in (99, 100)]
@@ -86,8 +85,8 @@ def test_decoders_have_folders_of_their_own():
     assert [len(name) for name in long] == [133, 133]
 
 
-def test_geneval(tmp_path):
-    done = LAYOUTS["geneval"].export(drawings(tmp_path, [Row("two cats", "", tags=GENEVAL)] * 2, count=2))
+def test_geneval_export_has_its_layout(tmp_path):
+    done = BENCHMARKS["geneval"].export(drawings(tmp_path, [Row("two cats", "", tags=GENEVAL)] * 2, count=2))
     names = ["metadata.jsonl", "samples/0000.png", "samples/0001.png"]
     assert files(done.folder) == [f"0000{prompt}/{name}" for prompt in "01" for name in names]
     assert json.loads((done.folder / "00000/metadata.jsonl").read_text()) == {**GENEVAL, "prompt": "two cats"}
@@ -95,42 +94,42 @@ def test_geneval(tmp_path):
     assert f'evaluate_images.py "{done.folder}"' in done.command
 
 
-def test_compbench_counts_images_of_one_prompt_on(tmp_path):
-    done = LAYOUTS["t2i-compbench"].export(drawings(tmp_path, [Row("a red cat", ""), Row("a red cat", "")], count=2))
+def test_compbench_export_numbers_images_of_repeated_prompts(tmp_path):
+    done = BENCHMARKS["t2i-compbench"].export(drawings(tmp_path, [Row("a red cat", ""), Row("a red cat", "")], count=2))
     assert files(done.folder) == [f"samples/a red cat_00000{i}.png" for i in range(4)]
     assert [grey(done.folder / f"samples/a red cat_00000{i}.png") for i in range(4)] == [0, 10, 20, 30]
     assert f'--out_dir="{done.folder}/"' in done.command
 
 
-def test_dpg_bench_tiles_the_images_of_a_prompt(tmp_path):
+def test_dpg_bench_export_tiles_images_of_a_prompt(tmp_path):
     rows = [Row("long", "", tags={"item_id": "partiprompts7"})]
-    done = LAYOUTS["dpg-bench"].export(drawings(tmp_path, rows, count=5, size=(6, 6)))
+    done = BENCHMARKS["dpg-bench"].export(drawings(tmp_path, rows, count=5, size=(6, 6)))
     assert files(done.folder) == ["partiprompts7.png"]
     where = [(0, 0), (6, 0), (0, 6), (6, 6)]
     assert [grey(done.folder / "partiprompts7.png", at) for at in where] == [0, 10, 20, 30]
     assert done.command == f'PIC_NUM=4 bash dpg_bench/dist_eval.sh "{done.folder}" 6'
 
 
-def test_hpsv2_has_a_folder_for_each_style(tmp_path):
+def test_hpsv2_export_has_a_folder_per_style(tmp_path):
     rows = [Row("a", "", tags={"style": "anime", "index": 0}), Row("b", "", tags={"style": "photo", "index": 0})]
-    done = LAYOUTS["hpsv2"].export(drawings(tmp_path, rows, count=2))
+    done = BENCHMARKS["hpsv2"].export(drawings(tmp_path, rows, count=2))
     assert files(done.folder) == ["anime/00000.jpg", "photo/00000.jpg"]
     assert abs(grey(done.folder / "photo/00000.jpg") - 20) < 3  # the first image of the second prompt
 
 
 @pytest.mark.parametrize("name", ["geneval", "dpg-bench", "hpsv2"])
-def test_prompts_of_others_are_refused(name):
+def test_prompts_of_another_source_are_refused(name):
     with pytest.raises(ValueError, match=f"here:1.*{name}"):
-        LAYOUTS[name].check([Row("a cat", "here:1")])
+        BENCHMARKS[name].check([Row("a cat", "here:1")])
 
 
-def test_unknown_benchmarks_are_refused():
-    assert [layout.name for layout in layouts_of("geneval, hpsv2,geneval")] == ["geneval", "hpsv2"]
+def test_unknown_benchmark_is_refused():
+    assert [benchmark.name for benchmark in benchmarks_of("geneval, hpsv2,geneval")] == ["geneval", "hpsv2"]
     with pytest.raises(ValueError, match="'gen'"):
-        layouts_of("gen")
+        benchmarks_of("gen")
 
 
-def test_folders_of_prompts_as_benchmarks_publish_them(tmp_path):
+def test_read_rows_reads_folders_of_benchmarks(tmp_path):
     dpg, hps = tmp_path / "dpg", tmp_path / "hps"
     dpg.mkdir()
     hps.mkdir()

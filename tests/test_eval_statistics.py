@@ -1,4 +1,4 @@
-"""Intervals, and what is read off finished drawings."""
+"""Intervals, and figures of finished images."""
 
 import json
 import math
@@ -12,13 +12,12 @@ import torch
 import fewpass.engine.log_likelihood
 from fewpass import Sampling
 from fewpass.engine.log_likelihood import CHUNK, read, score
-from fewpass.evaluation import estimate
-from fewpass.evaluation.drawings import Drawings
-from fewpass.evaluation.estimate import Estimate
-from fewpass.evaluation.features import frechet_distance, pair_distances
-from fewpass.evaluation.items import ROUND, items_of, remarks
-from fewpass.evaluation.locality import acceptance_by_entropy, bounds, heat, smooth, tokens_per_pass
+from fewpass.evaluation import statistics
+from fewpass.evaluation.folder import ROUND, items_of, remarks
+from fewpass.evaluation.images import DecoderImages, acceptance_by_entropy, bounds, heat, smooth, tokens_per_pass
+from fewpass.evaluation.metrics import frechet_distance, pair_distances
 from fewpass.evaluation.run import Tools, instruments_of
+from fewpass.evaluation.statistics import Estimate
 from fewpass.evaluation.summary import Instruments, summarise
 from fewpass.io.prompt_files import Row
 from fewpass.models.emoji.scenes import evaluation_prompts
@@ -29,52 +28,52 @@ ROWS = [Row("a cat", "1"), Row("a dog", "2"), Row("a cat", "3")]
 
 
 def test_share_has_wilsons_interval():
-    e = estimate.share([True] * 8 + [False] * 2)  # Newcombe (1998) and every table: 0.490 to 0.943
+    e = statistics.share([True] * 8 + [False] * 2)  # Newcombe (1998) and every table: 0.490 to 0.943
     assert (e.mean, e.n) == (0.8, 10)
     assert (e.low, e.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert estimate.share([True] * 5).high == 1
+    assert statistics.share([True] * 5).high == 1
 
 
-def test_mean_has_the_normal_interval_and_leaves_nan_out():
-    e = estimate.mean([1.0, 2.0, 3.0, math.nan])
+def test_mean_has_the_normal_interval_without_nan():
+    e = statistics.mean([1.0, 2.0, 3.0, math.nan])
     assert (e.mean, e.n) == (2.0, 3)
     assert e.high - e.mean == pytest.approx(1.959964 / math.sqrt(3))
-    assert math.isnan(estimate.mean([1.0]).low)
-    assert math.isnan(estimate.mean([]).mean)
+    assert math.isnan(statistics.mean([1.0]).low)
+    assert math.isnan(statistics.mean([]).mean)
 
 
-def test_paired_shares_differ_by_what_differs_in_pairs():
+def test_share_difference_is_paired():
     new, old = [True, True, False, False], [True, False, False, False]
-    e = estimate.share_difference(new, old)
+    e = statistics.share_difference(new, old)
     assert e.mean == 0.25
     assert e.low < 0 < e.high
-    alike = estimate.share_difference([True, False] * 50, [True, False] * 50)
+    alike = statistics.share_difference([True, False] * 50, [True, False] * 50)
     assert alike.mean == 0
     assert 0 < alike.high < 0.03  # pairs that agree narrow the interval
-    apart = estimate.share_difference([True, False] * 50, [False, True] * 50)
+    apart = statistics.share_difference([True, False] * 50, [False, True] * 50)
     assert apart.mean == 0
     assert apart.high > 0.15
 
 
-def test_intervals_end_where_figures_cannot_go():
-    won = estimate.share_difference([True] * 4, [False] * 4)
+def test_intervals_end_at_bounds_of_the_values():
+    won = statistics.share_difference([True] * 4, [False] * 4)
     assert (won.mean, won.high) == (1, 1)
-    lost = estimate.share_difference([False] * 4, [True] * 4)
+    lost = statistics.share_difference([False] * 4, [True] * 4)
     assert (lost.mean, lost.low) == (-1, -1)
-    few = estimate.mean([0.0, 0.1], 0, 1)
+    few = statistics.mean([0.0, 0.1], 0, 1)
     assert (few.low, few.high) == (0, pytest.approx(0.148, abs=1e-3))
-    assert math.isnan(estimate.mean([1.0], 0, 1).low)
-    assert math.isnan(estimate.mean([1.0], 0, 1).high)
+    assert math.isnan(statistics.mean([1.0], 0, 1).low)
+    assert math.isnan(statistics.mean([1.0], 0, 1).high)
 
 
 @pytest.mark.parametrize("n", range(1, 12))
-def test_no_difference_of_shares_is_beyond_100_points(n):
+def test_share_difference_lies_within_100_points(n):
     for won in range(n + 1):
-        e = estimate.share_difference([True] * won + [False] * (n - won), [False] * won + [True] * (n - won))
+        e = statistics.share_difference([True] * won + [False] * (n - won), [False] * won + [True] * (n - won))
         assert -1 <= e.low <= e.mean <= e.high <= 1
 
 
-def test_first_images_keep_their_seeds_whatever_is_drawn_besides():
+def test_first_images_keep_their_seeds():
     once, twice = items_of(ROWS, 1, 0, 7), items_of(ROWS, 1, 1, 7)
     assert [item.seed for item in once] == [7, 8, 9]
     assert [(i.number, i.round, i.seed) for i in twice] == [(0, 0, 7), (0, 1, 7 + ROUND), (1, 0, 8), (2, 0, 9)]
@@ -83,7 +82,7 @@ def test_first_images_keep_their_seeds_whatever_is_drawn_besides():
         items_of(ROWS, 1, 0, 2**63 - 1)
 
 
-def test_repeated_prompts_are_said():
+def test_repeated_prompts_are_remarked():
     assert remarks(ROWS[:2]) == []
     (remark,) = remarks(ROWS)
     assert "1 of 3" in remark
@@ -102,10 +101,10 @@ def made(committed, entropy=None, logprobs=None, pairs=0):
         }
         for i, (c, e) in enumerate(zip(committed, entropy, strict=True))
     ]
-    return Drawings(SimpleNamespace(), "sjd(window=3)", True, items, json.loads(json.dumps(records)))
+    return DecoderImages(SimpleNamespace(), "sjd(window=3)", True, items, json.loads(json.dumps(records)))
 
 
-def test_a_pass_costs_its_tokens_equal_shares_and_all_but_one_are_free():
+def test_pass_is_shared_equally_and_all_tokens_but_one_are_free():
     d = made([[1, 2, 2, 2, 3, 3]])
     assert d.free.tolist() == [[False, True, True, False, True, False]]
     assert d.share.tolist() == [[1, 1 / 3, 1 / 3, 1 / 3, 1 / 2, 1 / 2]]
@@ -116,7 +115,7 @@ def test_a_pass_costs_its_tokens_equal_shares_and_all_but_one_are_free():
     assert scattered.share.sum() == scattered.passes
 
 
-def test_speed_around_a_position_is_one_over_its_mean_cost():
+def test_tokens_per_pass_is_one_over_the_mean_share():
     d = made([[1, 2, 2, 2], [1, 2, 3, 4]])
     assert tokens_per_pass(d) == pytest.approx([1, 1.5, 1.5, 1.5])
     grid = SimpleNamespace(start=0, rows=2, cols=2)
@@ -124,14 +123,14 @@ def test_speed_around_a_position_is_one_over_its_mean_cost():
     assert smooth(np.array([0.0, 3.0, 6.0]), 3).tolist() == pytest.approx([1.5, 3, 4.5])
 
 
-def test_acceptance_is_told_by_entropy():
+def test_acceptance_is_binned_by_entropy():
     d = made([[1, 1, 1, 2]], entropy=[[0.1, 0.2, 3.0, 3.1]])
     by = acceptance_by_entropy(d, bounds([d], 2))
     assert by.entropy == pytest.approx([0.15, 3.05])
     assert by.accepted.tolist() == [1, 0]
 
 
-def test_forbidden_tokens_are_counted_and_left_out_of_the_likelihood():
+def test_likelihood_excludes_forbidden_tokens():
     d = made([[1, 2], [1, 2]], logprobs=[[-1.0, None], [-2.0, -4.0]])
     assert d.forbidden == 1
     assert d.nll.tolist() == [1, 3]
@@ -142,7 +141,7 @@ def test_pairs_are_the_two_images_of_a_prompt():
 
 
 @pytest.mark.parametrize("grid", [FREE, ROW_ENDS], ids=["free", "row_ends"])
-def test_reading_gives_the_entropy_of_the_laws_that_tokens_were_drawn_from(grid, monkeypatch):
+def test_read_returns_entropy_and_log_probabilities(grid, monkeypatch):
     monkeypatch.setattr(fewpass.engine.log_likelihood, "CHUNK", 2)
     assert grid.size < CHUNK
     law, tokens = Sampling(0.8, 3), torch.zeros(2, grid.size, dtype=torch.long)
@@ -163,11 +162,11 @@ def test_reading_gives_the_entropy_of_the_laws_that_tokens_were_drawn_from(grid,
     assert torch.equal(score(Toy(2, grid), law, tokens), reading.logprobs)
 
 
-def test_the_same_images_differ_by_nothing():
+def test_same_images_have_zero_differences():
     """Not by what two readings are rounded to, nor by an interval."""
     records = [{"decoder": "ar", "logprobs": [-1.0, -2.0]}, {"decoder": "jacobi", "logprobs": [-1.00001, -2.0]}]
     both = [
-        Drawings(
+        DecoderImages(
             SimpleNamespace(),
             record["decoder"],
             True,
@@ -185,12 +184,12 @@ def test_the_same_images_differ_by_nothing():
     assert summary.same_images
     assert summary.versus["nll"] == Estimate(0, 0, 0, 2)
     other = [record | {"tokens": [5, 5]} for record in both[1].records]
-    changed = Drawings(both[1].folder, "jacobi", True, both[1].items, other)
+    changed = DecoderImages(both[1].folder, "jacobi", True, both[1].items, other)
     assert not summarise([both[0], changed], Instruments())[1].same_images
 
 
 @pytest.mark.parametrize(("images", "said"), [(5, True), (63, True), (64, False)])
-def test_fid_of_fewer_images_than_features_is_left_out_and_said(images, said):
+def test_fid_of_fewer_images_than_features_is_skipped(images, said):
     rows = [Row(prompt, "") for prompt in evaluation_prompts()[:images]]
     instruments, _, skipped = instruments_of(items_of(rows, 1, 0, 0), Tools("absent", Path("absent")))
     assert instruments.fid is not said
@@ -200,7 +199,7 @@ def test_fid_of_fewer_images_than_features_is_left_out_and_said(images, said):
     assert any("FID" in reason for reason in skipped) is said
 
 
-def test_frechet_distance_of_normal_laws():
+def test_frechet_distance_of_normal_distributions():
     chance = torch.Generator().manual_seed(0)
     one = torch.randn(4000, 3, generator=chance, dtype=torch.float64)
     assert frechet_distance(one, one) == pytest.approx(0, abs=1e-6)

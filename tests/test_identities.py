@@ -153,7 +153,9 @@ def test_float32_flips_few_of_100_000_tokens(record_property):
     assert rate < 10
 
 
-def test_bfloat16_flips_are_reported(record_property):
-    rate = flips("bfloat16", images=1, batch=1)
+def test_bfloat16_flips_no_token_of_a_steady_network(record_property):
+    if not fewpass.load("emoji", "cpu", "bfloat16").model.network.steady:
+        pytest.skip("oneDNN does not multiply in bfloat16 here, and then no promise is made")
+    rate = flips("bfloat16", images=4, batch=2)
     record_property("bfloat16_flips_per_100000_tokens", rate)
-    assert rate >= 0  # no promise is made
+    assert rate == 0

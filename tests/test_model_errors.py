@@ -17,7 +17,7 @@ from fewpass.core.errors import ModelError
 from fewpass.core.loop import decode
 from fewpass.demo.drawing import Stream
 from fewpass.engine.log_likelihood import score
-from fewpass.models.pixels import painted
+from fewpass.models.pixels import to_pixels
 from fewpass.testing import Toy, coming_and_going, drawn
 from tests import tiny
 from tests.serving import Running
@@ -305,7 +305,7 @@ def test_guidance_does_not_hide_faults_of_a_row(pipeline, guidance, values):
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
 def test_pixels_that_are_no_numbers_are_refused(value):
     with pytest.raises(ModelError, match="the model's pixels contain NaN or inf in float32"):
-        painted(lambda codes: torch.full((len(codes), 3, 2, 2), value), torch.zeros(1, 4))
+        to_pixels(lambda codes: torch.full((len(codes), 3, 2, 2), value), torch.zeros(1, 4))
 
 
 def test_serve_survives_previews_that_are_no_numbers(pipeline, monkeypatch):

@@ -1,7 +1,10 @@
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from fewpass.core.noise import ACCEPT, CORRECT, FRESH, Noise
+from fewpass.core.noise import ACCEPT, BLOCK, CORRECT, FRESH, Noise
+from tests.properties import REPEATABLE
 
 N = 100_000
 INDEX = torch.arange(N)[None]
@@ -110,3 +113,41 @@ def test_gumbel_max_keeps_the_token_of_nearly_equal_distributions():
     moved = (noise().gumbel_max(p, INDEX) != noise().gumbel_max(q, INDEX)).double().mean()
     assert moved > 0.02 - 0.002  # nothing agrees more often than a maximal coupling
     assert moved < 1 - (1 - 0.02) / (1 + 0.02) + 0.002  # algorithm of arXiv 2408.07978: at least (1-TV)/(1+TV) agree
+
+
+@st.composite
+def sparse_laws(draw):
+    """Laws [B, n, V] most of whose tokens have probability 0, with seeds, steps and positions."""
+    images, n, width = (
+        draw(st.integers(1, 3)),
+        draw(st.integers(1, 3)),
+        draw(st.sampled_from([1, 3, BLOCK, 2 * BLOCK + 5])),
+    )
+    p = torch.zeros(images, n, width, dtype=draw(st.sampled_from([torch.float32, torch.float64])))
+    possible = st.dictionaries(
+        st.integers(0, width - 1), st.sampled_from([1e-30, 0.01, 1.0, 3.0]), min_size=1, max_size=4
+    )
+    for law in p.flatten(0, 1):
+        for token, mass in draw(possible).items():
+            law[token] = mass
+    seeds = draw(st.lists(st.integers(0, 2**63 - 1), min_size=images, max_size=images))
+    steps = draw(st.lists(st.integers(0, 300), min_size=images, max_size=images))
+    index = draw(st.lists(st.lists(st.integers(0, 5000), min_size=n, max_size=n), min_size=images, max_size=images))
+    return p, torch.tensor(seeds), torch.tensor(steps), torch.tensor(index)
+
+
+@settings(REPEATABLE, max_examples=200)
+@given(case=sparse_laws())
+def test_tokens_of_probability_0_are_never_drawn_and_images_do_not_depend_on_each_other(case):
+    p, seeds, steps, index = case
+    for way in ("draw", "gumbel_max"):
+        tokens = tokens_of(way, *case)
+        assert (p.gather(-1, tokens[..., None]) > 0).all(), way
+        for image in torch.arange(len(p))[:, None]:
+            alone = tokens_of(way, p[image], seeds[image], steps[image], index[image])
+            assert torch.equal(alone, tokens[image]), way
+
+
+def tokens_of(way, p, seeds, steps, index):
+    noise = Noise(seeds, steps)
+    return noise.gumbel_max(p, index) if way == "gumbel_max" else noise.draw(p, index, FRESH)

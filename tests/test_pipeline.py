@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 import fewpass
 from fewpass import Sampling, ar
-from fewpass.engine.options import default_decoder
+from fewpass.engine.request import default_decoder
 from fewpass.pipeline import BLANK
 from tests.test_session import full_pass, row
 from tests.tiny import BEGIN, BOS, CODES, PAD, SIDE

@@ -3,12 +3,15 @@ import re
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import fewpass
 from fewpass import RECIPES, Jacobi, decoder, sjd, sjdpp
 from fewpass.cli import main
 from fewpass.decoders.draft_init import DRAFT_INITS, above, uniform
 from fewpass.decoders.rules import Reuse, Speculative
+from tests.properties import REPEATABLE
 
 EVERY = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 VALUES = {"window": 7, "guess": "above_sample", "threshold": 0.25}
@@ -68,6 +71,64 @@ def test_decoder_is_taken_as_it_is():
     assert made.lossless is None
 
 
+# Any valid options, written as text and read again.
+
+SOME = st.integers(1, 99)
+NUMBERS = st.one_of(st.integers(0, 9), st.floats(0, 1e9), st.floats(0, 1))
+WINDOWED = ["jacobi_ngram", "sjd", "mc_sjd(guess=left)", "jacobi(guess=above_sample)"]
+VALID = {
+    "window": SOME,
+    "guess": st.sampled_from(list(DRAFT_INITS)),
+    "threshold": st.one_of(NUMBERS, st.just(float("inf"))),
+    "candidates": st.integers(1, 9),
+    "depth": st.integers(1, 9),
+    "group": st.integers(0, 99),
+    "gap": NUMBERS,
+    "distance": st.one_of(NUMBERS, st.just(float("inf"))),
+    "neighbours": SOME,
+    "delta": st.one_of(st.sampled_from([0.5, 1]), st.floats(1e-9, 1)),
+    "factor": NUMBERS.map(lambda x: 1 + x),
+    "nu": NUMBERS,
+    "floor": NUMBERS,
+    "adaptive": st.booleans(),
+    "context": SOME,
+    "decoder": st.sampled_from(WINDOWED),
+    "windows": st.lists(st.just(1), max_size=3).map(tuple),
+}
+
+
+def literal(value):
+    """As a user may write it: words bare, numbers as they are."""
+    return value if isinstance(value, str) else repr(value)
+
+
+@EVERY
+@settings(REPEATABLE, max_examples=40)
+@given(data=st.data())
+def test_any_options_come_back_from_text(recipe, data):
+    options = data.draw(st.fixed_dictionaries({}, optional={name: VALID[name] for name in recipe.parameters}))
+    made = recipe(**options)
+    order = data.draw(st.permutations(list(options)))
+    by_hand = f"{recipe.name}({', '.join(f'{name} = {literal(options[name])}' for name in order)})"
+    for text in (str(made), by_hand):
+        again = decoder(text)
+        assert again == made, text
+        assert (str(again), again.lossless) == (str(made), recipe.lossless)
+
+
+@EVERY
+@settings(REPEATABLE, max_examples=40)
+@given(data=st.data())
+def test_another_value_makes_another_decoder(recipe, data):
+    options = data.draw(st.fixed_dictionaries({name: VALID[name] for name in recipe.parameters}))
+    made = recipe(**options)
+    for name in options:
+        value = data.draw(VALID[name], label=name)
+        changed = made.with_options(**{name: value})
+        assert changed == recipe(**options | {name: value})
+        assert (changed == made) == (value == options[name]), name
+
+
 ERRORS = {
     "fast": r"^unknown decoder 'fast'; there are ar, jacobi, sjd,",
     "sjd(threshold=1)": r"^sjd has no option 'threshold'; it takes window, guess$",
@@ -102,6 +163,7 @@ ERRORS = {
     "sjd; ar": r"does not spell a decoder",
     "a\0b": r"does not spell a decoder",
     "(" * 50: r"does not spell a decoder",
+    "sjd(window=1, guess=left, window=2)": r"'window' is there twice$",
     "sjd(window=1000000000000000000000)": r"window must be a whole number of drafts <= 16384, got 1000",
 }
 TOO_DEEP = {

@@ -221,9 +221,8 @@ def test_decoder_without_a_codebook_is_refused_before_the_first_pass(spelling, c
 
 
 def test_gsd_without_a_distance_needs_no_codebook():
-    session = Ignorant(Toy(2, WIDE))
-    *_, canvas = decode(session, decoder("gsd(distance=inf)"), PLAIN, torch.arange(2))
-    assert all(canvas.finished)
+    chosen, seeds = decoder("gsd(distance=inf)"), torch.arange(9)
+    assert torch.equal(drawn(Ignorant(Toy(9, WIDE)), chosen, PLAIN, seeds), drawn(Toy(9, WIDE), chosen, PLAIN, seeds))
 
 
 def test_bound_decoder_keeps_its_recipe():

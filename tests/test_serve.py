@@ -1,4 +1,4 @@
-"""The server as OpenAI's own client sees it, and as those see it who mean no good."""
+"""The server with OpenAI's own client, and with invalid and hostile requests."""
 
 import json
 import socket
@@ -20,7 +20,7 @@ from fewpass.io.png_metadata import KEY  # noqa: E402
 from fewpass.pipeline import BLANK  # noqa: E402
 from fewpass.serve.app import create_app  # noqa: E402
 from fewpass.serve.limits import Limits  # noqa: E402
-from fewpass.serve.reading import Reader  # noqa: E402
+from fewpass.serve.requests import RequestParser  # noqa: E402
 from tests.families import write_emu3  # noqa: E402
 from tests.serving import PATIENCE, Gate, Running, picture, until  # noqa: E402
 from tests.tiny import SIDE  # noqa: E402
@@ -53,10 +53,10 @@ def sample(server, name, **labels):
     return sum(found)
 
 
-# What is drawn.
+# Images.
 
 
-def test_images_are_those_of_a_call(client, pipeline):
+def test_images_equal_those_of_a_call(client, pipeline):
     answer = client.images.generate(prompt=PROMPT, n=3, extra_body={"seed": 5, "decoder": "jacobi_ngram"})
     alone = pipeline(PROMPT, seed=5, count=3, decoder="jacobi_ngram")
     assert [picture(d.b64_json).tobytes() for d in answer.data] == [image.tobytes() for image in alone.images]
@@ -68,7 +68,7 @@ def test_images_are_those_of_a_call(client, pipeline):
     assert answer.usage.total_tokens == 3 * (read + N)
 
 
-def test_a_png_carries_what_draws_it_again(client, pipeline):
+def test_png_holds_the_settings_of_its_image(client, pipeline):
     answer = client.images.generate(prompt=PROMPT)  # a seed of the server's choice
     image = picture(answer.data[0].b64_json)
     settings = json.loads(image.info[KEY])
@@ -89,7 +89,7 @@ SETTINGS = [
 ]
 
 
-def test_clients_who_draw_together_get_what_they_would_get_alone(client, pipeline):
+def test_clients_in_one_batch_get_the_images_of_single_calls(client, pipeline):
     def ask(settings):
         return client.images.generate(prompt=PROMPT, extra_body=settings).data[0]
 
@@ -103,7 +103,7 @@ def test_clients_who_draw_together_get_what_they_would_get_alone(client, pipelin
 
 
 @pytest.mark.parametrize("form", ["png", "jpeg", "webp"])
-def test_formats(client, form):
+def test_output_format_is_that_of_the_request(client, form):
     more = {} if form == "png" else {"output_compression": 50}
     answer = client.images.generate(prompt=PROMPT, output_format=form, **more)
     assert picture(answer.data[0].b64_json).format == form.upper()
@@ -113,7 +113,7 @@ def test_formats(client, form):
 # Streams.
 
 
-def test_stream_shows_rows_as_they_are_finished(client, pipeline):
+def test_stream_previews_show_finished_rows(client, pipeline):
     events = list(
         client.images.generate(
             prompt=PROMPT, stream=True, partial_images=3, extra_body={"seed": 9, "decoder": "ar", "guidance": 2}
@@ -133,7 +133,7 @@ def test_stream_shows_rows_as_they_are_finished(client, pipeline):
         assert grey == [row >= rows for row in range(SIDE)]
 
 
-def test_stream_of_several_images_says_which(client, pipeline):
+def test_stream_events_name_their_image(client, pipeline):
     events = list(client.images.generate(prompt=PROMPT, n=4, stream=True, extra_body={"seed": 2}))
     assert sorted(e.image_index for e in events) == [0, 1, 2, 3]
     for event in events:
@@ -141,7 +141,7 @@ def test_stream_of_several_images_says_which(client, pipeline):
         assert picture(event.b64_json).tobytes() == pipeline(PROMPT, seed=event.seed).images[0].tobytes()
 
 
-def test_events_have_every_field_of_openais_types(client):
+def test_events_have_all_fields_of_openais_types(client):
     for event in client.images.generate(prompt=PROMPT, stream=True, partial_images=1, extra_body={"decoder": "ar"}):
         required = {name for name, field in type(event).model_fields.items() if field.is_required()}
         assert required <= event.model_dump(exclude_unset=True).keys()
@@ -151,7 +151,7 @@ def test_events_have_every_field_of_openais_types(client):
 # Models, health, metrics.
 
 
-def test_models(client, server):
+def test_models_endpoint_lists_the_model_served(client, server):
     assert [(m.id, m.object, m.owned_by) for m in client.models.list()] == [("tiny", "model", "fewpass")]
     assert client.models.retrieve("tiny").id == "tiny"
     assert client.images.generate(prompt=PROMPT, model="tiny").data
@@ -161,11 +161,11 @@ def test_models(client, server):
         assert error.value.code == "model_not_found"
 
 
-def test_health(server):
+def test_health_endpoints_answer_200(server):
     assert (server.get("/healthz").status_code, server.get("/readyz").status_code) == (200, 200)
 
 
-def test_metrics_count_what_was_drawn(server, pipeline):
+def test_metrics_count_images_tokens_and_passes(server, pipeline):
     names = ("fewpass_images_total", "fewpass_tokens_total", "fewpass_forward_passes_total")
     before = [sample(server, name) for name in names]
     answer = server.post({"prompt": PROMPT, "n": 2, "decoder": "ar"})
@@ -180,7 +180,7 @@ def test_metrics_count_what_was_drawn(server, pipeline):
     assert "made" not in server.get("/metrics").text
 
 
-# Bad input.
+# Invalid requests.
 
 REFUSED = {
     "prompt missing": ({"n": 1}, "prompt", "missing"),
@@ -236,7 +236,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_bad_input_is_refused_by_the_name_of_its_field(server, case):
+def test_invalid_field_is_400_and_named(server, case):
     body, param, message = REFUSED[case]
     body = body if "missing" in case else {"prompt": PROMPT} | body
     answer = server.post(content=json.dumps(body), headers={"content-type": "application/json"})
@@ -264,31 +264,34 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("case", MALFORMED)
-def test_malformed_bodies(server, case):
+def test_malformed_body_is_refused(server, case):
     content, status = MALFORMED[case]
     answer = server.post(content=content, headers={"content-type": "application/json"})
     assert answer.status_code == status
-    assert answer.json()["error"]["type"] == "invalid_request_error"
+    error = answer.json()["error"]
+    assert (error["type"], error["code"] is None) == ("invalid_request_error", False)
 
 
-def test_long_body_of_unknown_length(server):
+def test_chunked_body_above_the_limit_is_413(server):
     answer = server.post(content=(b"x" * 1000 for _ in range(30)), headers={"content-type": "application/json"})
     assert answer.status_code == 413
 
 
-def test_bodies_must_call_themselves_json(server):
+def test_body_of_another_content_type_is_refused(server):
     """A page in a browser may send others to a server on the same machine, unasked."""
     answer = server.post(content=b'{"prompt": "one"}', headers={"content-type": "text/plain"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_body")
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("DELETE", "/v1/models", 405)])
-def test_other_paths_and_methods(server, method, path, status):
+def test_unknown_path_or_method_is_refused(server, method, path, status):
     answer = httpx.request(method, server.url + path)
-    assert (answer.status_code, answer.json()["error"]["type"]) == (status, "invalid_request_error")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["type"]) == (status, "invalid_request_error")
+    assert repr(path) in error["message"]
 
 
-def test_messages_do_not_repeat_long_input(server):
+def test_messages_shorten_long_input(server):
     for answer in (server.get("/v1/models/" + "x" * 9000), server.get("/" + "x" * 9000)):
         assert answer.status_code == 404
         assert len(answer.json()["error"]["message"]) < 200
@@ -296,8 +299,8 @@ def test_messages_do_not_repeat_long_input(server):
     assert (answer.status_code, len(answer.json()["error"]["message"]) < 200) == (404, True)
 
 
-@pytest.mark.parametrize("path", ["edits", "variations"])
-def test_images_in_requests_are_not_supported(server, path):
+@pytest.mark.parametrize("path", ["edits", "edits/", "variations"])
+def test_edits_and_variations_are_404(server, path):
     """Whatever the size of the image."""
     answer = httpx.post(f"{server.url}/v1/images/{path}", files={"image": b"x" * 50_000}, data={"prompt": "one"})
     error = answer.json()["error"]
@@ -306,13 +309,13 @@ def test_images_in_requests_are_not_supported(server, path):
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/health", "/v1/models", "/v1/models/tiny", "/metrics"])
-def test_head_is_answered_as_get_without_a_body(server, path):
+def test_head_answers_as_get_without_a_body(server, path):
     answer = httpx.head(server.url + path)
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-type"] == server.get(path).headers["content-type"]
 
 
-# What other clients send. All of it is accepted; what had no effect is named in the answer.
+# Requests of known clients: accepted; the answer lists fields without effect.
 
 CLIENTS = {
     "openai 3": {
@@ -365,7 +368,7 @@ def dall_e(folder):
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_bodies_of_other_clients_are_accepted(dall_e, name):
+def test_requests_of_known_clients_are_accepted(dall_e, name):
     body = CLIENTS[name]
     answer = dall_e.post(body)
     assert answer.status_code == 200, answer.text
@@ -379,7 +382,7 @@ def test_bodies_of_other_clients_are_accepted(dall_e, name):
     assert len(text["data"]) == body["n"]
 
 
-def test_gpt_image_tool_of_librechat_is_accepted(folder):
+def test_request_of_librechats_gpt_image_tool_is_accepted(folder):
     body = {"model": "gpt-image-1", "prompt": PROMPT, "n": 1, "background": "auto", "output_format": "webp"}
     with Running(fewpass.load(folder, "cpu", "float64"), name="gpt-image-1") as running:
         answer = running.post(body | {"output_compression": 100, "quality": "auto", "size": "auto"}).json()
@@ -387,7 +390,7 @@ def test_gpt_image_tool_of_librechat_is_accepted(folder):
     assert picture(answer["data"][0]["b64_json"]).format == "WEBP"
 
 
-def test_url_is_a_data_url_of_the_format(client):
+def test_url_response_is_a_data_url(client):
     answer = client.images.generate(prompt=PROMPT, response_format="url", output_format="jpeg")
     head, _, data = answer.data[0].url.partition(",")
     assert (head, answer.data[0].b64_json) == ("data:image/jpeg;base64", None)
@@ -395,7 +398,7 @@ def test_url_is_a_data_url_of_the_format(client):
     assert answer.ignored == []
 
 
-def test_events_name_what_was_ignored(client):
+def test_events_list_ignored_fields(client):
     ask = {"prompt": PROMPT, "stream": True, "partial_images": 1, "response_format": "url", "quality": "hd"}
     for event in client.images.generate(**ask, extra_body={"decoder": "ar"}):
         assert event.ignored == ["quality", "response_format"]
@@ -412,19 +415,19 @@ def test_events_name_what_was_ignored(client):
         ("1x99999", "160x640"),
     ],
 )
-def test_nearest_size_has_a_similar_shape_and_no_more_tokens_than_the_models_own(asked, drawn, tmp_path):
+def test_nearest_size_is_similar_with_no_more_tokens(asked, drawn, tmp_path):
     model = fewpass.load(write_emu3(tmp_path / "emu3"), "cpu").model
-    size = Reader(model, Limits(sizes="nearest"))._size(asked)
+    size = RequestParser(model, Limits(sizes="nearest")).size(asked)
     assert "x".join(map(str, size)) == drawn
     assert model.grid(size).size <= model.grid(None).size
 
 
-def test_size_that_is_not_drawn_is_refused_unless_asked_otherwise(server):
+def test_size_of_another_model_is_refused_by_default(server):
     answer = server.post({"prompt": PROMPT, "size": "1024x1024"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "size")
 
 
-def test_default_values_are_not_named_as_ignored(client):
+def test_default_values_are_not_listed_as_ignored(client):
     answer = client.images.generate(
         prompt=PROMPT, quality="auto", background="opaque", size="auto", response_format="b64_json", output_format="png"
     )
@@ -432,10 +435,10 @@ def test_default_values_are_not_named_as_ignored(client):
     assert client.images.generate(prompt=PROMPT, size="8x8").ignored == []
 
 
-# Pages in browsers.
+# Browsers.
 
 
-def test_pages_of_given_origins_may_ask(served):
+def test_cors_allows_given_origins_only(served):
     page = "https://page.example"
     preflight = {"origin": page, "access-control-request-method": "POST"}
     preflight |= {"access-control-request-headers": "authorization, content-type"}
@@ -454,7 +457,7 @@ def test_pages_of_given_origins_may_ask(served):
 
 
 @pytest.mark.parametrize("origin", ["page.example", "https://page.example/", "https://page.example/a", "", "null *"])
-def test_what_is_no_origin_is_refused(served, origin):
+def test_invalid_origin_is_refused(served, origin):
     with pytest.raises(ValueError, match=r"^an origin must be \* or like https://example.org, got '"):
         create_app(served, cors=[origin])
 
@@ -463,14 +466,14 @@ def test_what_is_no_origin_is_refused(served, origin):
 
 
 @pytest.mark.parametrize("key", ["", "  ", "two words", "ke\ty", "schl\u00fcssel", "a\n"])
-def test_key_that_no_client_could_send_is_refused(served, key):
+def test_invalid_api_key_is_refused(served, key):
     with pytest.raises(ValueError, match="API key") as error:
         create_app(served, api_key=key)
     assert key.strip() in ("", "a") or key not in str(error.value)
 
 
 @pytest.mark.parametrize("scheme", ["bearer ", "BEARER ", "Bearer  ", "Bearer \t"])
-def test_scheme_of_the_key_is_read_as_rfc_9110_says(served, scheme):
+def test_authorization_scheme_ignores_case_and_blanks(served, scheme):
     with Running(served, key="sesame") as running:
         answer = httpx.get(f"{running.url}/v1/models", headers={"authorization": f"{scheme}sesame"})
         assert answer.status_code == 200
@@ -478,7 +481,7 @@ def test_scheme_of_the_key_is_read_as_rfc_9110_says(served, scheme):
         assert answer.status_code == 401
 
 
-def test_key(served):
+def test_api_key_protects_v1_only(served):
     with Running(served, key="sesame") as running:
         assert running.client().models.list().data
         for headers in ({}, {"authorization": "Bearer sesam"}, {"authorization": "sesame"}, {"authorization": b"\xff"}):
@@ -491,7 +494,7 @@ def test_key(served):
         assert running.get("/readyz").status_code == 200
 
 
-# Too much, too slow, gone.
+# Full queue, timeouts, disconnected clients.
 
 
 def ask_later(running, **body):
@@ -502,11 +505,11 @@ def ask_later(running, **body):
     return thread, answers
 
 
-def test_full_queue_is_429_and_says_when_to_come_again(served):
+def test_full_queue_is_429_with_retry_after(served):
     with Running(served, Limits(batch=1, queue=1)) as running:
         gate = Gate(running)
         threads = [ask_later(running, seed=i) for i in range(2)]
-        until(lambda: running.engine._images == 2)
+        until(lambda: running.engine.images == 2)
         with pytest.raises(openai.RateLimitError) as error:
             running.client().images.generate(prompt=PROMPT)
         assert int(error.value.response.headers["retry-after"]) >= 1
@@ -520,7 +523,7 @@ def test_full_queue_is_429_and_says_when_to_come_again(served):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_client_who_goes_frees_its_rows_within_a_pass(served, stream):
+def test_disconnected_client_frees_its_rows_within_a_pass(served, stream):
     with Running(served, Limits(batch=2)) as running:
         gate = Gate(running)
         stays = ask_later(running, seed=1, decoder="ar")
@@ -530,14 +533,14 @@ def test_client_who_goes_frees_its_rows_within_a_pass(served, stream):
             b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
             + f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
         )
-        until(lambda: running.engine._images == 3)
+        until(lambda: running.engine.images == 3)
         gate.let(2)
         assert len(gate.scheduler.drawing) == 2
         commands = running.engine._commands
         goes.close()
         until(lambda: not commands.empty())
         gate.let(1)  # the pass that was about to begin
-        until(lambda: running.engine._images == 1)
+        until(lambda: running.engine.images == 1)
         gate.let(1)
         assert [job.seed for job in gate.scheduler.drawing] == [1]
         gate.open()
@@ -546,7 +549,7 @@ def test_client_who_goes_frees_its_rows_within_a_pass(served, stream):
         assert sample(running, "fewpass_images_total", outcome="dropped") == 2
 
 
-def test_timeout(served):
+def test_request_after_its_timeout_is_504(served):
     with Running(served, Limits(timeout=0.3)) as running:
         gate = Gate(running)
         answer = running.post({"prompt": PROMPT})
@@ -554,17 +557,17 @@ def test_timeout(served):
         with pytest.raises(openai.APIError, match="given up"):
             list(running.client().images.generate(prompt=PROMPT, stream=True))
         gate.open()
-        until(lambda: running.engine._images == 0)
+        until(lambda: running.engine.images == 0)
 
 
-def test_slow_sender_is_cut_off(served):
+def test_slow_body_is_408(served):
     with Running(served, Limits(stall=0.2)) as running, socket.create_connection(("127.0.0.1", running.port)) as slow:
         slow.settimeout(PATIENCE)
         slow.sendall(b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
         assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
 
 
-def test_error_while_drawing_is_500_and_the_next_image_is_drawn(served, monkeypatch, caplog):
+def test_model_error_is_500_and_the_next_image_is_drawn(served, monkeypatch, caplog):
     with Running(served) as running:
         with monkeypatch.context() as patch:
             patch.setattr(type(served.model.network.body), "__call__", lambda *given: 1 / 0)
@@ -575,10 +578,10 @@ def test_error_while_drawing_is_500_and_the_next_image_is_drawn(served, monkeypa
                 list(running.client().images.generate(prompt=PROMPT, stream=True))
         assert "division by zero" in caplog.text
         assert running.post({"prompt": PROMPT}).status_code == 200
-        assert running.engine._images == 0
+        assert running.engine.images == 0
 
 
-def test_not_ready_when_drawing_has_stopped(served, monkeypatch, caplog):
+def test_readyz_is_503_after_the_engine_stopped(served, monkeypatch, caplog):
     with Running(served) as running:
         monkeypatch.setattr(running.engine._scheduler, "step", lambda: 1 / 0)
         assert running.post({"prompt": PROMPT}).status_code == 500
@@ -588,17 +591,17 @@ def test_not_ready_when_drawing_has_stopped(served, monkeypatch, caplog):
     assert "drawing has stopped" in caplog.text
 
 
-# The end.
+# Stopping.
 
 
-def test_stopping_finishes_what_is_being_drawn_and_refuses_the_rest(served, pipeline):
+def test_stop_finishes_begun_images_and_refuses_waiting_ones(served, pipeline):
     with Running(served, Limits(batch=1)) as running:
         gate = Gate(running)
         drawn = ask_later(running, seed=3)
-        until(lambda: running.engine._images == 1)
+        until(lambda: running.engine.images == 1)
         gate.let(1)
         waits = ask_later(running, seed=4)
-        until(lambda: running.engine._images == 2)
+        until(lambda: running.engine.images == 2)
         running.tell_to_stop()
         until(lambda: not running.engine.ready)
         gate.open()
@@ -610,11 +613,11 @@ def test_stopping_finishes_what_is_being_drawn_and_refuses_the_rest(served, pipe
     assert (waits[1][0].status_code, waits[1][0].json()["error"]["code"]) == (503, "server_stopping")
 
 
-def test_stopping_gives_up_what_takes_longer_than_the_grace(served):
+def test_stop_refuses_images_after_the_grace(served):
     with Running(served, Limits(grace=0.2)) as running:
         gate = Gate(running)
         thread, answers = ask_later(running, decoder="ar")
-        until(lambda: running.engine._images == 1)
+        until(lambda: running.engine.images == 1)
         gate.let(1)
         running.tell_to_stop()
         until(lambda: running.engine._commands.qsize() >= 2)

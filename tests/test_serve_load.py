@@ -1,4 +1,4 @@
-"""Many clients at once, and requests made up from the API's own document."""
+"""Many clients at once, and requests generated from the OpenAPI document."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ def server(folder):
         yield running
 
 
-def test_fifty_clients(server):
+def test_fifty_clients_get_the_right_images(server):
     report = asyncio.run(Clients(server.url, "red stars").run(50, SECONDS, os.getpid()))
     assert report.wrong == []
     for kind in ("plain: right", "several: right", "stream: right", "slow: right", "vanish: gone", "garbage: refused"):
@@ -60,13 +60,13 @@ OPERATIONS = {
 }
 
 
-def test_every_operation_is_tried(document):
+def test_operations_cover_the_openapi_document(document):
     known = {(o.ok().path, o.ok().method.upper()) for o in document.get_all_operations()}
     assert known == {(path, method) for path, method, _ in OPERATIONS}
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: f"{o[1]} {o[0]} {o[2]}")
-def test_every_answer_is_one_that_the_document_foresees(document, operation):
+def test_answers_match_the_openapi_document(document, operation):
     path, method, mode = operation
 
     @hypothesis.settings(

@@ -83,7 +83,7 @@ def due(pipeline):
     return pipeline(PROMPT, seed=0, count=24, decoder="ar").images
 
 
-def test_it_answers_as_it_does_without_ray(served, due):
+def test_ray_server_answers_like_a_single_server(served, due):
     answer = served.client.images.generate(prompt=PROMPT, n=2, extra_body={"seed": 3, "decoder": "ar"})
     assert [served.same(d.b64_json, due[d.seed]) for d in answer.data] == [True, True]
     events = list(
@@ -97,7 +97,7 @@ def test_it_answers_as_it_does_without_ray(served, due):
     assert httpx.get(f"{served.url}/readyz").status_code == 200
 
 
-def test_what_will_not_do_is_refused_as_without_ray(served):
+def test_ray_server_refuses_invalid_requests(served):
     for content, headers, status, code in (
         (b"{", {}, 400, "invalid_json"),
         (json.dumps({"prompt": PROMPT, "n": 0}).encode(), {}, 400, "invalid_value"),
@@ -109,7 +109,7 @@ def test_what_will_not_do_is_refused_as_without_ray(served):
     assert httpx.get(f"{served.url}/nothing").json()["error"]["type"] == "invalid_request_error"
 
 
-def test_a_replica_that_is_killed_loses_and_mixes_up_nothing(served, due):
+def test_killed_replica_loses_no_request(served, due):
     until(lambda: len(served.samples("fewpass_tokens_total")) == 2)
     one, other = served.replicas()
 
@@ -132,7 +132,7 @@ def test_a_replica_that_is_killed_loses_and_mixes_up_nothing(served, due):
     until(lambda: sum(served.samples("fewpass_drawing_images").values()) == 0)
 
 
-def test_sigterm_ends_it_all(served):
+def test_sigterm_stops_all_processes(served):
     left = psutil.Process(served.process.pid).children(recursive=True)
     served.process.send_signal(signal.SIGTERM)
     rest = served.process.stderr.read()

@@ -1,21 +1,24 @@
-"""Settings that a row may have of its own, as people write them in tables and in JSON."""
+"""Options that a row may have of its own, as people write them in tables and in JSON."""
 
 import re
-from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
-from fewpass.core.checks import read_size
-from fewpass.core.sampling import Sampling
-from fewpass.decoders.recipes import decoder
 from fewpass.engine import seeds
+from fewpass.engine.options import GenerationOptions
+
+KINDS = {option.name: option.metadata["kind"] for option in fields(GenerationOptions) if option.name != "seed"}
+OPTIONS = tuple(KINDS)
 
 
 def checked(name: str, value: object) -> Any:
     """The value of an option of `Pipeline.__call__`, written as text or as JSON.
 
-    Raises ValueError naming option and value if there is no such option or the value will not do.
+    Raises ValueError naming option and value if the value is out of range.
     """
-    return OPTIONS[name](name, value)
+    read: Any = {int: whole, float: _real, str: _text, object: _any}[KINDS[name]](name, value)
+    options = GenerationOptions(**{name: read}).checked()
+    return str(options.decoder) if name == "decoder" else getattr(options, name)
 
 
 def whole(name: str, value: object) -> int:
@@ -42,39 +45,5 @@ def _text(name: str, value: object) -> str:
     return value
 
 
-def _guidance(name: str, value: object) -> float:
-    scale = _real(name, value)
-    if not 0 <= scale < float("inf"):
-        raise ValueError(f"{name} must be a number >= 0, not {value!r}")
-    return scale
-
-
-def _temperature(name: str, value: object) -> float:
-    return Sampling(temperature=_real(name, value)).temperature
-
-
-def _top_k(name: str, value: object) -> int:
-    return Sampling(top_k=whole(name, value)).top_k
-
-
-def _top_p(name: str, value: object) -> float:
-    return Sampling(top_p=_real(name, value)).top_p
-
-
-def _size(name: str, value: object) -> tuple[int, int]:
-    return read_size("" if value is None else value) or (0, 0)
-
-
-def _decoder(name: str, value: object) -> str:
-    return str(decoder(_text(name, value)))
-
-
-OPTIONS: dict[str, Callable[[str, object], Any]] = {
-    "decoder": _decoder,
-    "guidance": _guidance,
-    "temperature": _temperature,
-    "top_k": _top_k,
-    "top_p": _top_p,
-    "size": _size,
-    "negative_prompt": _text,
-}
+def _any(name: str, value: object) -> object:
+    return "" if value is None else value

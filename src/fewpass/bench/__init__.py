@@ -1,1 +1,1 @@
-"""What drawing costs on this machine, with this model: `fewpass bench`."""
+"""Seconds, forward passes, memory and throughput on this machine: `fewpass bench`."""

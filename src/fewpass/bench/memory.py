@@ -1,4 +1,4 @@
-"""Memory: what follows from shapes, what was allocated, and the most that was in use."""
+"""Memory: predicted from shapes, allocated, and at its peak."""
 
 import sys
 
@@ -14,7 +14,7 @@ from fewpass.runtime.session import PromptSession
 
 
 class Peak:
-    """The most memory in use on a GPU since this was made; elsewhere only the whole process has a peak."""
+    """The peak of a GPU's memory since this object was created; None on a CPU."""
 
     def __init__(self, device: torch.device):
         self.device = device
@@ -27,7 +27,7 @@ class Peak:
 
 
 def process_peak() -> int | None:
-    """The most memory that this process has had resident; None where the system does not say."""
+    """The peak of the process's resident memory in bytes; None if the system does not report it."""
     try:
         import resource
     except ImportError:
@@ -42,11 +42,11 @@ def weights(module: nn.Module) -> int:
 
 
 def stated_cache(task: Task, numbers: list[int]) -> int:
-    """Bytes of the cache of these images: the slots that the longest prompt and the image take, and a scrap slot."""
-    prompts = [task.prompts[i % len(task.prompts)] for i in numbers]
+    """Bytes of the KV cache of these images: slots for the longest prompt, the image, and one scrap slot."""
+    prompts = task.prompts_of(numbers)
     rows = [task.model.read(prompt, None, task.settings.grid, task.settings.guidance) for prompt in prompts]
     slots = max(len(row) for image in rows for row in image) + task.tokens + 1
-    return sum(map(len, rows)) * cache_bytes(task.model, bucket(slots, task.model.device, task.model.network.portion))
+    return sum(map(len, rows)) * cache_bytes(task.model, bucket(slots, task.model.device))
 
 
 def allocated_cache(session: PromptSession) -> int:
@@ -59,10 +59,10 @@ def allocated_laws(state: tuple[Tensor, ...]) -> int:
 
 @torch.inference_mode()
 def measured(task: Task, decoder: Decoder) -> dict[str, int]:
-    """Bytes of one image's cache and laws after a first pass, which makes room for trees, and what shapes say."""
+    """Bytes of one image's cache and distributions after a first pass, which adds slots for trees, and as predicted."""
     session = task.open([0])
     opened = allocated_cache(session)
-    drawing = Drawing(session, decoder, task.law, task.seeds([0]))
+    drawing = Drawing(session, decoder, task.sampling, task.seeds([0]))
     drawing.advance()
     drawing.check(drawing.canvas)
     return {

@@ -1,4 +1,4 @@
-"""A decoder that works as ever, but wins as many tokens in each pass as a trace says."""
+"""A decoder that commits as many tokens in each pass as a trace."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
@@ -18,16 +18,15 @@ OUT_OF_ORDER = "makes tokens final out of raster order, and so cannot follow a t
 
 @dataclass(frozen=True)
 class Replay(Decoder):
-    """`inner` on a model whose laws mean nothing: it verifies, corrects and guesses, and a trace has the last word.
+    """`inner` with all its work, for a model with random weights, but with the numbers of tokens of a trace.
 
-    The image with the seed s follows trace number s modulo their number. Of an image of another size, a pass wins what
-    the trace won at the same share of its tokens, so that tokens per pass are those of the trace; never more than the
-    window holds.
+    The image with the seed s follows trace s modulo their number. For an image of another size, a pass commits as many
+    tokens as the trace did at the same share of its tokens, and at most the window.
     """
 
     inner: Decoder
     traces: tuple[Counts, ...]
-    won: tuple[tuple[int, ...], ...] = ()  # for each trace: how many tokens a pass wins where so many are final
+    won: tuple[tuple[int, ...], ...] = ()  # [trace][final tokens]: tokens that a pass commits
 
     def bind(self, info: SessionInfo) -> Self:
         inner, size = self.inner.bind(info), info.grid.size
@@ -51,7 +50,7 @@ class Replay(Decoder):
 
 
 class _Followed:
-    """A canvas that commits what `won` [B, N] says, whatever it is told."""
+    """A canvas that commits `won` [B, N] tokens instead of those accepted."""
 
     def __init__(self, canvas: Canvas, won: Tensor):
         self._canvas, self._won = canvas, won
@@ -68,8 +67,8 @@ class _Followed:
 
 
 def stretched(counts: Counts, size: int) -> tuple[int, ...]:
-    """How many tokens a pass wins of an image of `size` tokens when 0, 1, ... of them are final."""
-    each = [count for count in counts for _ in range(count)]  # for every token of the trace, its pass's count
+    """The tokens that a pass commits of an image of `size` tokens when 0, 1, ... of them are final."""
+    each = [count for count in counts for _ in range(count)]  # the count of each token's pass
     return tuple(each[final * len(each) // size] for final in range(size))
 
 
@@ -80,7 +79,7 @@ def check(decoder: Decoder) -> None:
 
 
 def replayed(decoder: Decoder, traces: tuple[Counts, ...]) -> Decoder:
-    """The decoder as it would do by `traces`. Autoregression needs none."""
+    """The decoder with the numbers of tokens of `traces`; `ar` needs none."""
     if decoder.margin == 1:
         return decoder
     return Replay(decoder, traces, made_by=decoder.made_by, options=decoder.options)

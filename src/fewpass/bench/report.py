@@ -1,4 +1,4 @@
-"""The two files that a benchmark leaves."""
+"""The two files of a benchmark: `bench.json` and `bench.png`."""
 
 import json
 import os
@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fewpass.bench import figure, figures, words
+from fewpass.bench import plots, statistics, summary
 from fewpass.bench.run import Benchmark
-from fewpass.engine.prompts import written
+from fewpass.engine.request import written
 from fewpass.io.atomic import replace
 from fewpass.io.machine import machine, versions
 from fewpass.models.weights import one_line
@@ -18,16 +18,20 @@ NAMES = ("bench.json", "bench.png")
 
 
 def report(bench: Benchmark, threads: int, notes: Sequence[str]) -> dict[str, Any]:
-    """All that was found, and where and how; `notes` are what a reader has to know before he believes it."""
+    """All results, with settings, machine, versions and `notes` for the reader."""
     task, plan, model = bench.task, bench.plan, bench.task.model
-    stored, windows, decoders = figures.memory_of(bench), figures.windows(bench), figures.contest(bench)
+    stored, windows, decoders = (
+        statistics.memory_record(bench),
+        statistics.window_rows(bench),
+        statistics.decoder_rows(bench),
+    )
     return {
-        "conditions": words.conditions(bench),
+        "conditions": summary.conditions(bench),
         "notes": [
             *notes,
             *bench.notes,
-            *words.contradictions(windows, decoders),
-            *words.disagreements(stored["one_image"]),
+            *summary.contradictions(windows, decoders),
+            *summary.disagreements(stored["one_image"]),
         ],
         "machine": machine(model.device),
         "load_of_the_machine": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
@@ -36,7 +40,7 @@ def report(bench: Benchmark, threads: int, notes: Sequence[str]) -> dict[str, An
             "model": model.name,
             "random_weights": bench.traces is not None,
             "guidance": task.settings.guidance,
-            **asdict(task.law),
+            **asdict(task.sampling),
             "tokens": task.tokens,
             "codes": task.settings.grid.vocab,
             "prompts": [written(prompt) for prompt in task.prompts],
@@ -48,17 +52,17 @@ def report(bench: Benchmark, threads: int, notes: Sequence[str]) -> dict[str, An
         },
         "decoders": decoders,
         "windows": windows,
-        "batches": figures.batches(bench),
+        "batches": statistics.batch_rows(bench),
         "memory": stored,
-        "traces": figures.drawn_traces(bench) if bench.traces is None else figures.trace_records(bench.traces),
+        "traces": statistics.drawn_traces(bench) if bench.traces is None else statistics.trace_records(bench.traces),
     }
 
 
 def write(folder: Path, found: Mapping[str, Any]) -> tuple[list[Path], str | None]:
-    """`bench.json` and `bench.png`, and why there is no picture if it could not be drawn: a note says so too."""
+    """Write both files. Returns their paths, and an error if the figure could not be drawn, which is noted too."""
     try:
-        picture, failed = figure.draw(found), None
-    except Exception as error:  # whatever it is, it must not cost the measurements
+        picture, failed = plots.draw(found), None
+    except Exception as error:  # the figure must not cost the measurements
         picture, failed = None, f"{NAMES[1]} could not be drawn: {one_line(error) or type(error).__name__}."
         found = {**found, "notes": [*found["notes"], failed]}
     folder.mkdir(parents=True, exist_ok=True)

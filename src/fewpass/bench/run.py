@@ -1,4 +1,4 @@
-"""A benchmark: what is measured, in which order, and all that was found."""
+"""A benchmark: its plan, the order of measurements, and their results."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -6,22 +6,22 @@ from dataclasses import dataclass
 
 import torch
 
-from fewpass.bench import memory, rival
-from fewpass.bench.drawing import Drawn, draw
-from fewpass.bench.passes import Pass, time_passes
+from fewpass.bench import baseline, memory
 from fewpass.bench.replay import replayed
 from fewpass.bench.task import Task
+from fewpass.bench.timing import Drawn, Pass, draw, time_passes
 from fewpass.bench.traces import Traces
+from fewpass.core.errors import OutOfMemory
 from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import ar as autoregression
 from fewpass.viz.progress import Step
 
-GUESS = 3.0  # tokens a pass is expected to win, for the time left
+EXPECTED = 3.0  # tokens per pass, for the time left
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: `ar` comes first among the `decoders`, `passes` are timed with each of `windows`."""
+    """The measurements: `ar` is the first of the `decoders`; `passes` passes are timed for each of `windows`."""
 
     decoders: Sequence[Decoder]
     windows: Sequence[int]
@@ -31,15 +31,14 @@ class Plan:
 
 
 class Benchmark:
-    """Contestants take turns on every image, window and batch, so that a slow minute of the machine slows them all.
+    """Decoders take turns on every image, window and batch, so that a slow minute of the machine slows them all.
 
-    `traces` decide how many tokens a pass wins, where weights are random; without them the model does. `against` is
-    transformers' own `generate`, if there is one.
+    With random weights, `traces` hold the tokens that passes commit. `against` is transformers' own `generate`.
     """
 
-    def __init__(self, task: Task, plan: Plan, traces: Traces | None = None, against: rival.Rival | None = None):
+    def __init__(self, task: Task, plan: Plan, traces: Traces | None = None, against: baseline.Baseline | None = None):
         self.task, self.plan, self.traces, self.against = task, plan, traces, against
-        self.contest: dict[str, list[Drawn]] = defaultdict(list)  # by contestant, in the order of images
+        self.images: dict[str, list[Drawn]] = defaultdict(list)  # by decoder, in the order of images
         self.windows: dict[tuple[str, int], list[Pass]] = defaultdict(list)
         self.batches: dict[tuple[str, int], list[Drawn]] = defaultdict(list)
         self.memory: dict[str, dict[str, int]] = {}
@@ -47,11 +46,11 @@ class Benchmark:
         self._full: set[int] = set()  # batches that did not fit
 
     def steps(self) -> Iterator[Step]:
-        """To be done one after the other; the first ones claim memory and warm the process up."""
+        """The measurements in their order; the first ones allocate memory and are the warm-up."""
         for decoder in self.plan.decoders:
             yield Step(f"memory of {decoder}", 4, lambda d=decoder: self._remember(d))  # type: ignore[misc]
         if self.against is not None:
-            yield Step(f"warming up {rival.NAME}", self.task.tokens, lambda: self._warm())
+            yield Step(f"warming up {baseline.NAME}", self.task.tokens, self._warm_up)
         for turn in range(self.plan.repetitions):
             yield from self._images(turn)
             yield from self._windows()
@@ -63,7 +62,9 @@ class Benchmark:
             for decoder in self.plan.decoders:
                 yield Step(f"image {number + 1}, {decoder}", self._passes(decoder), self._drawing(decoder, number))
             if self.against is not None:
-                yield Step(f"image {number + 1}, {rival.NAME}", self.task.tokens, self._rival(self.against, number))
+                yield Step(
+                    f"image {number + 1}, {baseline.NAME}", self.task.tokens, self._baseline(self.against, number)
+                )
 
     def _windows(self) -> Iterator[Step]:
         for window in self.plan.windows:
@@ -79,25 +80,25 @@ class Benchmark:
                 yield Step(f"{batch} images together, {decoder}", expected, self._together(decoder, batch, turn))
 
     def _passes(self, decoder: Decoder) -> float:
-        return self.task.tokens / (1 if decoder.margin == 1 else GUESS)
+        return self.task.tokens / (1 if decoder.margin == 1 else EXPECTED)
 
     def _followed(self, decoder: Decoder, basis: Decoder) -> Decoder:
-        """As it is to be run: with random weights, by the traces of `basis`."""
+        """The decoder to run: with random weights, one that follows the traces of `basis`."""
         return decoder if self.traces is None else replayed(decoder, self.traces.get(str(basis), ()))
 
     def _remember(self, decoder: Decoder) -> None:
         self.memory[str(decoder)] = memory.measured(self.task, decoder)
 
-    def _warm(self) -> None:
+    def _warm_up(self) -> None:
         assert self.against is not None
         self.against(0)
 
     def _drawing(self, decoder: Decoder, number: int) -> Callable[[], None]:
         run = self._followed(decoder, decoder)
-        return lambda: self.contest[str(decoder)].append(draw(self.task, run, [number]))
+        return lambda: self.images[str(decoder)].append(draw(self.task, run, [number]))
 
-    def _rival(self, against: rival.Rival, number: int) -> Callable[[], None]:
-        return lambda: self.contest[rival.NAME].append(against(number))
+    def _baseline(self, against: baseline.Baseline, number: int) -> Callable[[], None]:
+        return lambda: self.images[baseline.NAME].append(against(number))
 
     def _timing(self, basis: Decoder, decoder: Decoder, window: int) -> Callable[[], None]:
         run = self._followed(decoder, basis)
@@ -111,7 +112,7 @@ class Benchmark:
                 return
             try:
                 drawn = draw(self.task, run, numbers)
-            except torch.OutOfMemoryError:
+            except (OutOfMemory, torch.OutOfMemoryError):
                 torch.cuda.empty_cache()
                 self._full.add(batch)
                 self.notes.append(f"{batch} images together do not fit into memory with {decoder}.")
@@ -122,10 +123,7 @@ class Benchmark:
 
 
 def _windowed(decoder: Decoder, window: int) -> Decoder | None:
-    """The decoder with another window, where it has one.
-
-    Autoregression stands for all of them where there is nothing to draft.
-    """
+    """The decoder with another window; None if it has none. `ar` stands for window 0."""
     if decoder.margin == 1:
         return decoder if window == 0 and str(decoder) == str(autoregression()) else None
     if window == 0:

@@ -1,4 +1,4 @@
-"""Where the shape of a model comes from whose weights are not at hand."""
+"""Models of a given shape with random weights."""
 
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from fewpass.models.base import Model
 from fewpass.models.hub import DESCRIPTIONS, fetch
 from fewpass.models.json_files import read_config
 
-SHAPES = Path(__file__).parent / "shapes"  # of published models, by their names
-PART = "vision_language_encoder"  # where a pipeline of diffusers has the model that draws tokens
+SHAPES = Path(__file__).parent / "shapes"  # config.json of published models, by name
+PART = "vision_language_encoder"  # folder of the autoregressive model in a pipeline of diffusers
 
 
 def shape_names() -> list[str]:
@@ -21,7 +21,7 @@ def shape_names() -> list[str]:
 
 
 def read_shape(source: str) -> dict[str, Any]:
-    """The config.json that `source` names: a published shape, a file, a folder or a repository of the hub.
+    """Read the config.json of `source`: a published shape, a file, a folder or a repository of the hub.
 
     Raises ValueError if there is none.
     """
@@ -41,5 +41,5 @@ def read_shape(source: str) -> dict[str, Any]:
 
 
 def untrained(source: str, device: torch.device, dtype: torch.dtype) -> Model:
-    """A model of the shape that `source` names, with random weights. Raises ValueError if there can be none."""
+    """Build a model of the shape `source` with random weights. Raises ValueError for a shape not supported."""
     return untrained_model(read_shape(source), Path(source).name.removesuffix(".json"), device, dtype)

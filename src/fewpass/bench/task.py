@@ -1,4 +1,4 @@
-"""What every contestant of a benchmark is to draw."""
+"""The images that every decoder of a benchmark draws, and the decoders under test."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,21 +6,26 @@ from functools import cached_property
 
 import torch
 
+from fewpass.bench import replay
+from fewpass.core.protocol import Decoder, SessionInfo, bind
 from fewpass.core.sampling import Sampling
-from fewpass.engine.options import Settings
+from fewpass.decoders.recipes import RECIPES
+from fewpass.decoders.recipes import decoder as decoder_of
+from fewpass.engine.request import BoundOptions, Job
 from fewpass.models.base import Model, Prompt
 from fewpass.models.emoji.scenes import held_out_prompts
 from fewpass.models.zoo import BUNDLED
 from fewpass.runtime.session import PromptSession
 
-LENGTH = 32  # tokens of a prompt without meaning
+LENGTH = 32  # tokens of a random prompt
+ALL = "all"
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Prompts, and how images of them are drawn. Image number i is of prompt i, over and over, with the seed i."""
+    """Prompts and settings. Image i shows prompt i modulo their number, with the seed i."""
 
-    settings: Settings
+    settings: BoundOptions
     prompts: Sequence[Prompt]
 
     @property
@@ -28,25 +33,37 @@ class Task:
         return self.settings.model
 
     @property
-    def law(self) -> Sampling:
+    def sampling(self) -> Sampling:
         return self.settings.sampling
 
     @property
     def tokens(self) -> int:
-        """Of an image, N."""
+        """Tokens of an image, N."""
         return self.settings.grid.size
 
     def open(self, numbers: Sequence[int]) -> PromptSession:
-        """The prompts' pass of these images."""
-        prompts = [self.prompts[i % len(self.prompts)] for i in numbers]
+        """Run the prefill of these images."""
+        prompts = self.prompts_of(numbers)
         return self.model.open(prompts, self.settings.grid, self.settings.guidance, [None] * len(prompts))
+
+    def jobs(self, numbers: Sequence[int], decoder: Decoder) -> list[Job]:
+        """These images, to be drawn by `decoder`."""
+        s, jobs = self.settings, list[Job]()
+        for i in numbers:
+            (prompt,) = self.prompts_of([i])
+            rows = self.model.read(prompt, None, s.grid, s.guidance)
+            jobs.append(Job(prompt, None, rows, s.grid, s.guidance, decoder, s.sampling, i))
+        return jobs
+
+    def prompts_of(self, numbers: Sequence[int]) -> list[Prompt]:
+        return [self.prompts[i % len(self.prompts)] for i in numbers]
 
     def seeds(self, numbers: Sequence[int]) -> torch.Tensor:
         return torch.tensor(list(numbers), device=self.model.device)
 
     @cached_property
-    def picture_trouble(self) -> str | None:
-        """Why tokens are not made into pictures, if they are not."""
+    def no_pixels(self) -> str | None:
+        """Why the model makes no pixels; None if it does."""
         try:
             self.model.check_pictures(self.prompts)
         except ValueError as error:
@@ -55,19 +72,44 @@ class Task:
 
 
 def random_prompts(model: Model, number: int) -> list[Prompt]:
-    """Prompts that take as long to read as any others, for models whose weights mean nothing."""
+    """Random prompts of `LENGTH` tokens, for models with random weights."""
     chance = torch.Generator().manual_seed(0)
     return [model.random_prompt(LENGTH, chance) for _ in range(number)]
 
 
 def own_prompts(model: str, number: int) -> list[str]:
-    """As many prompts of a bundled model, spread over those it never saw.
-
-    Raises ValueError for a model without any, or with fewer.
-    """
+    """`number` held-out prompts of a bundled model. Raises ValueError if there are fewer, or none."""
     if model not in BUNDLED:
         raise ValueError(f"{model!r} has no prompts of its own: give a file of prompts with --prompts")
     every = held_out_prompts()
     if number > len(every):
-        raise ValueError(f"there are {len(every)} prompts, not {number}: give a file of them")
+        raise ValueError(f"there are {len(every)} prompts, got {number}: give a file of them")
     return [every[i * len(every) // number] for i in range(number)]
+
+
+def decoders_under_test(asked: str | None, otherwise: Sequence[str]) -> list[Decoder]:
+    """`ar`, then the decoders `asked` for, separated by ; or "all", or else `otherwise`.
+
+    Raises ValueError for an unknown decoder.
+    """
+    spellings = otherwise
+    if asked is not None:
+        spellings = list(RECIPES) if asked.strip() == ALL else [word for word in asked.split(";") if word.strip()]
+        if not spellings:
+            raise ValueError(f"there is no decoder in {asked!r}")
+    return list({str(decoder): decoder for decoder in map(decoder_of, ["ar", *spellings])}.values())
+
+
+def usable(task: Task, chosen: Sequence[Decoder], replayed: bool) -> tuple[list[Decoder], list[ValueError]]:
+    """The decoders that work with the model, and, if `replayed`, can follow traces; and the errors of the others."""
+    good, errors = list[Decoder](), list[ValueError]()
+    for decoder in chosen:
+        try:
+            bind(decoder, SessionInfo(task.settings.grid, task.model.network.codebook))
+            if replayed:
+                replay.check(decoder)
+        except ValueError as error:
+            errors.append(error)
+        else:
+            good.append(decoder)
+    return good, errors

@@ -1,7 +1,8 @@
-"""How many tokens each pass of a drawing won: recorded, or read from files."""
+"""Traces, the numbers of tokens that the passes of a drawing committed: recorded, or read from files."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fewpass.core.protocol import Decoder
@@ -9,17 +10,18 @@ from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.io.atomic import located
 from fewpass.io.png_metadata import read_settings
 from fewpass.pipeline import Pipeline
+from fewpass.viz.progress import Step
 
-Counts = tuple[int, ...]  # tokens that became final in the passes 1, 2, ...
+Counts = tuple[int, ...]  # tokens committed in the passes 1, 2, ...
 Traces = Mapping[str, tuple[Counts, ...]]  # by the spelling of the decoder
-Found = Mapping[str, Sequence[tuple[str, list[int]]]]  # the same: the file, and the list in it as it is
+Found = Mapping[str, Sequence[tuple[str, list[int]]]]  # the same, unchecked: (file, list)
 PICTURES = (".png",)
 
 
 def counts_of(committed: Sequence[int], where: str) -> Counts:
-    """From the pass at which each token became final.
+    """The counts of `committed`, the pass at which each token became final.
 
-    Raises ValueError if drawing stopped before its end, or tokens became final out of raster order.
+    Raises ValueError if the drawing stopped before its end, or left the raster order.
     """
     order = list(committed)
     if not order or not all(isinstance(number, int) for number in order):
@@ -35,14 +37,35 @@ def counts_of(committed: Sequence[int], where: str) -> Counts:
 
 
 def recorded(pipe: Pipeline, decoder: Decoder, prompt: str, seed: int) -> Counts:
-    """Draw an image, and say how many tokens each pass won."""
+    """Draw an image, and return its trace."""
     return counts_of(pipe(prompt, decoder=decoder, seed=seed).trace.committed[0].tolist(), str(decoder))
 
 
-def read_traces(files: Sequence[str]) -> Found:
-    """What was noted in images that fewpass has drawn, in sheets of `fewpass compare`, and in JSON with such records.
+class Recording:
+    """Traces of the bundled model, one for each decoder and prompt, for shapes without weights."""
 
-    Raises ValueError naming the file that holds none.
+    def __init__(self, pipe: Pipeline, decoders: Sequence[Decoder], prompts: Sequence[str]):
+        self.pipe, self.prompts = pipe, prompts
+        self.drafting = [decoder for decoder in decoders if decoder.margin > 1]
+        self._found: dict[str, list[Counts]] = defaultdict(list)
+
+    def steps(self) -> Iterator[Step]:
+        for number in range(len(self.prompts)):
+            for decoder in self.drafting:
+                yield Step(f"{decoder} on the bundled model", 1, self._draw(decoder, number))
+
+    @property
+    def traces(self) -> Traces:
+        return {name: tuple(counts) for name, counts in self._found.items()}
+
+    def _draw(self, decoder: Decoder, number: int) -> Callable[[], None]:
+        return lambda: self._found[str(decoder)].append(recorded(self.pipe, decoder, self.prompts[number], number))
+
+
+def read_traces(files: Sequence[str]) -> Found:
+    """Read the traces in images drawn by fewpass, in sheets of `fewpass compare`, and in JSON with such records.
+
+    Raises ValueError naming a file without any.
     """
     found: dict[str, list[tuple[str, list[int]]]] = {}
     for file in files:
@@ -62,7 +85,7 @@ def read_traces(files: Sequence[str]) -> Found:
 
 
 def traces_of(found: Found, decoders: Sequence[Decoder]) -> Traces:
-    """The traces of these decoders, autoregression excepted. Raises ValueError for one without any that will do."""
+    """The traces of these decoders except `ar`. Raises ValueError for a decoder without a valid one."""
     traces = {}
     for decoder in decoders:
         if decoder.margin == 1:
@@ -86,7 +109,7 @@ def _content(file: str) -> Any:
 
 
 def _records(value: Any) -> Iterator[tuple[str, list[int]]]:
-    """Whatever has a decoder and a trace, however deep it is."""
+    """All pairs of a decoder and a trace, at any depth."""
     match value:
         case {"decoder": str(decoder), "trace": {"committed": list(committed)}}:
             yield decoder, committed

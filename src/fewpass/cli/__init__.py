@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         import typer
 
         from fewpass.cli.app import app
-        from fewpass.core.errors import ModelError
+        from fewpass.core.errors import ModelError, OutOfMemory
 
         # All that typer raises about arguments: ClickException, which has no public name of its own.
         usage_error = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return app(argv, prog_name="fewpass", standalone_mode=False) or 0
         except usage_error as error:
             return _fail(error.format_message().replace("Value error, ", ""))
-        except (ValueError, ModelError) as error:
+        except (ValueError, ModelError, OutOfMemory) as error:
             return _fail(error)
         except OSError as error:
             return _fail(f"{error.filename!r}: {error.strerror}" if error.filename else error)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.inputs import read_decoder
 from fewpass.cli.optional import check_ray
 from fewpass.cli.terminal import load_torch, open_model
+from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import located
 from fewpass.io.prompt_files import read_rows
 from fewpass.viz.progress import images_drawn
@@ -24,19 +24,13 @@ if TYPE_CHECKING:
     DrawSome = Callable[[Sequence[Entry], int], Iterator[Outcome]]
 
 
+@o.with_options()
 def batch(
     file: Annotated[str, typer.Argument(metavar="FILE", help=f"Prompts: {o.FILES}")],
     output: Annotated[str, typer.Option("--output", "-o", metavar="FOLDER", help="New, or that of an earlier start.")],
     model: o.Model = "emoji",
-    decoder: o.Decoder = None,
-    guidance: o.Guidance = None,
-    temperature: o.Temperature = None,
-    top_k: o.TopK = None,
-    top_p: o.TopP = None,
-    seed: o.Seed = None,
+    options: GenerationOptions = o.DEFAULT,
     count: o.Count = 1,
-    size: o.Size = None,
-    negative_prompt: o.NegativePrompt = None,
     keep: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="A column to copy into the results; may come again.")
     ] = None,
@@ -57,8 +51,8 @@ def batch(
 ) -> int:
     """Draw the prompts of a file into a folder; started again after any interruption, go on.
 
-    Columns id, seed, decoder, guidance, temperature, top_k, top_p, size and negative_prompt hold for their row. The
-    exit code is 1 if a prompt has failed.
+    Columns id, seed and those of the options, such as decoder or guidance, hold for their row. The exit
+    code is 1 if a prompt has failed.
     """
     rows = read_rows(file)
 
@@ -74,29 +68,21 @@ def batch(
 
     if parquet:
         check_parquet()
-    given = {
-        "decoder": decoder and str(read_decoder(decoder)),
-        "guidance": guidance,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "size": size,
-        "negative_prompt": negative_prompt,
-    }
-    options = {name: checked(name, value) for name, value in given.items() if value is not None}
+    shared = {name: checked(name, value) for name, value in options.given.items() if name != "seed"}
     fleet = _fleet(ray, workers, cores, model, device, dtype, compile)
     folder = Folder(_path(output))
     with folder.locked():
         earlier = folder.run() or {}
-        (first,) = assign(earlier.get("seed") if seed is None else seed, 1)  # drawn in an earlier start, or now
-        entries = entries_of(rows, options, first, count, keep or [])
+        seed = earlier.get("seed") if options.seed is None else options.seed
+        (first,) = assign(seed, 1)  # that of an earlier start, or drawn now
+        entries = entries_of(rows, shared, first, count, keep or [])
         run = {"model": model, "dtype": dtype, "seed": first, "images": len(entries), "digest": digest(entries)}
         folder.check(run)
         with Console(stderr=True).status("reading the images that are there"):
             left, damaged = folder.left(run, entries, retry_failed)
         for note in damaged:
             print(note, file=sys.stderr)
-        draw_some = (fleet.draw if fleet else _alone(model, device, dtype, compile, options)) if left else None
+        draw_some = (fleet.draw if fleet else _alone(model, device, dtype, compile, shared)) if left else None
         folder.begin(run)
         if draw_some:
             with images_drawn(len(entries), len(entries) - len(left)) as show:

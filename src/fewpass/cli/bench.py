@@ -1,28 +1,28 @@
 """`fewpass bench`"""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.inputs import check_sampling, read_prompts
+from fewpass.cli.inputs import read_prompts
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import load_torch, open_model, silence_transformers, waiting
-from fewpass.core.checks import read_size
+from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import check_folder, located
 from fewpass.viz.progress import do
 
 if TYPE_CHECKING:
-    from fewpass.bench.rival import Rival
+    from fewpass.bench.baseline import Baseline
     from fewpass.bench.task import Task
-    from fewpass.models.base import Model, Prompt
+    from fewpass.models.base import Model
 
 DEFAULT = "ar; mc_sjd; jacobi_ngram"
 
 
+@o.with_options(without=["decoder", "negative_prompt", "seed"])
 def bench(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FOLDER", help="For bench.json, bench.png.")
@@ -51,11 +51,7 @@ def bench(
     transformers: Annotated[
         bool, typer.Option(help="Whether to draw with transformers' own generate too, where it can.")
     ] = True,
-    guidance: o.Guidance = None,
-    temperature: o.Temperature = None,
-    top_k: o.TopK = None,
-    top_p: o.TopP = None,
-    size: o.Size = None,
+    options: GenerationOptions = o.DEFAULT,
     threads: Annotated[int | None, typer.Option(parser=o.at_least_one, metavar="N", help="Of the processor.")] = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
@@ -64,7 +60,7 @@ def bench(
 
     The exit code is 1 if the picture could not be drawn.
     """
-    folder, pixels = _folder(output), read_size(size)
+    folder = _folder(output)
     if model is not None and random is not None:
         raise ValueError(f"give --model {model!r} or --random {random!r}, not both")
     if trace and random is None:
@@ -78,56 +74,51 @@ def bench(
     if prompts.isdecimal() and not int(prompts):
         raise ValueError(f"prompts must be a number >= 1 or a file, not {prompts!r}")
     load_torch()
-    check_sampling(temperature, top_k, top_p)
+    options = options.checked()
 
     import torch
 
-    from fewpass.bench import report, words
-    from fewpass.bench.contestants import EVERY, contestants, fitting
-    from fewpass.bench.recording import Recording
+    from fewpass.bench import report, summary
     from fewpass.bench.run import Benchmark, Plan
-    from fewpass.bench.task import Task, own_prompts, random_prompts
-    from fewpass.bench.traces import read_traces, traces_of
-    from fewpass.engine.options import Settings
+    from fewpass.bench.task import ALL, Task, decoders_under_test, own_prompts, random_prompts, usable
+    from fewpass.bench.traces import Recording, read_traces, traces_of
+    from fewpass.engine.request import bind
     from fewpass.io.extra import needed
 
     needed("matplotlib")
     noted = read_traces(trace) if trace else {}
-    chosen = contestants(decoders, list(noted) or DEFAULT.split(";"))
+    chosen = decoders_under_test(decoders, list(noted) or DEFAULT.split(";"))
     known = traces_of(noted, chosen) if trace else None
     if threads is not None:
         torch.set_num_threads(threads)
-    own = _untrained(random, device, dtype) if random is not None else open_model(model or "emoji", device, dtype).model
-    settings = Settings.of(own, None, guidance, temperature, top_k, top_p, pixels, None)
+    named = "emoji" if model is None else model
+    own = _untrained(random, device, dtype) if random is not None else open_model(named, device, dtype).model
+    settings = bind(own, options)
     if drafts and drafts[-1] > settings.grid.size - 2:
         raise ValueError(f"window {drafts[-1]} is too wide for an image of {settings.grid.size} tokens")
-    read: Sequence[Prompt]
-    if random is not None:
-        read = random_prompts(own, int(prompts))
-    else:
-        read = texts or own_prompts(model or "emoji", int(prompts))
-    task = Task(settings, read)
-    good, wrong = fitting(task, chosen, replayed=random is not None)
-    if wrong and (decoders or "").strip() != EVERY:
+    own_or_given = texts or own_prompts(named, int(prompts)) if random is None else random_prompts(own, int(prompts))
+    task = Task(settings, own_or_given)
+    good, wrong = usable(task, chosen, replayed=random is not None)
+    if wrong and (decoders or "").strip() != ALL:
         raise wrong[0]
     notes = [f"Left out: {error}." for error in wrong]
     if random is not None:
         source = f"traces in {', '.join(trace)}" if trace else "traces of the bundled model, recorded in this run"
-        notes.insert(0, words.borrowed(source))
+        notes.insert(0, summary.random_weights(source))
         if known is None:
             bundled = open_model("emoji", str(own.device), "float32")
             recording = Recording(bundled, good, own_prompts("emoji", int(prompts)))
             do(recording.steps(), "recording traces")
             known = recording.traces
     against = _against(task, notes) if transformers else None
-    if task.picture_trouble is not None:
-        notes.append(f"Pictures are not in the seconds: {task.picture_trouble}.")
+    if task.no_pixels is not None:
+        notes.append(f"Pixels are not in the seconds: {task.no_pixels}.")
     run = Benchmark(task, Plan(good, drafts, together, repetitions, passes), known, against)
     do(run.steps(), "measuring")
     found = report.report(run, torch.get_num_threads(), notes)
     paths, failed = report.write(folder, found)
-    show(words.COLUMNS, words.rows(found))
-    print(*words.summary(found), *found["notes"], *filter(None, [failed]), *paths, sep="\n", file=sys.stderr)
+    show(summary.COLUMNS, summary.rows(found))
+    print(*summary.summary(found), *found["notes"], *filter(None, [failed]), *paths, sep="\n", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -159,11 +150,11 @@ def _untrained(source: str, device: str | None, dtype: str | None) -> "Model":
         return untrained(source, where, chosen_dtype(dtype, where))
 
 
-def _against(task: "Task", notes: list[str]) -> "Rival | None":
-    from fewpass.bench.rival import rival_of
+def _against(task: "Task", notes: list[str]) -> "Baseline | None":
+    from fewpass.bench.baseline import baseline_of
 
     try:
-        return rival_of(task)
+        return baseline_of(task)
     except ValueError as error:
         notes.append(f"Not compared with transformers' generate: {error}.")
         return None

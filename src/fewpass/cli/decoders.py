@@ -11,7 +11,7 @@ def decoders() -> None:
     load_torch()
 
     from fewpass.decoders.recipes import every_recipe
-    from fewpass.engine.report import law
+    from fewpass.engine.result import law
 
     rows = [
         [name, ", ".join(map(_option, recipe.parameters.values())), law(recipe.lossless), recipe.source, _doc(recipe)]

@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.inputs import check_sampling, read_decoder, say_unused
+from fewpass.cli.inputs import read_decoder, say_unused
 from fewpass.cli.tables import show
 from fewpass.cli.terminal import load_torch, open_model, waiting
-from fewpass.core.checks import read_size
+from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import located
 from fewpass.viz.progress import Step, do, spoken
 
 if TYPE_CHECKING:
-    from fewpass.evaluation.drawing import Drawer, Trial
-    from fewpass.evaluation.folder import RunFolder
-    from fewpass.evaluation.items import Item
-    from fewpass.evaluation.law import LawRow
+    from fewpass.evaluation.drawer import Drawer, Trial
+    from fewpass.evaluation.folder import Item, RunFolder
+    from fewpass.evaluation.joint_law import LawRow
     from fewpass.io.prompt_files import Row
 
 LAW_IMAGES, FEWEST = 50_000, 10_000  # below that, next to no image of the toy is expected often enough to be counted
 PAIRS = 50
 
 
+@o.with_options(without=["decoder", "seed"])
 def evaluate(
     context: typer.Context,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FOLDER", help="Where all goes.")] = "evaluation",
@@ -52,13 +52,8 @@ def evaluate(
             help=f"The first N prompts are drawn twice to see diversity; {PAIRS} by default.",
         ),
     ] = None,
-    guidance: o.Guidance = None,
-    temperature: o.Temperature = None,
-    top_k: o.TopK = None,
-    top_p: o.TopP = None,
+    options: GenerationOptions = o.DEFAULT,
     seed: Annotated[int, typer.Option(parser=o.whole, metavar="N", help="Of the first prompt.")] = 0,
-    size: o.Size = None,
-    negative_prompt: o.NegativePrompt = None,
     together: Annotated[
         int, typer.Option(parser=o.at_least_one, metavar="N", help="Images in one batch, which share its seconds.")
     ] = 1,
@@ -89,22 +84,22 @@ def evaluate(
 
     from fewpass.evaluation.folder import RunFolder
 
-    folder, pixels = RunFolder(_folder(output)), read_size(size)
+    folder = RunFolder(_folder(output))
     folder.check(resume)
     if pairs is not None and pairs < 0:
         raise ValueError(f"pairs must be a number of prompts, not {pairs}")
     if law_images and law_images < FEWEST:
         raise ValueError(f"law_images must be 0 or at least {FEWEST}, not {law_images}: fewer show nothing")
-    check_sampling(temperature, top_k, top_p)
+    conditions = options.checked()
 
     from fewpass.decoders.recipes import RECIPES
-    from fewpass.evaluation import clip as clips
-    from fewpass.evaluation import features, table
-    from fewpass.evaluation.drawing import Conditions, Drawer, Trial
-    from fewpass.evaluation.items import items_of
-    from fewpass.evaluation.law import LawRow
-    from fewpass.evaluation.layouts import layouts_of
+    from fewpass.evaluation.benchmarks import benchmarks_of
+    from fewpass.evaluation.drawer import Drawer, Trial
+    from fewpass.evaluation.folder import items_of
+    from fewpass.evaluation.joint_law import LawRow
+    from fewpass.evaluation.metrics import CLIP, INCEPTION
     from fewpass.evaluation.run import Evaluation, Tools, settings_of
+    from fewpass.evaluation.summary import cells, columns
     from fewpass.io.extra import check_installed
     from fewpass.models.zoo import BUNDLED
 
@@ -117,18 +112,17 @@ def evaluate(
     rows, source = _prompts(prompts, model in BUNDLED, model)
     share = min(1.0, (limit or len(rows)) / len(rows))
     twice = math.ceil(PAIRS * share) if pairs is None else pairs
-    items, layouts = items_of(rows[:limit], count, twice, seed), layouts_of(benchmarks)
-    for layout in layouts:
-        layout.check(rows[:limit])
+    items, exports = items_of(rows[:limit], count, twice, seed), benchmarks_of(benchmarks)
+    for benchmark in exports:
+        benchmark.check(rows[:limit])
     tools = Tools(
-        clip or clips.DEFAULT,
-        located(inception) if inception else features.INCEPTION,
+        clip or CLIP,
+        located(inception) if inception else INCEPTION,
         None if reference is None else _reference(reference),
     )
     images, skipped = _law_images(law_images, model in BUNDLED, share)
 
     pipe = open_model(model, device, dtype, compile)
-    conditions = Conditions(guidance, temperature, top_k, top_p, pixels, negative_prompt)
     drawer, fitting = Drawer(pipe, dtype, conditions, together), list[Trial]()
     with waiting("trying the decoders"):
         for trial in drawer.trials(chosen, items):
@@ -148,12 +142,12 @@ def evaluate(
     evaluation = Evaluation(
         folder,
         settings,
-        pipe.model.grid(pixels),
+        drawer.bound.grid,
         [trial.decoder for trial in fitting],
         items,
         source,
         tools,
-        layouts,
+        exports,
         law,
         images,
         _again(context),
@@ -161,7 +155,7 @@ def evaluate(
     )
     with waiting("measuring, and writing the report"):
         summaries, failed = evaluation.conclude()
-    show(table.columns(summaries), [table.cells(summary) for summary in summaries])
+    show(columns(summaries), [cells(summary) for summary in summaries])
     print(*failed, folder.path / "report.html", sep="\n", file=sys.stderr)
     return 1 if failed else 0
 
@@ -216,7 +210,7 @@ def _reference(typed: str) -> Path:
 
 def _law(rows: "list[LawRow]", folder: "RunFolder", images: int) -> list[Step]:
     """Each adds one row of the law to `rows`."""
-    from fewpass.evaluation.law import measured, seconds_of_a_row, subjects
+    from fewpass.evaluation.joint_law import measured, seconds_of_a_row, subjects
 
     if not images:
         return []

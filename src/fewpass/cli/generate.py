@@ -1,5 +1,6 @@
 """`fewpass generate`"""
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -7,13 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.inputs import check_sampling, read_decoder, read_prompts
-from fewpass.cli.terminal import committed_tokens, load_torch, open_model
-from fewpass.core.checks import read_size
+from fewpass.cli.inputs import read_decoder, read_prompts
+from fewpass.cli.terminal import load_torch, open_model
+from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import replace
 from fewpass.io.targets import Target, film_file
+from fewpass.viz.progress import committed_tokens
 
 
+@o.with_options()
 def generate(
     prompt: Annotated[list[str] | None, typer.Argument(metavar="PROMPT", help="Each in quotes.")] = None,
     prompts: Annotated[str | None, typer.Option(metavar="FILE", help=f"More prompts: {o.FILES}")] = None,
@@ -22,18 +25,11 @@ def generate(
     ] = None,
     output: Annotated[str, typer.Option("--output", "-o", metavar="PATH", help="A .png file, or a folder.")] = ".",
     model: Annotated[str | None, typer.Option(metavar="NAME", help=f"{o.MODEL} By default emoji.")] = None,
-    decoder: o.Decoder = None,
+    options: GenerationOptions = o.DEFAULT,
     window: Annotated[
         int | None, typer.Option(parser=o.whole, metavar="N", help="Instead of the decoder's own window.")
     ] = None,
-    guidance: o.Guidance = None,
-    temperature: o.Temperature = None,
-    top_k: o.TopK = None,
-    top_p: o.TopP = None,
-    seed: o.Seed = None,
     count: o.Count = 1,
-    size: o.Size = None,
-    negative_prompt: o.NegativePrompt = None,
     steps: Annotated[str | None, typer.Option(metavar="FILE", help="A .gif file: the image as it grew.")] = None,
     together: Annotated[
         int, typer.Option(parser=o.at_least_one, metavar="N", help="Images in one batch: a matter of time and memory.")
@@ -43,16 +39,7 @@ def generate(
     compile: o.Compile = False,
 ) -> None:
     """Draw images of prompts and say what they cost. Every file carries the settings that draw it again."""
-    options: dict[str, Any] = {
-        "guidance": guidance,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "seed": seed,
-        "size": read_size(size),
-        "negative_prompt": negative_prompt,
-    }
-    chosen = {"prompt": prompt, "prompts": prompts, "decoder": decoder, "window": window, **options}
+    chosen = {"prompt": prompt, "prompts": prompts, "window": window, **options.given}
     kept = {} if source is None else _kept(source, count, chosen)
     texts = [str(kept["prompt"])] if kept else read_prompts(prompt or [], prompts)
     images = len(texts) * count
@@ -62,16 +49,20 @@ def generate(
     load_torch()
 
     from fewpass.cli.film import Film
-    from fewpass.engine.report import image_line, record, total_line
+    from fewpass.engine.result import image_line, record, total_line
     from fewpass.engine.seeds import assign
     from fewpass.io.png_metadata import png
 
     # What can be seen to be wrong is said before the model is loaded.
-    if decoder is not None or window is not None:
-        options["decoder"] = read_decoder("jacobi_ngram" if decoder is None else decoder, window)
-    seeds = assign(seed, images)
-    check_sampling(temperature, top_k, top_p)
-    pipe = open_model(model or kept.get("model", "emoji"), device, dtype or kept.get("dtype"), compile)
+    if window is not None:
+        options = dataclasses.replace(options, decoder=read_decoder(str(options.decoder or "jacobi_ngram"), window))
+    call, seeds = options.checked().given, assign(options.seed, images)
+    pipe = open_model(
+        kept.get("model", "emoji") if model is None else model,
+        device,
+        kept.get("dtype") if dtype is None else dtype,
+        compile,
+    )
     film, loading, seconds = Film(), time.monotonic() - started, 0.0
     with committed_tokens(images) as progress:
         on_step = film.watch(progress) if film_path else progress
@@ -81,7 +72,7 @@ def generate(
                 result = pipe.again(kept | ({"model": pipe.model.name} if model else {}), on_step=on_step)
             else:
                 given = [texts[n // count] for n in numbers]
-                result = pipe(given, **options | {"seed": seeds[start : numbers.stop]}, on_step=on_step)
+                result = pipe(given, **call | {"seed": seeds[start : numbers.stop]}, on_step=on_step)
             seconds += result.trace.seconds
             target.make()
             for i, image in enumerate(result.images):

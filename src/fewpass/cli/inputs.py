@@ -41,11 +41,3 @@ def read_decoder(spelling: str, window: int | None = None) -> "Decoder":
 
     chosen = decoder(spelling)
     return chosen if window is None else chosen.with_options(window=window)
-
-
-def check_sampling(temperature: float | None, top_k: int | None, top_p: float | None) -> None:
-    """Raise ValueError naming the value that is out of range; None is the model's own."""
-    from fewpass.core.sampling import Sampling
-
-    given = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-    Sampling(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]

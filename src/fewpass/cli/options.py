@@ -1,13 +1,18 @@
 """The options that commands share, and how numbers are read: typer's own messages do not say what was typed."""
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Annotated, Any
 
 import typer
 
 from fewpass.core.checks import check_unicode
 from fewpass.core.messages import shown
+from fewpass.engine.options import GenerationOptions
 
 MANY = 10**6  # images of a prompt
+DEFAULT = GenerationOptions()
 
 
 def whole(typed: str) -> int:
@@ -45,28 +50,11 @@ def text(typed: str) -> str:
 
 MODEL = "A bundled model, a folder in transformers' format, or a hub repository."
 Model = Annotated[str, typer.Option(metavar="NAME", help=MODEL)]
-Decoder = Annotated[
-    str | None, typer.Option(metavar="SPELLING", help="Such as 'sjd(window=16)'; see `fewpass decoders`.")
-]
 Decoders = Annotated[
     str, typer.Option(metavar="SPELLINGS", help="With ; between them, such as 'ar; sjd(window=16)', or all.")
 ]
 Count = Annotated[int, typer.Option(parser=count, metavar="N", help="Images of each prompt.")]
-Guidance = Annotated[
-    float | None, typer.Option(parser=real, metavar="SCALE", help="Of classifier-free guidance, 1 for none. *")
-]
-Temperature = Annotated[float | None, typer.Option(parser=real, metavar="T", help="0: the likeliest token always. *")]
-TopK = Annotated[int | None, typer.Option(parser=whole, metavar="K", help="Only the K likeliest tokens, 0 for all. *")]
-TopP = Annotated[
-    float | None, typer.Option(parser=real, metavar="P", help="Only the likeliest tokens that hold mass P. *")
-]
-Seed = Annotated[
-    int | None, typer.Option(parser=whole, metavar="N", help="Of the first image; the next have N+1, N+2, ...")
-]
-Size = Annotated[
-    str | None, typer.Option(metavar="WxH", help="In pixels, for models that draw several sizes; one number: a square.")
-]
-NegativePrompt = Annotated[str | None, typer.Option(parser=text, metavar="TEXT", help="What guidance leads away from.")]
+Size = Annotated[str | None, typer.Option(metavar="WxH", help="Size in pixels; one number is a square.")]
 Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu or cuda; the GPU if there is one.")]
 Dtype = Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16, float16 or float64.")]
 Compile = Annotated[bool, typer.Option("--compile", help="With torch.compile: worth it for many images.")]
@@ -79,3 +67,35 @@ Cores = Annotated[
 ]
 FILES = "a .txt, .csv, .tsv, .jsonl or .json file, a folder of a benchmark, or - for standard input."
 OWN = "* The model's own if not given."
+
+
+def with_options(without: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options of an image, in the place of its parameter `options`, a `GenerationOptions`."""
+    asked = {option.name: _parameter(option) for option in fields(GenerationOptions) if option.name not in without}
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        def run(**given: Any) -> Any:
+            options = GenerationOptions(**{name: given.pop(name) for name in asked})
+            return command(options=options, **given)
+
+        parameters: list[inspect.Parameter] = []
+        for name, parameter in inspect.signature(command).parameters.items():
+            parameters += asked.values() if name == "options" else [parameter.replace(kind=parameter.KEYWORD_ONLY)]
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def _parameter(option: Any) -> inspect.Parameter:
+    about = option.metadata
+    kind: Any = str if about["kind"] is object else about["kind"]
+    told = typer.Option(
+        parser={int: whole, float: real, str: text}[kind],
+        metavar=about["metavar"],
+        help=about["help"] + " *" * about.get("own", False),
+    )
+    annotation = Annotated[kind | None, told]
+    return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

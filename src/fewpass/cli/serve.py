@@ -61,10 +61,9 @@ def serve(
 
     load_torch()
 
-    from fewpass.serve.cors import cors_options
-    from fewpass.serve.guard import check_key
+    from fewpass.serve.connections import listen, most_connections
     from fewpass.serve.limits import Limits
-    from fewpass.serve.listening import connections, listen
+    from fewpass.serve.middleware import check_key, cors_options
 
     check_key(os.environ.get(KEY) if api_key is None else api_key)  # typer takes an empty variable for none
     cors_options(cors or [])
@@ -77,7 +76,7 @@ def serve(
         window,
         timeout=timeout,
         grace=grace,
-        connections=connections(),
+        connections=most_connections(),
         per_address=max_per_address,
         sizes=sizes,  # type: ignore[arg-type]  # checked there
     )

@@ -1,13 +1,11 @@
 """What is shown while the user waits, on standard error; nothing where that is not a terminal."""
 
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fewpass.core.canvas import Canvas
     from fewpass.pipeline import Pipeline
 
 
@@ -51,41 +49,3 @@ def waiting(what: str) -> Iterator[None]:
     seconds = time.monotonic() - started
     if console.is_terminal and seconds >= SLOW:
         console.print(Text(f"{what}: {seconds:.1f} s", style="dim"))
-
-
-@contextmanager
-def committed_tokens(images: int, what: str = "drawing") -> Iterator[Callable[["Canvas"], None]]:
-    """A bar of the tokens that are final, of `images` images in all. What it gives is to be called with every canvas.
-
-    Images may be drawn some at a time: those of canvases that are finished stay counted.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} tokens"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        redirect_stdout=sys.stdout.isatty(),  # lines printed meanwhile go above the bar, or to where they are piped
-    ) as progress:
-        task = progress.add_task(what, total=None, visible=False)
-        before = 0
-
-        def show(canvas: "Canvas") -> None:
-            nonlocal before
-            done = int(canvas.final.sum())
-            size = canvas.grid.size
-            progress.update(task, completed=before + done, total=images * size, visible=True)
-            if all(canvas.finished):
-                before += done
-
-        yield show

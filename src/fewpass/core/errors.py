@@ -10,6 +10,10 @@ class ModelError(RuntimeError):
     """The model's output cannot be used: no image is drawn from it."""
 
 
+class OutOfMemory(MemoryError):
+    """The device has too little memory, even for fewer images at once."""
+
+
 def not_finite(output: str, values: str, dtype: object) -> ModelError:
     """The error for an `output` of the model, computed in `dtype`, that contains `values` such as NaN."""
     name = str(dtype).removeprefix("torch.")

@@ -74,6 +74,10 @@ def read(text: str) -> tuple[str, list[Any], dict[str, Any]]:
         case ast.Name(name):
             return name, [], {}
         case ast.Call(ast.Name(name), args, keywords) if all(k.arg for k in keywords):
+            options = [str(k.arg) for k in keywords]
+            for number, option in enumerate(options):
+                if option in options[:number]:
+                    raise ValueError(f"{shown(text)}: {shown(option)} is there twice")
             return name, [_value(a, text) for a in args], {str(k.arg): _value(k.value, text) for k in keywords}
     raise ValueError(f"{shown(text)} does not spell a decoder; write it like 'sjd' or 'sjd(window=16)'")
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from fewpass.demo.panel import View
-from fewpass.engine.report import law
+from fewpass.engine.result import law
 from fewpass.viz.colour_scale import ANCHORS, ticks
 
 MEANING = "Pass at which each token became final"

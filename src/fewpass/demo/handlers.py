@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from fewpass.core.errors import ModelError
+from fewpass.core.errors import ModelError, OutOfMemory
 from fewpass.demo.board import board, verdict
 from fewpass.demo.contest import contest
 from fewpass.demo.panel import Panel, View
@@ -15,7 +15,7 @@ from fewpass.demo.parts import Parts
 from fewpass.demo.race import Race
 from fewpass.demo.shelf import Shelf
 from fewpass.demo.words import alert, examples_of, status, told_of
-from fewpass.engine.options import default_decoder
+from fewpass.engine.request import default_decoder
 from fewpass.models.weights import one_line
 
 WAITING = "Waiting for the machine"
@@ -57,7 +57,7 @@ class Handlers:
             )
             yield {parts.message: ""}
             yield from self._looks(race, stop)
-        except (ValueError, ModelError) as error:
+        except (ValueError, ModelError, OutOfMemory) as error:
             yield {parts.message: alert(str(error))}
         except Exception as error:
             logging.exception("a race failed")

@@ -10,7 +10,7 @@ from fewpass.demo.board import board
 from fewpass.demo.mark import HEADER
 from fewpass.demo.panel import View
 from fewpass.demo.words import examples_of, told_of
-from fewpass.engine.options import default_decoder
+from fewpass.engine.request import default_decoder
 from fewpass.pipeline import Pipeline
 
 

@@ -1,1 +1,1 @@
-"""How good and how fast decoders are on one model, measured so that anyone can measure it again: `fewpass eval`."""
+"""The same prompts and seeds with several decoders: speed, quality and a report (`fewpass eval`)."""

@@ -1,43 +1,79 @@
-"""The folder of a run: every image a file that says how it was drawn, so that a run can go on where it stopped."""
+"""The images of a run, and its folder: each file carries its settings, so that a stopped run can be resumed."""
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fewpass.evaluation.items import Item
+from fewpass.engine import seeds as seeding
 from fewpass.io.atomic import check_folder, replace
 from fewpass.io.png_metadata import read_whole
+from fewpass.io.prompt_files import Row
 
+ROUND = 1_000_000  # between the seeds of a prompt's images, so that a list of prompts can grow
 RUN = "run.json"
 LONGEST = 120  # characters of a folder's name
 
 
 @dataclass(frozen=True)
+class Item:
+    """One image to draw: prompt `number` of the list, its image `round`; both count from 0."""
+
+    row: Row
+    number: int
+    round: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.number:05d}-{self.round}"
+
+
+def items_of(rows: Sequence[Row], count: int, pairs: int, seed: int) -> list[Item]:
+    """`count` images of each prompt, and at least two of the first `pairs`. Raises ValueError for seeds too large."""
+    items = []
+    for number, row in enumerate(rows):
+        for round_ in range(max(count, 2 if number < pairs else 1)):
+            items.append(Item(row, number, round_, seed + number + round_ * ROUND))
+    seeding.assign([item.seed for item in items], len(items))
+    return items
+
+
+def remarks(rows: Sequence[Row]) -> list[str]:
+    """Remarks of the report on a list of prompts."""
+    again = [(prompt, n) for prompt, n in Counter(row.prompt for row in rows).items() if n > 1]
+    if not again:
+        return []
+    extra = sum(n - 1 for _, n in again)
+    return [
+        f"{extra} of {len(rows)} prompts repeat an earlier one, such as {again[0][0]!r};"
+        " each was drawn with a seed of its own"
+    ]
+
+
+@dataclass(frozen=True)
 class RunFolder:
+    """The folder of a run at `path`."""
+
     path: Path
 
     def check(self, resume: bool) -> None:
-        """Raise ValueError if the folder is not to be written into: it holds a run that nobody asked to resume, or
-        files that are no run.
-        """
+        """Raise ValueError if the folder cannot be written, holds other files, or holds a run and not `resume`."""
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"cannot write into {str(self.path)!r}: it is not a folder")
         check_folder(self.path if self.path.exists() else self.path.resolve().parent)
         if (self.path / RUN).is_file():
             if not resume:
-                raise ValueError(f"{str(self.path)!r} holds a run already: --resume goes on with it")
+                raise ValueError(f"{str(self.path)!r} holds a run already: --resume continues it")
         elif self.path.exists() and any(self.path.iterdir()):
             raise ValueError(f"{str(self.path)!r} holds files that are no run of fewpass eval: choose an empty folder")
 
     def begin(self, settings: Mapping[str, Any]) -> None:
-        """Make the folder that of a run with these settings, or go on with one.
-
-        Raises ValueError naming the setting in which the run that is there differs.
-        """
+        """Store the settings of a new run. Raises ValueError if the folder holds a run with other settings."""
         known, now = self.path / RUN, json.loads(json.dumps(settings))
         if not known.is_file():
             self.write(RUN, json.dumps(settings, indent=1))
@@ -49,7 +85,7 @@ class RunFolder:
         for name in {**then, **now}:
             if then.get(name) != now.get(name):
                 raise ValueError(
-                    f"{str(self.path)!r} holds a run with {name} {then.get(name)!r}, not {now.get(name)!r}:"
+                    f"{str(self.path)!r} holds a run with {name} {then.get(name)!r}, got {now.get(name)!r}:"
                     " choose another folder"
                 )
 
@@ -57,9 +93,9 @@ class RunFolder:
         return self.path / "images" / slug(decoder) / f"{item.name}.png"
 
     def record(self, decoder: str, item: Item) -> dict[str, Any] | None:
-        """What the file of an image says of it; None if it is not drawn yet.
+        """Read the record in an image's file; None if it is not drawn yet.
 
-        Raises ValueError if the file is there and shows something else.
+        Raises ValueError if the file is damaged or shows another image.
         """
         path = self.image(decoder, item)
         if not path.exists():
@@ -73,11 +109,11 @@ class RunFolder:
         wanted = {"decoder": decoder, "prompt": item.row.prompt, "seed": item.seed}
         for name, value in wanted.items():
             if record.get(name) != value:
-                raise ValueError(f"{str(path)!r} was drawn with {name} {record.get(name)!r}, not {value!r}")
+                raise ValueError(f"{str(path)!r} was drawn with {name} {record.get(name)!r}, got {value!r}")
         return record
 
     def write(self, name: str, data: bytes | str) -> Path:
-        """Put a file into the folder, in one step."""
+        """Write a file of the folder in one step."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         replace(path, data.encode() if isinstance(data, str) else data)
@@ -87,7 +123,7 @@ class RunFolder:
 def slug(decoder: str) -> str:
     """A decoder as the name of a folder: `sjd(window=15, guess=uniform)` is `sjd-window-15-guess-uniform`.
 
-    What is too long for a name ends with a digest.
+    A digest replaces the end of a long name.
     """
     words = re.sub(r"[^\w.]+", "-", decoder).strip("-")
     return words if len(words) <= LONGEST else f"{words[:LONGEST]}-{hashlib.sha256(decoder.encode()).hexdigest()[:12]}"

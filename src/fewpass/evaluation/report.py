@@ -1,4 +1,4 @@
-"""One HTML file that shows all that was found out, and opens without a network."""
+"""The report: one HTML file that needs no network."""
 
 import base64
 import io
@@ -10,12 +10,12 @@ from typing import Any
 from PIL import Image
 
 from fewpass.core.canvas import Grid
-from fewpass.evaluation import table
-from fewpass.evaluation.drawings import Drawings
+from fewpass.evaluation import summary as table
+from fewpass.evaluation.benchmarks import Exported
 from fewpass.evaluation.figures import gallery, scores, speed
 from fewpass.evaluation.figures.frontier import frontier
-from fewpass.evaluation.law import LawRow
-from fewpass.evaluation.layouts import Exported
+from fewpass.evaluation.images import DecoderImages
+from fewpass.evaluation.joint_law import LawRow
 from fewpass.evaluation.summary import BASELINE, Summary
 from fewpass.io.extra import needed
 from fewpass.models.weights import one_line
@@ -27,12 +27,12 @@ THUMBNAIL = 192  # pixels
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What the file tells. `settings` is what it takes to run again, `skipped` what was left out and why."""
+    """The contents of the file. `skipped` lists parts left out, with reasons."""
 
     title: str
     conditions: str
     grid: Grid
-    drawings: Sequence[Drawings]
+    images: Sequence[DecoderImages]
     summaries: Sequence[Summary]
     law: Sequence[LawRow]
     law_images: int
@@ -44,18 +44,18 @@ class Report:
     remarks: Sequence[str] = field(default_factory=list)
 
     def figures(self) -> tuple[dict[str, bytes], list[str]]:
-        """PNG files by their names, and a sentence for each that could not be drawn: the report goes without it."""
+        """PNG files by name, and an error for each figure that could not be drawn."""
         drawn, failed = dict[str, bytes](), list[str]()
         with look():
             for name, draw in self._figures().items():
                 try:
                     drawn[name] = png(draw())
-                except Exception as error:  # whatever it is, it must not cost the other figures and the report
+                except Exception as error:  # one figure must not cost the others and the report
                     failed.append(f"The figure {name} could not be drawn: {one_line(error) or type(error).__name__}.")
         return drawn, failed
 
     def _figures(self) -> dict[str, Callable[[], Any]]:
-        fast = [d for d in self.drawings if d.decoder != BASELINE]
+        fast = [d for d in self.images if d.decoder != BASELINE]
         figures: dict[str, Callable[[], Any]] = {"frontier": lambda: frontier(self.summaries)}
         if self.summaries[0].score:
             figures["scores"] = lambda: scores.by_category(self.summaries)
@@ -66,7 +66,7 @@ class Report:
             figures["heat-maps"] = lambda: speed.heat_maps(fast, self.grid)
             figures["acceptance-by-position"] = lambda: speed.by_position(fast, self.grid)
             figures["acceptance-by-entropy"] = lambda: speed.by_entropy(fast)
-        figures["gallery"] = lambda: gallery.gallery(self.drawings, self.summaries, self.shown)
+        figures["gallery"] = lambda: gallery.gallery(self.images, self.summaries, self.shown)
         return figures
 
     @property
@@ -76,12 +76,12 @@ class Report:
 
     @property
     def shown(self) -> list[int]:
-        """The places of the items in the gallery."""
-        return [i for i, item in enumerate(self.drawings[0].items) if item.round == 0][:SHOWN]
+        """Indices of the items in the gallery."""
+        return [i for i, item in enumerate(self.images[0].items) if item.round == 0][:SHOWN]
 
     @property
     def law_noise(self) -> tuple[float, float]:
-        """The least and greatest total variation that chance explains."""
+        """Least and greatest total variation by chance."""
         noise = [figure.noise for row in self.law for figure in row.figures.values()]
         return min(noise), max(noise)
 
@@ -94,15 +94,15 @@ class Report:
         return environment.get_template("report.html.jinja").render(
             report=self,
             figures={name: _inline(data, "png") for name, data in figures.items()},
-            gallery=[[_thumbnail(d.picture(i)) for i in self.shown] for d in self.drawings],
+            gallery=[[_thumbnail(d.picture(i)) for i in self.shown] for d in self.images],
             slowest=max(s.passes.mean for s in self.summaries),
             highlights=highlights(self.summaries, self.law),
-            words=table.LAW,
+            kinds=table.KINDS,
         )
 
 
 def highlights(summaries: Sequence[Summary], law: Sequence[LawRow]) -> list[tuple[str, str]]:
-    """A few figures to begin with, and what they say."""
+    """Figures for the head of the report, with their captions."""
     base = next((s for s in summaries if s.decoder == BASELINE), None)
     found = []
     lossless = [s for s in summaries if s.lossless and s.decoder != BASELINE]
@@ -115,12 +115,12 @@ def highlights(summaries: Sequence[Summary], law: Sequence[LawRow]) -> list[tupl
         best = max(quick, key=lambda s: s.speedup.mean if s.speedup else 0)
         assert best.speedup is not None
         found.append(
-            (f"{best.speedup.mean:.1f}x", f"as fast as ar in seconds, {table.LAW[best.lossless]}: {best.name}")
+            (f"{best.speedup.mean:.1f}x", f"as fast as ar in seconds, {table.KINDS[best.lossless]}: {best.name}")
         )
     recipes = [row for row in law if row.lossless]
     if recipes:
         exact = sum(row.exact for row in recipes)
-        found.append((f"{exact} of {len(recipes)}", "lossless recipes draw from exactly the model's law"))
+        found.append((f"{exact} of {len(recipes)}", "lossless recipes draw from exactly the joint law"))
     wrong = [row for row in law if row.lossless is None]
     if wrong:
         found.append((f"{sum(not row.exact for row in wrong)} of {len(wrong)}", "known-wrong decoders are caught"))

@@ -1,4 +1,4 @@
-"""An evaluation, from what it is to measure to its report."""
+"""An evaluation, from its settings to its report."""
 
 import json
 import math
@@ -11,26 +11,24 @@ from PIL import Image, UnidentifiedImageError
 
 from fewpass.core.canvas import Grid
 from fewpass.core.protocol import Decoder
-from fewpass.evaluation import table
-from fewpass.evaluation.clip import ClipScorer
-from fewpass.evaluation.drawing import Conditions
-from fewpass.evaluation.drawings import Drawings
-from fewpass.evaluation.features import inception_features, scene_features
-from fewpass.evaluation.folder import RunFolder
-from fewpass.evaluation.items import Item, remarks
-from fewpass.evaluation.law import LawRow
-from fewpass.evaluation.layouts import Layout
+from fewpass.engine.options import GenerationOptions
+from fewpass.evaluation.benchmarks import Benchmark
+from fewpass.evaluation.folder import Item, RunFolder, remarks
+from fewpass.evaluation.images import DecoderImages
+from fewpass.evaluation.joint_law import LawRow
+from fewpass.evaluation.metrics import ClipScorer, are_scenes, inception_features, scene_features
 from fewpass.evaluation.report import Report
-from fewpass.evaluation.scenes import are_scenes
-from fewpass.evaluation.summary import BASELINE, Instruments, Summary, summarise
+from fewpass.evaluation.summary import BASELINE, Instruments, Summary, markdown, summarise
 from fewpass.io.machine import fingerprint, machine, versions
 from fewpass.pipeline import Pipeline
 from fewpass.runtime.device import chosen_dtype
 
 
-def settings_of(pipe: Pipeline, dtype: str | None, conditions: Conditions, seed: int, together: int) -> dict[str, Any]:
-    """What two runs must share for their images and seconds to be of one kind."""
-    model, given = pipe.model, {k: v for k, v in asdict(conditions).items() if v is not None}
+def settings_of(
+    pipe: Pipeline, dtype: str | None, conditions: GenerationOptions, seed: int, together: int
+) -> dict[str, Any]:
+    """The settings that a resumed run must share, so that its images and seconds are comparable."""
+    model, given = pipe.model, conditions.given
     own = {"guidance": model.guidance, **asdict(model.sampling)}
     return {
         "model": model.name,
@@ -48,14 +46,14 @@ def settings_of(pipe: Pipeline, dtype: str | None, conditions: Conditions, seed:
 
 @dataclass(frozen=True)
 class Tools:
-    """Where the weights of metrics are, and real images to compare with."""
+    """Sources of metrics: a CLIP model, Inception weights, a folder of real images."""
 
     clip: str
     inception: Path
     reference: Path | None = None
 
     def real_images(self) -> Iterator[Image.Image]:
-        """Raises ValueError if the folder holds none."""
+        """The images of the folder. Raises ValueError if there are fewer than 2."""
         found = 0
         for path in sorted(self.reference.iterdir()) if self.reference is not None else []:
             try:
@@ -69,7 +67,7 @@ class Tools:
 
 
 def instruments_of(items: Sequence[Item], tools: Tools) -> tuple[Instruments, dict[str, str], list[str]]:
-    """What can be measured on these prompts, in words too, and what cannot and why."""
+    """The metrics for these prompts, their names, and notes on the missing ones."""
     scenes, skipped = are_scenes(items), []
     features, clip, reference = scene_features() if scenes else None, None, None
     if not scenes:
@@ -86,7 +84,7 @@ def instruments_of(items: Sequence[Item], tools: Tools) -> tuple[Instruments, di
     if few and features is not None:
         skipped.append(
             f"FID: {len(items)} images of a decoder are fewer than the {features.width} features, so their covariance"
-            " is singular and the figure says nothing."
+            " is singular and the figure means nothing."
         )
     elif tools.reference is not None and features is not None:
         reference = features.of(tools.real_images())
@@ -97,7 +95,7 @@ def instruments_of(items: Sequence[Item], tools: Tools) -> tuple[Instruments, di
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A run whose images are all drawn."""
+    """A run with all its images drawn."""
 
     folder: RunFolder
     settings: Mapping[str, Any]
@@ -106,7 +104,7 @@ class Evaluation:
     items: Sequence[Item]
     source: str  # of the prompts, in words
     tools: Tools
-    layouts: Sequence[Layout]
+    benchmarks: Sequence[Benchmark]
     law: Sequence[LawRow]
     law_images: int
     command: str
@@ -115,9 +113,9 @@ class Evaluation:
     def conclude(self) -> tuple[list[Summary], list[str]]:
         """Measure, and write `report.html`, `figures/`, `table.md`, `results.json` and the benchmarks' folders.
 
-        Returns the summaries, and a sentence for each figure that could not be drawn; the report has them too.
+        Returns the summaries, and an error for each figure that could not be drawn, which the report holds too.
         """
-        everything = [Drawings.read(self.folder, str(d), d.lossless, self.items) for d in self.decoders]
+        everything = [DecoderImages.read(self.folder, str(d), d.lossless, self.items) for d in self.decoders]
         instruments, names, skipped = instruments_of(self.items, self.tools)
         summaries = summarise(everything, instruments)
         if all(d.decoder != BASELINE for d in everything):
@@ -132,7 +130,7 @@ class Evaluation:
             summaries,
             self.law,
             self.law_images,
-            [layout.export(drawings) for layout in self.layouts for drawings in everything],
+            [benchmark.export(images) for benchmark in self.benchmarks for images in everything],
             names,
             {**self.settings, "prompts": self.source, "images": f"{len(self.items)} of every decoder"},
             self.command,
@@ -143,24 +141,25 @@ class Evaluation:
         report = replace(report, skipped=[*report.skipped, *failed])
         for name, data in figures.items():
             self.folder.write(f"figures/{name}.png", data)
-        self.folder.write("table.md", table.markdown(summaries, self.conditions))
+        self.folder.write("table.md", markdown(summaries, self.conditions))
         self.folder.write("results.json", json.dumps(_results(report), indent=1))
         self.folder.write("report.html", report.html(figures))
         return summaries, failed
 
     @property
     def conditions(self) -> str:
-        """How it was measured, in a sentence."""
+        """Prompts, sampling, batch, precision and machine in one sentence."""
         s, prompts = self.settings, len({item.number for item in self.items})
         words = [f"{prompts} {self.source}", f"guidance {s['guidance']:g}", f"temperature {s['temperature']:g}"]
         words += [f"top-k {s['top_k']}"] if s["top_k"] else []
         words += [f"top-p {s['top_p']:g}"] if s["top_p"] < 1 else []
+        words += [f"min-p {s['min_p']:g}"] if s["min_p"] else []
         words += [f"{s['together']} images at a time" if s["together"] > 1 else "one image at a time", s["dtype"]]
         return f"{', '.join(words)}; {s['machine']}."
 
 
 def _results(report: Report) -> dict[str, Any]:
-    """All figures, for programs. What is not known is null."""
+    """All figures as JSON; unknown ones are null."""
     decoders = [asdict(s) | {"right": None if s.right is None else s.right.tolist()} for s in report.summaries]
     return _plain(
         {
@@ -174,7 +173,7 @@ def _results(report: Report) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """JSON knows no NaN."""
+    """The value with None for NaN and infinity, which JSON lacks."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

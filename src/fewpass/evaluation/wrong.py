@@ -1,4 +1,4 @@
-"""Decoders that are wrong in ways that released code is: a check that does not see them proves nothing."""
+"""Decoders with the errors of released code, which the test of the joint law must catch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from fewpass.decoders.rules import Speculative, Strict, Verdict, couple
 
 @dataclass(frozen=True)
 class RedrawFromP(Strict):
-    """A rejected guess is replaced by a draw from p."""
+    """A rejected draft is replaced by a draw from p."""
 
     def residual(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
         return p
@@ -31,7 +31,7 @@ class CoolTwice(Strict):
 
 @dataclass(frozen=True)
 class OldLabels(Speculative):
-    """Guesses that are kept keep the law that they were first drawn from as their label."""
+    """Accepted drafts keep the q that they were first drawn from."""
 
     def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
         y, kept = super().__call__(x, q, p, index, noise)
@@ -41,7 +41,7 @@ class OldLabels(Speculative):
 
 @dataclass(frozen=True)
 class SameNumbers(Speculative):
-    """Guesses are tested with the same number in every pass."""
+    """Drafts are tested with the same random number in every pass."""
 
     def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
         return super().__call__(x, q, p, index, replace(noise, step=0 * noise.step))
@@ -49,19 +49,19 @@ class SameNumbers(Speculative):
 
 @dataclass(frozen=True)
 class Liar(Speculative):
-    """New guesses are the likeliest tokens of the laws that they are said to be drawn from."""
+    """New drafts are the likeliest tokens of q, not draws from it."""
 
     def draw(self, p: Tensor, index: Tensor, noise: Noise) -> Tensor:
         return p.argmax(-1)
 
     def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
-        honest = Speculative(self.test, self.redraft, self.frozen)  # what is drawn anew is no lie
+        honest = Speculative(self.test, self.redraft, self.frozen)  # redrawn tokens are true draws
         return honest(x, q, p, index, noise)
 
 
 @dataclass(frozen=True)
 class AddsConstant(Strict):
-    """A constant keeps the residual from being empty, and lets tokens of probability 0 through."""
+    """A constant keeps the residual from being empty, and accepts tokens of probability 0."""
 
     def residual(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
         return super().residual(x, q, p) + 1e-3
@@ -72,11 +72,11 @@ WRONG: Mapping[str, Speculative] = {
     "old labels": OldLabels(redraft=couple),
     "residual cooled twice": Speculative(CoolTwice(0.7), couple),
     "same numbers in every pass": SameNumbers(redraft=couple),
-    "guesses that are no draws": Liar(),
+    "drafts that are no draws": Liar(),
     "residual plus a constant": Speculative(AddsConstant()),
 }
 
 
 def wrong_decoders(window: int) -> dict[str, Decoder]:
-    """The wrong rules, each in a window of so many drafts."""
+    """The wrong rules, each with `window` drafts."""
     return {name: Jacobi(window, rule) for name, rule in WRONG.items()}

@@ -1,4 +1,4 @@
-"""The application: its routes and what surrounds them."""
+"""The ASGI application: routes and middleware."""
 
 import asyncio
 import time
@@ -8,24 +8,21 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Security
-from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import PlainTextResponse, Response
 from fastapi.security import HTTPBearer
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import Receive, Scope, Send
 
 from fewpass import __version__
 from fewpass.core.messages import shown
+from fewpass.io.atomic import located
 from fewpass.pipeline import Pipeline
-from fewpass.serve.alias import public_name
-from fewpass.serve.cors import cors_options
 from fewpass.serve.engine import Engine
 from fewpass.serve.errors import ApiError, ErrorBody, install
-from fewpass.serve.generation import Generation
-from fewpass.serve.guard import Guard, check_key
+from fewpass.serve.generation import EventStream, Generation, unless_disconnected
 from fewpass.serve.limits import Limits
 from fewpass.serve.metrics import Metrics
-from fewpass.serve.presence import unless_gone
-from fewpass.serve.reading import Reader
+from fewpass.serve.middleware import AdmissionMiddleware, MetricsMiddleware, check_key, cors_options
+from fewpass.serve.requests import RequestParser
 from fewpass.serve.schema import (
     CompletedEvent,
     GenerationRequest,
@@ -35,9 +32,6 @@ from fewpass.serve.schema import (
     PartialImageEvent,
     Status,
 )
-from fewpass.serve.watch import Watch
-
-GONE = 499  # what nobody will read
 
 
 def create_app(
@@ -48,13 +42,21 @@ def create_app(
     metrics: Metrics | None = None,
     cors: Sequence[str] = (),
 ) -> FastAPI:
-    """An ASGI application that draws with `pipe`, which is nobody else's from now on.
+    """Create an ASGI application that draws with `pipe`, which must not be used elsewhere from then on.
 
-    `name` is what clients call the model, by default its own, without the path of a folder; `metrics` are kept here,
-    and what /metrics says is theirs. Pages of the origins `cors`, "*" for any, may use the application from browsers.
-    `app.state.engine` is the `Engine`; it starts and stops with the application.
+    Args:
+        pipe: The model.
+        limits: Limits of requests, connections and times.
+        api_key: Bearer token that everything under /v1 requires; None requires none.
+        name: Name of the model for clients; by default its own, of a folder the last part of its path.
+        metrics: Metrics of /metrics.
+        cors: Origins of web pages that may use the application from browsers; "*" is any.
 
-    Raises ValueError for a key that no client could send, or what is no origin.
+    Returns:
+        The application. `app.state.engine` is its `Engine`, which starts and stops with it.
+
+    Raises:
+        ValueError: `api_key` or an origin is not valid.
     """
     check_key(api_key)
     limits, metrics = limits or Limits(), metrics or Metrics()
@@ -70,37 +72,26 @@ def create_app(
     app = FastAPI(title="fewpass", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.engine = engine
     install(app)
-    app.include_router(_images(pipe, engine, api_key is not None))
+    app.include_router(_v1(pipe, engine, api_key is not None))
     app.include_router(_health(engine, metrics))
-    app.add_middleware(Guard, key=api_key, limits=limits)
-    app.add_middleware(Watch, metrics=metrics)
+    app.add_middleware(AdmissionMiddleware, key=api_key, limits=limits)
+    app.add_middleware(MetricsMiddleware, metrics=metrics)
     if cors:
         app.add_middleware(CORSMiddleware, **cors_options(cors))
     return app
 
 
-class EventStream(StreamingResponse):
-    """The events of a generation, as long as somebody listens."""
-
-    media_type = "text/event-stream"
-
-    def __init__(self, generation: Generation):
-        super().__init__(generation.events(), headers={"Cache-Control": "no-store"})
-        self.generation = generation
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self.generation:
-            await unless_gone(receive, self.stream_response(send))
+def public_name(name: str) -> str:
+    """The model's name for clients: of a folder only the last part, so that no answer shows a path of the server."""
+    folder = located(name)
+    return folder.resolve().name if folder.is_dir() else name
 
 
-def _images(pipe: Pipeline, engine: Engine, keyed: bool) -> APIRouter:
-    key = [Security(HTTPBearer(auto_error=False))] if keyed else []  # for the document; the guard checks it
+def _v1(pipe: Pipeline, engine: Engine, keyed: bool) -> APIRouter:
+    key = [Security(HTTPBearer(auto_error=False))] if keyed else []  # for openapi.json; the middleware checks the key
     api = APIRouter(prefix="/v1", dependencies=key, responses=_errors(*([401] if keyed else []), 408, 413))
-    reader, reading = (
-        Reader(pipe.model, engine.limits),
-        ThreadPoolExecutor(1, "fewpass-reader"),
-    )  # tokenizers are not for several threads at once
-    encoder = ThreadPoolExecutor(2, "fewpass-encoder")
+    parser, parsing = RequestParser(pipe.model, engine.limits), ThreadPoolExecutor(1, "fewpass-parser")
+    encoder = ThreadPoolExecutor(2, "fewpass-encoder")  # tokenizers, above, are not thread-safe
     card = ModelCard(id=pipe.model.name, created=int(time.time()))
 
     @api.post(
@@ -110,13 +101,12 @@ def _images(pipe: Pipeline, engine: Engine, keyed: bool) -> APIRouter:
         responses=_errors(400, 404, 429, 500, 503, 504) | _events(),
     )
     async def generate(body: GenerationRequest, request: Request) -> Any:
-        loop = asyncio.get_running_loop()
-        jobs = await loop.run_in_executor(reading, reader.jobs, body)
+        jobs = await asyncio.get_running_loop().run_in_executor(parsing, parser.jobs, body)
         generation = Generation(engine, encoder, body, jobs)
         if body.stream:
             return EventStream(generation)
         async with generation:
-            return await unless_gone(request.receive, generation.answer()) or Response(status_code=GONE)
+            return await unless_disconnected(request.receive, generation.answer()) or Response(status_code=499)
 
     @api.get("/models")
     async def models() -> ModelList:
@@ -136,13 +126,13 @@ def _health(engine: Engine, metrics: Metrics) -> APIRouter:
 
     @api.get("/healthz")
     async def healthz() -> Status:
-        """The process answers."""
+        """Liveness: the process answers."""
         return Status()
 
     @api.get("/health", responses=_errors(503))
     @api.get("/readyz", responses=_errors(503))
     async def readyz() -> Status:
-        """It also draws, and is not about to stop."""
+        """Readiness: the server draws and is not stopping."""
         if not engine.ready:
             raise ApiError(503, "the server does not draw now", code="not_ready")
         return Status()
@@ -159,6 +149,6 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _events() -> dict[int | str, dict[str, Any]]:
-    """For the document: what a stream consists of."""
+    """The events of a stream, for openapi.json."""
     kinds = [kind.model_json_schema() for kind in (PartialImageEvent, CompletedEvent)]
     return {200: {"content": {EventStream.media_type: {"schema": {"type": "string", "x-events": kinds}}}}}

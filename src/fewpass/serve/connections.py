@@ -1,22 +1,64 @@
-"""Connections: how long one may stay open without a request, and which are closed when there are too many."""
+"""Sockets and connections: how many there are, and how long one may be idle."""
 
+import socket
 from collections.abc import Collection
+from contextlib import ExitStack
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from fewpass.core.messages import shown
 from fewpass.serve.errors import ApiError
-from fewpass.serve.limits import Limits
+from fewpass.serve.limits import CONNECTIONS, Limits
 
+BACKLOG = 256  # connections that the system holds until the server accepts them
+OTHER_FILES = 256
 HURRY = 3
 
 
-class Connection(H11Protocol):
-    """A connection whose idle time is limited, and whose protocol errors have the shape of the API's.
+def listen(host: str, port: int) -> socket.socket:
+    """Bind a socket to `host` and `port`; port 0 is any free one. Raises ValueError if that is not possible."""
+    if not 0 <= port < 1 << 16:  # getaddrinfo would take it modulo that
+        raise ValueError(f"port must lie in 0..65535, got {port}")
+    try:
+        (family, *_, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        with ExitStack() as unless_bound:
+            bound = unless_bound.enter_context(socket.socket(family))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            unless_bound.pop_all()
+            return bound
+    except OSError as error:
+        raise ValueError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    except UnicodeError:
+        raise ValueError(f"cannot listen on {shown(host)}: this is not the name of a host") from None
 
-    It is idle before complete headers, between requests, and while the end of an answer is not read. There are twice
-    `limits.connections`, so that as many are left where that many requests are being answered.
+
+def most_connections() -> int:
+    """The number of requests that the process can answer at a time, with twice as many connections.
+
+    Each connection is an open file: the process's limit of open files is raised as far as allowed.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return CONNECTIONS
+    due = 2 * CONNECTIONS + BACKLOG + OTHER_FILES
+    most, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < due:
+        most = due if allowed == resource.RLIM_INFINITY else min(due, allowed)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, allowed))
+    if most == resource.RLIM_INFINITY or most >= due:
+        return CONNECTIONS
+    return max((most - BACKLOG - OTHER_FILES) // 2, 16)
+
+
+class Connection(H11Protocol):
+    """A connection of uvicorn's with a limited idle time, and protocol errors in the API's shape.
+
+    It is idle before complete headers, between requests, and while the end of an answer is not read. Twice
+    `limits.connections` are open at most, so that as many are left while that many requests are being answered.
     """
 
     connections: set[Any]
@@ -39,7 +81,7 @@ class Connection(H11Protocol):
         self.since = self.loop.time()
 
     def send_400_response(self, msg: str) -> None:
-        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # an answer is on its way already
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # an answer has begun already
             self.transport.abort()
             return
         answer = ApiError(400, "the request is not valid HTTP/1.1", code="invalid_http").response
@@ -54,7 +96,7 @@ class Connection(H11Protocol):
         return self.cycle is None or self.cycle.response_complete or self.transport.is_closing()
 
     def close_if_late(self, now: float, patience: float) -> None:
-        """Close it at once if it is idle for `patience` s, or nothing of an answer is read for `limits.stall` s."""
+        """Close the connection if it is idle for `patience` s, or the client reads nothing for `limits.stall` s."""
         unsent = self.transport.get_write_buffer_size()
         if unsent != self.unsent:
             self.unsent, self.since = unsent, now
@@ -66,14 +108,14 @@ class Connection(H11Protocol):
         self.transport.abort()
 
     def _close_oldest(self, connections: Collection["Connection"]) -> None:
-        """Close another one that has been without a whole request for longest; those that read an answer last."""
+        """Close another connection, the longest without a whole request; a client that reads an answer comes last."""
         without = [other for other in connections if (other.idle or other.cycle.more_body) and other is not self]
         if without:
             min(without, key=lambda other: (other.unsent > 0, other.since)).abort()
 
 
 def close_late(connections: Collection[Connection], limits: Limits, now: float) -> None:
-    """Close what is idle for `limits.stall` s, or a third of that where more than half of the places are taken."""
+    """Close connections idle for `limits.stall` s; for a third of that if more than `limits.connections` / 2 are."""
     idle = sum(connection.idle for connection in connections)
     patience = limits.stall / (HURRY if idle > limits.connections / 2 else 1)
     for connection in list(connections):

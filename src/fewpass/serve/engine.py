@@ -1,4 +1,4 @@
-"""The thread that draws for everybody."""
+"""The thread that draws the images of all requests."""
 
 import logging
 import math
@@ -6,34 +6,83 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
+from PIL import Image
+
 from fewpass.core.canvas import Canvas
-from fewpass.core.errors import ModelError
+from fewpass.core.errors import ModelError, OutOfMemory
 from fewpass.engine.request import Job
+from fewpass.engine.result import Result
 from fewpass.engine.scheduler import Failed, Finished, Scheduler
 from fewpass.pipeline import Pipeline
 from fewpass.serve.errors import ApiError
 from fewpass.serve.limits import Limits
 from fewpass.serve.metrics import Metrics
-from fewpass.serve.order import Drawn, Event, Order, Preview
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """The image `index` of a request as far as it is final."""
+
+    index: int
+    image: Image.Image
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """The finished image `index` of a request."""
+
+    index: int
+    result: Result
+
+
+Event = Preview | Drawn | ApiError  # an error ends the request
+
+
+@dataclass(eq=False)
+class PendingRequest:
+    """The images of one HTTP request. `notify` is called from the drawing thread and must not block."""
+
+    jobs: Sequence[Job]
+    previews: int  # of each image
+    notify: Callable[[Event], object]
+    submitted: float = field(default_factory=time.monotonic)
+    parts: dict[int, int] = field(default_factory=dict)  # by image, the last part that had a preview
+
+    def __post_init__(self) -> None:
+        self.open = list(self.jobs)  # not finished yet
+
+    def preview_due(self, job: Job, canvas: Canvas, image: int) -> bool:
+        """Whether another of the `previews` + 1 equal parts of the image's rows is final; once for each part."""
+        if not self.previews:
+            return False
+        index, grid = self.jobs.index(job), canvas.grid
+        rows = max(canvas.lengths[image] - grid.start, 0) // grid.cols
+        part = rows * (self.previews + 1) // grid.rows
+        due = self.parts.get(index, 0) < part <= self.previews
+        if due:
+            self.parts[index] = part
+        return due
+
+
 class Engine:
-    """Owns the pipeline: all drawing happens in its one thread. The methods may be called from any other."""
+    """Owner of the pipeline, which draws in its one thread only. Public methods may be called from other threads."""
 
     def __init__(self, pipe: Pipeline, limits: Limits, metrics: Metrics):
         self.pipe, self.limits, self.metrics = pipe, limits, metrics
+        self.images = 0  # being drawn or waiting
         self._scheduler = Scheduler(pipe.model, limits.batch)
-        self._orders: dict[int, Order] = {}  # by the identity of each of their open jobs
+        self._pending: dict[int, PendingRequest] = {}  # by the identity of each unfinished image
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._lock, self._images = threading.Lock(), 0
+        self._lock = threading.Lock()
         self._refusing = self._closed = False
-        self._seconds = 1.0  # what an image took lately
+        self._seconds = 1.0  # moving average for one image
         self._thread = threading.Thread(target=self._run, name="fewpass-engine", daemon=True)
-        metrics.follow(lambda: len(self._scheduler.waiting), lambda: self._images - len(self._scheduler.waiting))
+        metrics.observe(lambda: len(self._scheduler.waiting), lambda: self.images - len(self._scheduler.waiting))
 
     @property
     def ready(self) -> bool:
@@ -41,49 +90,44 @@ class Engine:
 
     @property
     def alive(self) -> bool:
-        """Whether it draws; it may be about to stop."""
+        """Whether the thread runs; the engine may be stopping."""
         return self._thread.is_alive()
-
-    @property
-    def images(self) -> int:
-        """How many are being drawn or wait."""
-        return self._images
 
     def start(self) -> None:
         self._thread.start()
 
-    def submit(self, jobs: Sequence[Job], previews: int, notify: Callable[[Event], object]) -> Order:
-        """Have images drawn. Raises ApiError, 429 if there is no room for them or 503 if the server is stopping."""
+    def submit(self, jobs: Sequence[Job], previews: int, notify: Callable[[Event], object]) -> PendingRequest:
+        """Queue images. Raises ApiError: 429 if the queue is full, 503 if the server is stopping."""
         if not self.ready:
             raise _stopping()
         with self._lock:
-            if self._images + len(jobs) > self.limits.places:
-                wait = str(min(max(math.ceil(self._seconds * self._images / self.limits.batch), 1), 600))
-                message = f"{self._images} images are being drawn or wait already; try again in {wait} s"
+            if self.images + len(jobs) > self.limits.capacity:
+                wait = str(min(max(math.ceil(self._seconds * self.images / self.limits.batch), 1), 600))
+                message = f"{self.images} images are being drawn or wait already; try again in {wait} s"
                 raise ApiError(429, message, code="rate_limit_exceeded", headers={"Retry-After": wait})
-            self._images += len(jobs)
-        order = Order(jobs, previews, notify)
-        self._commands.put(partial(self._add, order))
-        return order
+            self.images += len(jobs)
+        request = PendingRequest(jobs, previews, notify)
+        self._commands.put(partial(self._add, request))
+        return request
 
-    def cancel(self, order: Order) -> None:
-        """Forget what is not finished of an order; its rows are free with the next pass."""
-        self._commands.put(partial(self._drop, order))
+    def cancel(self, request: PendingRequest) -> None:
+        """Drop the unfinished images of a request before the next forward pass."""
+        self._commands.put(partial(self._drop, request))
 
     def drain(self) -> None:
-        """Take nothing more, refuse orders of which nothing has begun, finish the others."""
+        """Accept no more requests, refuse those of which no image has begun, finish the others."""
         self._refusing = True
         self._commands.put(self._refuse_waiting)
 
     def abort(self) -> None:
-        """Refuse all that is not finished."""
+        """Refuse all unfinished requests."""
         self._refusing = True
-        self._commands.put(self._refuse_all)
+        self._commands.put(lambda: self._end_all(_stopping()))
 
     def close(self) -> None:
-        """Stop the thread, whatever it is doing, after its pass."""
+        """Refuse all unfinished requests, and stop the thread after its forward pass."""
         self.abort()
-        self._commands.put(self._stop)
+        self._commands.put(partial(setattr, self, "_closed", True))
         if self._thread.is_alive():
             self._thread.join()
 
@@ -92,15 +136,15 @@ class Engine:
     def _run(self) -> None:
         try:
             while not self._closed:
-                self._obey()
+                self._run_commands()
                 self._pass()
         except Exception:
             log.exception("drawing has stopped")
-            self._end_all(ApiError(500, "the server failed; its log says how"))
+            self._end_all(ApiError(500, "the server failed; see its log"))
 
-    def _obey(self) -> None:
-        """Commands that have come; wait for one if there is nothing to draw."""
-        idle = not self._orders
+    def _run_commands(self) -> None:
+        """Run queued commands; wait for one if there is nothing to draw."""
+        idle = not self._pending
         while idle or not self._commands.empty():
             self._commands.get()()
             idle = False
@@ -110,87 +154,82 @@ class Engine:
         over = self._scheduler.step()
         self.metrics.passes.inc(self._scheduler.passes - before)
         for outcome in over:
-            order = self._orders.get(id(outcome.job))
-            if order is not None:
-                self._report(order, outcome)
+            if request := self._pending.get(id(outcome.job)):
+                self._report(request, outcome)
         for jobs, canvas in list(self._scheduler.canvases()):
             for i, job in enumerate(jobs):
-                order = self._orders.get(id(job))
-                if order is not None:
-                    self._preview(order, job, canvas, i)
+                if request := self._pending.get(id(job)):
+                    self._preview(request, job, canvas, i)
 
-    def _report(self, order: Order, outcome: Finished | Failed) -> None:
+    def _report(self, request: PendingRequest, outcome: Finished | Failed) -> None:
         try:
             if isinstance(outcome, Failed):
                 raise outcome.error
             result = self.pipe.result([outcome.job], outcome.canvas, outcome.trace)
         except Exception as error:
-            self._fail(order, outcome.job, error)
+            self._fail(request, outcome.job, error)
             return
         self._seconds += 0.2 * (result.trace.seconds - self._seconds)
-        self.metrics.drawn(result.trace, time.monotonic() - order.placed)
-        self._release(order, outcome.job)
-        order.notify(Drawn(order.jobs.index(outcome.job), result))
+        self.metrics.finished(result.trace, time.monotonic() - request.submitted)
+        self._release(request, outcome.job)
+        request.notify(Drawn(request.jobs.index(outcome.job), result))
 
-    def _preview(self, order: Order, job: Job, canvas: Canvas, image: int) -> None:
-        if not order.preview_due(job, canvas, image):
+    def _preview(self, request: PendingRequest, job: Job, canvas: Canvas, image: int) -> None:
+        if not request.preview_due(job, canvas, image):
             return
         try:
             (picture,) = self.pipe.render(canvas.select(canvas.length.new_tensor([image])))
         except Exception as error:
-            self._fail(order, job, error)
+            self._fail(request, job, error)
         else:
-            order.notify(Preview(order.jobs.index(job), picture))
+            request.notify(Preview(request.jobs.index(job), picture))
 
-    def _fail(self, order: Order, job: Job, error: Exception) -> None:
-        """One image of an order cannot be drawn, which ends the order."""
+    def _fail(self, request: PendingRequest, job: Job, error: Exception) -> None:
+        """End a request one of whose images failed."""
         log.error("an image failed", exc_info=error)
         self.metrics.images.labels("failed").inc()
         self._scheduler.drop([job])
-        self._release(order, job)
-        hidden = "the image could not be drawn; the server's log says why"
-        self._end(order, ApiError(500, str(error) if isinstance(error, ModelError) else hidden))
+        self._release(request, job)
+        hidden = "the image could not be drawn; see the server's log"
+        if isinstance(error, OutOfMemory):
+            self._end(request, ApiError(503, str(error), code="out_of_memory", headers={"Retry-After": "5"}))
+        else:
+            self._end(request, ApiError(500, str(error) if isinstance(error, ModelError) else hidden))
 
-    def _add(self, order: Order) -> None:
+    def _add(self, request: PendingRequest) -> None:
         if self._refusing:
-            self._end(order, _stopping())
+            self._end(request, _stopping())
             return
-        for job in order.jobs:
-            self._orders[id(job)] = order
+        for job in request.jobs:
+            self._pending[id(job)] = request
             self._scheduler.add(job)
 
-    def _drop(self, order: Order) -> None:
-        jobs = list(order.open)
+    def _drop(self, request: PendingRequest) -> None:
+        jobs = list(request.open)
         self._scheduler.drop(jobs)
         self.metrics.images.labels("dropped").inc(len(jobs))
         for job in jobs:
-            self._release(order, job)
+            self._release(request, job)
 
-    def _release(self, order: Order, job: Job) -> None:
-        order.open.remove(job)
-        self._orders.pop(id(job), None)
+    def _release(self, request: PendingRequest, job: Job) -> None:
+        request.open.remove(job)
+        self._pending.pop(id(job), None)
         with self._lock:
-            self._images -= 1
+            self.images -= 1
 
-    def _end(self, order: Order, error: ApiError) -> None:
-        self._drop(order)
-        order.notify(error)
+    def _end(self, request: PendingRequest, error: ApiError) -> None:
+        self._drop(request)
+        request.notify(error)
 
     def _end_all(self, error: ApiError) -> None:
-        for order in set(self._orders.values()):
-            self._end(order, error)
+        for request in set(self._pending.values()):
+            self._end(request, error)
 
     def _refuse_waiting(self) -> None:
         waiting = set(map(id, self._scheduler.waiting))
-        for order in set(self._orders.values()):
-            if all(id(job) in waiting for job in order.jobs):
-                self._end(order, _stopping())
-
-    def _refuse_all(self) -> None:
-        self._end_all(_stopping())
-
-    def _stop(self) -> None:
-        self._closed = True
+        for request in set(self._pending.values()):
+            if all(id(job) in waiting for job in request.jobs):
+                self._end(request, _stopping())
 
 
 def _stopping() -> ApiError:

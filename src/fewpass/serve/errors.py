@@ -1,4 +1,4 @@
-"""Errors as OpenAI's clients know them: `{"error": {"message", "type", "param", "code"}}`."""
+"""Errors in the shape of OpenAI's API: `{"error": {"message", "type", "param", "code"}}`."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from fewpass.core.messages import meant, shown
 from fewpass.serve.schema import GenerationRequest
 
-SHOWN = 100  # characters of an offending value that are repeated
+SHOWN = 100  # characters of an offending value in a message
 
 
 class ErrorDetail(BaseModel):
@@ -29,7 +29,7 @@ class ErrorBody(BaseModel):
 
 
 class ApiError(Exception):
-    """An answer other than the one asked for. `param` is the field at fault."""
+    """An error answer. `param` is the field at fault."""
 
     def __init__(
         self,
@@ -45,14 +45,9 @@ class ApiError(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        """As JSON."""
-        kind = (
-            "rate_limit_error"
-            if self.status == 429
-            else "server_error"
-            if self.status >= 500
-            else "invalid_request_error"
-        )
+        """The error as JSON."""
+        kind = "server_error" if self.status >= 500 else "invalid_request_error"
+        kind = "rate_limit_error" if self.status == 429 else kind
         return ErrorBody(error=ErrorDetail(message=str(self), type=kind, param=self.param, code=self.code)).model_dump()
 
     @property
@@ -61,13 +56,13 @@ class ApiError(Exception):
 
     @property
     def event(self) -> str:
-        """For a stream that has begun."""
+        """The error as a server-sent event, for a stream that has begun."""
         return f"event: error\ndata: {json.dumps(self.body)}\n\n"
 
 
 @contextmanager
 def naming(param: str) -> Iterator[None]:
-    """A ValueError inside is the client's, about this field."""
+    """Turn a ValueError inside into a 400 about the field `param`."""
     try:
         yield
     except ValueError as error:
@@ -75,7 +70,7 @@ def naming(param: str) -> Iterator[None]:
 
 
 def install(app: FastAPI) -> None:
-    """Let every error of `app` have this shape."""
+    """Give every error of `app` this shape."""
     app.add_exception_handler(ApiError, _own)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http)
@@ -108,11 +103,15 @@ def _malformed(request: Request, error: Exception) -> Response:
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = str(error.detail)
+    message, path, code = str(error.detail), shown(request.url.path), None
     if error.status_code == 404:
-        message = f"there is no {shown(request.url.path)} here; /openapi.json says what there is"
-    return ApiError(error.status_code, message, headers=error.headers).response
+        message = f"there is no {path} here; see /openapi.json"
+    elif error.status_code == 405:
+        message = f"{path} takes {(error.headers or {}).get('Allow', 'other methods')}, not {shown(request.method)}"
+    elif error.status_code == 400:  # the body's, which FastAPI could not read
+        message, code = "the body must be JSON in UTF-8, without endless numbers or depths", "invalid_json"
+    return ApiError(error.status_code, message, code=code, headers=error.headers).response
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
-    return ApiError(500, "the server failed; its log says how").response
+    return ApiError(500, "the server failed; see its log").response

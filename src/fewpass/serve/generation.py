@@ -1,20 +1,23 @@
-"""One request for images, from its jobs to its answer."""
+"""One HTTP request for images, from submission to its answer."""
 
 import asyncio
+import base64
+import io
 import math
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, TypeVar
 
+from fastapi.responses import StreamingResponse
 from PIL import Image
+from starlette.types import Receive, Scope, Send
 
 from fewpass.engine.request import Job
-from fewpass.serve.encoding import encoded
-from fewpass.serve.engine import Engine
+from fewpass.io.png_metadata import png
+from fewpass.serve.engine import Drawn, Engine, Event, Preview
 from fewpass.serve.errors import ApiError
-from fewpass.serve.order import Drawn, Event, Preview
 from fewpass.serve.schema import (
     CompletedEvent,
     Format,
@@ -26,60 +29,54 @@ from fewpass.serve.schema import (
 )
 
 DALL_E = ("dall-e-2", "dall-e-3")
-PING = 15.0  # seconds of silence after which a stream says that it is alive
+PING = 15.0  # seconds of silence after which a stream sends a comment
+Answer = TypeVar("Answer")
 
 
 class Generation(AbstractAsyncContextManager["Generation"]):
-    """The images of one request while they are drawn. Leaving the context forgets what is not finished.
+    """The images of one request while they are drawn. Leaving the context cancels the unfinished ones.
 
-    Raises ApiError if there is no room for them.
+    Raises ApiError if the queue is full.
     """
 
     def __init__(self, engine: Engine, encoder: Executor, body: GenerationRequest, jobs: Sequence[Job]):
         self.engine, self.encoder, self.body, self.jobs = engine, encoder, body, jobs
-        self.form: Format = body.output_format or "png"
+        self.format: Format = body.output_format or "png"
         self.created, self.deadline = int(time.time()), time.monotonic() + engine.limits.timeout
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         previews = body.partial_images or 0
-        self._order = engine.submit(jobs, previews, lambda e: loop.call_soon_threadsafe(self._events.put_nowait, e))
+        self._request = engine.submit(jobs, previews, lambda e: loop.call_soon_threadsafe(self._events.put_nowait, e))
 
     async def __aexit__(self, *exception: object) -> None:
-        self.engine.cancel(self._order)
+        self.engine.cancel(self._request)
 
     async def answer(self) -> ImagesResponse:
-        """All images, when the last is finished, as `data:` URLs or in base64. Raises ApiError."""
-        images: dict[int, ImageData] = {}
-        size = ""
-        while len(images) < len(self.jobs):
+        """All images, once the last is finished, as `data:` URLs or in base64. Raises ApiError."""
+        done: dict[int, CompletedEvent] = {}
+        while len(done) < len(self.jobs):
             event = await self._next()
             if isinstance(event, Drawn):
-                result = event.result
-                size = _size(result.images[0])
-                data = await self._encode(result.images[0], result.settings[0])
-                images[event.index] = ImageData(
-                    b64_json=None if self._as_url else data,
-                    url=f"data:image/{self.form};base64,{data}" if self._as_url else None,
-                    seed=result.seeds[0],
-                    passes=int(result.trace.passes[0]),
-                )
+                done[event.index] = await self._completed(event)
         return ImagesResponse(
             created=self.created,
-            data=[images[i] for i in range(len(self.jobs))],
-            size=size,
-            output_format=self.form,
+            data=[self._data(done[i]) for i in range(len(self.jobs))],
+            size=done[0].size,
+            output_format=self.format,
             usage=self._usage(self.jobs),
-            ignored=self.body.ignored(size),
+            ignored=self.body.ignored(done[0].size),
         )
 
-    @property
-    def _as_url(self) -> bool:
-        """What OpenAI's models of these names do by default."""
+    def _data(self, done: CompletedEvent) -> ImageData:
+        """An image of the answer: a `data:` URL or base64, by default as OpenAI's model of the same name."""
         default = "url" if self.engine.pipe.model.name in DALL_E else "b64_json"
-        return (self.body.response_format or default) == "url"
+        if (self.body.response_format or default) == "url":
+            url = f"data:image/{self.format};base64,{done.b64_json}"
+            return ImageData(url=url, seed=done.seed, passes=done.passes)
+        return ImageData(b64_json=done.b64_json, seed=done.seed, passes=done.passes)
 
     async def events(self) -> AsyncIterator[str]:
-        """The answer as server-sent events, images as they are finished. Errors are events too."""
+        """The answer as server-sent events, each image once it is finished. Errors are events too."""
         partial = [0] * len(self.jobs)
         unfinished = len(self.jobs)
         try:
@@ -97,7 +94,7 @@ class Generation(AbstractAsyncContextManager["Generation"]):
             yield error.event
 
     async def _next(self, patience: float = math.inf) -> Preview | Drawn | None:
-        """What happens next; None if nothing does for `patience` seconds."""
+        """The next event; None if there is none for `patience` seconds. Raises ApiError."""
         left = self.deadline - time.monotonic()
         try:
             event = await asyncio.wait_for(self._events.get(), min(left, patience))
@@ -111,37 +108,77 @@ class Generation(AbstractAsyncContextManager["Generation"]):
         return event
 
     async def _partial(self, event: Preview, number: int) -> PartialImageEvent:
-        return PartialImageEvent(
-            b64_json=await self._encode(event.image, None),
-            partial_image_index=number,
-            created_at=int(time.time()),
-            size=_size(event.image),
-            output_format=self.form,
-            image_index=event.index,
-            ignored=self.body.ignored(_size(event.image)),
-        )
+        shared = await self._shared(event.index, event.image, None)
+        return PartialImageEvent(**shared, partial_image_index=number)
 
     async def _completed(self, event: Drawn) -> CompletedEvent:
         result = event.result
         return CompletedEvent(
-            b64_json=await self._encode(result.images[0], result.settings[0]),
-            created_at=int(time.time()),
-            size=_size(result.images[0]),
-            output_format=self.form,
+            **await self._shared(event.index, result.images[0], result.settings[0]),
             usage=self._usage(self.jobs[event.index : event.index + 1]),
-            image_index=event.index,
-            ignored=self.body.ignored(_size(result.images[0])),
             seed=result.seeds[0],
             passes=int(result.trace.passes[0]),
         )
 
+    async def _shared(self, index: int, image: Image.Image, settings: dict[str, Any] | None) -> dict[str, Any]:
+        """The fields of all events."""
+        return {
+            "b64_json": await self._encode(image, settings),
+            "created_at": int(time.time()),
+            "size": _size(image),
+            "output_format": self.format,
+            "image_index": index,
+            "ignored": self.body.ignored(_size(image)),
+        }
+
     async def _encode(self, image: Image.Image, settings: dict[str, Any] | None) -> str:
         loop = asyncio.get_running_loop()
         compression = self.body.output_compression
-        return await loop.run_in_executor(self.encoder, encoded, image, self.form, compression, settings)
+        return await loop.run_in_executor(self.encoder, encode, image, self.format, compression, settings)
 
     def _usage(self, jobs: Sequence[Job]) -> Usage:
         return Usage.of(sum(len(job.rows[0]) for job in jobs), sum(job.grid.size for job in jobs))
+
+
+class EventStream(StreamingResponse):
+    """The events of a generation, until the client disconnects."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, generation: Generation):
+        super().__init__(generation.events(), headers={"Cache-Control": "no-store"})
+        self.generation = generation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self.generation:
+            await unless_disconnected(receive, self.stream_response(send))
+
+
+async def unless_disconnected(receive: Receive, answer: Coroutine[Any, Any, Answer]) -> Answer | None:
+    """Await `answer`; cancel it and return None as soon as the client disconnects."""
+    work, gone = asyncio.create_task(answer), asyncio.create_task(_disconnect(receive))
+    try:
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        return await work if work.done() else None
+    finally:
+        for task in (work, gone):
+            task.cancel()
+        await asyncio.gather(work, gone, return_exceptions=True)
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def encode(image: Image.Image, form: Format, compression: int | None, settings: dict[str, Any] | None) -> str:
+    """An image file in base64. A PNG carries the settings that draw the image again."""
+    if form == "png" and settings is not None:
+        return base64.b64encode(png(image, settings)).decode()
+    data = io.BytesIO()
+    options = {} if form == "png" else {"quality": 100 if compression is None else compression}
+    image.save(data, form, **options)
+    return base64.b64encode(data.getvalue()).decode()
 
 
 def _size(image: Image.Image) -> str:

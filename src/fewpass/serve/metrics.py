@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""Prometheus metrics."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ TOKENS_PER_PASS = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 32)
 
 
 class Metrics:
-    """One registry for each server: nothing global."""
+    """The metrics of one server, in a registry of its own."""
 
     content_type = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -24,32 +24,37 @@ class Metrics:
         self._registry = own = CollectorRegistry()
         labels = ["endpoint", "status"]
         self.requests = Counter("fewpass_requests", "Requests answered.", labels, registry=own)
-        self.request_seconds = self._seconds("fewpass_request_seconds", "From a request to the end of its answer.")
-        self.images = Counter("fewpass_images", "Images by what became of them.", ["outcome"], registry=own)
-        self.passes = Counter("fewpass_forward_passes", "Forward passes, whoever shared them.", registry=own)
-        self.tokens = Counter("fewpass_tokens", "Tokens of finished images.", registry=own)
+        self.request_seconds = self._seconds(
+            "fewpass_request_seconds", "Seconds from a request to the end of its answer."
+        )
+        self.images = Counter("fewpass_images", "Images finished, failed or dropped.", ["outcome"], registry=own)
+        self.passes = Counter("fewpass_forward_passes", "Forward passes of the batch.", registry=own)
+        self.tokens = Counter("fewpass_tokens", "Image tokens of finished images.", registry=own)
         self.image_passes = Histogram(
-            "fewpass_image_passes", "Forward passes a finished image took.", buckets=PASSES, registry=own
+            "fewpass_image_passes", "Forward passes of a finished image.", buckets=PASSES, registry=own
         )
         self.tokens_per_pass = Histogram(
-            "fewpass_tokens_per_pass", "Of a finished image.", buckets=TOKENS_PER_PASS, registry=own
+            "fewpass_tokens_per_pass",
+            "Image tokens per forward pass of a finished image.",
+            buckets=TOKENS_PER_PASS,
+            registry=own,
         )
-        self.queue_seconds = self._seconds("fewpass_queue_seconds", "What a finished image waited for its place.")
-        self.image_seconds = self._seconds("fewpass_image_seconds", "What a finished image was in the batch.")
+        self.queue_seconds = self._seconds("fewpass_queue_seconds", "Seconds that a finished image waited.")
+        self.image_seconds = self._seconds("fewpass_image_seconds", "Seconds that a finished image was in the batch.")
 
-    def follow(self, waiting: Callable[[], int], drawing: Callable[[], int]) -> None:
-        """Where to read how many images wait and are being drawn."""
+    def observe(self, waiting: Callable[[], int], drawing: Callable[[], int]) -> None:
+        """Add gauges of the numbers of images that wait and that are being drawn."""
         Gauge("fewpass_queue_images", "Images that wait.", registry=self._registry).set_function(waiting)
         Gauge("fewpass_drawing_images", "Images in the batch.", registry=self._registry).set_function(drawing)
 
-    def drawn(self, trace: Trace, waited: float) -> None:
-        """An image is finished, `waited` seconds after it was ordered."""
+    def finished(self, trace: Trace, seconds: float) -> None:
+        """Count an image that finished `seconds` after its request was submitted."""
         self.images.labels("finished").inc()
         self.tokens.inc(trace.committed.shape[1])
         self.image_passes.observe(int(trace.passes[0]))
         self.tokens_per_pass.observe(float(trace.tokens_per_pass[0]))
         self.image_seconds.observe(trace.seconds)
-        self.queue_seconds.observe(max(waited - trace.seconds, 0))
+        self.queue_seconds.observe(max(seconds - trace.seconds, 0))
 
     def text(self) -> bytes:
         return generate_latest(self._registry)
@@ -58,12 +63,12 @@ class Metrics:
         return Histogram(name, text, buckets=SECONDS, registry=self._registry)
 
 
-def united(texts: Mapping[str, bytes], label: str) -> bytes:
-    """What several servers say, in one text: their names are the values of `label`."""
-    return generate_latest(_Union(texts, label))
+def merge(texts: Mapping[str, bytes], label: str) -> bytes:
+    """Merge the metrics of several servers; `label` holds their names."""
+    return generate_latest(_Merged(texts, label))
 
 
-class _Union:
+class _Merged:
     def __init__(self, texts: Mapping[str, bytes], label: str):
         self.texts, self.label = texts, label
 

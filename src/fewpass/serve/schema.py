@@ -1,34 +1,53 @@
-"""Bodies of requests and answers, as in OpenAI's images API; the fields that fewpass adds are marked."""
+"""Bodies of requests and answers, as in OpenAI's images API; descriptions name the fields that fewpass adds."""
 
-from typing import Annotated, Literal
+from dataclasses import Field as DataclassField
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from fewpass.engine.options import GenerationOptions
 from fewpass.engine.seeds import LIMIT
 
 Format = Literal["png", "jpeg", "webp"]
 
 
-class GenerationRequest(BaseModel):
-    """`POST /v1/images/generations`. What is accepted and cannot be honoured is named in the answer, as `ignored`."""
+def _field(option: "DataclassField[Any]") -> tuple[Any, None]:
+    """An option of fewpass as a field of JSON."""
+    kind, bounds = option.metadata["kind"], option.metadata["schema"]
+    return Annotated[kind | None, Field(description=f"fewpass: {option.metadata['help']}", **bounds)], None
+
+
+if TYPE_CHECKING:
+
+    class Options(BaseModel):
+        decoder: str | None
+        negative_prompt: str | None
+else:
+    Options = create_model("Options", **{option.name: _field(option) for option in fields(GenerationOptions)})
+
+
+class GenerationRequest(Options):
+    """`POST /v1/images/generations`. The answer lists accepted fields without effect in `ignored`."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
-    prompt: Annotated[str, Field(min_length=1, max_length=32_000, description="What is to be drawn.")]
-    model: Annotated[str | None, Field(max_length=512, description="The model served, which is also the default.")] = (
-        None
-    )
-    n: Annotated[int | None, Field(ge=1, le=10, description="How many images.")] = None
+    prompt: Annotated[str, Field(min_length=1, max_length=32_000, description="Text to draw.")]
+    model: Annotated[str | None, Field(max_length=512, description="Name of the model served, the default.")] = None
+    n: Annotated[int | None, Field(ge=1, le=10, description="Number of images.")] = None
     size: Annotated[
         str | None, Field(pattern=r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$", description="WIDTHxHEIGHT")
     ] = None
     stream: Annotated[bool | None, Field(description="Answer with server-sent events.")] = None
-    partial_images: Annotated[int | None, Field(ge=0, le=3, description="With `stream`: images on the way.")] = None
+    partial_images: Annotated[int | None, Field(ge=0, le=3, description="Previews of each image, with `stream`.")] = (
+        None
+    )
     response_format: Annotated[
-        Literal["b64_json", "url"] | None, Field(description="url: a data: URL, the default for dall-e-2 and dall-e-3.")
+        Literal["b64_json", "url"] | None,
+        Field(description="url is a data: URL, the default for dall-e-2 and dall-e-3."),
     ] = None
     output_format: Format | None = None
-    output_compression: Annotated[int | None, Field(ge=0, le=100, description="Of JPEG and WebP: quality.")] = None
+    output_compression: Annotated[int | None, Field(ge=0, le=100, description="Quality of JPEG and WebP.")] = None
     background: Literal["auto", "opaque", "transparent"] | None = None
     quality: Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"] | None = None
     style: Literal["vivid", "natural"] | None = None
@@ -36,17 +55,15 @@ class GenerationRequest(BaseModel):
     user: Annotated[str | None, Field(max_length=512)] = None
     safety_identifier: Annotated[str | None, Field(max_length=512)] = None
 
-    seed: Annotated[int | None, Field(ge=0, lt=LIMIT, description="fewpass: image i has the seed `seed` + i.")] = None
-    decoder: Annotated[str | None, Field(max_length=20_000, description="fewpass: such as 'sjd(window=16)'.")] = None
-    window: Annotated[int | None, Field(ge=0, description="fewpass: instead of the decoder's own.")] = None
-    guidance: Annotated[float | None, Field(ge=0, description="fewpass: scale of guidance, 1 for none.")] = None
-    temperature: Annotated[float | None, Field(ge=0, description="fewpass")] = None
-    top_k: Annotated[int | None, Field(ge=0, lt=LIMIT, description="fewpass: 0 keeps every code.")] = None
-    top_p: Annotated[float | None, Field(gt=0, le=1, description="fewpass")] = None
-    negative_prompt: Annotated[str | None, Field(max_length=32_000, description="fewpass")] = None
+    seed: Annotated[
+        int | None, Field(ge=0, lt=LIMIT, description="fewpass: seed of the first image; image i has `seed` + i.")
+    ] = None
+    window: Annotated[
+        int | None, Field(ge=0, description="fewpass: drafts per forward pass, instead of the decoder's own.")
+    ] = None
 
     def ignored(self, size: str) -> list[str]:
-        """The fields given that have no effect on an answer with images of `size`, "WIDTHxHEIGHT"."""
+        """The given fields without effect on images of `size`, "WIDTHxHEIGHT"."""
         without_effect = {
             "background": self.background == "transparent",
             "moderation": True,
@@ -73,14 +90,14 @@ class Usage(BaseModel):
     input_tokens_details: InputTokensDetails
 
     @classmethod
-    def of(cls, read: int, drawn: int) -> "Usage":
-        """For `read` tokens of prompts and `drawn` tokens of images."""
-        details = InputTokensDetails(text_tokens=read)
-        return cls(input_tokens=read, output_tokens=drawn, total_tokens=read + drawn, input_tokens_details=details)
+    def of(cls, prompt: int, image: int) -> "Usage":
+        """The usage of `prompt` text tokens and `image` tokens."""
+        details = InputTokensDetails(text_tokens=prompt)
+        return cls(input_tokens=prompt, output_tokens=image, total_tokens=prompt + image, input_tokens_details=details)
 
 
 class ImageData(BaseModel):
-    """`seed` and `passes` are fewpass's: the seed that draws the image again, the forward passes that it took."""
+    """fewpass adds `seed`, which draws the image again, and `passes`, its number of forward passes."""
 
     b64_json: str | None = None
     url: Annotated[str | None, Field(description="A data: URL.")] = None
@@ -89,7 +106,7 @@ class ImageData(BaseModel):
 
 
 class ImagesResponse(BaseModel):
-    """`ignored` is fewpass's: the fields of the request that had no effect."""
+    """fewpass adds `ignored`, the fields of the request without effect."""
 
     created: int
     data: list[ImageData]
@@ -101,7 +118,7 @@ class ImagesResponse(BaseModel):
 
 
 class ImageEvent(BaseModel):
-    """`image_index` and `ignored` are fewpass's: which of the `n` images this is, fields that had no effect."""
+    """fewpass adds `image_index`, 0 to n - 1, and `ignored`, the fields without effect."""
 
     b64_json: str
     created_at: int
@@ -119,7 +136,7 @@ class PartialImageEvent(ImageEvent):
 
 
 class CompletedEvent(ImageEvent):
-    """`seed` and `passes` are fewpass's."""
+    """fewpass adds `seed` and `passes`."""
 
     type: Literal["image_generation.completed"] = "image_generation.completed"
     usage: Usage

@@ -1,4 +1,4 @@
-"""The process around the application."""
+"""The server process: uvicorn with a graceful stop."""
 
 import asyncio
 import signal
@@ -11,19 +11,18 @@ from typing import Any, cast
 import uvicorn
 from fastapi import FastAPI
 
-from fewpass.serve.connections import Connection, close_late
+from fewpass.serve.connections import BACKLOG, Connection, close_late
 from fewpass.serve.engine import Engine
 from fewpass.serve.limits import Limits
-from fewpass.serve.listening import BACKLOG
 
 SECOND = 10  # ticks
-MOMENT = 2  # seconds to say that something is given up
+MOMENT = 2  # seconds to send the last errors
 
 
 class Server(uvicorn.Server):
-    """Told to stop, it takes nothing more, refuses what waits, and finishes what is being drawn, within `grace` s.
+    """A uvicorn server that stops in order: waiting requests are refused, images being drawn finish within `grace` s.
 
-    Told once more by Ctrl-C, it gives up the rest after the pass that is under way.
+    A second Ctrl-C refuses these too, after the current forward pass. `announce` is called once the server listens.
     """
 
     def __init__(self, app: FastAPI, limits: Limits, announce: Callable[[], object] = lambda: None):
@@ -49,20 +48,20 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.engine.drain()
-        self._give_up_in(self.limits.grace)
+        self._abort_in(self.limits.grace)
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit and sig == signal.SIGINT:  # uvicorn would leave with the drawing thread under way
-            self._loop.call_soon_threadsafe(self._give_up_in, 0)
+        if self.should_exit and sig == signal.SIGINT:  # uvicorn would exit while the engine's thread draws
+            self._loop.call_soon_threadsafe(self._abort_in, 0)
         else:
             super().handle_exit(sig, frame)
 
-    def _give_up_in(self, seconds: float) -> None:
-        """Refuse what is not finished then, and a moment later close the connections of clients that do not read it."""
+    def _abort_in(self, seconds: float) -> None:
+        """Refuse unfinished requests then; a moment later, close the connections of clients that do not read."""
         self._loop.call_later(seconds, self.engine.abort)
-        self._loop.call_later(seconds + MOMENT, self._hang_up)
+        self._loop.call_later(seconds + MOMENT, self._close_connections)
 
-    def _hang_up(self) -> None:
+    def _close_connections(self) -> None:
         for connection in list(self.server_state.connections):
             connection.transport.abort()

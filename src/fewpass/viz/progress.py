@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 EVERY = 30.0  # seconds between two lines in a log
 
@@ -65,6 +66,44 @@ def images_drawn(total: int, before: int) -> Iterator[Callable[[], None]]:
             if not console.is_terminal and pace.clock() - said >= EVERY:
                 said = pace.clock()
                 print(pace, file=sys.stderr, flush=True)
+
+        yield show
+
+
+@contextmanager
+def committed_tokens(images: int, what: str = "drawing") -> Iterator[Callable[[Any], None]]:
+    """A bar of the tokens that are final, of `images` images in all; gives a function to call with every canvas.
+
+    Images may be drawn some at a time: those of canvases that are finished stay counted.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} tokens"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=not (console.is_terminal or console.is_jupyter),
+        redirect_stdout=sys.stdout.isatty(),  # lines printed meanwhile go above the bar, or to where they are piped
+    ) as progress:
+        task = progress.add_task(what, total=None, visible=False)
+        before = 0
+
+        def show(canvas: Any) -> None:
+            nonlocal before
+            done = int(canvas.final.sum())
+            size = canvas.grid.size
+            progress.update(task, completed=before + done, total=images * size, visible=True)
+            if all(canvas.finished):
+                before += done
 
         yield show
 

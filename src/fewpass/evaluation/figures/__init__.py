@@ -1,1 +1,1 @@
-"""The report's figures, drawn with matplotlib. Every function takes what was measured and returns a figure."""
+"""The figures of the report, drawn with matplotlib."""

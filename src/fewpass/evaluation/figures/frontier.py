@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fewpass.evaluation.estimate import Estimate
+from fewpass.evaluation.statistics import Estimate
 from fewpass.evaluation.summary import BASELINE, Summary
 from fewpass.viz.style import FAINT, INK, PAPER, WORDS, figure, tint
 
@@ -17,7 +17,7 @@ QUALITIES: tuple[Quality, ...] = (
 
 
 def frontier(summaries: Sequence[Summary]) -> Any:
-    """Forward passes and quality of every decoder, with intervals; the line joins those that none beats in both."""
+    """Forward passes and quality with intervals; the line joins the decoders that none beats in both."""
     label, value, scale, more = next(q for q in QUALITIES if all(q[1](s) is not None for s in summaries))
     drawn = figure(9.2, 5.2)
     axis = drawn.subplots()
@@ -50,7 +50,7 @@ def frontier(summaries: Sequence[Summary]) -> Any:
 
 
 def _undominated(points: Sequence[tuple[float, float]], more: bool) -> list[tuple[float, float]]:
-    """Those for which no other has fewer passes and is as good, by passes."""
+    """The points that no other beats in both coordinates, by passes."""
     sign, best, edge = (1 if more else -1), -math.inf, []
     for x, y in sorted(points, key=lambda p: (p[0], -sign * p[1])):
         if sign * y > best:
@@ -60,7 +60,7 @@ def _undominated(points: Sequence[tuple[float, float]], more: bool) -> list[tupl
 
 
 def _label(axis: Any, named: Sequence[tuple[str, float, float]]) -> None:
-    """Names beside points, moved apart up and down until none hides another; a thin line where that is far."""
+    """Annotate points with names, shifted until none hides another, with a line if far."""
     axis.figure.draw_without_rendering()
     unit = axis.figure.dpi / 72  # places below are in points, like font sizes
     at = [(name, (x, y), *(axis.transData.transform((x, y)) / unit)) for name, x, y in named]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fewpass.evaluation.drawings import Drawings
+from fewpass.evaluation.images import DecoderImages
 from fewpass.evaluation.summary import Summary
 from fewpass.viz.style import FAINT, figure, tint
 
@@ -15,8 +15,8 @@ SIDE = 256  # pixels of a thumbnail at most
 ABREAST = 19  # letters of a prompt in a line, half as many of wide scripts
 
 
-def gallery(everything: Sequence[Drawings], summaries: Sequence[Summary], chosen: Sequence[int]) -> Any:
-    """`chosen` are the places of the items to show."""
+def gallery(everything: Sequence[DecoderImages], summaries: Sequence[Summary], chosen: Sequence[int]) -> Any:
+    """Images of the items `chosen`, a row for each decoder."""
     drawn = figure(1.15 + 1.15 * len(chosen), 0.6 + 1.2 * len(everything))
     axes = drawn.subplots(len(everything), len(chosen), squeeze=False)
     for line, (d, s) in enumerate(zip(everything, summaries, strict=True)):

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fewpass.evaluation.estimate import Estimate
+from fewpass.evaluation.statistics import Estimate
 from fewpass.evaluation.summary import BASELINE, Summary
 from fewpass.viz.style import BASE, FAINT, RULE, figure, tint
 
 
 def by_category(summaries: Sequence[Summary]) -> Any:
-    """A panel for each category: the share of right scenes and its interval; the line is autoregression."""
+    """Share of right scenes with interval, a panel for each category; the line is `ar`."""
     categories = list(summaries[0].score)
     drawn = figure(2.1 + 2.0 * len(categories), 0.75 + 0.27 * len(summaries))
     axes = drawn.subplots(1, len(categories), sharey=True, squeeze=False)[0]
@@ -25,7 +25,7 @@ def by_category(summaries: Sequence[Summary]) -> Any:
 
 
 def differences(summaries: Sequence[Summary]) -> Any:
-    """Differences to autoregression on the same prompts and seeds, in scene score and likelihood."""
+    """Differences to `ar` on the same prompts and seeds, in scene score and likelihood."""
     others = [s for s in summaries if s.decoder != BASELINE and s.versus]
     kinds = [("score", 100, "scene score, points"), ("nll", 1, "negative log-likelihood, nats per token")]
     kinds = [kind for kind in kinds if all(kind[0] in s.versus for s in others)]

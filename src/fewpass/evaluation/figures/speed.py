@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from fewpass.core.canvas import Grid
-from fewpass.evaluation.drawings import Drawings, Numbers
-from fewpass.evaluation.locality import (
+from fewpass.evaluation.images import (
+    DecoderImages,
+    Numbers,
     acceptance,
     acceptance_by_entropy,
     bounds,
@@ -21,7 +22,7 @@ ABREAST = 5
 BINS = 12
 
 
-def over_image(everything: Sequence[Drawings], grid: Grid) -> Any:
+def over_image(everything: Sequence[DecoderImages], grid: Grid) -> Any:
     """Tokens per pass at each position in raster order, averaged over a row; every other decoder in grey."""
     curves = [smooth(tokens_per_pass(d), grid.cols) for d in everything]
     places = np.arange(len(curves[0])) / grid.cols
@@ -34,8 +35,8 @@ def over_image(everything: Sequence[Drawings], grid: Grid) -> Any:
     return drawn
 
 
-def heat_maps(everything: Sequence[Drawings], grid: Grid) -> Any:
-    """Tokens per pass over the picture, one scale for all."""
+def heat_maps(everything: Sequence[DecoderImages], grid: Grid) -> Any:
+    """Tokens per pass over the image, one scale for all."""
     maps = [heat(d, grid) for d in everything]
     drawn, axes = panels(len(maps), ABREAST, 1.75, 1.75 * grid.rows / grid.cols + 0.35)
     limits = {"vmin": 1.0, "vmax": max(float(np.quantile(np.stack(maps), 0.995)), 1.01)}
@@ -53,7 +54,7 @@ def heat_maps(everything: Sequence[Drawings], grid: Grid) -> Any:
     return drawn
 
 
-def by_position(everything: Sequence[Drawings], grid: Grid) -> Any:
+def by_position(everything: Sequence[DecoderImages], grid: Grid) -> Any:
     """The share of tokens that cost no pass of their own, by position; every other decoder in grey."""
     curves = [100 * smooth(acceptance(d), grid.cols) for d in everything]
     places = np.arange(len(curves[0])) / grid.cols
@@ -66,20 +67,22 @@ def by_position(everything: Sequence[Drawings], grid: Grid) -> Any:
     return drawn
 
 
-def by_entropy(everything: Sequence[Drawings]) -> Any:
-    """The same by the entropy of the model's law at the token."""
+def by_entropy(everything: Sequence[DecoderImages]) -> Any:
+    """The share of tokens that cost no pass of their own, by the entropy of p at the token."""
     cuts = bounds(everything, BINS)
     curves = [acceptance_by_entropy(d, cuts) for d in everything]
     drawn, axes = _each(everything, [(c.entropy / np.log(2), 100 * c.accepted) for c in curves], "o")
     for axis in axes:
         axis.set_ylim(0, 100)
         axis.set_xlim(left=0)
-    drawn.supxlabel("entropy of the model's law at the token, bits", fontsize=9.5)
+    drawn.supxlabel("entropy of the model at the token, bits", fontsize=9.5)
     drawn.supylabel("tokens that cost no pass of their own, %", fontsize=9.5)
     return drawn
 
 
-def _each(everything: Sequence[Drawings], curves: Sequence[tuple[Numbers, Numbers]], mark: str = "") -> tuple[Any, Any]:
+def _each(
+    everything: Sequence[DecoderImages], curves: Sequence[tuple[Numbers, Numbers]], mark: str = ""
+) -> tuple[Any, Any]:
     """A panel for each decoder, with the curves of all."""
     drawn, axes = panels(len(everything), ABREAST, 1.85, 1.5, sharex=True, sharey=True)
     for chosen, (axis, d) in enumerate(zip(axes, everything, strict=True)):

@@ -1,1 +1,1 @@
-"""The server as a deployment of Ray Serve: the same application in several processes."""
+"""Replicas of the server on a Ray cluster: `fewpass serve --ray`."""

@@ -1,4 +1,4 @@
-"""From a cluster to a server that answers, and back."""
+"""Start and stop of a server on a Ray cluster."""
 
 import signal
 import threading
@@ -14,16 +14,16 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
 from fewpass.integrations.ray import Crew, connected, last_line, quiet
-from fewpass.serve.alias import public_name
+from fewpass.serve.app import public_name
 from fewpass.serve.limits import Limits
-from fewpass.serve.replicas.door import environment
+from fewpass.serve.replicas.gateway import environment
+from fewpass.serve.replicas.registry import PATIENCE, PERIOD, Registry
 from fewpass.serve.replicas.replica import NAME, Plan, deployment
-from fewpass.serve.replicas.roster import PATIENCE, PERIOD, Roster
 
 
 @dataclass(frozen=True)
 class Service(Crew):
-    """Replicas of the server."""
+    """A server of several replicas."""
 
     called: ClassVar[str] = "replicas"
 
@@ -37,29 +37,32 @@ class Service(Crew):
         cors: Sequence[str],
         announce: Callable[[str, int], object],
     ) -> None:
-        """Serve at `host` and `port` until SIGTERM or SIGINT; tell `announce` the model's name and how many there are.
+        """Serve at `host` and `port` until SIGTERM or SIGINT.
 
-        Raises ValueError if the cluster cannot be reached, is too small or serves something else, or if the replicas
-        cannot start; KeyboardInterrupt after SIGINT.
+        `announce` is called with the model's name and the number of replicas once they answer.
+
+        Raises:
+            ValueError: The cluster cannot be reached, is too small or serves already, or a replica cannot start.
+            KeyboardInterrupt: After SIGINT.
         """
         with connected(self.address) as passing, quiet("ray.serve"):
             replicas, share = self.share(ray.cluster_resources())
             if serve.status().proxies:
                 raise ValueError("the cluster serves something already, which `serve shutdown` would end")
-            roster = ray.remote(num_cpus=0, max_restarts=-1)(Roster).remote()
+            registry = ray.remote(num_cpus=0, max_restarts=-1)(Registry).remote()
             name = name or public_name(self.model)
-            plan = Plan(self, self.source, share, limits, api_key, name, roster)
+            plan = Plan(self, self.source, share, limits, api_key, name, registry)
             try:
                 _start(host, port, environment(limits, cors), deployment(plan, replicas))
-                with _signals() as told:
+                with _stop_signal() as stop:
                     announce(name, replicas)
-                    told.wait()
-                    _drain(roster, limits.grace)
+                    stop.wait()
+                    _drain(registry, limits.grace)
                     serve.delete(NAME)
             finally:
                 if not passing:
                     serve.shutdown()
-        if told.interrupted:
+        if stop.interrupted:
             raise KeyboardInterrupt
 
 
@@ -75,41 +78,41 @@ def _start(host: str, port: int, environment: Mapping[str, str], app: Any) -> No
 
 
 def _reason() -> str:
-    """What a replica said that could not start; nothing if none said anything."""
-    told = [part.message for app in serve.status().applications.values() for part in app.deployments.values()]
-    return last_line("\n".join(told)).removeprefix("ValueError: ") if any(told) else ""
+    """The error of a replica that could not start; empty if there is none."""
+    messages = [part.message for app in serve.status().applications.values() for part in app.deployments.values()]
+    return last_line("\n".join(messages)).removeprefix("ValueError: ") if any(messages) else ""
 
 
-def _drain(roster: Any, grace: float) -> None:
-    """Have the replicas refuse what they have not begun, and wait until they have finished the rest."""
+def _drain(registry: Any, grace: float) -> None:
+    """Stop the replicas: they refuse waiting requests, and finish the others within `grace` seconds."""
     end = time.monotonic() + grace + PERIOD + 2
     try:
-        ray.get(roster.stop.remote(), timeout=PATIENCE)
-        while time.monotonic() < end and not ray.get(roster.settled.remote(), timeout=PATIENCE):
+        ray.get(registry.stop.remote(), timeout=PATIENCE)
+        while time.monotonic() < end and not ray.get(registry.finished.remote(), timeout=PATIENCE):
             time.sleep(PERIOD / 10)
     except RayError:
         return
 
 
-class Told(threading.Event):
-    """To stop."""
+class StopSignal(threading.Event):
+    """Set by SIGTERM or SIGINT; `interrupted` is whether it was SIGINT."""
 
     interrupted = False
 
 
 @contextmanager
-def _signals() -> Iterator[Told]:
-    """Set by the first SIGTERM or SIGINT. The next SIGINT is a KeyboardInterrupt again."""
-    told = Told()
+def _stop_signal() -> Iterator[StopSignal]:
+    """An event that the first SIGTERM or SIGINT sets. The next SIGINT is a KeyboardInterrupt again."""
+    stop = StopSignal()
 
-    def tell(number: int, frame: object) -> None:
-        told.interrupted = number == signal.SIGINT
+    def handle(number: int, frame: object) -> None:
+        stop.interrupted = number == signal.SIGINT
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        told.set()
+        stop.set()
 
-    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield told
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,0 +1,129 @@
+"""Chameleon's descendants that draw (arXiv 2405.09818): Anole and Lumina-mGPT, in transformers' format."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from transformers import ChameleonForConditionalGeneration, PreTrainedTokenizerBase
+
+from fewpass.core.canvas import Grid
+from fewpass.core.codebook import Codebook
+from fewpass.models.base import Model, Prompt
+from fewpass.models.chameleon.styles import END, START, TURN, style_of
+from fewpass.models.chameleon.vqgan import Vqgan, find_vqgan, vqgan_home
+from fewpass.models.chameleon.weights import WORDS, check_enabled, load_chameleon, vocabulary_of_shape
+from fewpass.models.checkpoint import Checkpoint, sampling_of
+from fewpass.models.pixels import to_pixels
+from fewpass.models.untrained import scatter, shape_of
+from fewpass.models.vocabulary import ImageVocabulary, check_known, check_vocabulary, codes_in_order, named
+from fewpass.runtime.session import Network
+from fewpass.runtime.transformer import Body
+
+
+class Chameleon(Model):
+    """Only the image rows of the output head are used: the model's own `forward` makes them impossible.
+
+    The decoder of its VQGAN is no part of transformers' class. It is read from the checkpoint's own weights, as in
+    Anole's, or from a folder `vqgan` inside that of the checkpoint. Meta's Chameleon has neither, and draws nothing.
+    """
+
+    kind = ChameleonForConditionalGeneration
+    image_guidance = 1.2  # the scale for images in the prompt
+
+    def __init__(self, model: ChameleonForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str):
+        super().__init__(model, tokenizer, name)
+        config = model.config
+        check_vocabulary(config.vocabulary_map, WORDS, name)
+        codes = codes_in_order(model.model.vocabulary_mapping, name)
+        self.style = style_of(config, name, len(codes))
+        self.size_source, self.reads_images = self.style.size_source, self.style.reads_images
+        symbols = named(config.vocabulary_map, *self.style.symbols)
+        self.vocabulary = ImageVocabulary(model, torch.tensor([*codes, *symbols]))
+        check_enabled(self.vocabulary, len(codes), config.vq_config.num_embeddings, name)
+        self.guidance, self.sampling = self.style.guidance, sampling_of(model.generation_config, self.style.sampling)
+        self.context = config.max_position_embeddings
+        self.start, self.turn, end = named(config.vocabulary_map, START, TURN, END)
+        self.closing = (end,)
+        self._vqgan: Vqgan | None = None
+        self.network = Network(
+            embed=self.vocabulary.embed,
+            body=Body(model.model),
+            head=self.vocabulary.logits,
+            layers=config.num_hidden_layers,
+            codebook=Codebook(model.model.vqmodel.quantize.embedding.weight, self.vocabulary.embed),
+        )
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint) -> Self:
+        # All that is quick, before the weights are read.
+        check_vocabulary(checkpoint.config.get("vocabulary_map"), WORDS, checkpoint.name)
+        vqgan_home(checkpoint)
+        tokenizer = checkpoint.tokenizer()
+        loaded = cls(load_chameleon(checkpoint), tokenizer, checkpoint.name)
+        loaded.check_pictures([])
+        return loaded
+
+    @classmethod
+    def untrained(cls, config: Mapping[str, Any], name: str, device: torch.device, dtype: torch.dtype) -> Self:
+        shape = shape_of(cls.kind, config)
+        known = shape.vocabulary_map or vocabulary_of_shape(shape.vocab_size, shape.vq_config.num_embeddings)
+        loaded = super().untrained({**config, "vocabulary_map": known}, name, device, dtype)
+        with torch.device(device):
+            vqgan = Vqgan(loaded.model.config)
+        scatter(vqgan)
+        loaded._show_with(vqgan.eval())
+        return loaded
+
+    def grid(self, size: tuple[int, int] | None) -> Grid:
+        return self.style.grid(size, self.name)
+
+    def prompt_ids(self, prompt: str, grid: Grid) -> Tensor:
+        check_known(prompt, self.tokenizer, self.name)
+        text = self.tokenizer(self.style.text(prompt, grid), add_special_tokens=False).input_ids
+        return self._tensor([self.start, *text, self.turn, *self.style.header(grid)])
+
+    def rows(self, ids: Tensor, negative: Tensor | None, grid: Grid) -> list[Tensor]:
+        if negative is not None:
+            return [ids, negative]
+        return [ids, *map(self._tensor, self.style.contrasts(ids.tolist(), grid))]
+
+    def mixing(self, guidance: float, groups: int) -> list[float]:
+        return [guidance, self.image_guidance - guidance] if groups == 3 else super().mixing(guidance, groups)
+
+    @property
+    def vqgan(self) -> Vqgan:
+        return self._vqgan or self._show_with(find_vqgan(self.model))
+
+    def _show_with(self, vqgan: Vqgan) -> Vqgan:
+        self._vqgan = vqgan
+        codes = Codebook(vqgan.codes, self.vocabulary.embed)  # Lumina-mGPT has no others
+        self.network = replace(self.network, codebook=codes)
+        return vqgan
+
+    def check_pictures(self, prompts: Sequence[Prompt]) -> None:
+        _ = self.vqgan
+
+    def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
+        codes = tokens.view(-1, grid.rows, grid.cols)[..., : grid.cols - len(self.style.symbols)]
+        return to_pixels(self.vqgan, codes.clamp(max=(grid.codes or grid.vocab) - 1))
+
+    def with_images(self, ids: Tensor, arguments: Mapping[str, Any]) -> Tensor:
+        images = (arguments.get("mm_encoder_outputs") or {}).get("image")
+        if images is None:
+            return ids
+        words = self.model.model.vocabulary_mapping.convert_img2bpe(images.image_tokens)
+        return ids.masked_scatter(ids == self.model.config.image_token_id, words.to(ids))
+
+    def size_in(self, ids: Tensor) -> tuple[int, int] | None:
+        return self.style.size_after(ids.tolist())
+
+    def opening(self, ids: Tensor, grid: Grid) -> tuple[int, ...]:
+        return () if self.style.size_after(ids.tolist()) else tuple(self.style.header(grid))
+
+    def words(self, tokens: Tensor) -> Tensor:
+        return self.vocabulary.ids[tokens]
+
+    def _tensor(self, ids: list[int]) -> Tensor:
+        return torch.tensor(ids, device=self.device)

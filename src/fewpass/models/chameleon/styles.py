@@ -1,0 +1,109 @@
+"""How the descendants of Chameleon frame an image."""
+
+from dataclasses import dataclass
+
+from transformers import ChameleonConfig
+
+from fewpass.core.canvas import Grid
+from fewpass.core.sampling import Sampling
+from fewpass.models.layout import cells, own_name, side_in, size_or, with_row_ends
+from fewpass.models.vocabulary import named
+
+CELL = 16  # pixels per code
+SIDES = (512, 768, 1024)  # that Lumina-mGPT is published for
+START = "<s>"  # config.bos_token_id is 1 in the published checkpoints, which is the word <pad>
+BEGIN, END, TURN, ROW_END = "<racm3:break>", "<eoss>", "<reserved08706>", "<reserved08799>"
+
+
+@dataclass(frozen=True)
+class Anole:
+    """Anole (arXiv 2407.06135): a square image of a fixed size, its codes and nothing else."""
+
+    words: dict[str, int]
+    side: int  # in codes
+    codes: int
+
+    size_source = ""
+    reads_images = True
+    guidance = 3.0
+    sampling = Sampling(temperature=0.7, top_p=0.9)
+    symbols = ()
+
+    def grid(self, size: tuple[int, int] | None, name: str) -> Grid:
+        edge = self.side * CELL
+        if size not in (None, (edge, edge)):
+            raise ValueError(f"{name} draws {edge}x{edge} only, not {size[0]}x{size[1]}")
+        return Grid(self.side, self.side, self.codes)
+
+    def text(self, prompt: str, grid: Grid) -> str:
+        return prompt
+
+    def header(self, grid: Grid) -> list[int]:
+        return named(self.words, BEGIN)
+
+    def size_after(self, ids: list[int]) -> tuple[int, int] | None:
+        """The size that a prompt ends with, if it ends with the header of an image."""
+        return (self.side * CELL,) * 2 if ids[-1:] == named(self.words, BEGIN) else None
+
+    def contrasts(self, ids: list[int], grid: Grid) -> list[list[int]]:
+        """Images in the prompt alone, if there are any, and nothing: each has a guidance scale of its own."""
+        nothing = named(self.words, START, BEGIN)
+        pictures = {w for n, w in self.words.items() if n.startswith("IMGIMG")}
+        if pictures.isdisjoint(ids):
+            return [nothing]
+        kept = pictures | {*nothing, *named(self.words, END)}
+        return [[word for word in ids if word in kept], nothing]
+
+
+@dataclass(frozen=True)
+class Lumina:
+    """Lumina-mGPT (arXiv 2408.02657): any size in multiples of 32 pixels, told in front of the image, and row ends."""
+
+    words: dict[str, int]
+    side: int  # of the images it was trained for, in pixels; 0 if it is not known
+    codes: int
+    size_source: str
+
+    reads_images = False  # its checkpoints have no encoder, and transformers' processor writes no rows and no size
+    guidance = 4.0
+    sampling = Sampling(top_k=2000)
+    symbols = (ROW_END,)
+
+    def grid(self, size: tuple[int, int] | None, name: str) -> Grid:
+        rows, cols = cells(size_or(size, self.side, name), 2 * CELL, name)
+        if any(_size_word(n) not in self.words for n in (rows, cols)):
+            raise ValueError(f"{name} has no words for the size {cols * 2 * CELL}x{rows * 2 * CELL}")
+        return with_row_ends(2 * rows, 2 * cols, self.codes)
+
+    def text(self, prompt: str, grid: Grid) -> str:
+        width, height = (grid.cols - 1) * CELL, grid.rows * CELL
+        return f"Generate an image of {width}x{height} according to the following prompt:\n{prompt}"
+
+    def header(self, grid: Grid) -> list[int]:
+        return named(self.words, BEGIN, _size_word(grid.rows // 2), _size_word((grid.cols - 1) // 2))
+
+    def size_after(self, ids: list[int]) -> tuple[int, int] | None:
+        numbers = {self.words[_size_word(n)]: n for n in range(1, 100) if _size_word(n) in self.words}
+        match [numbers.get(word) for word in ids[-2:]]:
+            case [int(rows), int(cols)] if ids[-3:-2] == named(self.words, BEGIN):
+                return cols * 2 * CELL, rows * 2 * CELL
+        return None
+
+    def contrasts(self, ids: list[int], grid: Grid) -> list[list[int]]:
+        return [self.header(grid)]
+
+
+def style_of(config: ChameleonConfig, name: str, codes: int) -> Anole | Lumina:
+    """Lumina-mGPT says so: in its `architectures`, or by the `z_loss_weight` that its trainer left in config.json.
+
+    Which size a Lumina-mGPT was trained for is in its name only.
+    """
+    if "XLLMX" in "".join(config.architectures or []) or "z_loss_weight" in vars(config):
+        own = own_name(name)
+        side = side_in(own, SIDES)
+        return Lumina(config.vocabulary_map, side, codes, f"from its name, {own}" if side else "")
+    return Anole(config.vocabulary_map, config.vq_config.resolution // CELL, codes)
+
+
+def _size_word(units: int) -> str:
+    return f"<reserved{8800 + units:05d}>"

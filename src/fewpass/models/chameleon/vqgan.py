@@ -1,0 +1,87 @@
+"""The decoder of Chameleon's VQGAN (arXiv 2405.09818), which transformers leaves out: codes become pixels."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import ChameleonConfig, PreTrainedModel
+from transformers.models.janus.configuration_janus import JanusVQVAEConfig
+
+from fewpass.models.checkpoint import Checkpoint
+from fewpass.models.hub import fetch, loaded_revision
+from fewpass.models.pixels import VqDecoder
+from fewpass.models.weights import one_line
+from fewpass.runtime.transformer import input_device
+
+FOLDER = "vqgan"  # where a checkpoint that has no decoder of its own may be given one
+PUBLISHED = "leloy/Anole-7b-v0.1-vqvae-hf"
+FIRST = "decoder.conv_in.weight"  # small, and in every decoder
+PARTS = ("quantize.embedding.", "post_quant_conv.", "decoder.")
+
+
+class Vqgan(VqDecoder):
+    """Janus has the same decoder but for two things: attention between its first blocks, and the order of levels."""
+
+    def __init__(self, config: ChameleonConfig):
+        vq = config.vq_config
+        super().__init__(
+            JanusVQVAEConfig(
+                num_embeddings=vq.num_embeddings,
+                embed_dim=vq.embed_dim,
+                latent_channels=vq.latent_channels,
+                base_channels=vq.base_channels,
+                channel_multiplier=vq.channel_multiplier,
+                num_res_blocks=vq.num_res_blocks,
+            )
+        )
+        for level in self.decoder.up:
+            level.attn = nn.ModuleList()
+
+
+def find_vqgan(model: PreTrainedModel) -> Vqgan:
+    """The decoder among the weights of the checkpoint that `model` comes from, or in the folder inside it.
+
+    It is in float32 like its authors', whatever the model's dtype, and beside the model: 4 bytes per weight.
+    Raises ValueError if there is none, or one that does not fit the model.
+    """
+    name = model.config.name_or_path
+    folder, device = fetch(name, loaded_revision(model.config), local_files_only=True), input_device(model)
+    home = vqgan_home(Checkpoint(name, folder or Path(name), device, model.dtype, {}))
+    weights = {_short(name): w for name, w in home.tensors(lambda name: _short(name).startswith(PARTS)).items()}
+    with torch.device("meta"):
+        vqgan = Vqgan(model.config)
+    levels = len(model.config.vq_config.channel_multiplier)
+    renamed = {_in_order(name, levels): tensor.to(device, torch.float32) for name, tensor in weights.items()}
+    try:
+        vqgan.load_state_dict(renamed, assign=True)
+    except RuntimeError as error:
+        raise ValueError(f"the VQGAN decoder of {name} does not fit: {one_line(error)}") from None
+    return vqgan.eval()
+
+
+def vqgan_home(checkpoint: Checkpoint) -> Checkpoint:
+    """Which has the decoder among its weights: the checkpoint itself, or the folder inside it.
+
+    Raises ValueError if neither has.
+    """
+    for home in (checkpoint, checkpoint.inside(FOLDER)):
+        if home.tensors(lambda name: _short(name) == FIRST):
+            return home
+    raise ValueError(
+        f"{checkpoint.name} holds no VQGAN decoder (model.vqmodel.decoder): Meta's Chameleon does not draw, Anole does;"
+        f" Lumina-mGPT needs {PUBLISHED} in its folder, as {FOLDER}/"
+    )
+
+
+def _short(name: str) -> str:
+    """The name of a weight, be the checkpoint a whole model or only the VQGAN."""
+    return name.removeprefix("model.").removeprefix("vqmodel.")
+
+
+def _in_order(name: str, levels: int) -> str:
+    """Checkpoints count the levels of the decoder from the finest, Janus from the coarsest."""
+    head, up, rest = name.partition("decoder.up.")
+    if not up:
+        return name
+    level, _, tail = rest.partition(".")
+    return f"{head}{up}{levels - 1 - int(level)}.{tail}"
