@@ -5,22 +5,37 @@ fixed noise give the same tokens.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewpass.core.gumbel import gumbel_max
-from fewpass.core.splitmix import bits, mix
+from fewpass.core.splitmix import GOLDEN, bits, mix
 
 ACCEPT, CORRECT, FRESH, GUMBEL = range(4)  # uses of a number; no use occurs twice at one (step, position)
 BLOCK = 64  # tokens of the vocabulary whose mass is summed up before one of them is drawn
 
 
-def _light(x: Tensor | int) -> Any:
-    """NumPy's view of a tensor, where it can look: its calls cost a fraction of torch's."""
-    return x.numpy() if isinstance(x, Tensor) and x.device.type == "cpu" else x
+def gumbel_max(p: Tensor, key: Tensor) -> Tensor:
+    """argmax_v p(v) / e(v) [B, n] for p [B, n, V], where `key` [B, n] int64 and v determine the exponential noise e.
+
+    On a CPU, noise is computed for codes of probability above 0 only, as top-k and the layout leave few of them.
+    """
+    V = p.shape[-1]
+    at = p.flatten().nonzero()[:, 0] if p.device.type == "cpu" else None
+    if at is None or 4 * len(at) > p.numel():
+        return _scores(p, key[..., None] + torch.arange(V, device=p.device) * GOLDEN).argmax(-1)
+    scores = torch.zeros_like(p, memory_format=torch.contiguous_format).flatten()
+    scores[at] = _scores(p.flatten()[at], key.flatten()[at // V] + at % V * GOLDEN)
+    return scores.view(p.shape).argmax(-1)
+
+
+def _scores(p: Tensor, x: Tensor) -> Tensor:
+    """p / e, where e is the exponential number of the 64 bits x."""
+    # float32 keeps its full relative precision near 0, where the largest scores come from; 1 itself would make e
+    # infinite and could let a token of probability 0 win.
+    u = bits(mix(x)).float().add_(0.5).mul_(2.0**-40).clamp_(max=1 - 2.0**-24)
+    return p / u.neg_().log1p_().neg_()
 
 
 def _invert(mass: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -44,9 +59,8 @@ class Noise:
     seeds: Tensor
     step: Tensor
 
-    def _key(self, step: Tensor | int, index: Tensor, tag: Tensor | int) -> Any:
-        seeds, step, index, tag = map(_light, (self.seeds, step, index, tag))
-        stream = mix((mix(seeds) + 8 * step)[:, None] + tag)
+    def _key(self, step: Tensor | int, index: Tensor, tag: Tensor | int) -> Tensor:
+        stream = mix((mix(self.seeds) + 8 * step)[:, None] + tag)
         return mix(mix(stream) + index)  # [B, n]
 
     def uniform(self, index: Tensor, tag: Tensor | int) -> Tensor:

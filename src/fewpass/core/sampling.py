@@ -1,14 +1,14 @@
-"""From logits to the law that tokens are drawn from: the only place where probabilities are made."""
+"""From logits to the sampling distribution."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fewpass.core.checks import real, whole
 from fewpass.core.messages import shown
-from fewpass.core.topk import largest
 
 COLDEST = 1e-10  # below, logits divided by the temperature may overflow
 
@@ -49,7 +49,7 @@ class Sampling:
         if self.temperature != 1:
             logits = logits / self.temperature
         if 0 < self.top_k < logits.shape[-1]:
-            logits = largest(logits, self.top_k)
+            logits = _top_k(logits, self.top_k)
         if self.top_p < 1:
             logits = logits.masked_fill(self._improbable(logits), -torch.inf)
         if self.min_p > 0:
@@ -63,3 +63,12 @@ class Sampling:
         out = ascending.softmax(-1).cumsum(-1) <= 1 - self.top_p
         out[..., -1] = False
         return torch.zeros_like(out).scatter_(-1, order, out)
+
+
+def _top_k(logits: Tensor, k: int) -> Tensor:
+    """The k largest of each row [..., V] and those equal to the k-th; the others -inf."""
+    if logits.device.type == "cpu" and logits.dtype in (torch.float32, torch.float64):
+        kth = torch.from_numpy(np.partition(logits.detach().numpy(), -k)[..., -k, None])  # faster than torch's topk
+    else:
+        kth = logits.topk(k, sorted=False).values.amin(-1, keepdim=True)
+    return logits.masked_fill(logits < kth, -torch.inf)

@@ -1,9 +1,8 @@
-"""64 bits into 64 others that look random: splitmix64, on wrapping int64 of torch or NumPy."""
+"""splitmix64, a mixer of 64 bits, on wrapping int64 of torch or NumPy."""
 
 from typing import TypeVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
 GOLDEN = -0x61C8864680B583EB  # 2**64 / golden ratio: successive multiples are far apart in every bit
@@ -19,9 +18,9 @@ def mix(x: Numbers) -> Numbers:
     return x
 
 
-def bits(x: Numbers) -> Tensor:
+def bits(x: Tensor) -> Tensor:
     """The upper 40 bits, the best mixed ones."""
-    return torch.as_tensor(_shift(x, 24))
+    return _shift(x, 24)
 
 
 def _shift(x: Numbers, by: int) -> Numbers:

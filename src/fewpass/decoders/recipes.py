@@ -180,7 +180,7 @@ def named(name: str) -> Recipe[...]:
     others = entry_points(group=GROUP)
     if name in others.names:
         return _loaded(others[name])
-    known = list(dict.fromkeys([*RECIPES, *others.names]))
+    known = list(dict.fromkeys([*RECIPES, *(point.name for point in others)]))
     raise ValueError(f"unknown decoder {shown(name)}{meant(name, known)}; there are {', '.join(known)}")
 
 
