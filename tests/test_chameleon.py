@@ -79,7 +79,7 @@ def test_greedy_tokens_are_those_of_a_reading_without_a_cache(pipe, guidance):
             rows = [torch.cat([row, codes[best : best + 1]]) for row in rows]
 
 
-def test_what_the_models_read(pipes):
+def test_rows_hold_prompt_and_layout(pipes):
     names = {number: word for word, number in WORDS.items()}
     anole, lumina = pipes["anole"].model, pipes["lumina"].model
     spelled = lambda ids: [names[i] for i in ids.tolist()]  # noqa: E731
@@ -221,7 +221,7 @@ def test_pictures_are_those_of_the_paper(pipe, folders):
     assert (drawn != expected).double().mean() < 0.01
 
 
-def test_what_their_authors_draw_with(pipes):
+def test_defaults_are_those_of_the_authors(pipes):
     figures = {name: (p.model.guidance, *vars(p.model.sampling).values()) for name, p in pipes.items()}
     assert figures == {"anole": (3.0, 0.7, 0, 0.9), "lumina": (4.0, 1.0, 2000, 1.0)}
 
@@ -236,7 +236,7 @@ def test_what_their_authors_draw_with(pipes):
         *(("lumina-ep768", 0), ("lumina-15120", 0), ("512/lumina", 0)),
     ],
 )
-def test_a_luminas_size_is_a_word_of_its_own_name(name, side):
+def test_lumina_reads_its_size_from_its_name(name, side):
     style = style_of(LUMINA, name, 24)
     assert style.side == side
     assert style.size_source == (f"from its name, {own_name(name)}" if side else "")
@@ -244,7 +244,7 @@ def test_a_luminas_size_is_a_word_of_its_own_name(name, side):
         assert own_name(name).count(str(side))
 
 
-def test_a_lumina_whose_name_has_no_size_asks_for_it(pipes):
+def test_lumina_without_a_size_in_its_name_needs_one(pipes):
     own = pipes["lumina"].model
     with pytest.raises(
         ValueError, match=r"the name of .*lumina does not say what size it was trained for: give the size"
@@ -254,7 +254,7 @@ def test_a_lumina_whose_name_has_no_size_asks_for_it(pipes):
     assert own.grid((64, 96)).grids == ((6, 5),)
 
 
-def test_a_lumina_in_the_current_folder_is_called_as_the_folder_is(folders, tmp_path, monkeypatch):
+def test_lumina_in_the_current_folder_has_the_name_of_the_folder(folders, tmp_path, monkeypatch):
     monkeypatch.chdir(shutil.copytree(folders["lumina"], tmp_path / "Lumina-mGPT-7B-512"))
     own = fewpass.load(".", device="cpu").model
     assert (own.style.side, own.size_source) == (512, "from its name, Lumina-mGPT-7B-512")
@@ -270,7 +270,7 @@ def without(start):
     return lambda weights: {name: tensor for name, tensor in weights.items() if not name.startswith(start)}
 
 
-def test_image_output_that_is_disabled(tmp_path, folders):
+def test_disabled_image_output_is_refused(tmp_path, folders):
     with pytest.raises(ValueError, match=r"holds no VQGAN decoder .*Meta's Chameleon does not draw"):
         fewpass.load(write_chameleon(tmp_path / "meta"), device="cpu")
 
@@ -282,7 +282,7 @@ def test_image_output_that_is_disabled(tmp_path, folders):
         fewpass.load(changed(folders["anole"], tmp_path / "empty", emptied), device="cpu")
 
 
-def test_a_text_only_checkpoint(tmp_path, folders):
+def test_text_only_checkpoint_is_refused(tmp_path, folders):
     folder = shutil.copytree(folders["anole"], tmp_path / "text")
     config = json.loads((folder / "config.json").read_text())
     config["vocabulary_map"] = {word: n for word, n in WORDS.items() if not word.startswith("IMGIMG")}
@@ -291,7 +291,7 @@ def test_a_text_only_checkpoint(tmp_path, folders):
         fewpass.load(folder, device="cpu")
 
 
-def test_weights_that_are_missing_or_do_not_fit(tmp_path, folders):
+def test_missing_and_unfit_weights_are_named(tmp_path, folders):
     gone = "model.layers.1.mlp.up_proj.weight"
     with pytest.raises(ValueError, match=f"missing weights: {gone}"):
         fewpass.load(changed(folders["lumina"], tmp_path / "a", without(gone)), device="cpu")
@@ -313,6 +313,6 @@ def test_weights_that_are_missing_or_do_not_fit(tmp_path, folders):
         ("lumina", (64 * 3, 64 * 3), "reads 160 tokens"),
     ],
 )
-def test_sizes_that_cannot_be_drawn(pipes, name, size, message):
+def test_unsupported_sizes_are_refused(pipes, name, size, message):
     with pytest.raises(ValueError, match=message):
         pipes[name]("a cat", size=size)

@@ -16,11 +16,11 @@ def test_default_device_is_the_gpu_if_there_is_one():
     [
         ("cuda:99", r"device 'cuda:99' is not there: \d+ GPUs are visible"),
         ("gpu", "there is no device called 'gpu'; use cpu or cuda"),
-        ("mps", "device 'mps' will not do: .*use cpu or cuda"),
-        ("meta", "device 'meta' will not do: .*use cpu or cuda"),
+        ("mps", "device 'mps' is not supported: .*use cpu or cuda"),
+        ("meta", "device 'meta' is not supported: .*use cpu or cuda"),
     ],
 )
-def test_device_that_will_not_do_is_named(folder, device, message):
+def test_unusable_device_is_refused(folder, device, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         fewpass.load(folder, device=device)
 
@@ -36,7 +36,7 @@ def test_precision_by_name_or_value(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float8", torch.int64])
-def test_unknown_precision_is_named(folder, dtype):
+def test_unknown_precision_is_refused(folder, dtype):
     with pytest.raises(ValueError, match=f"dtype must be one of float32, .*not '{dtype}'"):
         fewpass.load(folder, "cpu", dtype)
 

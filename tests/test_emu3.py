@@ -225,7 +225,7 @@ def test_fixed_noise_draws_the_images_of_autoregression(pipe, window, guidance):
     assert torch.equal(drawn, expected)
 
 
-def test_what_its_authors_draw_with(pipe):
+def test_defaults_are_those_of_the_authors(pipe):
     settings = pipe("a cat", size=(16, 16), seed=0).settings[0]
     assert (settings["guidance"], settings["top_k"], settings["temperature"]) == (3.0, 2048, 1.0)
     assert pipe.model.grid(None).grids == ((90, 91),)
@@ -240,7 +240,7 @@ def test_what_its_authors_draw_with(pipe):
         ({"prompt": "a unicorn", "size": (16, 16)}, "unknown to .*'unicorn'"),
     ],
 )
-def test_refusals(pipe, options, message):
+def test_unfit_options_are_refused(pipe, options, message):
     with pytest.raises(ValueError, match=message):
         pipe(**{"prompt": "a cat", **options})
 
@@ -253,7 +253,7 @@ def test_refusals(pipe, options, message):
         ("<|extra_200|>", r"the vocabulary has no '<\|extra_200\|>'"),
     ],
 )
-def test_checkpoints_that_do_not_draw(folder, tmp_path, words, message):
+def test_text_only_checkpoints_are_refused(folder, tmp_path, words, message):
     copy = shutil.copytree(folder, tmp_path / "copy")
     config = json.loads((copy / "config.json").read_text())
     known = config["vocabulary_map"]

@@ -127,7 +127,7 @@ def diffusers(monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", module)
 
 
-def test_tokens_are_handed_to_diffusers_one_picture_per_call(folder, diffusers):
+def test_diffusers_decodes_one_image_per_call(folder, diffusers):
     pipe = fewpass.load(folder, device="cpu")
     result = pipe(PROMPTS[:2], size=SIZE, seed=[3, 4])
     painter = pipe.model.diffusion_decoder
@@ -147,14 +147,14 @@ def test_tokens_are_handed_to_diffusers_one_picture_per_call(folder, diffusers):
         )
 
 
-def test_a_drawing_that_is_stopped_is_grey(folder, diffusers):
+def test_stopped_image_is_grey(folder, diffusers):
     pipe = fewpass.load(folder, device="cpu")
     result = pipe("dog", size=SIZE, seed=0, decoder="ar", on_step=lambda canvas: canvas.lengths[0] < 240)
     assert set(result.images[0].tobytes()) == {232}
     assert (result.tokens == -1).any()
 
 
-def test_pictures_take_diffusers_and_the_whole_pipeline(pipe, folder, diffusers, tmp_path, monkeypatch):
+def test_pixels_need_diffusers_and_the_whole_pipeline(pipe, folder, diffusers, tmp_path, monkeypatch):
     ids = pipe.model.prompt_ids("dog", pipe.model.grid(SIZE))
     with pytest.raises(ValueError, match="give it as text, not as token ids"):
         pipe(ids, size=SIZE)
@@ -167,7 +167,7 @@ def test_pictures_take_diffusers_and_the_whole_pipeline(pipe, folder, diffusers,
         pipe("dog", size=SIZE)
 
 
-def test_what_its_authors_draw_with(pipe):
+def test_defaults_are_those_of_the_authors(pipe):
     own = pipe.model
     assert (own.guidance, own.sampling.temperature, own.sampling.top_k, own.sampling.top_p) == (1.0, 0.9, 0, 0.75)
     assert own.grid(None).grids == ((16, 16), (32, 32))
@@ -183,6 +183,6 @@ def test_what_its_authors_draw_with(pipe):
         ({"size": SIZE, "negative_prompt": "dog"}, "no effect without guidance"),
     ],
 )
-def test_refusals(pipe, diffusers, options, message):
+def test_unfit_options_are_refused(pipe, diffusers, options, message):
     with pytest.raises(ValueError, match=message):
         pipe("a cat", **options)

@@ -51,7 +51,7 @@ def test_cached_repository_loads_where_transformers_loads_it(tree, local_files_o
     ],
 )
 @pytest.mark.parametrize("tree", [False, True])
-def test_incomplete_snapshot_names_what_is_missing(missing, said, tree, folder, cache, tmp_path):
+def test_incomplete_snapshot_names_missing_files(missing, said, tree, folder, cache, tmp_path):
     part = shutil.copytree(folder, tmp_path / "part", ignore=shutil.ignore_patterns(missing))
     cached(cache, "org/m", part, absent=[missing], tree=tree)
     with pytest.raises(ValueError, match=said) as caught:
@@ -112,7 +112,7 @@ def test_index_of_links_into_the_cache_loads(cache, tmp_path):
         ("Alpha-VLLM/Lumina-mGPT-7B-512", "run `hf download .* and load Lumina-mGPT-7B-512$"),
     ],
 )
-def test_repository_with_a_twin_names_it_before_a_download(name, said, monkeypatch):
+def test_repository_with_a_substitute_names_it_before_a_download(name, said, monkeypatch):
     monkeypatch.setattr(fewpass.models.hub, "snapshot_download", lambda *a, **o: pytest.fail("the hub was asked"))
     with pytest.raises(ValueError, match=f"^{name} is not supported: .*{said}"):
         fewpass.load(name, "cpu")

@@ -50,7 +50,7 @@ def test_prompt_ids_are_those_of_the_processor(folder, template):
     assert torch.equal(model.prompt_ids("a cat on the moon", model.grid(None)), expected)
 
 
-def test_a_template_where_older_processors_kept_it(folder):
+def test_chat_template_of_older_processors_is_read(folder):
     tokenizer().save_pretrained(folder)
     before = fewpass.load(folder, "cpu").model
     (folder / "chat_template.json").write_text(json.dumps({"chat_template": TEMPLATE}))
@@ -79,7 +79,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_special_tokens_are_found_where_they_are(folder, place):
+def test_special_tokens_are_read_from_every_file(folder, place):
     expected = fewpass.load(folder, "cpu")("a cat", seed=3, temperature=9.0).tokens
     if "tokenizer" in place:
         tokenizer().save_pretrained(folder)
@@ -87,7 +87,7 @@ def test_special_tokens_are_found_where_they_are(folder, place):
     assert torch.equal(drawn, expected)
 
 
-def test_special_tokens_of_the_tokenizer_go_before_defaults_of_the_configuration(folder):
+def test_special_tokens_of_the_tokenizer_win_over_the_configuration(folder):
     tokenizer().save_pretrained(folder)
     config = json.loads((folder / "config.json").read_text())
     config["text_config"] |= {"bos_token_id": 9, "pad_token_id": None}
@@ -109,12 +109,12 @@ def test_special_tokens_of_the_tokenizer_go_before_defaults_of_the_configuration
         ({"pad_token_id": 10**6}, "pad_token_id must be a token id below 34, got 1000000"),
     ],
 )
-def test_special_tokens_that_will_not_do(folder, change, message):
+def test_unfit_special_tokens_are_refused(folder, change, message):
     with pytest.raises(ValueError, match=message):
         fewpass.load(edited(folder, lambda content: content | change), "cpu")("a cat")
 
 
-def test_all_codes_are_drawn_from_unless_it_is_told_otherwise(folder):
+def test_default_sampling_is_unrestricted(folder):
     pipe = fewpass.load(folder, "cpu")
     assert vars(pipe.model.sampling) == {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
     own, all_, two = (pipe("a cat", seed=3, temperature=9.0, **k).tokens for k in ({}, {"top_k": CODES}, {"top_k": 2}))

@@ -132,7 +132,7 @@ def test_features_in_place_of_a_prompt(pipes):
     assert not torch.equal(away[0], expected.tokens[0])
 
 
-def test_what_its_authors_draw_with(pipes):
+def test_defaults_are_those_of_the_authors(pipes):
     figures = {name: (p.model.guidance, *vars(p.model.sampling).values()) for name, p in pipes.items()}
     assert figures == {"c2i": (4.0, 1.0, 2000, 1.0), "t2i": (7.5, 1.0, 1000, 1.0)}
 
@@ -228,7 +228,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("message", BROKEN)
-def test_weights_that_will_not_do(copy, message):
+def test_unfit_weights_are_named(copy, message):
     torch.save({"model": BROKEN[message]()}, copy / "c2i_B.pt")
     with pytest.raises(ValueError, match=message) as error:
         fewpass.load(copy, "cpu")
@@ -236,7 +236,7 @@ def test_weights_that_will_not_do(copy, message):
     assert "\n" not in str(error.value)
 
 
-def test_files_that_will_not_do(copy, tmp_path):
+def test_unfit_files_are_named(copy, tmp_path):
     whole = (copy / "c2i_B.pt").read_bytes()
     for damaged, message in ((whole[:2000], "cannot read"), (b"\7" * 99, "it is not a file of torch.save")):
         (copy / "c2i_B.pt").write_bytes(damaged)
@@ -280,7 +280,7 @@ def test_several_models_in_one_folder(copy, pipes):
     assert chosen.images[0].tobytes() == pipes["c2i"]("1", size=SIZE, seed=0).images[0].tobytes()
 
 
-def test_the_size_is_in_the_name(folders, tmp_path):
+def test_size_is_read_from_the_name_of_the_file(folders, tmp_path):
     names = {"c2i_XL_384.pt": 192, "t2i_XL_stage1_256.pt": 128, "c2i_B_384_ep256.pt": 192, "mine.pt": 0}
     for name, side in {**names, "c2i_256_to_384.pt": 0}.items():
         kind = "t2i" if name.startswith("t2i") else "c2i"
@@ -324,7 +324,7 @@ def test_the_size_is_in_the_name(folders, tmp_path):
         ("t2i", torch.zeros(13, 16), r"reads features \[P, 16\] of at most 12 tokens, not \[13, 16\]"),
     ],
 )
-def test_prompts_that_will_not_do(pipes, kind, prompt, message):
+def test_unfit_prompts_are_refused(pipes, kind, prompt, message):
     with pytest.raises(ValueError, match=message):
         pipes[kind](prompt, size=SIZE)
 
@@ -442,7 +442,7 @@ def test_settings_of_the_wrong_kind_name_file_and_key(folders, tmp_path, kind, v
     assert "\n" not in str(error.value)
 
 
-def test_text_encoders_that_will_not_do(folders, pipes, tmp_path, monkeypatch):
+def test_unfit_text_encoders_are_refused(folders, pipes, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     folder = shutil.copytree(folders["t2i"], tmp_path / "copy")
     wide = T5EncoderModel(T5Config(vocab_size=12, d_model=24, d_kv=8, d_ff=32, num_layers=1, num_heads=2))
@@ -466,7 +466,7 @@ def test_text_encoders_that_will_not_do(folders, pipes, tmp_path, monkeypatch):
     assert torch.equal(fewpass.load(folder, "cpu").model.encoder("dog"), features)
 
 
-def test_a_file_in_a_repository_of_the_hub(folders, pipes, monkeypatch):
+def test_file_in_a_repository_is_loaded(folders, pipes, monkeypatch):
     asked = {}
 
     def download(repository, allow_patterns, **options):
@@ -479,7 +479,7 @@ def test_a_file_in_a_repository_of_the_hub(folders, pipes, monkeypatch):
     assert torch.equal(tokens, pipes["c2i"]("1", size=SIZE, seed=0).tokens)
 
 
-def test_models_in_other_hands(pipes):
+def test_wrap_and_generate_take_the_network(pipes):
     """`fewpass.wrap` and `fewpass.generate` take the network itself."""
     own = pipes["c2i"].model
     wrapped = fewpass.wrap(own.model)

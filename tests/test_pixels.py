@@ -47,7 +47,7 @@ def decoder_of(seen):
     return decode
 
 
-def test_pictures_are_made_one_after_the_other_on_a_cpu():
+def test_images_are_decoded_one_by_one_on_a_cpu():
     seen, codes = [], torch.arange(24).view(3, 2, 4) % 5
     pictures = to_pixels(decoder_of(seen), codes)
     assert seen == [1, 1, 1]
@@ -56,7 +56,7 @@ def test_pictures_are_made_one_after_the_other_on_a_cpu():
     assert torch.equal(pictures[..., 1], torch.tensor([0, 63, 127, 191, 255])[codes].to(torch.uint8))
 
 
-def test_levels_are_cut_off_or_rounded_as_numpy_and_torchvision_do_it():
+def test_levels_are_truncated_as_numpy_or_rounded_as_torchvision():
     colours = torch.linspace(-1.5, 1.5, 3 * 5000).view(1, 3, 50, 100)
     shown = (colours.numpy().clip(-1, 1) + 1) / 2 * 255  # as Janus, Anole, Lumina-mGPT and Emu3 have it
     cut, rounded = (to_pixels(lambda codes: colours, torch.zeros(1), rounded)[0] for rounded in (False, True))
@@ -67,17 +67,17 @@ def test_levels_are_cut_off_or_rounded_as_numpy_and_torchvision_do_it():
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("name", PRECISE)
-def test_authors_who_decode_in_float32_are_followed_whatever_the_dtype(name, dtype, folders):
+def test_families_that_decode_in_float32_ignore_the_dtype(name, dtype, folders):
     whole, half = (fewpass.load(folders[name], device="cpu", dtype=each) for each in ("float32", dtype))
     assert half.model.model.get_input_embeddings().weight.dtype == getattr(torch, dtype)
     assert torch.equal(pixels_of(half, name), pixels_of(whole, name))
 
 
-def test_no_pictures():
+def test_no_codes_give_no_pixels():
     assert to_pixels(decoder_of([]), torch.zeros(0, 2, 4)).shape == (0, 2, 4, 3)
 
 
-def test_a_janus_decodes_in_its_own_dtype(folders):
+def test_janus_decodes_in_its_own_dtype(folders):
     half = fewpass.load(folders["janus"], device="cpu", dtype="bfloat16")
     codes = torch.randint(24, (2, 16), generator=torch.Generator().manual_seed(0))
     colours = half.model.model.decode_image_tokens(codes)
@@ -86,7 +86,7 @@ def test_a_janus_decodes_in_its_own_dtype(folders):
     assert np.array_equal(pixels_of(half, "janus"), expected)
 
 
-def test_a_shared_model_in_bfloat16_decodes_in_float32_and_is_left_alone(folders):
+def test_wrapped_model_in_bfloat16_decodes_in_float32_and_stays_unchanged(folders):
     model = Emu3ForConditionalGeneration.from_pretrained(folders["emu3"], dtype=BRAIN)
     before = {name: weight.clone() for name, weight in model.named_parameters()}
     drawn = pixels_of(fewpass.wrap(model), "emu3")
@@ -94,14 +94,14 @@ def test_a_shared_model_in_bfloat16_decodes_in_float32_and_is_left_alone(folders
     assert torch.equal(drawn, pixels_of(fewpass.wrap(copy.deepcopy(model).float()), "emu3"))
 
 
-def test_a_shared_chameleon_in_bfloat16_decodes_in_float32(folders):
+def test_wrapped_chameleon_in_bfloat16_decodes_in_float32(folders):
     whole = fewpass.load(folders["anole"], device="cpu")
     model = ChameleonForConditionalGeneration.from_pretrained(folders["anole"], dtype=BRAIN)
     assert torch.equal(pixels_of(fewpass.wrap(model), "anole"), pixels_of(whole, "anole"))
 
 
 @pytest.mark.parametrize("name", ["emu3", "llamagen"])
-def test_a_placed_model_decodes_in_float32_and_its_decoder_is_not_quantised(name, folders):
+def test_placed_model_decodes_in_float32_with_an_unquantised_decoder(name, folders):
     placed = fewpass.load(folders[name], device_map={"": "cpu"}, dtype="bfloat16")
     assert torch.equal(pixels_of(placed, name), pixels_of(fewpass.load(folders[name], device="cpu"), name))
     network = placed.model.model
@@ -109,7 +109,7 @@ def test_a_placed_model_decodes_in_float32_and_its_decoder_is_not_quantised(name
 
 
 @pytest.mark.parametrize("kind", [ChameleonForConditionalGeneration, Emu3ForConditionalGeneration])
-def test_an_offloaded_model_decodes_as_one_that_is_not(kind, folders):
+def test_offloaded_model_decodes_the_same_pixels(kind, folders):
     accelerate = pytest.importorskip("accelerate")
     name = "emu3" if kind is Emu3ForConditionalGeneration else "anole"
     here, moved = (kind.from_pretrained(folders[name], dtype=BRAIN) for _ in range(2))

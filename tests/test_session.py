@@ -69,12 +69,12 @@ def test_attention_implementations_agree(folder, pipeline, attention, within):
     assert_close(torch.cat([session.first, ask(session, 0, 5), ask(session, 5, N)], 1), expected(pipeline), within)
 
 
-def test_attention_that_takes_no_mask_is_refused(folder):
+def test_attention_without_a_mask_is_refused(folder):
     with pytest.raises(ValueError, match="'flash_attention_2' takes no 4-D mask; use one of sdpa, eager"):
         fewpass.load(folder, "cpu", attn_implementation="flash_attention_2")
 
 
-def test_wrong_guesses_leave_no_trace(pipeline):
+def test_wrong_drafts_have_no_effect(pipeline):
     session = opened(pipeline, PROMPTS)
     ask(session, 0, 3)
     ask(session, 3, N, (TOKENS + 1) % CODES)
@@ -92,7 +92,7 @@ def test_images_go_on_from_different_positions(pipeline):
     assert_close(answers, torch.stack([full[i, index[i] + 1] for i in range(3)]))
 
 
-def test_prompts_of_different_length_do_not_meet(pipeline):
+def test_prompts_of_different_length_are_independent(pipeline):
     together = opened(pipeline, PROMPTS, guidance=3.0)
     answers = torch.cat([together.first, ask(together, 0, N)], 1)
     for i, prompt in enumerate(PROMPTS):
@@ -145,8 +145,8 @@ def test_joined_images_go_on(pipeline, guidance, order):
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 @pytest.mark.parametrize("stay", [(0, 2), (2, 1), (1,), (2,)])
-def test_newcomers_take_the_places_of_those_who_left(pipeline, guidance, stay):
-    """What images that left have written there is not seen, and no memory is asked for."""
+def test_joined_images_reuse_the_memory_of_finished_ones(pipeline, guidance, stay):
+    """Their keys and values are masked, and no memory is allocated."""
     session = opened(pipeline, PROMPTS, guidance)
     ask(session, 0, N)
     places = [layer.room[0].data_ptr() for layer in session.cache.layers]
@@ -158,7 +158,7 @@ def test_newcomers_take_the_places_of_those_who_left(pipeline, guidance, stay):
     assert_close(answers, ask(opened(pipeline, PROMPTS, guidance), 0, N)[order])
 
 
-def test_positions_past_the_image_change_nothing(pipeline):
+def test_positions_past_the_image_have_no_effect(pipeline):
     session = opened(pipeline, PROMPTS)
     ask(session, 0, 10)
     index = torch.arange(10, N + 6).expand(3, -1)

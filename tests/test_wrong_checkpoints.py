@@ -82,7 +82,7 @@ def test_folder_with_only_an_adapter_names_its_base_model(janus, tmp_path):
 @pytest.mark.parametrize(
     ("family", "twin"), [("multi_modality", "deepseek-community/Janus-Pro-1B"), ("Emu3", "Emu3-community/Emu3-Gen-hf")]
 )
-def test_model_type_of_the_authors_own_format_names_the_twin(family, twin, janus, capsys):
+def test_model_type_of_the_authors_own_format_names_the_substitute(family, twin, janus, capsys):
     config = json.loads((janus / "config.json").read_text())
     (janus / "config.json").write_text(json.dumps(config | {"model_type": family, "auto_map": {"AutoModel": "m.M"}}))
     refused(janus, rf"\('{family}'\) is not supported: its format .*load {twin}")

@@ -1,4 +1,4 @@
-"""What the pipeline needs to know of a model family."""
+"""The interface between a model family and everything else."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from fewpass.runtime.session import Network, PromptSession
 from fewpass.runtime.transformer import input_device
 
 EDGES = (None, 256, 384, 512, 768, 1024)  # pixels
-# A text, the number of a class, or what an encoder has made of a text: token ids [P], or for some features [P, C].
+# A text, the number of a class, token ids [P], or features of a text encoder [P, C].
 Prompt = str | int | Tensor
 
 
@@ -32,13 +32,15 @@ class Model(ABC):
     """
 
     kind: ClassVar[type[PreTrainedModel]]  # the class of `model`
-    in_vocabulary: ClassVar[bool] = True  # are image tokens words of `model`, and does its `generate` take decoders?
-    chat_template: ClassVar[bool] = False  # do prompts go through that of the tokenizer, if it has one?
-    reads_images: bool = False  # may there be images in prompts?
-    closing: tuple[int, ...] = ()  # the words that follow every image
-    size_source: str = ""  # where its size comes from, if not from its configuration or its authors
-    labels: int = 0  # how many classes it draws; 0 for models that read prompts
-    notes: tuple[str, ...] = ()  # what was amiss with the checkpoint and has been mended, a line each
+    in_vocabulary: ClassVar[bool] = (
+        True  # image tokens are in the vocabulary of `model`, whose `generate` takes decoders
+    )
+    chat_template: ClassVar[bool] = False  # prompts go through that of the tokenizer, if it has one
+    reads_images: bool = False  # prompts may contain images
+    closing: tuple[int, ...] = ()  # token ids that follow every image
+    size_source: str = ""  # source of the size, if neither the configuration nor the authors
+    labels: int = 0  # number of classes; 0 for models that read text
+    notes: tuple[str, ...] = ()  # repairs made while the checkpoint was read, a line each
 
     guidance: float
     sampling: Sampling
@@ -50,7 +52,7 @@ class Model(ABC):
 
     @classmethod
     def load(cls, checkpoint: Checkpoint) -> Self:
-        """The model in a folder. Raises ValueError saying what is missing."""
+        """The model in a folder; ValueError names a missing part."""
         tokenizer = checkpoint.tokenizer()  # before the weights, which take long
         return cls(checkpoint.weights(cls.kind), tokenizer, checkpoint.name)
 
@@ -58,7 +60,8 @@ class Model(ABC):
     def untrained(cls, config: Mapping[str, Any], name: str, device: torch.device, dtype: torch.dtype) -> Self:
         """The model that a config.json describes, with random weights and no tokenizer.
 
-        Raises ValueError saying what does not fit.
+        Raises:
+            ValueError: The configuration does not describe a model of this class.
         """
         return cls(untrained_network(cls.kind, {**config, "name_or_path": name}, device, dtype), None, name)
 
@@ -83,7 +86,7 @@ class Model(ABC):
 
     @abstractmethod
     def prompt_ids(self, prompt: str, grid: Grid) -> Tensor:
-        """What the model reads before an image that `prompt` describes: token ids [P].
+        """Token ids [P] that the model reads before the image of `prompt`.
 
         Raises ValueError for a prompt that the model cannot read.
         """
@@ -93,7 +96,7 @@ class Model(ABC):
         return self.prompt_ids(prompt, grid)
 
     def class_ids(self, number: int) -> Tensor:
-        """What the model reads for the number of a class. Raises ValueError if it draws no classes, or not this one."""
+        """Token ids of a class by its number; ValueError if the model has no such class."""
         raise ValueError(
             f"{self.name} draws no classes: a prompt must be a text or a tensor of token ids, got {number}"
         )
@@ -131,7 +134,7 @@ class Model(ABC):
         """Raise ValueError if tokens drawn for these prompts could not be made into pictures."""
 
     def check_ready(self) -> None:
-        """Raise ValueError if no text can become a picture, since a part of the model is missing."""
+        """Raise ValueError if a part of the model is missing without which no text becomes a picture."""
         word, grid = known_word(self._tokenizer), self._any_grid()
         self.check_pictures([word])
         ids = self._read(word, grid, self.prompt_ids)
@@ -157,15 +160,15 @@ class Model(ABC):
         return self.grid(self.size_in(ids) if width is None or height is None else read_size((width, height)))
 
     def with_images(self, ids: Tensor, arguments: Mapping[str, Any]) -> Tensor:
-        """The prompts `ids` [B, P] of `generate`, with the words of images where they have placeholders."""
+        """The prompts `ids` [B, P] of `generate` with image tokens in place of placeholders."""
         return ids
 
     def opening(self, ids: Tensor, grid: Grid) -> tuple[int, ...]:
-        """The words between a prompt `ids` [P] from elsewhere and the first image token."""
+        """Token ids between a prompt `ids` [P] of `generate` and the first image token."""
         return ()
 
     def words(self, tokens: Tensor) -> Tensor:
-        """Canvas tokens as `generate` returns them: word ids of the model, [B, N] to [B, N]."""
+        """Canvas tokens as ids of the model's vocabulary, as `generate` returns them: [B, N] to [B, N]."""
         return tokens
 
     def mixing(self, guidance: float, groups: int) -> list[float]:
@@ -177,7 +180,7 @@ class Model(ABC):
         return self.network
 
     def embed(self, ids: Tensor) -> Tensor:
-        """What the language model reads for a prompt's token ids: [P] -> [P, D]."""
+        """Inputs of the language model for a prompt's token ids: [P] -> [P, D]."""
         return self.model.get_input_embeddings()(ids.to(self.device))
 
     def open(
@@ -191,7 +194,7 @@ class Model(ABC):
         return self.open_rows(rows, grid, [guidance] * len(rows))
 
     def read(self, prompt: Prompt, negative: Prompt | None, grid: Grid, guidance: float) -> list[Tensor]:
-        """The rows of one image, token ids: the prompt's, and with guidance those it is contrasted with.
+        """The rows of one image, token ids: the conditional one first, with guidance the unconditional ones behind.
 
         Raises ValueError if they cannot be read, or do not fit together with the image, or the scale is out of range.
         """
@@ -208,7 +211,7 @@ class Model(ABC):
         return rows
 
     def open_rows(self, rows: Sequence[Sequence[Tensor]], grid: Grid, guidance: Sequence[float]) -> PromptSession:
-        """A session that continues what `read` has made of prompts; `guidance` is each image's own."""
+        """A session that continues rows from `read`; `guidance` is each image's own scale."""
         groups = max(map(len, rows))
         weights = torch.tensor([self.mixing(scale, groups) for scale in guidance], device=self.device)
         whole = [[*image, *[image[-1]] * (groups - len(image))] for image in rows]

@@ -90,8 +90,8 @@ class Checkpoint:
                 read_json(self.folder / name)
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
-            tokenizer("a")  # some of what will not do is only found when it is used
-        except Exception as error:  # what a tokenizer that is not there raises depends on its class
+            tokenizer("a")  # some faults show only when it is used
+        except Exception as error:  # tokenizers raise errors of all kinds
             files = ", ".join(name for name in (*TOKENIZERS, *DESCRIBED) if (self.folder / name).exists())
             why = failure(error, self.folder)
             raise ValueError(f"cannot read the tokenizer in {self.folder} ({files}): {why}") from error
@@ -101,7 +101,7 @@ class Checkpoint:
         return tokenizer
 
     def tensors(self, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
-        """The tensors whose names are `wanted`, whether transformers has a place for them or not.
+        """The tensors whose names are `wanted`, also those that transformers does not read.
 
         From safetensors; from `pytorch_model*.bin`, read as data, if those hold none of them.
         """
@@ -117,7 +117,7 @@ class Checkpoint:
 
 
 def sampling_of(config: GenerationConfig, otherwise: Sampling) -> Sampling:
-    """What generation_config.json asks for; what it leaves open is as its authors draw, `otherwise`."""
+    """Sampling of generation_config.json; keys that it lacks are taken from `otherwise`, the authors' sampling."""
     return Sampling(
         otherwise.temperature if config.temperature is None else config.temperature,
         otherwise.top_k if config.top_k is None else config.top_k,
@@ -127,5 +127,5 @@ def sampling_of(config: GenerationConfig, otherwise: Sampling) -> Sampling:
 
 
 def first(token: int | list[int]) -> int:
-    """Configurations give one end token or several."""
+    """The only or first end token of a configuration."""
     return token if isinstance(token, int) else token[0]

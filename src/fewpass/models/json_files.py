@@ -1,4 +1,4 @@
-"""The JSON files of a checkpoint, read and checked: a value that will not do is refused with its file and key."""
+"""The JSON files of a checkpoint, read and checked; an unfit value is refused with its file and key."""
 
 import json
 import math
@@ -17,7 +17,7 @@ DEPTH = 100  # of lists and objects in each other
 
 @dataclass(frozen=True)
 class Kind:
-    """What a value must be: `name` completes that sentence."""
+    """A kind of value; `name` completes "must be"."""
 
     name: str
     fits: Callable[[Any], bool]
@@ -106,7 +106,8 @@ KEYS = {
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file, its values checked if the file is one of `KEYS`.
 
-    Raises ValueError naming the file, and the key of a value that will not do.
+    Raises:
+        ValueError: The file cannot be read, or a value is of another kind; names file and key.
     """
     try:
         if path.exists() and not path.is_file():

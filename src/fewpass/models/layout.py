@@ -22,14 +22,14 @@ def cells(size: tuple[int, int], edge: int, name: str) -> tuple[int, int]:
 
 
 def own_name(name: str) -> str:
-    """What a model is called without where it lies: a folder's, file's or repository's name, in the hub's cache too."""
+    """The last part of a model's name: that of a folder, file or repository, also in the hub's cache."""
     path = Path(os.path.abspath(name))
     repository = re.search(r"/models--(?:.*--)?([^/]+)/snapshots/[^/]+$", path.as_posix())
     return repository[1] if repository else path.name
 
 
 def side_in(name: str, sides: Iterable[int]) -> int:
-    """Which of `sides`, in pixels, is a word of a model's own name: 512, 512px or 512x512; 0 for none or several."""
+    """The one of `sides`, in pixels, that stands in a model's name as 512, 512px or 512x512; 0 for none or several."""
     words = re.split("[^0-9A-Za-z]+", name)
     found = {side for side in sides for word in words if word in (f"{side}", f"{side}px", f"{side}x{side}")}
     return found.pop() if len(found) == 1 else 0

@@ -17,14 +17,16 @@ WITH_WEIGHTS = {F.embedding, F.linear, F.conv2d, F.conv3d, F.group_norm, F.batch
 
 
 def to_pixels(decode: Decode, codes: Tensor, rounded: bool = False) -> Tensor:
-    """What `decode` makes of the codes [B, ...], colours [B, 3, H, W] in -1..1, as uint8 [B, H, W, 3].
+    """Decode codes [B, ...] into pixels, uint8 [B, H, W, 3]; `decode` returns colours [B, 3, H, W] in -1..1.
 
-    Levels are cut off, or `rounded` to the nearest: as the model's authors do. On a CPU one picture is made after the
-    other: what a layer makes of one stays in the processor's cache. Raises ModelError for colours
-    that are not finite.
+    Levels are cut off, or `rounded` to the nearest: as the model's authors do. On a CPU images are
+    decoded one after the other, which keeps activations in the processor's cache.
+
+    Raises:
+        ModelError: Colours are not finite.
     """
-    portions = codes.split(1) if codes.device.type == "cpu" else [codes]
-    return torch.cat([_as_bytes(decode(portion), rounded) for portion in portions])
+    batches = codes.split(1) if codes.device.type == "cpu" else [codes]
+    return torch.cat([_as_bytes(decode(batch), rounded) for batch in batches])
 
 
 def in_float32(decode: Decode) -> Decode:
@@ -71,7 +73,7 @@ class VqDecoder(nn.Module):
 
     @property
     def codes(self) -> Tensor:
-        """What the codes stand for: [codes, D]."""
+        """The vectors of the codebook: [codes, D]."""
         return self.get_parameter("quantize.embedding.weight")
 
     def forward(self, codes: Tensor) -> Tensor:

@@ -13,9 +13,9 @@ from fewpass.runtime.transformer import input_device
 
 
 class ImageVocabulary:
-    """Canvas token v, a code or a symbol of the layout, is the word `ids[v]` of the model: [V].
+    """Canvas token v, a code or a symbol of the layout, has the id `ids[v]` in the vocabulary: [V].
 
-    Only that part of the output head is computed in which these words are.
+    Only the part of the output head that spans these ids is computed.
     """
 
     def __init__(self, model: PreTrainedModel, ids: Tensor):
@@ -26,7 +26,7 @@ class ImageVocabulary:
         self._span = slice(int(ids.min()), int(ids.max()) + 1)
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """What the language model reads for canvas tokens: [R, n] -> [R, n, D]."""
+        """Inputs of the language model for canvas tokens: [R, n] -> [R, n, D]."""
         return self.model.get_input_embeddings()(self.ids[tokens])
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -66,9 +66,10 @@ def check_known(prompt: str, tokenizer: PreTrainedTokenizerBase, name: str) -> N
 
 
 def as_message(prompt: str, tokenizer: PreTrainedTokenizerBase, name: str, **options: bool) -> str:
-    """What the chat template makes of a prompt; the prompt itself if there is none.
+    """A prompt through the chat template of its tokenizer, if there is one.
 
-    Raises ValueError if the template will not do.
+    Raises:
+        ValueError: The template fails.
     """
     if not tokenizer.chat_template:
         return prompt
@@ -95,7 +96,7 @@ def codes_in_order(mapping: Any, name: str) -> list[int]:
 
 
 def known_word(tokenizer: PreTrainedTokenizerBase | None) -> str:
-    """A word that `check_known` has nothing against."""
+    """A word that `check_known` accepts."""
     if tokenizer is None or tokenizer.unk_token_id is None:
         return "0"
     words = (word for word in ("0", *tokenizer.get_vocab()) if word not in tokenizer.all_special_tokens)
@@ -103,7 +104,7 @@ def known_word(tokenizer: PreTrainedTokenizerBase | None) -> str:
 
 
 def special(tokenizer: PreTrainedTokenizerBase, *names: str) -> list[str]:
-    """The special tokens of these names. Raises ValueError naming the one that the tokenizer does not have."""
+    """The special tokens of these names; ValueError names one that the tokenizer lacks."""
     known = tokenizer.special_tokens_map
     for name in names:
         if name not in known:
@@ -112,7 +113,7 @@ def special(tokenizer: PreTrainedTokenizerBase, *names: str) -> list[str]:
 
 
 def named(vocabulary: dict[str, int] | None, *names: str) -> list[int]:
-    """The ids of these words. Raises ValueError naming the one that the vocabulary does not have."""
+    """The ids of these tokens; ValueError names one that the vocabulary lacks."""
     for name in names:
         if name not in (vocabulary or {}):
             raise ValueError(f"the vocabulary has no {name!r}: this is no checkpoint that draws")
@@ -120,6 +121,6 @@ def named(vocabulary: dict[str, int] | None, *names: str) -> list[int]:
 
 
 def check_vocabulary(vocabulary: dict[str, int] | None, beginning: str, name: str) -> None:
-    """Raise ValueError if no word of a vocabulary has this beginning, which the words of images have."""
+    """Raise ValueError if no token of a vocabulary begins like an image token."""
     if not any(word.startswith(beginning) for word in vocabulary or ()):
         raise ValueError(f"{name}: vocabulary_map in config.json has no image tokens: a text-only checkpoint")

@@ -17,7 +17,7 @@ class Published:
     images: str
     memory: str
     licence: str
-    before: str = ""  # what is to be done first
+    before: str = ""  # command that must run first
     folder: str = ""  # where that puts the model
     prompt: str = PROMPT
 
@@ -29,7 +29,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Substitute:
-    """What to `load` in place of checkpoints, by their repositories or the `model_type` of their config.json."""
+    """The checkpoint to `load` in place of others, by repository or by `model_type` of config.json."""
 
     names: tuple[str, ...]
     why: str  # they do not load
@@ -40,7 +40,7 @@ class Substitute:
 
 
 def substitute_for(name: str) -> Substitute | None:
-    """What to load in place of a repository or a model type that fewpass does not load, if there is such a thing."""
+    """The substitute for a repository or a model type that fewpass does not load, if there is one."""
     return next((one for one in SUBSTITUTES if name in one.names), None)
 
 

@@ -9,7 +9,11 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 
 def chosen_device(device: str | torch.device | None) -> torch.device:
-    """The device asked for, or the GPU if there is one. Raises ValueError for one that is not there or will not do."""
+    """The device asked for, or the GPU if there is one.
+
+    Raises:
+        ValueError: The device does not exist, or has no float64.
+    """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -17,14 +21,14 @@ def chosen_device(device: str | torch.device | None) -> torch.device:
     except RuntimeError:
         raise ValueError(f"there is no device called {shown(device)}; use cpu or cuda") from None
     if chosen.type not in ("cpu", "cuda"):
-        raise ValueError(f"device {str(chosen)!r} will not do: fewpass needs float64, so use cpu or cuda")
+        raise ValueError(f"device {str(chosen)!r} is not supported: fewpass needs float64; use cpu or cuda")
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device {str(chosen)!r} is not there: {torch.cuda.device_count()} GPUs are visible")
     return chosen
 
 
 def chosen_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    """The precision asked for; else float32 on the CPU and bfloat16 on a GPU."""
+    """The precision asked for; by default float32 on the CPU and bfloat16 on a GPU."""
     if dtype is None:
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     chosen = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
@@ -34,7 +38,7 @@ def chosen_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch
 
 
 def by_channels(model: nn.Module) -> None:
-    """Turn the convolutions of a model over, in place."""
+    """Lay the convolution weights of a model on a CPU out with channels last, in place."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d) and module.weight.device.type == "cpu":
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)

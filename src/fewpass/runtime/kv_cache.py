@@ -23,20 +23,20 @@ def bucket(slots: int, device: torch.device) -> int:
 
 @dataclass(eq=False)
 class Slots:
-    """Which slots have been `written` [R, S], to which the next pass writes, `slot` [R, n], how many it may look at."""
+    """Slots `written` so far [R, S], slots that the next pass writes, `slot` [R, n], and the number `visible` to it."""
 
     written: Tensor
     slot: Tensor
     visible: int
-    _places: tuple[Tensor, int, Tensor] | None = None  # the last answer of `places`, and what it was about
+    _indices: tuple[Tensor, int, Tensor] | None = None  # `slot`, heads and result of the last call of `indices`
 
-    def places(self, heads: int) -> Tensor:
-        """Where the next pass writes, counted through all rows, heads and slots: [R * heads * n]."""
-        if torch.compiler.is_compiling():  # a graph finds out by itself that all layers ask for the same
+    def indices(self, heads: int) -> Tensor:
+        """Indices of the slots that the next pass writes, among those of all rows and heads: [R * heads * n]."""
+        if torch.compiler.is_compiling():  # the compiler merges equal calls of all layers
             return self._counted(heads)
-        if self._places is None or self._places[0] is not self.slot or self._places[1] != heads:
-            self._places = self.slot, heads, self._counted(heads)
-        return self._places[2]
+        if self._indices is None or self._indices[0] is not self.slot or self._indices[1] != heads:
+            self._indices = self.slot, heads, self._counted(heads)
+        return self._indices[2]
 
     def _counted(self, heads: int) -> Tensor:
         rows, slots = self.written.shape
@@ -45,14 +45,15 @@ class Slots:
 
 
 class SlotCache(Cache):
-    """Every row r keeps its position j in slot j; `place` says which slots the next forward pass writes.
+    """A KV cache in which position j of a row lies in slot j; `place` sets the slots of the next forward pass.
 
     Rejected drafts are overwritten when their positions are asked about again. Slots that were never written, and
-    slots later than a query's own, are masked. The last slot is a scrap slot: it takes what lies past the image.
+    slots later than a query's own, are masked. The last slot takes positions past the
+    image.
     """
 
     def __init__(self, layers: int, rows: int, slots: int, device: torch.device):
-        # Layers that knew their cache would keep its memory until the garbage collector comes by.
+        # Layers refer to `slots`, not to the cache: a cycle would keep memory until garbage collection.
         held = bucket(slots + 1, device)
         self.slots = Slots(
             torch.zeros(rows, held, dtype=torch.bool, device=device),
@@ -71,10 +72,15 @@ class SlotCache(Cache):
         return not self.layers[0].is_initialized
 
     def place(self, slot: Tensor, real: Tensor | None = None, sees: Tensor | None = None) -> Tensor:
-        """Let the next pass write to `slot` [R, n]; which slots each of its queries may see: bool [R, 1, n, S].
+        """Set the slots that the next pass writes.
 
-        `real` [R, n] are the queries that later ones may see, all if it is not given: padding is not real. `sees`
-        [R, n, S] narrows the written slots; without it a query sees those up to its own.
+        Args:
+            slot: Slots of the queries, int64 [R, n].
+            real: Queries that later ones may attend to, bool [R, n]; None for all. Padding is not real.
+            sees: Written slots that a query attends to, bool [R, n, S]; None for those up to its own.
+
+        Returns:
+            The attention mask, bool [R, 1, n, S].
         """
         at, scrap = self.slots, self.written.shape[1] - 1
         at.slot = slot.clamp(max=scrap)
@@ -86,7 +92,7 @@ class SlotCache(Cache):
         return (sees[..., : at.visible] & at.written[:, None, : at.visible])[:, None]
 
     def reserve(self, slots: int) -> None:
-        """Have room for at least as many slots."""
+        """Grow to at least `slots` slots."""
         held = bucket(slots + 1, self.written.device)
         if held > self.written.shape[1]:
             self.slots.written = F.pad(self.written, (0, held - self.written.shape[1]))
@@ -95,22 +101,22 @@ class SlotCache(Cache):
                 layer.hold(*(_widened(x, held) for x in (layer.keys, layer.values)))
 
     def select(self, rows: Tensor) -> "SlotCache":
-        """Only the rows listed in `rows` [r], where this cache lies: it is not to be used any more.
+        """A cache of the rows listed in `rows` [r] in the same memory; this one must not be used afterwards.
 
-        Rows that keep their number cost nothing.
+        Rows that keep their number are not copied.
         """
         part = self._empty(len(rows), self.written.shape[1])
         part.slots.written = self.written[rows]
         moved = (rows != torch.arange(len(rows), device=rows.device)).nonzero().flatten()
         for new, old in zip(part.layers, self.layers, strict=True):
-            place = old.keys.device  # a sharded model has its layers in several places
-            new.hold(*(_closed_up(x, moved.to(place), rows.to(place)) for x in old.room), rows=len(rows))
+            device = old.keys.device  # layers of a sharded model are on several devices
+            new.hold(*(_closed_up(x, moved.to(device), rows.to(device)) for x in old.room), rows=len(rows))
         return part
 
     def join(self, other: "SlotCache") -> "SlotCache":
-        """These rows and then those of `other`, with as many slots as either needs; neither is to be used any more.
+        """A cache of these rows and then those of `other`; neither must be used afterwards.
 
-        Where rows have left this cache, and those of `other` are not longer, they are written in their places.
+        Where `select` has freed rows that are long enough, the rows of `other` are written there.
         """
         slots, rows = max(self.written.shape[1], other.written.shape[1]), len(self.written) + len(other.written)
         both = self._empty(rows, slots)
@@ -125,14 +131,14 @@ class SlotCache(Cache):
 
 
 def _closed_up(room: Tensor, moved: Tensor, rows: Tensor) -> Tensor:
-    """Each of the places `moved` gets what is in the row that `rows` lists for it."""
+    """Copy into each of the rows `moved` the row that `rows` lists for it."""
     if len(moved):
         room[moved] = room[rows[moved]]
     return room
 
 
 def _appended(room: Tensor, more: Tensor, used: int, slots: int) -> Tensor:
-    """The rows `more` behind the first `used`, in the same room if there is enough."""
+    """The rows `more` behind the first `used`, in the same memory if it is large enough."""
     if len(room) < used + len(more) or room.shape[2] < slots:
         return torch.cat([_widened(x, slots) for x in (room[:used], more)])
     room[used : used + len(more), :, : more.shape[2]] = more
@@ -144,7 +150,7 @@ def _widened(x: Tensor, slots: int) -> Tensor:
 
 
 class SlotLayer(CacheLayerMixin):
-    """The keys and values [R, H, S, D] of one layer, in `room` for as many rows or more."""
+    """The keys and values [R, H, S, D] of one layer, in `room`, memory for as many rows or more."""
 
     is_sliding = False
     is_compileable = True
@@ -159,7 +165,7 @@ class SlotLayer(CacheLayerMixin):
         self.hold(*(x.new_zeros(*x.shape[:2], slots, x.shape[3]) for x in (key_states, value_states)))
 
     def hold(self, keys: Tensor, values: Tensor, *, rows: int | None = None) -> None:
-        """Take these for room, all of it or the first `rows` of them in use."""
+        """Use these tensors as memory, all of their rows or the first `rows`."""
         self.room = keys, values
         self.keys, self.values = self.room if rows is None else (keys[:rows], values[:rows])
         self.dtype, self.device = keys.dtype, keys.device
@@ -170,9 +176,9 @@ class SlotLayer(CacheLayerMixin):
     ) -> tuple[Tensor, Tensor]:
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        at = self.slots.places(key_states.shape[1]).to(key_states.device)
+        at = self.slots.indices(key_states.shape[1]).to(key_states.device)
         for held, new in ((self.keys, key_states), (self.values, value_states)):
-            # rows of a matrix are copied several times faster than what an index of every number finds
+            # copying rows of a matrix is several times faster than indexing every number
             held.view(-1, held.shape[-1]).index_copy_(0, at, new.flatten(0, 2))
         seen = self.slots.visible
         return self.keys[:, :, :seen], self.values[:, :, :seen]

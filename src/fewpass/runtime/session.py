@@ -1,4 +1,4 @@
-"""Prompts being continued by a transformer: the session that decoders talk to."""
+"""The session of a transformer: prompts with a KV cache, asked by decoders."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ class Network:
 
     `embed` turns image tokens [R, n] into inputs [R, n, D]; `body` turns inputs, their positions [R, n] and the mask
     over slots into hidden states [R, n, D]; `head` turns those into logits [R, n, V] of image tokens. `positions`
-    turns positions [R, n] in rows whose image begins at [R] into the position ids that `body` takes. `codebook` is
-    what relaxed tests compare codes by.
+    turns positions [R, n] in rows whose image begins at [R] into the position ids that `body` takes. `codebook` serves
+    relaxed acceptance rules.
     """
 
     embed: Callable[[Tensor], Tensor]
@@ -38,7 +38,7 @@ class Network:
 
 @dataclass(eq=False)
 class PromptSession:
-    """B images, each G rows of the network: the prompt's, and with guidance those it is contrasted with.
+    """B images, each G rows of the network: the conditional one and, with guidance, the unconditional ones.
 
     `weights` [B, G - 1]: the logits are those of the last row plus, for each row before it, the weight times its
     difference to the last. One weight is classifier-free guidance, with the unconditional row last. A token that has
@@ -56,7 +56,14 @@ class PromptSession:
     def open(
         cls, network: Network, grid: Grid, prompts: Sequence[Sequence[Tensor]], weights: Tensor
     ) -> "PromptSession":
-        """Run the prompts' pass. `prompts` are G embedded rows [length, D] for each image, of any lengths."""
+        """Run the prefill.
+
+        Args:
+            network: The network that continues the prompts.
+            grid: Layout of the images.
+            prompts: G embedded rows [length, D] for each image, of any lengths.
+            weights: Guidance [B, G - 1], see the class.
+        """
         rows = [row for image in prompts for row in image]
         device = rows[0].device
         offset = torch.tensor([len(row) for row in rows], device=device)
@@ -76,7 +83,7 @@ class PromptSession:
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the network computes in."""
+        """Precision of the keys and values."""
         return self.cache.layers[0].dtype
 
     def __call__(self, query: Query) -> Tensor:
@@ -94,7 +101,7 @@ class PromptSession:
         return int(self.offset.max())
 
     def _rows(self, images: Tensor) -> Tensor:
-        """What concerns an image, for each of its rows: [B, ...] -> [B * G, ...]."""
+        """Repeat the values of an image for each of its rows: [B, ...] -> [B * G, ...]."""
         return images.repeat_interleave(self.weights.shape[1] + 1, 0)
 
     def _behind_prompt(self, sees: Tensor) -> Tensor:
@@ -105,7 +112,7 @@ class PromptSession:
         return torch.where((image < 0)[:, None], True, sees.gather(-1, at) & known)
 
     def _guide(self, logits: Tensor, index: Tensor) -> Tensor:
-        """Mix the rows of each image; what answers the token at `index` concerns the position after it."""
+        """Mix the rows of each image; logits of the query at `index` are those of the position after it."""
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         images, contrasts = self.weights.shape
         rows = logits.view(images, contrasts + 1, *logits.shape[1:])  # [B, G, n, V]
@@ -118,7 +125,7 @@ class PromptSession:
         return self.grid.forbid(index + 1, mixed)
 
     def select(self, images: Tensor) -> "PromptSession":
-        """Only the images listed in `images` [b], with their caches, see `SlotCache.select`."""
+        """A session of the images listed in `images` [b]; see `SlotCache.select`."""
         group = self.weights.shape[1] + 1
         rows = (images[:, None] * group + torch.arange(group, device=images.device)).flatten()
         return PromptSession(

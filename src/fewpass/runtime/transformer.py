@@ -11,7 +11,7 @@ from fewpass.runtime.kv_cache import SlotCache
 
 
 def _additive(mask: Tensor, like: Tensor) -> Tensor:
-    """Eager attention adds its mask to the scores, a boolean one too, without a word."""
+    """A mask for eager attention, which adds it to the scores."""
     return torch.zeros_like(mask, dtype=like.dtype).masked_fill_(~mask, torch.finfo(like.dtype).min)
 
 
@@ -31,12 +31,12 @@ def check_attention(implementation: str) -> None:
 
 
 def cache_argument(model: PreTrainedModel) -> str:
-    """What a language model of the installed transformers calls its cache: the name changed with 5.24."""
+    """Name of the cache argument in the installed transformers, which changed with 5.24."""
     return "cache" if "cache" in inspect.signature(type(model).forward).parameters else "past_key_values"
 
 
 def input_device(model: PreTrainedModel) -> torch.device:
-    """Where a model takes its inputs: where its embeddings are, or accelerate brings them when they are called."""
+    """Device of a model's inputs: that of its embeddings, or the one that accelerate moves them to when called."""
     brought = getattr(getattr(model.get_input_embeddings(), "_hf_hook", None), "execution_device", None)
     return model.device if brought is None else torch.device(brought)
 
@@ -59,7 +59,7 @@ class Body:
         return hidden.to(inputs.device)  # a sharded model's last layer may be elsewhere
 
     def uncached(self, inputs: Tensor, position: Tensor) -> Tensor:
-        """Whole rows of equal length, without a cache and with the model's own mask: what the rest is checked by."""
+        """Hidden states of whole rows without a cache, under the model's own mask: the reference of tests."""
         real = torch.ones(inputs.shape[:2], dtype=torch.long, device=inputs.device)
         # Without a mask, transformers takes positions that jump for several sequences in one row.
         hidden = self.model(inputs_embeds=inputs, attention_mask=real, position_ids=position, use_cache=False)

@@ -1,4 +1,4 @@
-"""The decoder of Chameleon's VQGAN (arXiv 2405.09818), which transformers leaves out: codes become pixels."""
+"""The decoder of Chameleon's VQGAN (arXiv 2405.09818), which transformers lacks: codes to pixels."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the published checkpoints of Chameleon's descendants have, and what transformers expects of them."""
+"""Published checkpoints of Chameleon's descendants, brought to the shapes that transformers expects."""
 
 from transformers import ChameleonForConditionalGeneration
 

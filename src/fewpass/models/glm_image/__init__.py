@@ -27,7 +27,7 @@ BLANK = 232
 
 
 class Positions:
-    """The grids' places in time, height and width: each grid is one moment, as long as its longer side."""
+    """Position ids in time, height and width: each grid is one moment, as long as its longer side."""
 
     def __init__(self, grid: Grid, device: torch.device):
         moments, now = [], 0

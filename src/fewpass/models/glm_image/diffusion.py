@@ -24,7 +24,7 @@ class DiffusionDecoder:
         self.checkpoint = checkpoint
 
     def check(self, prompts: Sequence[Prompt]) -> None:
-        """Raise ValueError if diffusers is not installed, or cannot be told what is drawn."""
+        """Raise ValueError if diffusers is not installed, or a prompt is not text."""
         if find_spec("diffusers") is None:
             raise ValueError("GLM-Image's pictures are made by diffusers: pip install 'fewpass[glm]'")
         if not all(isinstance(prompt, str) for prompt in prompts):
@@ -36,7 +36,7 @@ class DiffusionDecoder:
 
         loaded = GlmImagePipeline.from_pretrained(
             self.checkpoint.folder,
-            vision_language_encoder=None,  # what it would draw is drawn already
+            vision_language_encoder=None,  # its tokens are drawn already
             torch_dtype=self.checkpoint.dtype,
             local_files_only=True,
         )
@@ -48,7 +48,7 @@ class DiffusionDecoder:
     ) -> Tensor:
         """Pictures [B, H, W, 3] uint8 of `size` (width, height).
 
-        Each takes a call of its own: in a batch diffusers pads what it reads of the prompts, without a mask, so that
+        Each takes a call of its own: in a batch diffusers pads the prompts without a mask, so that
         the pixels of one would depend on the others.
         """
         images = zip(prior_token_ids, prompts, seeds, strict=True)

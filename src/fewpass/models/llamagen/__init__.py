@@ -27,8 +27,8 @@ IMAGENET_LABELS = 1000  # the published class-conditional models
 SETTINGS = "fewpass.json"
 
 
-class Places:
-    """Rows and columns of a grid's tokens: [2, R, n], -1 for what stands before them."""
+class GridPositions:
+    """Position ids of rows and columns [2, R, n]; -1 before the image."""
 
     def __init__(self, grid: Grid):
         self.cols = grid.cols
@@ -114,7 +114,7 @@ class LlamaGen(Model):
         return Grid(rows, cols, self.model.config.vocab_size)
 
     def network_for(self, grid: Grid) -> Network:
-        return replace(self.network, positions=Places(grid))
+        return replace(self.network, positions=GridPositions(grid))
 
     def prompt_ids(self, prompt: str, grid: Grid) -> Tensor:
         if self.labels:

@@ -47,7 +47,8 @@ UNUSED = ("freqs_cis", "encoder.", "quant_conv.", "quantize.codebook_used")  # a
 def load_llamagen(checkpoint: Checkpoint) -> LlamaGenForImageGeneration:
     """The model in a folder of the authors' `.pt` files, or in one of them with the image tokenizer beside it.
 
-    Raises ValueError saying what is missing, too many, or not as it should be.
+    Raises:
+        ValueError: A file or a weight is missing, unknown or of the wrong shape.
     """
     drawing, pictures = files_of(checkpoint.folder)
     config = config_of(*drawing, *pictures)
@@ -66,7 +67,7 @@ def load_llamagen(checkpoint: Checkpoint) -> LlamaGenForImageGeneration:
 
 
 def official(name: str) -> str:
-    """What the authors call the weight that is called `name` here."""
+    """The authors' name of the weight `name`."""
     for ours, theirs in RENAMED:
         renamed, found = re.subn(f"^{ours}", theirs, name)
         if found:
