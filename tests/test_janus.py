@@ -116,7 +116,7 @@ def test_unfit_special_tokens_are_refused(folder, change, message):
 
 def test_default_sampling_is_unrestricted(folder):
     pipe = fewpass.load(folder, "cpu")
-    assert vars(pipe.model.sampling) == {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
+    assert vars(pipe.model.sampling) == {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
     own, all_, two = (pipe("a cat", seed=3, temperature=9.0, **k).tokens for k in ({}, {"top_k": CODES}, {"top_k": 2}))
     assert torch.equal(own, all_)
     assert not torch.equal(own, two)

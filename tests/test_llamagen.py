@@ -134,7 +134,7 @@ def test_features_in_place_of_a_prompt(pipes):
 
 def test_defaults_are_those_of_the_authors(pipes):
     figures = {name: (p.model.guidance, *vars(p.model.sampling).values()) for name, p in pipes.items()}
-    assert figures == {"c2i": (4.0, 1.0, 2000, 1.0), "t2i": (7.5, 1.0, 1000, 1.0)}
+    assert figures == {"c2i": (4.0, 1.0, 2000, 1.0, 0.0), "t2i": (7.5, 1.0, 1000, 1.0, 0.0)}
 
 
 @pytest.mark.parametrize(
