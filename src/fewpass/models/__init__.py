@@ -15,9 +15,8 @@ from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.hub import ADAPTER, DESCRIPTIONS, FILES, fetch, has_config, saved_by_torch
 from fewpass.models.json_files import read_json
 from fewpass.models.untrained import shape_of
-from fewpass.models.zoo import PUBLISHED, twin_of
+from fewpass.models.zoo import BUNDLED, PUBLISHED, twin_of
 
-BUNDLED = {"emoji": Path(__file__).parent / "emoji" / "checkpoint"}
 FAMILIES = {  # `model_type` of config.json -> where its class is
     "janus": "fewpass.models.janus:Janus",
     "emu3": "fewpass.models.emu3:Emu3",

@@ -5,8 +5,8 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from fewpass.core.messages import meant
-from fewpass.models import BUNDLED
 from fewpass.models.weights import one_line
+from fewpass.models.zoo import BUNDLED
 
 MOST, LONGEST = 5, 40  # words in a message, and letters of one
 

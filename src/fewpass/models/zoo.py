@@ -1,7 +1,9 @@
 """The published models that fewpass draws with, for people to choose from."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+BUNDLED = {"emoji": Path(__file__).parent / "emoji" / "checkpoint"}
 PROMPT = '"a red fox in the snow"'
 KNOWN = '"two stars on a blue background"'  # in the words of the bundled model
 
