@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--size", choices=("small", "B", "L", "XL", "XXL", "3B"), default="XL")
     parser.add_argument("--decoder", default="mc_sjd(window=15)", help="15 drafts and a token that is final")
     parser.add_argument("--passes", type=int, default=10)
-    parser.add_argument("--images", type=int, default=1, help="drawn together")
+    parser.add_argument("--batch-size", type=int, default=1, help="images in a batch")
     parser.add_argument("--top-k", type=int, default=0, help="0 for every code")
     parser.add_argument("--guidance", type=float, default=7.5, help="1 for one row of the model an image")
     parser.add_argument("--threads", type=int, default=1)
@@ -34,7 +34,8 @@ def main() -> None:
     model = untrained(f"llamagen-{options.size.lower()}", device, getattr(torch, options.dtype))
     settings = Settings.of(model, None, options.guidance, 1.0, options.top_k, 1.0, None, None)
     task = Task(settings, random_prompts(model, 1))
-    timed = time_passes(task, fewpass.decoder(options.decoder), 2 * options.passes, options.images)  # half with parts
+    decoder, passes = fewpass.decoder(options.decoder), 2 * options.passes  # half of them with parts
+    timed = time_passes(task, decoder, passes, options.batch_size)
     split = [each for each in timed if each.body is not None]
     body, head, elsewhere = (median(getattr(each, part) for each in split) for part in ("body", "head", "elsewhere"))
     shares = {"body": body, "head": head, "elsewhere": elsewhere}

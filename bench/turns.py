@@ -35,19 +35,19 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--threads", type=int, default=1, help="of the processor")
     parser.add_argument("--batches", type=int, default=12, help="of different prompts")
-    parser.add_argument("--together", type=int, default=1, help="images in a batch")
+    parser.add_argument("--batch-size", type=int, default=1, help="images in a batch")
     parser.add_argument("--decoders", default="ar; jacobi(0); auto", help="with ; between them")
     options = parser.parse_args()
-    if min(options.batches, options.together) < 1:
-        parser.error(f"--batches {options.batches}, --together {options.together}: at least 1 of each is needed")
+    if min(options.batches, options.batch_size) < 1:
+        parser.error(f"--batches {options.batches}, --batch-size {options.batch_size}: at least 1 of each is needed")
     torch.set_num_threads(options.threads)
     model, every = fewpass.load(options.model, "cpu", options.dtype).model, held_out_prompts()
     contestants = [Contestant(fewpass.decoder(spelling)) for spelling in options.decoders.split(";")]
     for batch in range(options.batches + 1):
-        prompts = [every[(batch * options.together + i) % len(every)] for i in range(options.together)]
-        race(model, contestants, prompts, torch.arange(options.together) + batch * options.together)
+        prompts = [every[(batch * options.batch_size + i) % len(every)] for i in range(options.batch_size)]
+        race(model, contestants, prompts, torch.arange(options.batch_size) + batch * options.batch_size)
         print(f"batch {batch} of {options.batches}", flush=True)
-    print("", table(contestants, options.together), sep="\n")
+    print("", table(contestants, options.batch_size), sep="\n")
 
 
 @torch.inference_mode()
@@ -72,14 +72,14 @@ def race(model: Model, contestants: list[Contestant], prompts: list[str], seeds:
                 passes[id(one)] += torch.tensor([not done for done in canvas.finished])
 
 
-def table(contestants: list[Contestant], together: int) -> str:
+def table(contestants: list[Contestant], batch_size: int) -> str:
     """In Markdown. Passes count the prompt's."""
     lines = ["| decoder | passes | seconds an image | ratio | least | largest | first batch |", "|---|" + "--:|" * 6]
     base = contestants[0].seconds
     for one in contestants:
         first, *ratios = (s / b for s, b in zip(one.seconds, base, strict=True))
         figures = (sum(one.seconds[1:]) / sum(base[1:]), min(ratios), max(ratios), first)
-        cells = [f"{mean(one.passes):.1f}", f"{mean(one.seconds[1:]) / together:.3f}", *(f"{x:.3f}" for x in figures)]
+        cells = [f"{mean(one.passes):.1f}", f"{mean(one.seconds[1:]) / batch_size:.3f}", *(f"{x:.3f}" for x in figures)]
         lines.append(f"| {one.decoder} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -369,7 +369,7 @@ def test_the_trace_says_what_passes_asked_about(pipeline):
 
 def test_images_with_windows_of_their_own_are_not_drawn_beside_others(pipeline):
     options = {"decoder": "auto(window=4, decoder=mc_sjd, windows=(4, 0, 2, 1, 3))", "seed": 2}
-    together = dict(pipeline.stream(["one", "two", "red stars"], batch=2, **options))
+    together = dict(pipeline.stream(["one", "two", "red stars"], batch_size=2, **options))
     for i, prompt in enumerate(["one", "two", "red stars"]):
         alone = pipeline(prompt, **options | {"seed": 2 + i})
         assert torch.equal(together[i].tokens, alone.tokens)

@@ -98,7 +98,7 @@ def test_a_folder_may_exist_and_may_have_a_suffix(generate, tmp_path):
 
 def test_batches_change_no_image(generate):
     for together in ("1", "3"):
-        generate("two", "red", "-o", together, "--seed", "1", "--count", "2", "--together", together)
+        generate("two", "red", "-o", together, "--seed", "1", "--count", "2", "--batch-size", together)
     for name in ("00-two-1.png", "01-two-2.png", "02-red-3.png", "03-red-4.png"):
         assert (pixels(f"1/{name}") == pixels(f"3/{name}")).all()
         assert read_settings(f"1/{name}")["trace"]["images_together"] == 1
@@ -181,7 +181,7 @@ def test_progress_is_shown_on_a_terminal_in_tokens(folder, tmp_path, monkeypatch
     monkeypatch.setenv("FORCE_COLOR", "1")  # what rich takes for a terminal
     monkeypatch.setenv("TERM", "xterm")
     out = str(tmp_path / "out")
-    assert main(["generate", "two", "red", "one", "--model", str(folder), "-o", out, "--together", "2"]) == 0
+    assert main(["generate", "two", "red", "one", "--model", str(folder), "-o", out, "--batch-size", "2"]) == 0
     printed = capsys.readouterr()
     assert "48/48 tokens" in printed.err
     assert f"loading {folder}" in printed.err.replace("\n", "")

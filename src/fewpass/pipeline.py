@@ -116,7 +116,7 @@ class Pipeline:
         self,
         prompts: Iterable[Given | Job],
         *,
-        batch: int = 8,
+        batch_size: int = 8,
         decoder: Decoder | str | None = None,
         guidance: float | None = None,
         temperature: float | None = None,
@@ -129,7 +129,7 @@ class Pipeline:
         on_step: Callable[[Canvas], object] | None = None,
         logprobs: bool = False,
     ) -> Iterator[tuple[int, Result]]:
-        """Draw prompts as they come, `batch` images at a time: each image's number and result as soon as it is done.
+        """Draw prompts as they come, `batch_size` images at a time, and yield each image's number and result when done.
 
         `prompts` may be lazy and without end: one is taken as soon as there is a place for its images, which share
         forward passes with those that are being drawn. The options are those of a call; `seed` may be an iterable
@@ -143,7 +143,7 @@ class Pipeline:
         if isinstance(prompts, str | bytes | Tensor) or not isinstance(prompts, Iterable):
             raise ValueError(f"prompts must be several texts, got {shown(prompts)}")
         settings = Settings.of(self.model, decoder, guidance, temperature, top_k, top_p, size, negative_prompt)
-        scheduler = Scheduler(self.model, batch)
+        scheduler = Scheduler(self.model, batch_size)
         jobs = jobs_of(prompts, settings, seeding.endless(seed), whole("count", count, least=1))
         finished = stream(scheduler, jobs, on_step)
         return ((i, self.result([f.job], f.canvas, f.trace, logprobs=logprobs)) for i, f in finished)

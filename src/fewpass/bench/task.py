@@ -8,9 +8,9 @@ import torch
 
 from fewpass.core.sampling import Sampling
 from fewpass.engine.options import Settings
-from fewpass.models import BUNDLED
 from fewpass.models.base import Model, Prompt
 from fewpass.models.emoji.scenes import held_out_prompts
+from fewpass.models.zoo import BUNDLED
 from fewpass.runtime.session import PromptSession
 
 LENGTH = 32  # tokens of a prompt without meaning

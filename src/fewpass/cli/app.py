@@ -14,21 +14,25 @@ from fewpass.cli.demo import demo
 from fewpass.cli.evaluate import evaluate
 from fewpass.cli.generate import generate
 from fewpass.cli.models import models
-from fewpass.cli.optional import WithRay
+from fewpass.cli.optional import Command, renamed
 from fewpass.cli.options import OWN
 from fewpass.cli.serve import serve
 
+BATCH_SIZE = {"--together": "--batch-size"}  # former names of options, accepted with a line on standard error
+LIMITS = {"--batch": "--batch-size", "--prompt": "--max-prompt-length"}
+LIMITS |= {f"--{name}": f"--max-{name}" for name in ("queue", "images", "pixels", "window")}
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.command(epilog=OWN)(generate)
+app.command(epilog=OWN, cls=renamed(BATCH_SIZE))(generate)
 app.command(epilog=OWN)(compare)
-app.command(epilog=OWN, cls=WithRay)(batch)
+app.command(epilog=OWN, cls=Command)(batch)
 app.command()(decoders)
 app.command()(models)
 app.command()(check)
-app.command(cls=WithRay)(serve)
-app.command("eval", epilog=OWN)(evaluate)
+app.command(cls=renamed(LIMITS))(serve)
+app.command("eval", epilog=OWN, cls=renamed(BATCH_SIZE))(evaluate)
 app.command()(demo)
-app.command(epilog=OWN)(bench)
+app.command(epilog=OWN, cls=renamed({"--batches": "--batch-sizes"}))(bench)
 
 
 def _version(asked: bool) -> None:

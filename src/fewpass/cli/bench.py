@@ -43,8 +43,8 @@ def bench(
     windows: Annotated[
         str, typer.Option(metavar="NUMBERS", help="Drafts in a pass whose cost is measured, or ''.")
     ] = "0 4 8 16 32 64",
-    batches: Annotated[
-        str, typer.Option(metavar="NUMBERS", help="How many images are drawn together, or ''.")
+    batch_sizes: Annotated[
+        str, typer.Option(metavar="NUMBERS", help="Images in a batch whose throughput is measured, or ''.")
     ] = "1 2 4 8",
     repetitions: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Of everything.")] = 3,
     passes: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Timed for each window.")] = 16,
@@ -71,7 +71,7 @@ def bench(
         raise ValueError(
             f"--trace {trace[0]!r} has no effect without --random: the model itself decides what it accepts"
         )
-    drafts, together = _numbers(windows, "windows", 0), _numbers(batches, "batches", 1)
+    drafts, images = _numbers(windows, "windows", 0), _numbers(batch_sizes, "batch_sizes", 1)
     if random is not None and not prompts.isdecimal():
         raise ValueError(f"{prompts!r}: a model with random weights reads no texts; give a number of prompts")
     texts = None if prompts.isdecimal() else read_prompts([], prompts)
@@ -122,7 +122,7 @@ def bench(
     against = _against(task, notes) if transformers else None
     if task.picture_trouble is not None:
         notes.append(f"Pictures are not in the seconds: {task.picture_trouble}.")
-    run = Benchmark(task, Plan(good, drafts, together, repetitions, passes), known, against)
+    run = Benchmark(task, Plan(good, drafts, images, repetitions, passes), known, against)
     do(run.steps(), "measuring")
     found = report.report(run, torch.get_num_threads(), notes)
     paths, failed = report.write(folder, found)

@@ -59,7 +59,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(parser=o.whole, metavar="N", help="Of the first prompt.")] = 0,
     size: o.Size = None,
     negative_prompt: o.NegativePrompt = None,
-    together: Annotated[
+    batch_size: Annotated[
         int, typer.Option(parser=o.at_least_one, metavar="N", help="Images in one batch, which share its seconds.")
     ] = 1,
     law_images: Annotated[
@@ -106,7 +106,7 @@ def evaluate(
     from fewpass.evaluation.layouts import layouts_of
     from fewpass.evaluation.run import Evaluation, Tools, settings_of
     from fewpass.io.extra import check_installed
-    from fewpass.models import BUNDLED
+    from fewpass.models.zoo import BUNDLED
 
     check_installed()
     everything = decoders.strip() == "all"
@@ -129,7 +129,7 @@ def evaluate(
 
     pipe = open_model(model, device, dtype, compile)
     conditions = Conditions(guidance, temperature, top_k, top_p, pixels, negative_prompt)
-    drawer, fitting = Drawer(pipe, dtype, conditions, together), list[Trial]()
+    drawer, fitting = Drawer(pipe, dtype, conditions, batch_size), list[Trial]()
     with waiting("trying the decoders"):
         for trial in drawer.trials(chosen, items):
             if trial.reason is None:
@@ -139,7 +139,7 @@ def evaluate(
                 skipped.append(f"{trial.decoder}: this model will not do ({reason}).")
             else:
                 raise ValueError(trial.reason)
-    settings = settings_of(pipe, dtype, conditions, seed, together)
+    settings = settings_of(pipe, dtype, conditions, seed, batch_size)
     folder.begin(settings)
     law = list[LawRow]()
     steps = [*_law(law, folder, images), *_drawing(folder, drawer, fitting, items)]
@@ -226,13 +226,13 @@ def _law(rows: "list[LawRow]", folder: "RunFolder", images: int) -> list[Step]:
 
 def _drawing(folder: "RunFolder", drawer: "Drawer", trials: "list[Trial]", items: "list[Item]") -> Iterator[Step]:
     """All decoders draw a batch before any draws the next, so that what else the machine does hurts all alike."""
-    for start in range(0, len(items), drawer.together):
-        batch = items[start : start + drawer.together]
+    for start in range(0, len(items), drawer.batch_size):
+        batch = items[start : start + drawer.batch_size]
         for trial in trials:
             missing = sum(not folder.image(str(trial.decoder), item).exists() for item in batch)
             yield Step(
                 f"image {start + 1}, {trial.decoder}",
-                trial.seconds * missing / drawer.together,
+                trial.seconds * missing / drawer.batch_size,
                 partial(drawer.draw, folder, trial.decoder, batch),
                 str(trial.decoder),
             )

@@ -35,7 +35,7 @@ def generate(
     size: o.Size = None,
     negative_prompt: o.NegativePrompt = None,
     steps: Annotated[str | None, typer.Option(metavar="FILE", help="A .gif file: the image as it grew.")] = None,
-    together: Annotated[
+    batch_size: Annotated[
         int, typer.Option(parser=o.at_least_one, metavar="N", help="Images in one batch: a matter of time and memory.")
     ] = 16,
     device: o.Device = None,
@@ -75,8 +75,8 @@ def generate(
     film, loading, seconds = Film(), time.monotonic() - started, 0.0
     with committed_tokens(images) as progress:
         on_step = film.watch(progress) if film_path else progress
-        for start in range(0, images, together):
-            numbers = range(start, min(start + together, images))
+        for start in range(0, images, batch_size):
+            numbers = range(start, min(start + batch_size, images))
             if kept:
                 result = pipe.again(kept | ({"model": pipe.model.name} if model else {}), on_step=on_step)
             else:

@@ -25,8 +25,8 @@ def models(
         return
     load_torch()
     from fewpass.core.messages import meant
-    from fewpass.models import BUNDLED
     from fewpass.models.emoji.scenes import vocabulary
+    from fewpass.models.zoo import BUNDLED
 
     if name not in BUNDLED:
         raise ValueError(f"{name!r} is not a bundled model{meant(name, BUNDLED)}: only those have a list of words")

@@ -24,12 +24,17 @@ def serve(
     host: Annotated[str, typer.Option(metavar="NAME", help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(parser=o.whole, metavar="N", help="0: any that is free.")] = 8000,
     api_key: Annotated[str | None, typer.Option(envvar=KEY, metavar="KEY", help="Clients must know it.")] = None,
-    batch: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Images drawn at a time.")] = 8,
-    queue: Annotated[int, typer.Option(parser=o.whole, metavar="N", help="Images that may wait.")] = 64,
-    images: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="In one request.")] = 10,
-    pixels: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="In one image.")] = 1024 * 1024,
-    prompt: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Characters in one prompt.")] = 4000,
-    window: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="The largest for clients.")] = 256,
+    batch_size: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Images drawn at a time.")] = 8,
+    max_queue: Annotated[int, typer.Option(parser=o.whole, metavar="N", help="Images that may wait.")] = 64,
+    max_images: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Images in a request.")] = 10,
+    max_pixels: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Pixels in an image.")] = 1024
+    * 1024,
+    max_prompt_length: Annotated[
+        int, typer.Option(parser=o.at_least_one, metavar="N", help="Characters in a prompt.")
+    ] = 4000,
+    max_window: Annotated[
+        int, typer.Option(parser=o.at_least_one, metavar="N", help="Drafts in the window of a client's decoder.")
+    ] = 256,
     timeout: Annotated[float, typer.Option(parser=o.real, metavar="S", help="Seconds for a request.")] = 600,
     grace: Annotated[float, typer.Option(parser=o.real, metavar="S", help="Seconds to finish in when stopped.")] = 30,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="What clients call the model.")] = None,
@@ -69,12 +74,12 @@ def serve(
     check_key(os.environ.get(KEY) if api_key is None else api_key)  # typer takes an empty variable for none
     cors_options(cors or [])
     limits = Limits(
-        batch,
-        queue,
-        images,
-        pixels,
-        prompt,
-        window,
+        batch_size,
+        max_queue,
+        max_images,
+        max_pixels,
+        max_prompt_length,
+        max_window,
         timeout=timeout,
         grace=grace,
         connections=connections(),

@@ -104,15 +104,15 @@ class Group:
 
 
 class Scheduler:
-    """Draws jobs, at most `batch` images at a time, first come, first served.
+    """Draws jobs, at most `batch_size` images at a time, first come, first served.
 
     A job enters as soon as there is a place, and memory for it. Those of equal company share their forward passes;
     where not all do, `step` is one pass for each company. What an image becomes does not depend on who else is here.
     Nothing here is thread-safe.
     """
 
-    def __init__(self, model: Model, batch: int):
-        self.model, self.batch = model, whole("batch", batch, least=1, of="images")
+    def __init__(self, model: Model, batch_size: int):
+        self.model, self.batch = model, whole("batch_size", batch_size, least=1, of="images")
         self.clock = Clock(model.device)
         self.waiting: deque[Job] = deque()
         self.passes = 0  # forward passes so far, the prompts' included

@@ -43,14 +43,14 @@ class Trial:
 
 
 class Drawer:
-    """Draws items with one model under one set of conditions, `together` in a batch."""
+    """Draws items with one model under one set of conditions, `batch_size` in a batch."""
 
-    def __init__(self, pipe: Pipeline, dtype: str | None, conditions: Conditions, together: int):
-        self.pipe, self.dtype, self.conditions, self.together = pipe, dtype, conditions, together
+    def __init__(self, pipe: Pipeline, dtype: str | None, conditions: Conditions, batch_size: int):
+        self.pipe, self.dtype, self.conditions, self.batch_size = pipe, dtype, conditions, batch_size
 
     def trials(self, decoders: Sequence[Decoder], items: Sequence[Item]) -> Iterator[Trial]:
         """Begin the first batch of `items` with every decoder. Warms the process up, and estimates the time."""
-        first = items[: self.together]
+        first = items[: self.batch_size]
         prompts, seeds = [item.row.prompt for item in first], [item.seed for item in first]
         for decoder in decoders:
             try:

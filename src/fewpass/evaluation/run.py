@@ -28,7 +28,9 @@ from fewpass.pipeline import Pipeline
 from fewpass.runtime.device import chosen_dtype
 
 
-def settings_of(pipe: Pipeline, dtype: str | None, conditions: Conditions, seed: int, together: int) -> dict[str, Any]:
+def settings_of(
+    pipe: Pipeline, dtype: str | None, conditions: Conditions, seed: int, batch_size: int
+) -> dict[str, Any]:
     """What two runs must share for their images and seconds to be of one kind."""
     model, given = pipe.model, {k: v for k, v in asdict(conditions).items() if v is not None}
     own = {"guidance": model.guidance, **asdict(model.sampling)}
@@ -38,7 +40,7 @@ def settings_of(pipe: Pipeline, dtype: str | None, conditions: Conditions, seed:
         **own,
         **given,
         "seed": seed,
-        "together": together,
+        "batch_size": batch_size,
         "device": str(model.device),
         "dtype": str(chosen_dtype(dtype, model.device)).removeprefix("torch."),
         "machine": machine(model.device),
@@ -155,7 +157,7 @@ class Evaluation:
         words = [f"{prompts} {self.source}", f"guidance {s['guidance']:g}", f"temperature {s['temperature']:g}"]
         words += [f"top-k {s['top_k']}"] if s["top_k"] else []
         words += [f"top-p {s['top_p']:g}"] if s["top_p"] < 1 else []
-        words += [f"{s['together']} images at a time" if s["together"] > 1 else "one image at a time", s["dtype"]]
+        words += [f"{s['batch_size']} images at a time" if s["batch_size"] > 1 else "one image at a time", s["dtype"]]
         return f"{', '.join(words)}; {s['machine']}."
 
 

@@ -26,7 +26,7 @@ class Engine:
 
     def __init__(self, pipe: Pipeline, limits: Limits, metrics: Metrics):
         self.pipe, self.limits, self.metrics = pipe, limits, metrics
-        self._scheduler = Scheduler(pipe.model, limits.batch)
+        self._scheduler = Scheduler(pipe.model, limits.batch_size)
         self._orders: dict[int, Order] = {}  # by the identity of each of their open jobs
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock, self._images = threading.Lock(), 0
@@ -58,7 +58,7 @@ class Engine:
             raise _stopping()
         with self._lock:
             if self._images + len(jobs) > self.limits.places:
-                wait = str(min(max(math.ceil(self._seconds * self._images / self.limits.batch), 1), 600))
+                wait = str(min(max(math.ceil(self._seconds * self._images / self.limits.batch_size), 1), 600))
                 message = f"{self._images} images are being drawn or wait already; try again in {wait} s"
                 raise ApiError(429, message, code="rate_limit_exceeded", headers={"Retry-After": wait})
             self._images += len(jobs)
