@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -238,3 +239,22 @@ def test_models_may_lie_in_the_hosts_folder(nodes, folder, tmp_path):
 def test_bad_values_are_named(nodes, pipeline, changes, named):
     with pytest.raises(ValueError, match=named):
         drawn(nodes, pipeline, **changes)
+
+
+def test_requirements_are_the_checkout_that_holds_the_folder():
+    lines = (FOLDER / "requirements.txt").read_text().split()
+    assert [(FOLDER / line).resolve() for line in lines] == [FOLDER.parents[1]]
+    assert tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text())["project"]["name"] == "fewpass"
+
+
+def test_pyproject_describes_the_node_in_this_version():
+    described = tomllib.loads((FOLDER / "pyproject.toml").read_text())
+    assert described["project"]["version"] == fewpass.__version__
+    assert "dependencies" not in described["project"]
+    assert {"PublisherId", "DisplayName"} <= described["tool"]["comfy"].keys()
+
+
+def test_readme_and_docs_install_alike():
+    pages = [FOLDER / "README.md", FOLDER.parents[1] / "docs" / "comfyui.md"]
+    commands = [[line for line in page.read_text().splitlines() if line.startswith("$ ")] for page in pages]
+    assert commands[0] == commands[1] != []
