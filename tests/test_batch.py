@@ -15,12 +15,12 @@ from filelock import FileLock
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-import fewpass.batch.parquet
+import fewpass.batch.results
 import fewpass.cli.batch
 import fewpass.integrations.ray
 from fewpass.batch.draw import draw
 from fewpass.batch.entries import Entry, entries_of
-from fewpass.batch.outcome import Drawn, Failed
+from fewpass.batch.results import Drawn, Failed
 from fewpass.cli import main
 from fewpass.engine.scheduler import Group
 from fewpass.io.png_metadata import png, read_settings
@@ -330,7 +330,7 @@ FOREIGN = {
     "its options is {'decoder': 'jacobi_ngram(window=32)', 'top_k': 3}": {
         "options": {"decoder": "jacobi_ngram(window=32)", "top_k": 3}
     },
-    "its settings are not whole": {"trace": 7},
+    "its settings are incomplete": {"trace": 7},
 }
 
 
@@ -552,7 +552,7 @@ BAD = [
     ("p.csv", "id,prompt\na,two\na,red\n", ["p.csv:3: ", "'a'", "p.csv:2"]),
     ("p.csv", "id,prompt\nAb,two\naB,red\n", ["p.csv:3: ", "'aB'"]),
     ("p.csv", "id,prompt\n../a,two\n", ["p.csv:2: ", "'../a'"]),
-    ("p.csv", "id,prompt\n,two\nb,red\n", ["p.csv:2: ", "no id"]),
+    ("p.csv", "id,prompt\n,two\nb,red\n", ["p.csv:2: ", "id is missing"]),
     ("p.csv", "prompt,colour\ntwo,red\n", ["p.csv:2: ", "'colour'", "negative_prompt"]),
     ("p.csv", "prompt,seed\ntwo,1.5\n", ["p.csv:2: ", "seed", "'1.5'"]),
     ("p.csv", "prompt,seed\ntwo,-1\n", ["p.csv:2: ", "seed", "-1"]),
@@ -598,7 +598,7 @@ def test_bad_options(batch, monkeypatch, arguments, named):
 
 @pytest.mark.parametrize(("module", "option"), [("pyarrow", "--parquet"), ("ray", "--ray")])
 def test_what_is_missing_is_said_with_the_extra(batch, monkeypatch, module, option):
-    monkeypatch.setattr(fewpass.batch.parquet, "find_spec", lambda name: None)
+    monkeypatch.setattr(fewpass.batch.results, "find_spec", lambda name: None)
     monkeypatch.setattr(fewpass.integrations.ray, "find_spec", lambda name: None)
     assert f'pip install "fewpass[{option[2:]}]"' in refused(batch, option)
 

@@ -119,7 +119,7 @@ def test_decoders_are_a_table_on_a_terminal(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "160")
     assert main(["decoders"]) == 0
     said = capsys.readouterr().out
-    assert "what it does" in said
+    assert "description" in said
     assert "\t" not in said
     assert all(name in said for name in RECIPES)
 

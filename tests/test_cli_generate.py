@@ -11,9 +11,9 @@ from PIL import Image
 
 import fewpass
 from fewpass.cli import main
-from fewpass.cli.film import LAST
 from fewpass.io.png_metadata import read_settings
 from fewpass.pipeline import BLANK
+from fewpass.viz.animation import LAST
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_a_spinner_is_there_before_torch_is_loaded(command, terminal, tmp_path):
 
 SLOWLY = """
 import sys, time
-from fewpass.trace import Trace
+from fewpass.engine.trace import Trace
 from fewpass.cli import main
 
 def watch(self, canvases, watch=Trace.watch):

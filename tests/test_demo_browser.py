@@ -47,7 +47,7 @@ def watch_connections(event, arguments):
 sys.addaudithook(watch_connections)
 
 from fewpass.cli import main
-from fewpass.trace import Trace
+from fewpass.engine.trace import Trace
 
 def watch(self, canvases, watch=Trace.watch):
     for canvas in watch(self, canvases):

@@ -6,12 +6,12 @@ import shutil
 
 import pytest
 import torch
-from fewpass.cli.targets import Target
 from transformers import JanusConfig
 
 import fewpass
 from fewpass.cli import main
 from fewpass.io.prompt_files import read_rows
+from fewpass.io.targets import Target
 from tests import tiny
 from tests.families import write_anole, write_chameleon, write_emu3, write_glm_image, write_janus
 from tests.llamagen import write_c2i, write_t2i

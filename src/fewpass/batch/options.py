@@ -1,7 +1,7 @@
-"""Settings that a row may have of its own, as people write them in tables and in JSON."""
+"""Options that a row may set, written as text in tables and as JSON values in JSON."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fewpass.core.checks import read_size
@@ -10,15 +10,16 @@ from fewpass.decoders.recipes import decoder
 from fewpass.engine import seeds
 
 
-def checked(name: str, value: object) -> Any:
-    """The value of an option of `Pipeline.__call__`, written as text or as JSON.
+def read_options(given: Mapping[str, object]) -> dict[str, Any]:
+    """Read options of `Pipeline.__call__`, written as text or as JSON values; options that are None are left out.
 
-    Raises ValueError naming option and value if there is no such option or the value will not do.
+    Raises ValueError naming the option and the value that is out of range.
     """
-    return OPTIONS[name](name, value)
+    return {name: OPTIONS[name](name, value) for name, value in given.items() if value is not None}
 
 
 def whole(name: str, value: object) -> int:
+    """Read an integer below 2**63."""
     number = value
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,30}", value.strip()):
         number = int(value)
@@ -37,7 +38,7 @@ def _real(name: str, value: object) -> float:
 
 
 def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or not value.strip() or re.search("[\ud800-\udfff]", value):  # no UTF-8
+    if not isinstance(value, str) or not value.strip() or re.search("[\ud800-\udfff]", value):  # surrogates
         raise ValueError(f"{name} must be a text, not {value!r}")
     return value
 

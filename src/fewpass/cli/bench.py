@@ -1,4 +1,4 @@
-"""`fewpass bench`"""
+"""`fewpass bench`."""
 
 import sys
 from collections.abc import Sequence
@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.inputs import check_sampling, read_prompts
-from fewpass.cli.tables import show
-from fewpass.cli.terminal import load_torch, open_model, silence_transformers, waiting
-from fewpass.core.checks import read_size
-from fewpass.io.atomic import check_folder, located
-from fewpass.viz.progress import do
+from fewpass.cli.terminal import load_torch, open_model, show, silence_transformers
+from fewpass.io.atomic import check_folder
+from fewpass.io.targets import output_folder
+from fewpass.viz.progress import do, waiting
 
 if TYPE_CHECKING:
     from fewpass.bench.rival import Rival
@@ -25,60 +23,61 @@ DEFAULT = "ar; mc_sjd; jacobi_ngram"
 
 def bench(
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FOLDER", help="For bench.json, bench.png.")
+        str, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of bench.json and bench.png.")
     ] = "benchmark",
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="As everywhere; emoji if not given.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help=f"{o.MODEL}; by default emoji.")] = None,
     random: Annotated[
         str | None,
-        typer.Option(metavar="CONFIG", help="Instead: a published shape, or where a config.json is; random weights."),
+        typer.Option(metavar="CONFIG", help="Random weights: the name of a published shape, or a config.json."),
     ] = None,
     trace: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE", help="For --random: what was drawn by fewpass, .png or .json. May be repeated."),
+        typer.Option(metavar="FILE", help="Trace for --random: a .png or .json of fewpass; may be repeated."),
     ] = None,
     decoders: Annotated[
-        str | None, typer.Option(metavar="SPELLINGS", help=f"With ; between them, or all. By default {DEFAULT!r}.")
+        str | None,
+        typer.Option(metavar="SPELLINGS", help=f"Decoders separated by ;, or all; by default {DEFAULT!r}."),
     ] = None,
-    prompts: Annotated[str, typer.Option(metavar="N or FILE", help=f"How many, or {o.FILES}")] = "3",
+    prompts: Annotated[str, typer.Option(metavar="N or FILE", help=f"Number of prompts, or {o.FILES}")] = "3",
     windows: Annotated[
-        str, typer.Option(metavar="NUMBERS", help="Drafts in a pass whose cost is measured, or ''.")
+        str, typer.Option(metavar="NUMBERS", help="Windows whose forward pass is timed, or ''.")
     ] = "0 4 8 16 32 64",
     batch_sizes: Annotated[
-        str, typer.Option(metavar="NUMBERS", help="Images in a batch whose throughput is measured, or ''.")
+        str, typer.Option(metavar="NUMBERS", help="Batch sizes whose throughput is measured, or ''.")
     ] = "1 2 4 8",
-    repetitions: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Of everything.")] = 3,
-    passes: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Timed for each window.")] = 16,
+    repetitions: Annotated[
+        int, typer.Option(parser=o.at_least_one, metavar="N", help="Repetitions of each measurement.")
+    ] = 3,
+    passes: Annotated[
+        int, typer.Option(parser=o.at_least_one, metavar="N", help="Forward passes timed for each window.")
+    ] = 16,
     transformers: Annotated[
-        bool, typer.Option(help="Whether to draw with transformers' own generate too, where it can.")
+        bool, typer.Option(help="Draw with transformers' own generate too, where it is supported.")
     ] = True,
-    guidance: o.Guidance = None,
-    temperature: o.Temperature = None,
-    top_k: o.TopK = None,
-    top_p: o.TopP = None,
-    size: o.Size = None,
-    threads: Annotated[int | None, typer.Option(parser=o.at_least_one, metavar="N", help="Of the processor.")] = None,
+    sampling: o.Sampling = o.Sampling(),
+    threads: Annotated[int | None, typer.Option(parser=o.at_least_one, metavar="N", help="CPU threads.")] = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
 ) -> int:
-    """Measure on this machine: seconds, passes, memory and throughput, by decoder, window and batch.
+    """Measure on this machine: seconds, passes, memory and throughput, by decoder, window and batch size.
 
-    The exit code is 1 if the picture could not be drawn.
+    The exit code is 1 if the figure could not be drawn.
     """
-    folder, pixels = _folder(output), read_size(size)
+    folder, options = _folder(output), sampling.options()
     if model is not None and random is not None:
         raise ValueError(f"give --model {model!r} or --random {random!r}, not both")
     if trace and random is None:
         raise ValueError(
-            f"--trace {trace[0]!r} has no effect without --random: the model itself decides what it accepts"
+            f"--trace {trace[0]!r} has no effect without --random: a model with weights accepts drafts by itself"
         )
     drafts, images = _numbers(windows, "windows", 0), _numbers(batch_sizes, "batch_sizes", 1)
     if random is not None and not prompts.isdecimal():
         raise ValueError(f"{prompts!r}: a model with random weights reads no texts; give a number of prompts")
-    texts = None if prompts.isdecimal() else read_prompts([], prompts)
+    texts = None if prompts.isdecimal() else o.read_prompts([], prompts)
     if prompts.isdecimal() and not int(prompts):
         raise ValueError(f"prompts must be a number >= 1 or a file, not {prompts!r}")
     load_torch()
-    check_sampling(temperature, top_k, top_p)
+    sampling.check_sampling()
 
     import torch
 
@@ -97,8 +96,9 @@ def bench(
     known = traces_of(noted, chosen) if trace else None
     if threads is not None:
         torch.set_num_threads(threads)
-    own = _untrained(random, device, dtype) if random is not None else open_model(model or "emoji", device, dtype).model
-    settings = Settings.of(own, None, guidance, temperature, top_k, top_p, pixels, None)
+    place = o.Place(device, dtype)
+    own = open_model(model or "emoji", place).model if random is None else _untrained(random, place)
+    settings = Settings.of(own, None, **options, negative_prompt=None)
     if drafts and drafts[-1] > settings.grid.size - 2:
         raise ValueError(f"window {drafts[-1]} is too wide for an image of {settings.grid.size} tokens")
     read: Sequence[Prompt]
@@ -115,7 +115,7 @@ def bench(
         source = f"traces in {', '.join(trace)}" if trace else "traces of the bundled model, recorded in this run"
         notes.insert(0, words.borrowed(source))
         if known is None:
-            bundled = open_model("emoji", str(own.device), "float32")
+            bundled = open_model("emoji", o.Place(str(own.device), "float32"))
             recording = Recording(bundled, good, own_prompts("emoji", int(prompts)))
             do(recording.steps(), "recording traces")
             known = recording.traces
@@ -132,12 +132,8 @@ def bench(
 
 
 def _folder(typed: str) -> Path:
-    """Raises ValueError if nothing can be written there. Nothing is created yet."""
-    if not typed or "\0" in typed:
-        raise ValueError(f"an output must be a folder, not {typed!r}")
-    path = located(typed)
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"cannot write into {typed!r}: it is not a folder")
+    """Raise ValueError if nothing can be written there. Nothing is created yet."""
+    path = output_folder(typed)
     check_folder(next(folder for folder in (path, *path.absolute().parents) if folder.exists()))
     return path
 
@@ -149,14 +145,14 @@ def _numbers(typed: str, name: str, least: int) -> list[int]:
     return numbers
 
 
-def _untrained(source: str, device: str | None, dtype: str | None) -> "Model":
+def _untrained(source: str, place: o.Place) -> "Model":
     from fewpass.bench.shape import untrained
     from fewpass.runtime.device import chosen_device, chosen_dtype
 
-    where = chosen_device(device)
+    where = chosen_device(place.device)
     with waiting(f"building {source}"):
         silence_transformers()
-        return untrained(source, where, chosen_dtype(dtype, where))
+        return untrained(source, where, chosen_dtype(place.dtype, where))
 
 
 def _against(task: "Task", notes: list[str]) -> "Rival | None":

@@ -1,4 +1,4 @@
-"""`fewpass compare`"""
+"""`fewpass compare`."""
 
 import sys
 from functools import partial
@@ -7,68 +7,41 @@ from typing import Annotated, Any
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.inputs import check_sampling, read_decoder, read_prompts
-from fewpass.cli.tables import show
-from fewpass.cli.terminal import committed_tokens, load_torch, open_model
-from fewpass.core.checks import read_size
-from fewpass.io.atomic import check_writable, located, replace
-from fewpass.io.targets import check_suffix
+from fewpass.cli.terminal import load_torch, open_model, show
+from fewpass.io.atomic import replace
+from fewpass.io.targets import output_file
+from fewpass.viz.progress import tokens_committed
 
 
 def compare(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="In quotes.")],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="A prompt, in quotes.")],
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="A .png file.")] = "sheet.png",
     decoders: o.Decoders = "ar; sjd; mc_sjd; jacobi_ngram",
     model: o.Model = "emoji",
-    guidance: o.Guidance = None,
-    temperature: o.Temperature = None,
-    top_k: o.TopK = None,
-    top_p: o.TopP = None,
+    drawing: o.Drawing = o.Drawing(),
     seed: o.Seed = None,
-    size: o.Size = None,
-    negative_prompt: o.NegativePrompt = None,
-    device: o.Device = None,
-    dtype: o.Dtype = None,
-    compile: o.Compile = False,
+    place: o.Place = o.Place(),
 ) -> None:
-    """Draw one prompt with several decoders: one sheet of images, costs, and when each token became final."""
-    (text,), path, pixels = read_prompts([prompt], None), located(output), read_size(size)
-    check_suffix(path, ".png")
-    check_writable(path)
+    """Draw one prompt with several decoders: one sheet of images, passes, and the pass that committed each token."""
+    (text,), options = o.read_prompts([prompt], None), drawing.options()
+    path = output_file(output, ".png")
 
     load_torch()
 
-    from fewpass.decoders.recipes import RECIPES
     from fewpass.engine.report import law, record
     from fewpass.engine.seeds import assign
     from fewpass.io.png_metadata import png
     from fewpass.viz.sheet import Column, draw_sheet
 
-    spellings = list(RECIPES) if decoders.strip() == "all" else [s for s in decoders.split(";") if s.strip()]
-    if not spellings:
-        raise ValueError(f"there is no decoder in {decoders!r}")
-    chosen, seeds = [read_decoder(spelling) for spelling in spellings], assign(seed, 1)
-    check_sampling(temperature, top_k, top_p)
-    pipe = open_model(model, device, dtype, compile)
-
-    draw = partial(
-        pipe,
-        text,
-        guidance=guidance,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        seed=seeds,
-        size=pixels,
-        negative_prompt=negative_prompt,
-    )
-    # The first passes of a process are slow.
-    draw(decoder=chosen[0], on_step=lambda canvas: max(canvas.lengths) < 4)
-    columns, records = [], []
-    with committed_tokens(len(chosen)) as progress:
+    chosen, seeds = o.read_decoders(decoders), assign(seed, 1)
+    drawing.check_sampling()
+    pipe = open_model(model, place)
+    draw = partial(pipe, text, seed=seeds, **options)
+    draw(decoder=chosen[0], on_step=lambda canvas: max(canvas.lengths) < 4)  # the first passes of a process are slow
+    columns, records, grid = [], [], pipe.model.grid(drawing.pixels)
+    with tokens_committed(len(chosen)) as progress:
         for decoder in chosen:
             result = draw(decoder=decoder, on_step=progress)
-            grid = pipe.model.grid(pixels)
             committed = result.trace.committed[0, grid.start :].view(grid.rows, grid.cols).numpy()
             columns.append(
                 Column(str(decoder), decoder.lossless, result.images[0], committed, grid.size, result.trace.seconds)
@@ -87,7 +60,7 @@ def compare(
 
 
 def _conditions(settings: dict[str, Any]) -> str:
-    """What all decoders had in common."""
+    """The settings that all decoders share."""
     words = [f"{settings['model']}", f"seed {settings['seed']}", f"guidance {settings['guidance']:g}"]
     words += [f"temperature {settings['temperature']:g}"]
     words += [f"top-k {settings['top_k']}"] if settings["top_k"] else []

@@ -1,80 +1,80 @@
-"""`fewpass generate`"""
+"""`fewpass generate`."""
 
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.inputs import check_sampling, read_decoder, read_prompts
-from fewpass.cli.terminal import committed_tokens, load_torch, open_model
-from fewpass.core.checks import read_size
+from fewpass.cli.terminal import load_torch, open_model
 from fewpass.io.atomic import replace
-from fewpass.io.targets import Target, film_file
+from fewpass.io.targets import Target, output_file
+from fewpass.viz.progress import tokens_committed
+
+if TYPE_CHECKING:
+    from fewpass.core.canvas import Canvas
 
 
 def generate(
-    prompt: Annotated[list[str] | None, typer.Argument(metavar="PROMPT", help="Each in quotes.")] = None,
+    prompt: Annotated[list[str] | None, typer.Argument(metavar="PROMPT", help="Prompts, each in quotes.")] = None,
     prompts: Annotated[str | None, typer.Option(metavar="FILE", help=f"More prompts: {o.FILES}")] = None,
     source: Annotated[
-        str | None, typer.Option("--from", metavar="FILE", help="Draw again what this PNG of fewpass shows.")
+        str | None, typer.Option("--from", metavar="FILE", help="Draw the image of this PNG of fewpass again.")
     ] = None,
     output: Annotated[str, typer.Option("--output", "-o", metavar="PATH", help="A .png file, or a folder.")] = ".",
-    model: Annotated[str | None, typer.Option(metavar="NAME", help=f"{o.MODEL} By default emoji.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help=f"{o.MODEL}; by default emoji.")] = None,
     decoder: o.Decoder = None,
     window: Annotated[
-        int | None, typer.Option(parser=o.whole, metavar="N", help="Instead of the decoder's own window.")
+        int | None, typer.Option(parser=o.whole, metavar="N", help="Window of the decoder: drafts per forward pass.")
     ] = None,
-    guidance: o.Guidance = None,
-    temperature: o.Temperature = None,
-    top_k: o.TopK = None,
-    top_p: o.TopP = None,
+    drawing: o.Drawing = o.Drawing(),
     seed: o.Seed = None,
     count: o.Count = 1,
-    size: o.Size = None,
-    negative_prompt: o.NegativePrompt = None,
-    steps: Annotated[str | None, typer.Option(metavar="FILE", help="A .gif file: the image as it grew.")] = None,
-    batch_size: Annotated[
-        int, typer.Option(parser=o.at_least_one, metavar="N", help="Images in one batch: a matter of time and memory.")
-    ] = 16,
-    device: o.Device = None,
-    dtype: o.Dtype = None,
-    compile: o.Compile = False,
+    steps: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A .gif file: the image after each forward pass.")
+    ] = None,
+    batch_size: o.BatchSize = 16,
+    place: o.Place = o.Place(),
 ) -> None:
-    """Draw images of prompts and say what they cost. Every file carries the settings that draw it again."""
-    options: dict[str, Any] = {
-        "guidance": guidance,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "seed": seed,
-        "size": read_size(size),
-        "negative_prompt": negative_prompt,
-    }
-    chosen = {"prompt": prompt, "prompts": prompts, "decoder": decoder, "window": window, **options}
-    kept = {} if source is None else _kept(source, count, chosen)
-    texts = [str(kept["prompt"])] if kept else read_prompts(prompt or [], prompts)
+    """Draw images of prompts, and print their forward passes. Each file holds the settings that draw it again."""
+    options = drawing.options()
+    chosen = {"prompt": prompt, "prompts": prompts, "decoder": decoder, "window": window, "seed": seed, **options}
+    kept = {} if source is None else _settings_of(source, count, chosen)
+    texts = [str(kept["prompt"])] if kept else o.read_prompts(prompt or [], prompts)
     images = len(texts) * count
-    target, film_path = Target.of(output, images), film_file(steps, images)
+    target = Target.of(output, images)
+    if steps is not None and images > 1:
+        raise ValueError(f"{steps!r} can show one image, not {images}")
+    animation, canvases = steps and output_file(steps, ".gif"), list["Canvas"]()
 
     started = time.monotonic()
     load_torch()
 
-    from fewpass.cli.film import Film
+    from fewpass.decoders.recipes import decoder as decoder_of
+    from fewpass.decoders.recipes import with_window
     from fewpass.engine.report import image_line, record, total_line
     from fewpass.engine.seeds import assign
     from fewpass.io.png_metadata import png
+    from fewpass.pipeline import BLANK
+    from fewpass.viz.animation import gif
 
-    # What can be seen to be wrong is said before the model is loaded.
+    # Everything that can be checked without the model is checked before it is loaded.
     if decoder is not None or window is not None:
-        options["decoder"] = read_decoder("auto" if decoder is None else decoder, window)
+        named = decoder_of("auto" if decoder is None else decoder)
+        options["decoder"] = named if window is None else with_window(named, window)
     seeds = assign(seed, images)
-    check_sampling(temperature, top_k, top_p)
-    pipe = open_model(model or kept.get("model", "emoji"), device, dtype or kept.get("dtype"), compile)
-    film, loading, seconds = Film(), time.monotonic() - started, 0.0
-    with committed_tokens(images) as progress:
-        on_step = film.watch(progress) if film_path else progress
+    drawing.check_sampling()
+    dtype = place.dtype or kept.get("dtype")
+    pipe = open_model(model or kept.get("model", "emoji"), o.Place(place.device, dtype, place.compile))
+    loading, seconds = time.monotonic() - started, 0.0
+    with tokens_committed(images) as progress:
+
+        def on_step(canvas: "Canvas") -> None:
+            if animation:
+                canvases.append(canvas.select(canvas.length.new_zeros(1)))
+            progress(canvas)
+
         for start in range(0, images, batch_size):
             numbers = range(start, min(start + batch_size, images))
             if kept:
@@ -88,22 +88,22 @@ def generate(
                 path = target.file(start + i, str(result.settings[i]["prompt"]), result.seeds[i])
                 replace(path, png(image, record(result, i)))
                 print(f"{path}: {image_line(result, i)}")
-    if film_path:
-        replace(film_path, film.gif(pipe))
-        print(f"{film_path}: {len(film.canvases)} frames")
+    if animation:
+        replace(animation, gif([pipe.render(canvas)[0] for canvas in canvases], BLANK))
+        print(f"{animation}: {len(canvases)} frames")
     shared = result.settings[0]
     print(total_line(images, seconds, loading, shared["decoder"], shared["lossless"]))
 
 
-def _kept(source: str, count: int, chosen: Mapping[str, object]) -> dict[str, Any]:
-    """The settings in an image. Raises ValueError if others were chosen beside it, or it holds none."""
+def _settings_of(source: str, count: int, chosen: Mapping[str, object]) -> dict[str, Any]:
+    """The settings in an image. Raises ValueError if it holds none, or others were chosen on the command line."""
     others = [name for name, value in chosen.items() if value not in (None, [])] + ["count"] * (count != 1)
     if others:
         raise ValueError(f"{others[0]} has no effect with --from: {source!r} is drawn with its own settings")
 
     from fewpass.io.png_metadata import read_settings
 
-    kept = read_settings(source)
-    if "prompt" not in kept:
+    settings = read_settings(source)
+    if "prompt" not in settings:
         raise ValueError(f"{source!r} does not hold the settings of one image")
-    return kept
+    return settings

@@ -1,24 +1,36 @@
-"""The two panels, in HTML."""
+"""The HTML of the page: the two panels, and lines about decoders and errors."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 
-from fewpass.demo.panel import View
+from fewpass.decoders.recipes import RECIPES
+from fewpass.decoders.recipes import decoder as decoder_of
+from fewpass.demo.view import View
 from fewpass.engine.report import law
 from fewpass.viz.colour_scale import ANCHORS, ticks
 
 MEANING = "Pass at which each token became final"
+EXAMPLES = {
+    "emoji": (
+        "two stars on a blue background",
+        "an owl on a white background",
+        "a heart left of a cat on a teal background",
+        "three pineapples on a yellow background",
+    )
+}
+OTHERS = ("a red fox in the snow", "a lighthouse at dusk, oil painting", "a bowl of oranges on a wooden table")
 
 
 def board(views: Sequence[View], note: str = "") -> str:
-    """All drawings side by side, a note on how they stand, and the colour scale they share."""
+    """Both drawings side by side, a note, and their colour scale."""
     panels = "".join(map(_panel, views))
-    slowest = max(view.total for view in views)  # what autoregression needs, so that colours mean the same throughout
+    slowest = max(view.total for view in views)  # passes of `ar`, so that colours keep their meaning
     return f'<div class="fp-panels">{panels}</div>{_note(note)}{_legend(slowest)}'
 
 
 def verdict(views: Sequence[View], same: bool) -> str:
-    """What a finished race says about `ar`, which is first, and its rival. `same`: did they draw the same tokens?"""
+    """Compare passes, seconds and pictures of two finished drawings, `ar` first; `same` if their tokens are equal."""
     slow, fast = views
     name = _name(fast)
     if fast.passes == slow.passes:
@@ -34,7 +46,7 @@ def verdict(views: Sequence[View], same: bool) -> str:
     elif fast.decoder.lossless:
         pictures = "Lossless: another picture from the same distribution."
     else:
-        pictures = "Lossy: not exactly the model's distribution any more."
+        pictures = "Lossy: not exactly the model's distribution."
     return f"{passes}, {seconds}. {pictures}"
 
 
@@ -65,7 +77,7 @@ def _panel(view: View) -> str:
 
 
 def _lattice(view: View) -> str:
-    """The shape of a drawing, and how many tokens there are each way."""
+    """The shape of a drawing and its numbers of tokens, as CSS."""
     return f"aspect-ratio:{view.cols}/{view.rows};--cols:{view.cols};--rows:{view.rows}"
 
 
@@ -92,3 +104,32 @@ def _legend(slowest: int) -> str:
 
 def _name(view: View) -> str:
     return str(view.decoder).partition("(")[0]
+
+
+def examples_of(model: str) -> tuple[str, ...]:
+    """Sample prompts in the words of a model."""
+    return EXAMPLES.get(model, OTHERS)
+
+
+def describe(spelling: str | None) -> tuple[int | None, str]:
+    """The window of a decoder and its description; None and an empty text if it has none or cannot be read."""
+    try:
+        chosen = decoder_of(spelling or "")
+    except ValueError:
+        return None, ""
+    name = str(chosen).partition("(")[0]
+    recipe, found = RECIPES[name], re.search(r"\bwindow=(\d+)", str(chosen))
+    text = " ".join((recipe.__doc__ or "").split())
+    words = re.sub(r"`(.+?)`", r"<code>\1</code>", escape(text))
+    source = f'<span class="fp-source">{escape(recipe.source)}</span>'
+    return (int(found[1]) if found else None), f"<p>{words} {source}</p>"
+
+
+def alert(message: str) -> str:
+    """A line about an error."""
+    return f'<p class="fp-alert" role="alert">{escape(message)}</p>'
+
+
+def status(message: str) -> str:
+    """A line about work in progress."""
+    return f'<p class="fp-waiting" role="status">{escape(message)} …</p>'
