@@ -99,14 +99,14 @@ def ids(cases):
 
 
 @pytest.mark.parametrize(("arguments", "named"), EARLY, ids=ids(EARLY))
-def test_before_the_model_is_loaded(refused, monkeypatch, arguments, named):
+def test_bad_options_are_refused_before_the_model_is_loaded(refused, monkeypatch, arguments, named):
     if "--model" not in arguments and "--device" not in arguments and "--dtype" not in arguments:
         monkeypatch.setattr(fewpass.loading, "load", None)
     assert named in refused(arguments)
 
 
 @pytest.mark.parametrize(("arguments", "named"), LATE, ids=ids(LATE))
-def test_after_the_model_is_loaded(refused, folder, arguments, named):
+def test_bad_values_are_refused_after_the_model_is_loaded(refused, folder, arguments, named):
     assert named in refused([*arguments, "--model", str(folder)])
 
 
@@ -121,20 +121,20 @@ def drop_a_weight(shard: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [shorten, drop_a_weight, Path.unlink])
-def test_damaged_weights(refused, folder, tmp_path, damage):
+def test_damaged_weights_are_one_line(refused, folder, tmp_path, damage):
     shutil.copytree(folder, tmp_path / "broken")
     damage(tiny.shards(tmp_path / "broken")[0])
     assert "broken" in refused(["generate", "two", "--model", "broken"])
 
 
-def test_an_error_leaves_the_old_file(refused, folder, tmp_path):
+def test_error_keeps_the_old_file(refused, folder, tmp_path):
     (tmp_path / "a.png").write_bytes(b"old")
     refused(["generate", "dragon", "-o", "a.png", "--model", str(folder)])
     assert (tmp_path / "a.png").read_bytes() == b"old"
 
 
 @pytest.mark.parametrize("command", ["generate", "compare"])
-def test_ctrl_c_while_drawing(folder, tmp_path, monkeypatch, capsys, command):
+def test_ctrl_c_while_drawing_is_130(folder, tmp_path, monkeypatch, capsys, command):
     def interrupt(*_):
         raise KeyboardInterrupt
 
@@ -147,7 +147,7 @@ def test_ctrl_c_while_drawing(folder, tmp_path, monkeypatch, capsys, command):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_ctrl_c_while_importing(monkeypatch):
+def test_ctrl_c_while_importing_is_130(monkeypatch):
     def interrupt(self, name, path=None, target=None):
         if name == "typer":
             raise KeyboardInterrupt

@@ -56,7 +56,7 @@ def test_bad_options_are_one_line(capsys, arguments, named):
 
 
 @pytest.mark.parametrize("key", ["", "  ", "ke\ty"])
-def test_key_that_is_empty_in_the_environment_opens_no_server(capsys, monkeypatch, key):
+def test_empty_key_in_the_environment_is_refused(capsys, monkeypatch, key):
     """As it is where a secret is not set."""
     pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
     monkeypatch.setenv("FEWPASS_API_KEY", key)
@@ -64,19 +64,19 @@ def test_key_that_is_empty_in_the_environment_opens_no_server(capsys, monkeypatc
     assert "API key" in refused(capsys, "--port", "0")
 
 
-def test_port_in_use(capsys):
+def test_port_in_use_is_named(capsys):
     pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert port in refused(capsys, "--port", port)
 
 
-def test_without_the_extra_it_says_what_to_install(capsys, monkeypatch):
+def test_missing_extra_is_named_with_its_command(capsys, monkeypatch):
     monkeypatch.setattr(fewpass.cli.serve, "find_spec", lambda name: None if name == "fastapi" else "it is there")
     assert refused(capsys) == "fewpass: serving needs fastapi: pip install 'fewpass[serve]'\n"
 
 
-def test_without_ray_serve_it_says_what_to_install(capsys, monkeypatch):
+def test_missing_ray_serve_is_named_with_its_command(capsys, monkeypatch):
     pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
     monkeypatch.setitem(sys.modules, "ray", None)
     assert refused(capsys, "--port", "0", "--ray") == "fewpass: --ray needs ray: pip install 'fewpass[serve-ray]'\n"
@@ -84,7 +84,7 @@ def test_without_ray_serve_it_says_what_to_install(capsys, monkeypatch):
 
 @pytest.mark.serve
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGTERM")
-def test_from_a_shell_until_sigterm(folder):
+def test_serve_runs_until_sigterm(folder):
     httpx = pytest.importorskip("httpx", reason="the client of this test is not installed: pip install httpx")
     command = [sys.executable, "-m", "fewpass", "serve", "--port", "0", "--model", str(folder), "--name", "mine"]
     environment = os.environ | {"FEWPASS_API_KEY": "sesame"}

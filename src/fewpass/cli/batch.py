@@ -22,25 +22,18 @@ if TYPE_CHECKING:
 
 def batch(
     file: Annotated[str, typer.Argument(metavar="FILE", help=f"Prompts: {o.FILES}")],
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder, or the one of an interrupted run.")
-    ],
+    output: Annotated[str, o.option("FOLDER", "A new folder, or the one of an interrupted run.", "--output", "-o")],
     model: o.Model = "emoji",
     decoder: o.Decoder = None,
     drawing: o.Drawing = o.Drawing(),
     seed: o.Seed = None,
     count: o.Count = 1,
-    keep: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", help="Column to copy into the results; may be repeated.")
-    ] = None,
+    keep: Annotated[list[str] | None, o.option("COLUMN", "Column to copy into the results; may be repeated.")] = None,
     batch_size: o.BatchSize = 16,
     parquet: Annotated[bool, typer.Option("--parquet", help="Write results.parquet too.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Draw failed prompts again.")] = False,
     ray: o.Ray = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(parser=o.at_least_one, metavar="N", help="Workers on Ray; by default as many as fit."),
-    ] = None,
+    workers: Annotated[int | None, o.number("Workers on Ray; by default as many as fit.")] = None,
     cores: o.Cores = None,
     place: o.Place = o.Place(),
 ) -> int:

@@ -22,40 +22,25 @@ DEFAULT = "ar; mc_sjd; jacobi_ngram"
 
 
 def bench(
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of bench.json and bench.png.")
-    ] = "benchmark",
-    model: Annotated[str | None, typer.Option(metavar="NAME", help=f"{o.MODEL}; by default emoji.")] = None,
+    output: Annotated[str, o.option("FOLDER", "Folder of bench.json and bench.png.", "--output", "-o")] = "benchmark",
+    model: Annotated[str | None, o.option("NAME", f"{o.MODEL}; by default emoji.")] = None,
     random: Annotated[
-        str | None,
-        typer.Option(metavar="CONFIG", help="Random weights: the name of a published shape, or a config.json."),
+        str | None, o.option("CONFIG", "Random weights of a published shape, or of a config.json.")
     ] = None,
     trace: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FILE", help="Trace for --random: a .png or .json of fewpass; may be repeated."),
+        list[str] | None, o.option("FILE", "Trace for --random, a .png or .json; may be repeated.")
     ] = None,
     decoders: Annotated[
-        str | None,
-        typer.Option(metavar="SPELLINGS", help=f"Decoders separated by ;, or all; by default {DEFAULT!r}."),
+        str | None, o.option("SPELLINGS", f"Decoders separated by ;, or all; by default {DEFAULT}.")
     ] = None,
-    prompts: Annotated[str, typer.Option(metavar="N or FILE", help=f"Number of prompts, or {o.FILES}")] = "3",
-    windows: Annotated[
-        str, typer.Option(metavar="NUMBERS", help="Windows whose forward pass is timed, or ''.")
-    ] = "0 4 8 16 32 64",
-    batch_sizes: Annotated[
-        str, typer.Option(metavar="NUMBERS", help="Batch sizes whose throughput is measured, or ''.")
-    ] = "1 2 4 8",
-    repetitions: Annotated[
-        int, typer.Option(parser=o.at_least_one, metavar="N", help="Repetitions of each measurement.")
-    ] = 3,
-    passes: Annotated[
-        int, typer.Option(parser=o.at_least_one, metavar="N", help="Forward passes timed for each window.")
-    ] = 16,
-    transformers: Annotated[
-        bool, typer.Option(help="Draw with transformers' own generate too, where it is supported.")
-    ] = True,
+    prompts: Annotated[str, o.option("N or FILE", f"Number of prompts, or {o.FILES}")] = "3",
+    windows: Annotated[str, o.option("NUMBERS", "Windows whose forward pass is timed, or ''.")] = "0 4 8 16 32 64",
+    batch_sizes: Annotated[str, o.option("NUMBERS", "Batch sizes whose throughput is measured, or ''.")] = "1 2 4 8",
+    repetitions: Annotated[int, o.number("Repetitions of each measurement.")] = 3,
+    passes: Annotated[int, o.number("Forward passes timed for each window.")] = 16,
+    transformers: Annotated[bool, typer.Option(help="Draw with transformers' generate too, if supported.")] = True,
     sampling: o.Sampling = o.Sampling(),
-    threads: Annotated[int | None, typer.Option(parser=o.at_least_one, metavar="N", help="CPU threads.")] = None,
+    threads: Annotated[int | None, o.number("CPU threads.")] = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
 ) -> int:

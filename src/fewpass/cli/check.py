@@ -26,13 +26,11 @@ UNSEEN = (
 
 def check(
     model: Annotated[str, typer.Argument(metavar="FOLDER", help=f"{o.MODEL}.")],
-    prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="Prompt whose token ids are printed.")] = None,
-    size: Annotated[str | None, typer.Option(metavar="WxH", help="Image size in pixels.")] = None,
+    prompt: Annotated[str | None, o.option("TEXT", "Prompt whose token ids are printed.")] = None,
+    size: Annotated[str | None, o.option("WxH", "Image size in pixels.")] = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
-    dtypes: Annotated[
-        str, typer.Option(metavar="NAMES", help="More dtypes to load and check, such as float16,bfloat16.")
-    ] = "",
+    dtypes: Annotated[str, o.option("NAMES", "More dtypes to load and check, such as float16,bfloat16.")] = "",
 ) -> int:
     """Print how a model is read, and check the contract that decoders rely on. The exit code is 1 if it fails."""
     pixels = read_size(size)

@@ -15,7 +15,7 @@ from fewpass.viz.progress import tokens_committed
 
 def compare(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="A prompt, in quotes.")],
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="A .png file.")] = "sheet.png",
+    output: Annotated[str, o.option("FILE", "A .png file.", "--output", "-o")] = "sheet.png",
     decoders: o.Decoders = "ar; sjd; mc_sjd; jacobi_ngram",
     model: o.Model = "emoji",
     drawing: o.Drawing = o.Drawing(),

@@ -5,8 +5,6 @@ import socket
 from importlib.util import find_spec
 from typing import Annotated
 
-import typer
-
 from fewpass.cli import options as o
 from fewpass.cli.terminal import load_torch, open_model
 from fewpass.viz.progress import waiting
@@ -16,15 +14,9 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def demo(
-    model: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Model to choose on the page; may be repeated.")
-    ] = None,
-    host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address to listen on; 0.0.0.0 lets other machines in.")
-    ] = LOCAL[0],
-    port: Annotated[
-        int | None, typer.Option(parser=o.whole, metavar="N", help="Port; by default the first free one from 7860 on.")
-    ] = None,
+    model: Annotated[list[str] | None, o.option("NAME", "Model to choose on the page; may be repeated.")] = None,
+    host: Annotated[str, o.option("ADDRESS", "Address to listen on; 0.0.0.0 lets other machines in.")] = LOCAL[0],
+    port: Annotated[int | None, o.number("Port; by default the first free one from 7860 on.", o.whole)] = None,
     place: o.Place = o.Place(),
 ) -> None:
     """Serve a page on which `ar` and another decoder draw the same prompt side by side. Ctrl-C ends it."""

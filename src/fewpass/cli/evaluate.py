@@ -29,45 +29,23 @@ PAIRS = 50
 
 def evaluate(
     context: typer.Context,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of images, figures and report.html.")
-    ] = "evaluation",
+    output: Annotated[str, o.option("FOLDER", "Folder of images and report.", "--output", "-o")] = "evaluation",
     model: o.Model = "emoji",
-    prompts: Annotated[
-        str | None, typer.Option(metavar="FILE", help=f"Prompts: {o.FILES} By default a bundled model's held-out ones.")
-    ] = None,
+    prompts: Annotated[str | None, o.option("FILE", f"Prompts, by default held-out ones of emoji: {o.FILES}")] = None,
     decoders: o.Decoders = "all",
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            parser=o.at_least_one, metavar="N", help="Use N prompts; --pairs and --law-images shrink in proportion."
-        ),
-    ] = None,
+    limit: Annotated[int | None, o.number("Use N prompts; --pairs and --law-images shrink in proportion.")] = None,
     count: o.Count = 1,
-    pairs: Annotated[
-        int | None,
-        typer.Option(parser=o.whole, metavar="N", help=f"Prompts to draw twice, for diversity; by default {PAIRS}."),
-    ] = None,
+    pairs: Annotated[int | None, o.number(f"Prompts drawn twice, for diversity; by default {PAIRS}.", o.whole)] = None,
     drawing: o.Drawing = o.Drawing(),
-    seed: Annotated[int, typer.Option(parser=o.whole, metavar="N", help="Seed of the first prompt.")] = 0,
+    seed: Annotated[int, o.number("Seed of the first prompt.", o.whole)] = 0,
     batch_size: o.BatchSize = 1,
     law_images: Annotated[
-        int | None,
-        typer.Option(
-            parser=o.whole,
-            metavar="N",
-            help=f"Toy images for each figure of the law, 0 for none; by default {LAW_IMAGES} for bundled models.",
-        ),
+        int | None, o.number(f"Toy images for each figure of the joint law, 0 or by default {LAW_IMAGES}.", o.whole)
     ] = None,
-    benchmarks: Annotated[
-        str,
-        typer.Option(
-            metavar="NAMES", help="Benchmarks to lay out folders for: geneval, t2i-compbench, dpg-bench, hpsv2."
-        ),
-    ] = "",
-    reference: Annotated[str | None, typer.Option(metavar="FOLDER", help="Real images, for FID.")] = None,
-    clip: Annotated[str | None, typer.Option(metavar="NAME", help="CLIP model that is on disk.")] = None,
-    inception: Annotated[str | None, typer.Option(metavar="FILE", help="Weights of Inception.")] = None,
+    benchmarks: Annotated[str, o.option("NAMES", "Layouts: geneval, t2i-compbench, dpg-bench, hpsv2.")] = "",
+    reference: Annotated[str | None, o.option("FOLDER", "Real images, for FID.")] = None,
+    clip: Annotated[str | None, o.option("NAME", "CLIP model that is on disk.")] = None,
+    inception: Annotated[str | None, o.option("FILE", "Weights of Inception.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in the folder.")] = False,
     place: o.Place = o.Place(),
 ) -> int:

@@ -18,22 +18,16 @@ if TYPE_CHECKING:
 
 def generate(
     prompt: Annotated[list[str] | None, typer.Argument(metavar="PROMPT", help="Prompts, each in quotes.")] = None,
-    prompts: Annotated[str | None, typer.Option(metavar="FILE", help=f"More prompts: {o.FILES}")] = None,
-    source: Annotated[
-        str | None, typer.Option("--from", metavar="FILE", help="Draw the image of this PNG of fewpass again.")
-    ] = None,
-    output: Annotated[str, typer.Option("--output", "-o", metavar="PATH", help="A .png file, or a folder.")] = ".",
-    model: Annotated[str | None, typer.Option(metavar="NAME", help=f"{o.MODEL}; by default emoji.")] = None,
+    prompts: Annotated[str | None, o.option("FILE", f"More prompts: {o.FILES}")] = None,
+    source: Annotated[str | None, o.option("FILE", "Draw the image of this PNG of fewpass again.", "--from")] = None,
+    output: Annotated[str, o.option("PATH", "A .png file, or a folder.", "--output", "-o")] = ".",
+    model: Annotated[str | None, o.option("NAME", f"{o.MODEL}; by default emoji.")] = None,
     decoder: o.Decoder = None,
-    window: Annotated[
-        int | None, typer.Option(parser=o.whole, metavar="N", help="Window of the decoder: drafts per forward pass.")
-    ] = None,
+    window: Annotated[int | None, o.number("Window of the decoder: drafts per forward pass.", o.whole)] = None,
     drawing: o.Drawing = o.Drawing(),
     seed: o.Seed = None,
     count: o.Count = 1,
-    steps: Annotated[
-        str | None, typer.Option(metavar="FILE", help="A .gif file: the image after each forward pass.")
-    ] = None,
+    steps: Annotated[str | None, o.option("FILE", "A .gif file: the image after each forward pass.")] = None,
     batch_size: o.BatchSize = 16,
     place: o.Place = o.Place(),
 ) -> None:

@@ -26,9 +26,7 @@ def decoders() -> None:
 
 
 def models(
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="List the words of this bundled model instead.")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Bundled model whose words are listed.")] = None,
 ) -> None:
     """List the published models: image sizes, memory, licence, and the command that draws with each."""
     from fewpass.models.zoo import PUBLISHED

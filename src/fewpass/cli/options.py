@@ -19,28 +19,32 @@ if TYPE_CHECKING:
 MANY = 10**6  # images of a prompt
 
 
-def whole(typed: str) -> int:
+def option(metavar: str, help: str, *names: str, parser: Callable[[str], Any] | None = None) -> Any:
+    """An option with a value."""
+    return typer.Option(*names, metavar=metavar, help=help, parser=parser)
+
+
+def whole(typed: str, least: int | None = None, most: int | None = None) -> int:
     """Read an integer."""
     try:
-        return int(typed)
+        number = int(typed)
     except ValueError:
         raise ValueError(f"{shown(typed)} is not a whole number") from None
+    if least is not None and number < least:
+        raise ValueError(f"{shown(typed)} is less than {least}")
+    if most is not None and number > most:
+        raise ValueError(f"{shown(typed)} is more than {most}")
+    return number
 
 
 def at_least_one(typed: str) -> int:
     """Read an integer >= 1."""
-    number = whole(typed)
-    if number < 1:
-        raise ValueError(f"{shown(typed)} is less than 1")
-    return number
+    return whole(typed, 1)
 
 
 def count(typed: str) -> int:
     """Read a number of images of a prompt."""
-    number = at_least_one(typed)
-    if number > MANY:
-        raise ValueError(f"{shown(typed)} is more than {MANY}")
-    return number
+    return whole(typed, 1, MANY)
 
 
 def real(typed: str) -> float:
@@ -57,50 +61,35 @@ def text(typed: str) -> str:
     return typed
 
 
+def number(help: str, parser: Callable[[str], Any] = at_least_one) -> Any:
+    """An option with an integer, >= 1 unless `parser` reads other ones."""
+    return option("N", help, parser=parser)
+
+
 FILES = "a .txt, .csv, .tsv, .jsonl or .json file, the folder of a benchmark, or - for standard input."
 OWN = "* By default the model's own."
 MODEL = "A bundled model, a folder in transformers' format, or a hub repository"
-Model = Annotated[str, typer.Option(metavar="NAME", help=f"{MODEL}.")]
-Decoder = Annotated[
-    str | None, typer.Option(metavar="SPELLING", help="Decoder, such as 'sjd(window=16)'; see `fewpass decoders`.")
-]
-Decoders = Annotated[
-    str, typer.Option(metavar="SPELLINGS", help="Decoders separated by ;, such as 'ar; sjd(window=16)', or all.")
-]
-Count = Annotated[int, typer.Option(parser=count, metavar="N", help="Images of each prompt.")]
-Seed = Annotated[
-    int | None, typer.Option(parser=whole, metavar="N", help="Seed of the first image; image i uses N + i.")
-]
-BatchSize = Annotated[int, typer.Option(parser=at_least_one, metavar="N", help="Images drawn at the same time.")]
-Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu or cuda; by default the GPU if there is one.")]
-Dtype = Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16, float16 or float64.")]
-Ray = Annotated[
-    str | None, typer.Option("--ray", metavar="[ADDRESS]", help="Ray cluster; without ADDRESS, this machine.")
-]
-Cores = Annotated[
-    int | None, typer.Option(parser=at_least_one, metavar="N", help="CPU cores of each process on Ray; by default 4.")
-]
+Model = Annotated[str, option("NAME", f"{MODEL}.")]
+Decoder = Annotated[str | None, option("SPELLING", "Decoder, such as 'sjd(window=16)'; see `fewpass decoders`.")]
+Decoders = Annotated[str, option("SPELLINGS", "Decoders separated by ;, such as 'ar; sjd(window=16)', or all.")]
+Count = Annotated[int, number("Images of each prompt.", count)]
+Seed = Annotated[int | None, number("Seed of the first image; image i uses N + i.", whole)]
+BatchSize = Annotated[int, number("Images drawn at the same time.")]
+Device = Annotated[str | None, option("NAME", "cpu or cuda; by default the GPU if there is one.")]
+Dtype = Annotated[str | None, option("NAME", "float32, bfloat16, float16 or float64.")]
+Ray = Annotated[str | None, option("[ADDRESS]", "Ray cluster; without ADDRESS, this machine.", "--ray")]
+Cores = Annotated[int | None, number("CPU cores of each process on Ray; by default 4.")]
 
 
 @dataclass(frozen=True)
 class Sampling:
     """Guidance scale, sampling and image size; None is the model's own value."""
 
-    guidance: Annotated[
-        float | None, typer.Option(parser=real, metavar="SCALE", help="Guidance scale, 1 for no guidance. *")
-    ] = None
-    temperature: Annotated[
-        float | None, typer.Option(parser=real, metavar="T", help="Temperature; 0 takes the likeliest token. *")
-    ] = None
-    top_k: Annotated[
-        int | None, typer.Option(parser=whole, metavar="K", help="Sample from the K likeliest tokens, 0 for all. *")
-    ] = None
-    top_p: Annotated[
-        float | None, typer.Option(parser=real, metavar="P", help="Sample from the likeliest tokens of mass P. *")
-    ] = None
-    size: Annotated[
-        str | None, typer.Option(metavar="WxH", help="Image size in pixels; one number is the side of a square. *")
-    ] = None
+    guidance: Annotated[float | None, option("SCALE", "Guidance scale, 1 for no guidance. *", parser=real)] = None
+    temperature: Annotated[float | None, option("T", "Temperature; 0 takes the likeliest token. *", parser=real)] = None
+    top_k: Annotated[int | None, option("K", "Sample from the K likeliest tokens, 0 for all. *", parser=whole)] = None
+    top_p: Annotated[float | None, option("P", "Sample from the likeliest tokens of mass P. *", parser=real)] = None
+    size: Annotated[str | None, option("WxH", "Image size in pixels; one number is the side of a square. *")] = None
 
     @property
     def pixels(self) -> tuple[int, int] | None:
@@ -123,9 +112,7 @@ class Sampling:
 class Drawing(Sampling):
     """All options of `Pipeline.__call__` that a drawing depends on, but decoder and seed."""
 
-    negative_prompt: Annotated[
-        str | None, typer.Option(parser=text, metavar="TEXT", help="Prompt of the unconditional row. *")
-    ] = None
+    negative_prompt: Annotated[str | None, option("TEXT", "Prompt of the unconditional row. *", parser=text)] = None
 
 
 @dataclass(frozen=True)

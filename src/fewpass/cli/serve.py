@@ -20,44 +20,23 @@ LOCAL = ("127.0.0.1", "::1", "localhost")
 
 def serve(
     model: o.Model = "emoji",
-    host: Annotated[
-        str, typer.Option(metavar="NAME", help="Address to listen on; 0.0.0.0 lets other machines in.")
-    ] = LOCAL[0],
-    port: Annotated[int, typer.Option(parser=o.whole, metavar="N", help="Port, 0 for any free one.")] = 8000,
+    host: Annotated[str, o.option("NAME", "Address to listen on; 0.0.0.0 lets other machines in.")] = LOCAL[0],
+    port: Annotated[int, o.number("Port, 0 for any free one.", o.whole)] = 8000,
     api_key: Annotated[str | None, typer.Option(envvar=KEY, metavar="KEY", help="Key that clients must send.")] = None,
     batch_size: o.BatchSize = 8,
-    max_queue: Annotated[int, typer.Option(parser=o.whole, metavar="N", help="Images that may wait.")] = 64,
-    max_images: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Images in a request.")] = 10,
-    max_pixels: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Pixels in an image.")] = 1024
-    * 1024,
-    max_prompt_length: Annotated[
-        int, typer.Option(parser=o.at_least_one, metavar="N", help="Characters in a prompt.")
-    ] = 4000,
-    max_window: Annotated[
-        int, typer.Option(parser=o.at_least_one, metavar="N", help="Drafts in the window of a client's decoder.")
-    ] = 256,
-    max_per_address: Annotated[
-        int | None, typer.Option(parser=o.at_least_one, metavar="N", help="Connections from one address.")
-    ] = None,
-    timeout: Annotated[float, typer.Option(parser=o.real, metavar="S", help="Seconds for a request.")] = 600,
-    grace: Annotated[
-        float, typer.Option(parser=o.real, metavar="S", help="Seconds to finish requests after a signal to stop.")
-    ] = 30,
-    name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the model for clients; by default its own.")
-    ] = None,
-    sizes: Annotated[
-        str, typer.Option(metavar="WHICH", help="exact, or nearest: replace a size by the most similar one.")
-    ] = "exact",
-    cors: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ORIGIN", help="Origin of web pages that may connect; may be repeated."),
-    ] = None,
+    max_queue: Annotated[int, o.number("Images that may wait.", o.whole)] = 64,
+    max_images: Annotated[int, o.number("Images in a request.")] = 10,
+    max_pixels: Annotated[int, o.number("Pixels in an image.")] = 1024 * 1024,
+    max_prompt_length: Annotated[int, o.number("Characters in a prompt.")] = 4000,
+    max_window: Annotated[int, o.number("Drafts in the window of a client's decoder.")] = 256,
+    max_per_address: Annotated[int | None, o.number("Connections from one address.")] = None,
+    timeout: Annotated[float, o.option("S", "Seconds for a request.", parser=o.real)] = 600,
+    grace: Annotated[float, o.option("S", "Seconds to finish requests after a signal to stop.", parser=o.real)] = 30,
+    name: Annotated[str | None, o.option("NAME", "Name of the model for clients; by default its own.")] = None,
+    sizes: Annotated[str, o.option("WHICH", "exact, or nearest: replace a size by the most similar one.")] = "exact",
+    cors: Annotated[list[str] | None, o.option("ORIGIN", "Origin of allowed web pages; may be repeated.")] = None,
     ray: o.Ray = None,
-    replicas: Annotated[
-        int | None,
-        typer.Option(parser=o.at_least_one, metavar="N", help="Replicas on Ray; by default as many as fit."),
-    ] = None,
+    replicas: Annotated[int | None, o.number("Replicas on Ray; by default as many as fit.")] = None,
     cores: o.Cores = None,
     place: o.Place = o.Place(),
 ) -> None:
