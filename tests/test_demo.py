@@ -169,7 +169,7 @@ def picture(url):
 
 def test_view_of_an_unfinished_drawing(pipeline):
     comparison = compare(pipeline, PROMPT, "mc_sjd", 4, None, "7")
-    panel = Panel(comparison.streams[0], None)
+    panel = Panel(comparison.streams[0])
     assert panel.view().picture == ""
     for _ in range(5):
         next(comparison.streams[0])
@@ -184,7 +184,7 @@ def test_view_of_a_finished_drawing_holds_its_settings(pipeline):
     comparison = compare(pipeline, PROMPT, "mc_sjd", 4, None, "7")
     for _ in comparison.updates(lambda: False):
         pass
-    panel = Panel(comparison.streams[1], None)
+    panel = Panel(comparison.streams[1])
     view, spent = panel.view(), comparison.streams[1].trace.seconds
     assert view.finished
     assert view.seconds <= spent

@@ -40,7 +40,7 @@ def demo(
         print(_url(listening), flush=True)
         if host not in LOCAL:
             print("every machine that can reach this one can use the page", flush=True)
-        serve(models, place.dtype, listening)
+        serve(models, listening)
 
 
 def _listen(host: str, port: int | None) -> socket.socket:

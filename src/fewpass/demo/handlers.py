@@ -46,8 +46,8 @@ class Parts:
 class Handlers:
     """One comparison runs at a time; those of other tabs wait."""
 
-    def __init__(self, parts: Parts, models: Models, dtype: str | None):
-        self.parts, self.models, self.dtype = parts, models, dtype
+    def __init__(self, parts: Parts, models: Models):
+        self.parts, self.models = parts, models
         self._stops: dict[str, threading.Event] = {}  # by browser tab
 
     def arrive(self, request: gr.Request) -> None:
@@ -123,7 +123,7 @@ class Handlers:
         return {self.parts.run: gr.Button(interactive=not running), self.parts.stop: gr.Button(interactive=running)}
 
     def _views(self, comparison: Comparison, stop: threading.Event) -> Iterator[Update]:
-        panels = [Panel(stream, self.dtype) for stream in comparison.streams]
+        panels = [Panel(stream) for stream in comparison.streams]
         for _ in comparison.updates(stop.is_set):
             yield {self.parts.board: board([panel.view() for panel in panels], TAKING_TURNS)}
         views = [panel.view() for panel in panels]

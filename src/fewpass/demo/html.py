@@ -26,19 +26,15 @@ def board(views: Sequence[View], note: str = "") -> str:
     """Both drawings side by side, a note, and their colour scale."""
     panels = "".join(map(_panel, views))
     slowest = max(view.total for view in views)  # passes of `ar`, so that colours keep their meaning
-    return f'<div class="fp-panels">{panels}</div>{_note(note)}{_legend(slowest)}'
+    note = f'<p class="fp-note" role="status">{escape(note)}</p>'
+    return f'<div class="fp-panels">{panels}</div>{note}{_legend(slowest)}'
 
 
 def verdict(views: Sequence[View], same: bool) -> str:
     """Compare passes, seconds and pictures of two finished drawings, `ar` first; `same` if their tokens are equal."""
     slow, fast = views
-    name = _name(fast)
-    if fast.passes == slow.passes:
-        passes = f"{name} took {fast.passes} passes, as many as ar"
-    else:
-        passes = (
-            f"{name} took {fast.passes} passes instead of {slow.passes}: {slow.passes / fast.passes:.1f} times fewer"
-        )
+    fewer = f"instead of {slow.passes}: {slow.passes / fast.passes:.1f} times fewer"
+    passes = f"{fast.passes} passes{', as many as ar' if fast.passes == slow.passes else f' {fewer}'}"
     word = "and" if fast.seconds <= slow.seconds else "but"
     seconds = f"{word} {fast.seconds:.1f} s instead of {slow.seconds:.1f} s of this machine's time"
     if same:
@@ -47,7 +43,7 @@ def verdict(views: Sequence[View], same: bool) -> str:
         pictures = "Lossless: another picture from the same distribution."
     else:
         pictures = "Lossy: not exactly the model's distribution."
-    return f"{passes}, {seconds}. {pictures}"
+    return f"{str(fast.decoder).partition('(')[0]} took {passes}, {seconds}. {pictures}"
 
 
 def _panel(view: View) -> str:
@@ -56,7 +52,8 @@ def _panel(view: View) -> str:
     word = law(view.decoder.lossless)
     done = 100 * view.tokens / view.total
     rate = f"{view.tokens / view.passes:.2f}" if view.passes else "0"
-    save = _save(view, name) if view.finished else ""
+    href = f'href="{view.picture}" download="{escape(name)}.png"'
+    save = f'<a class="fp-save" {href}>Save PNG</a>' if view.finished else ""
     return f"""
 <section class="fp-panel{" fp-finished" * view.finished}" aria-label="{escape(name)}" data-passes="{view.passes}">
 <header><h2>{escape(name)}</h2><span class="fp-law fp-{word.split()[0]}">{word}</span>
@@ -85,14 +82,6 @@ def _image(url: str, alternative: str) -> str:
     return f'<img src="{url}" alt="{escape(alternative)}" decoding="sync">' if url else ""
 
 
-def _save(view: View, name: str) -> str:
-    return f'<a class="fp-save" href="{view.picture}" download="{escape(name)}.png">Save PNG</a>'
-
-
-def _note(note: str) -> str:
-    return f'<p class="fp-note" role="status">{escape(note)}</p>'
-
-
 def _legend(slowest: int) -> str:
     stops = ", ".join(f"rgb({red} {green} {blue})" for red, green, blue in ANCHORS.tolist())
     numbers = "".join(f"<span>{tick}</span>" for tick in ticks(slowest))
@@ -100,10 +89,6 @@ def _legend(slowest: int) -> str:
 <div class="fp-legend"><p>{MEANING}</p>
 <div class="fp-scale" style="background:linear-gradient(90deg, {stops})"></div>
 <div class="fp-ticks">{numbers}</div></div>"""
-
-
-def _name(view: View) -> str:
-    return str(view.decoder).partition("(")[0]
 
 
 def examples_of(model: str) -> tuple[str, ...]:

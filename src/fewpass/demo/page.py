@@ -24,12 +24,12 @@ AT_ONCE = f"""() => [{json.dumps(status(WAITING))},
   {{__type__: "update", interactive: false}}, {{__type__: "update", interactive: true}}]"""
 
 
-def build(models: Models, dtype: str | None) -> gr.Blocks:
-    """Build the page, and load the first model; `dtype` is written into the images."""
+def build(models: Models) -> gr.Blocks:
+    """Build the page, and load the first model."""
     pipe = models[models.names[0]]
     with gr.Blocks(title="fewpass", analytics_enabled=False, fill_width=True) as page:
         parts = lay_out(pipe, models.names)
-        on = Handlers(parts, models, dtype)
+        on = Handlers(parts, models)
         buttons = [parts.run, parts.stop]
         alone = {"concurrency_id": MACHINE, "concurrency_limit": 1}
         quiet = {"show_progress": "hidden", "api_visibility": "private"}

@@ -20,14 +20,14 @@ POLICY = (  # browsers load nothing from other hosts, even where the page's libr
 HEADERS = [(b"content-security-policy", POLICY.encode()), (b"referrer-policy", b"no-referrer")]
 
 
-def serve(models: Models, dtype: str | None, listening: socket.socket) -> None:
+def serve(models: Models, listening: socket.socket) -> None:
     """Load the first model, and serve the page on a listening socket until interrupted.
 
     Gradio's own `launch` connects to itself first, and gives up on slow machines and behind proxies.
     """
     app = gr.mount_gradio_app(
         FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
-        build(models, dtype),
+        build(models),
         path="/",
         footer_links=[],
         run_history=False,

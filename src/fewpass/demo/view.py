@@ -45,8 +45,8 @@ class View:
 class Panel:
     """Takes views of one drawing. Their seconds are those of its passes, without the making of previews."""
 
-    def __init__(self, stream: Stream, dtype: str | None):
-        self.stream, self._dtype = stream, dtype
+    def __init__(self, stream: Stream):
+        self.stream = stream
         self._last: View | None = None
 
     def view(self) -> View:
@@ -55,11 +55,7 @@ class Panel:
             return self._last
         stream, seconds = self.stream, self.stream.trace.seconds
         committed, grid = stream.trace.committed[0].numpy(), stream.job.grid
-        if stream.finished:
-            result = stream.result()
-            picture = png(result.images[0], record(result, 0))
-        else:
-            picture = _preview(stream)
+        picture = _finished(stream) if stream.finished else _preview(stream)
         self._last = View(
             stream.job.decoder,
             grid.rows,
@@ -80,6 +76,11 @@ def heat(committed: NDArray[np.integer], slowest: int) -> bytes:
     colours: NDArray[Any] = colour(share(np.maximum(committed, 1), slowest))
     alpha = np.where(committed > 0, 255, 0).astype(np.uint8)
     return _png(Image.fromarray(np.dstack([colours, alpha])))
+
+
+def _finished(stream: Stream) -> bytes:
+    result = stream.result()
+    return png(result.images[0], record(result, 0))
 
 
 def _preview(stream: Stream) -> bytes:

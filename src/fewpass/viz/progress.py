@@ -107,7 +107,7 @@ def images_drawn(total: int, before: int) -> Iterator[Callable[[], None]]:
 class Step:
     """A part of long work: its name, its cost in any unit that all steps share, and the function that does it.
 
-    Steps with the same `of` share a line of the display, from the first of them to the last.
+    `of` names a group of steps, such as those of one decoder.
     """
 
     what: str
@@ -119,7 +119,7 @@ class Step:
 def do(steps: Iterable[Step], what: str, clock: Callable[[], float] = time.monotonic) -> None:
     """Do the steps one after the other, and show the time left.
 
-    Off a terminal, a line is printed every half minute and after the last step of each `of`.
+    Off a terminal, a line is printed every half minute and after the last step of each group.
     """
     from rich.markup import escape
 
@@ -127,19 +127,12 @@ def do(steps: Iterable[Step], what: str, clock: Callable[[], float] = time.monot
     last = {step.of: number for number, step in enumerate(steps) if step.of}
     pace = Pace(sum(step.cost for step in steps), clock=clock)
     with _bars() as progress:
-        whole, lines = progress.add_task(what, total=pace.total), {}
-        for of in last:
-            cost = sum(step.cost for step in steps if step.of == of)
-            lines[of] = progress.add_task(escape(of), total=cost, visible=False)
+        bar = progress.add_task(what, total=pace.total)
         for number, step in enumerate(steps):
-            progress.update(whole, description=escape(step.what))
-            if step.of:
-                progress.update(lines[step.of], visible=True)
+            progress.update(bar, description=escape(step.what))
             step.run()
             pace.done += step.cost
-            progress.advance(whole, step.cost)
-            if step.of:
-                progress.update(lines[step.of], advance=step.cost, visible=last[step.of] > number)
+            progress.update(bar, completed=pace.done)
             if progress.disable:
                 line = f"{step.what}: {number + 1} of {len(steps)} steps, {spoken(pace.seconds_left)} left"
                 pace.log(line, now=last.get(step.of) == number)
