@@ -278,7 +278,7 @@ def test_the_law_is_measured_step_by_step_and_reported(folder, tmp_path, monkeyp
     [
         (None, True, 1.0, 50_000, None),
         (None, True, 0.5, 25_000, None),
-        (None, True, 4 / 500, 0, "--limit leaves 400 images for a figure, and fewer than 10000 show nothing"),
+        (None, True, 4 / 500, 0, "--limit leaves 400 images for a figure, fewer than 10000"),
         (12_000, True, 4 / 500, 12_000, None),
         (0, True, 1.0, 0, "(--law-images)"),
         (None, False, 1.0, 0, "(--law-images)"),

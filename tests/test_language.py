@@ -7,8 +7,10 @@ import tokenize
 from pathlib import Path
 
 import pytest
+import typer
 
 import fewpass
+from fewpass.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 # Folders and pages whose prose follows the glossary of CONTRIBUTING. The rest of src and docs joins one by one.
@@ -196,3 +198,24 @@ def test_decoders_named_in_docs_exist(page):
             fewpass.decoder(span)
         elif "_" in name and name.rpartition("_")[0] in known:
             assert name in known, span
+
+
+NEVER_FIRST = {"of", "in", "with", "for", "to", "as", "such", "what", "whether", "how", "only", "instead", "on"}
+
+
+def options() -> list[tuple[str, str]]:
+    """Names and help texts of all options and arguments of the command line."""
+    commands = typer.main.get_command(app).commands
+    return [
+        (f"{name} {option.name}", option.help)
+        for name, command in commands.items()
+        for option in command.params
+        if option.name != "help"
+    ]
+
+
+@pytest.mark.parametrize(("option", "text"), options(), ids=lambda value: value if len(value) < 30 else "")
+def test_help_begins_with_a_noun_or_an_imperative(option, text):
+    assert re.fullmatch(r"\S.*\.( \*)?( \[.*\])?", text, re.DOTALL), "a sentence ends with a period"
+    first = text.split()[0].strip(",;:").lower()
+    assert first not in NEVER_FIRST

@@ -15,7 +15,9 @@ def read_options(given: Mapping[str, object]) -> dict[str, Any]:
 
     Raises ValueError naming the option and the value that is out of range.
     """
-    return {name: OPTIONS[name](name, value) for name, value in given.items() if value is not None}
+    options = {name: OPTIONS[name](name, value) for name, value in given.items() if value is not None}
+    Sampling(**{name: options[name] for name in SAMPLING if name in options})
+    return options
 
 
 def whole(name: str, value: object) -> int:
@@ -50,18 +52,6 @@ def _guidance(name: str, value: object) -> float:
     return scale
 
 
-def _temperature(name: str, value: object) -> float:
-    return Sampling(temperature=_real(name, value)).temperature
-
-
-def _top_k(name: str, value: object) -> int:
-    return Sampling(top_k=whole(name, value)).top_k
-
-
-def _top_p(name: str, value: object) -> float:
-    return Sampling(top_p=_real(name, value)).top_p
-
-
 def _size(name: str, value: object) -> tuple[int, int]:
     return read_size("" if value is None else value) or (0, 0)
 
@@ -73,9 +63,10 @@ def _decoder(name: str, value: object) -> str:
 OPTIONS: dict[str, Callable[[str, object], Any]] = {
     "decoder": _decoder,
     "guidance": _guidance,
-    "temperature": _temperature,
-    "top_k": _top_k,
-    "top_p": _top_p,
+    "temperature": _real,
+    "top_k": whole,
+    "top_p": _real,
     "size": _size,
     "negative_prompt": _text,
 }
+SAMPLING = ("temperature", "top_k", "top_p")

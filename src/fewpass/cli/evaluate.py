@@ -39,9 +39,7 @@ def evaluate(
     drawing: o.Drawing = o.Drawing(),
     seed: Annotated[int, o.number("Seed of the first prompt.", o.whole)] = 0,
     batch_size: o.BatchSize = 1,
-    law_images: Annotated[
-        int | None, o.number(f"Toy images for each figure of the joint law, 0 or by default {LAW_IMAGES}.", o.whole)
-    ] = None,
+    law_images: Annotated[int | None, o.number("Toy images per figure of the joint law, 0 for none.", o.whole)] = None,
     benchmarks: Annotated[str, o.option("NAMES", "Layouts: geneval, t2i-compbench, dpg-bench, hpsv2.")] = "",
     reference: Annotated[str | None, o.option("FOLDER", "Real images, for FID.")] = None,
     clip: Annotated[str | None, o.option("NAME", "CLIP model that is on disk.")] = None,

@@ -78,7 +78,7 @@ BatchSize = Annotated[int, number("Images drawn at the same time.")]
 Device = Annotated[str | None, option("NAME", "cpu or cuda; by default the GPU if there is one.")]
 Dtype = Annotated[str | None, option("NAME", "float32, bfloat16, float16 or float64.")]
 Ray = Annotated[str | None, option("[ADDRESS]", "Ray cluster; without ADDRESS, this machine.", "--ray")]
-Cores = Annotated[int | None, number("CPU cores of each process on Ray; by default 4.")]
+Cores = Annotated[int | None, number("CPU cores of each process on Ray; by default up to 4.")]
 
 
 @dataclass(frozen=True)
