@@ -34,19 +34,19 @@ def main() -> None:
     parser.add_argument("--model", default="emoji")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--threads", type=int, default=1, help="of the processor")
-    parser.add_argument("--batches", type=int, default=12, help="of different prompts")
+    parser.add_argument("--rounds", type=int, default=12, help="batches of different prompts")
     parser.add_argument("--batch-size", type=int, default=1, help="images in a batch")
     parser.add_argument("--decoders", default="ar; jacobi(0); auto", help="with ; between them")
     options = parser.parse_args()
-    if min(options.batches, options.batch_size) < 1:
-        parser.error(f"--batches {options.batches}, --batch-size {options.batch_size}: at least 1 of each is needed")
+    if min(options.rounds, options.batch_size) < 1:
+        parser.error(f"--rounds {options.rounds}, --batch-size {options.batch_size}: at least 1 of each is needed")
     torch.set_num_threads(options.threads)
     model, every = fewpass.load(options.model, "cpu", options.dtype).model, held_out_prompts()
     contestants = [Contestant(fewpass.decoder(spelling)) for spelling in options.decoders.split(";")]
-    for batch in range(options.batches + 1):
+    for batch in range(options.rounds + 1):
         prompts = [every[(batch * options.batch_size + i) % len(every)] for i in range(options.batch_size)]
         race(model, contestants, prompts, torch.arange(options.batch_size) + batch * options.batch_size)
-        print(f"batch {batch} of {options.batches}", flush=True)
+        print(f"batch {batch} of {options.rounds}", flush=True)
     print("", table(contestants, options.batch_size), sep="\n")
 
 
