@@ -20,7 +20,8 @@ from fewpass.bench.clock import now
 from fewpass.bench.passes import time_passes
 from fewpass.bench.shape import shape_names, untrained
 from fewpass.bench.task import Task, random_prompts
-from fewpass.engine.options import Settings
+from fewpass.engine.options import GenerationOptions
+from fewpass.engine.request import bind
 from fewpass.io.machine import machine
 from fewpass.models.base import Model
 from fewpass.models.emoji.scenes import held_out_prompts
@@ -45,15 +46,15 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     model = untrained(options.shape, device, getattr(torch, options.dtype))
-    task = Task(Settings.of(model, None, None, 1.0, 0, 1.0, None, None), random_prompts(model, 1))
-    eager = seconds(task, 0, options.passes)
+    task = Task(bind(model, GenerationOptions(temperature=1.0, top_k=0, top_p=1.0)), random_prompts(model, 1))
+    eager, read = seconds(task, 0, options.passes), weights(model)
+    reading = read / bandwidth(device)
     if not options.plain:
         model.network = compiled(model.network)
     one, several = (seconds(task, window, options.passes) for window in (0, options.window))
-    reading = weights(model) / bandwidth(device)
     print(f"{options.shape}, {options.dtype}, {'eager' if options.plain else 'compiled'}; {machine(device)}\n")
     print("| what | ms | against |\n|---|--:|---|")
-    print(f"| reading {weights(model) / 2**30:.2f} GiB of weights once | {1e3 * reading:.2f} | |")
+    print(f"| reading {read / 2**30:.2f} GiB of weights once | {1e3 * reading:.2f} | |")
     print(f"| a pass of one token | {1e3 * one:.2f} | {one / reading:.2f} times reading them |")
     print(f"| a pass of {options.window + 1} tokens | {1e3 * several:.2f} | {several / one:.2f} times one token |")
     print(f"| a pass of one token, eager | {1e3 * eager:.2f} | |")

@@ -34,7 +34,7 @@ GARBAGE = [b"", b"{", b"[]", b"\xff", b'{"prompt": ""}', b'{"prompt": 1}', b'{"n
 
 
 def _pixels(image: str) -> bytes:
-    """What a picture shows. Its file also says how it was drawn: with `auto`, by windows that follow the clock."""
+    """What a picture shows, without what its file says of how long it took."""
     with Image.open(io.BytesIO(base64.b64decode(image))) as picture:
         return picture.tobytes()
 

@@ -14,7 +14,8 @@ import fewpass
 from fewpass.bench.passes import time_passes
 from fewpass.bench.shape import untrained
 from fewpass.bench.task import Task, random_prompts
-from fewpass.engine.options import Settings
+from fewpass.engine.options import GenerationOptions
+from fewpass.engine.request import bind
 
 
 def main() -> None:
@@ -32,7 +33,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     model = untrained(f"llamagen-{options.size.lower()}", device, getattr(torch, options.dtype))
-    settings = Settings.of(model, None, options.guidance, 1.0, options.top_k, 1.0, None, None)
+    settings = bind(
+        model, GenerationOptions(guidance=options.guidance, temperature=1.0, top_k=options.top_k, top_p=1.0)
+    )
     task = Task(settings, random_prompts(model, 1))
     decoder, passes = fewpass.decoder(options.decoder), 2 * options.passes  # half of them with parts
     timed = time_passes(task, decoder, passes, options.batch_size)

@@ -1,9 +1,8 @@
 """Seconds of the linear layers of a model, by the number of rows that are multiplied and by how.
 
-With torch's linear layers; with the rows on the right of the weights; and with weights in panels of oneDNN.
-`fewpass.runtime.cpu.linear` takes the second way for few rows and the third for more. The ways take turns, ten times
-each: what one leaves in the processor's caches is of no use to the next. A pass over n tokens of one guided image
-multiplies 2 n rows.
+With torch's linear layers; with the rows on the right of the weights; and with weights packed by oneDNN, as in
+`fewpass.runtime.cpu.linear`. The ways take turns, ten times each, so that none finds its weights in the caches. A pass
+over n tokens of one guided image multiplies 2 n rows.
 """
 
 import argparse
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 import fewpass
+from fewpass.runtime.cpu.linear import packed
 
 TURN = 10
 
@@ -30,14 +30,14 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     body = fewpass.load(options.model, "cpu").model.network.body.model
     weights = [module.weight.detach() for module in body.modules() if type(module) is nn.Linear]
-    panels = [torch.ops.mkldnn._reorder_linear_weight(weight) for weight in weights]
+    in_panels = [packed(weight) for weight in weights]
     widths = [weight.shape[1] for weight in weights]
     print(f"{len(weights)} layers, torch {torch.__version__}, {options.threads} threads\n")
-    print("| rows | ms, linear | ms, on the right | ms, panels |\n|--:|--:|--:|--:|")
+    print("| rows | ms, linear | ms, on the right | ms, packed |\n|--:|--:|--:|--:|")
     for n in map(int, options.rows.split()):
         x = {width: torch.randn(n, width) for width in set(widths)}
         inputs = [x[width] for width in widths]
-        ways = ((linear, weights), (on_the_right, weights), (by_panels, panels))
+        ways = ((linear, weights), (on_the_right, weights), (by_onednn, in_panels))
         seconds: list[list[float]] = [[] for _ in ways]
         for _ in range(options.turns):
             for (multiplied, given), taken in zip(ways, seconds, strict=True):
@@ -49,8 +49,8 @@ def on_the_right(x: Tensor, weight: Tensor) -> Tensor:
     return (weight @ x.t()).t().contiguous()
 
 
-def by_panels(x: Tensor, panels: Tensor) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise(x, panels, None, "none", [], "")
+def by_onednn(x: Tensor, weight: Tensor) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
 
 
 def timed(multiplied: Callable[[Tensor, Tensor], Tensor], inputs: list[Tensor], weights: list[Tensor]) -> float:

@@ -17,7 +17,8 @@ from fewpass.bench import figures, rival
 from fewpass.bench.run import Benchmark, Plan
 from fewpass.bench.task import Task
 from fewpass.bench.words import conditions
-from fewpass.engine.options import Settings
+from fewpass.engine.options import GenerationOptions
+from fewpass.engine.request import bind
 from fewpass.models.emoji.scenes import held_out_prompts
 
 
@@ -37,7 +38,7 @@ def main() -> None:
     model = fewpass.load(options.model, options.device).model
     every = held_out_prompts()
     prompts = [every[i * len(every) // options.prompts] for i in range(options.prompts)]
-    task = Task(Settings.of(model, None, options.guidance, 1.0, 0, 1.0, None, None), prompts)
+    task = Task(bind(model, GenerationOptions(guidance=options.guidance, temperature=1.0, top_k=0, top_p=1.0)), prompts)
     chosen = [fewpass.decoder(spelling) for spelling in spellings(options.decoders, options.windows)]
     bench = Benchmark(task, Plan(chosen, (), (), options.repetitions, 0), against=rival.rival_of(task))
     for step in bench.steps():

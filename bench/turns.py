@@ -2,7 +2,7 @@
 
 A slow moment of the machine slows all of them alike, so differences of 1 % show that drawings in turns would hide. The
 order within a turn is drawn anew each time. All draw the same prompts with the same seeds; `ratio` is to the first
-decoder listed, over all batches but the first, from which `auto` learns what passes cost.
+decoder listed, over all batches but the first, which warms the machine up.
 """
 
 import argparse
@@ -36,7 +36,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of the processor")
     parser.add_argument("--rounds", type=int, default=12, help="batches of different prompts")
     parser.add_argument("--batch-size", type=int, default=1, help="images in a batch")
-    parser.add_argument("--decoders", default="ar; jacobi(0); auto", help="with ; between them")
+    parser.add_argument(
+        "--decoders", default="ar; jacobi_ngram(8); jacobi_ngram(16); jacobi_ngram(32)", help="with ; between them"
+    )
     options = parser.parse_args()
     if min(options.rounds, options.batch_size) < 1:
         parser.error(f"--rounds {options.rounds}, --batch-size {options.batch_size}: at least 1 of each is needed")

@@ -109,11 +109,14 @@ def test_features_are_not_in_the_settings_which_say_so(pipes):
     assert torch.equal(pipe.again(result.settings[0], prompt=features).tokens, result.tokens)
 
 
-def test_windows_that_followed_the_machine_are_drawn_again(pipeline):
-    result = pipeline(["two red stars", "one"], seed=3, decoder="auto(decoder=sjd)")
-    for i, settings in enumerate(result.settings):
-        assert "windows" in settings["again"]
-        assert torch.equal(pipeline.again(settings).tokens[0], result.tokens[i])
+def test_settings_with_auto_draw_the_image_of_jacobi_ngram(pipeline):
+    result = pipeline("two red stars", seed=3)
+    then = {"decoder": "auto(window=64, decoder=jacobi_ngram)", "again": "auto(windows=(15, 3))"}
+    with pytest.warns(UserWarning, match="'auto' is read as 'jacobi_ngram'") as said:
+        assert torch.equal(pipeline.again(result.settings[0] | then).tokens, result.tokens)
+    assert len(said) == 1
+    with pytest.raises(ValueError, match=r"fewpass 0\.1\.0 is the last release that draws it"):
+        pipeline.again(result.settings[0] | {"decoder": "auto(window=64, decoder=sjd)"})
 
 
 def test_a_line_of_a_batch_draws_its_image_again(pipeline, folder, tmp_path, monkeypatch):
@@ -151,6 +154,9 @@ WRONG = {
     "another dtype": ({"dtype": "bfloat16"}, "drawn in 'bfloat16', got float64: load the model with that dtype$"),
     "no seed": ({"seed": ...}, "not the settings of an image: there is no 'seed'$"),
     "no size": ({"size": ...}, "there is no 'size'$"),
+    "many seeds": ({"seed": [1, 2]}, r"a seed must be a whole number, got \[1, 2\]$"),
+    "a seed to be drawn": ({"seed": None}, "a seed must be a whole number, got None$"),
+    "many prompts": ({"prompt": ["two", "one"]}, "a token id must be a whole number >= 0, got 'two'$"),
     "unknown decoder": ({"decoder": "fast"}, "unknown decoder 'fast'"),
     "text of a temperature": ({"temperature": "warm"}, "temperature must be a number >= 0, got 'warm'$"),
     "size of three": ({"size": [8, 8, 3]}, r"size must be .*got \[8, 8, 3\]$"),
@@ -265,14 +271,14 @@ def generate(tmp_path, monkeypatch, capsys):
 
 
 def test_generate_draws_a_file_again(generate, folder):
-    options = ["--model", str(folder), "--dtype", "bfloat16", "--decoder", "auto(decoder=sjd)", "--guidance", "2"]
+    options = ["--model", str(folder), "--dtype", "bfloat16", "--decoder", "sjd(window=4)", "--guidance", "2"]
     assert generate("two red stars", "-o", "a.png", *options) == (0, "")
     assert generate("--from", "a.png", "-o", "b.png", "--steps", "b.gif") == (0, "")
     before, after = read_settings("a.png"), read_settings("b.png")
     with Image.open("a.png") as a, Image.open("b.png") as b:
         assert np.array_equal(a, b)
     assert after["trace"]["committed"] == before["trace"]["committed"]
-    assert after["decoder"] == before["again"]
+    assert after["decoder"] == before["decoder"]
     assert {
         name: before[name] for name in ("prompt", "seed", "dtype", "guidance", "model", "size")
     }.items() <= after.items()

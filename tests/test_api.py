@@ -14,8 +14,7 @@ def run(code: str) -> str:
 
 
 def test_every_public_name_is_there():
-    for name in fewpass.__all__:
-        assert getattr(fewpass, name) is not None
+    assert [name for name in fewpass.__all__ if not hasattr(fewpass, name)] == []
     assert set(fewpass.__all__) <= set(dir(fewpass))
 
 

@@ -19,11 +19,12 @@ from fewpass.bench.shape import read_shape, shape_names
 from fewpass.bench.task import Task
 from fewpass.bench.traces import counts_of, read_traces, recorded, traces_of
 from fewpass.bench.words import contradictions, disagreements
-from fewpass.engine.options import Settings
+from fewpass.engine.options import GenerationOptions
+from fewpass.engine.request import bind
 from fewpass.io.machine import machine
 from fewpass.io.png_metadata import png
 from fewpass.models import FAMILIES
-from fewpass.runtime.cpu.llama import Lean
+from fewpass.runtime.cpu.llama import Llama
 from fewpass.testing import Toy
 from tests.damage import DEEP
 from tests.toys import PLAIN, WIDE
@@ -46,7 +47,7 @@ def some_counts(seed):
 
 @pytest.fixture(scope="module")
 def task(pipeline):
-    return Task(Settings.of(pipeline.model, None, None, None, None, None, None, None), ["two stars", "red"])
+    return Task(bind(pipeline.model, GenerationOptions()), ["two stars", "red"])
 
 
 @pytest.mark.parametrize("spelling", DRAFTING)
@@ -81,7 +82,7 @@ def test_autoregression_needs_no_trace():
     assert isinstance(replayed(decoder("sjd"), (some_counts(0),)), Replay)
 
 
-@pytest.mark.parametrize("spelling", ["auto", "zipar", "pjd"])
+@pytest.mark.parametrize("spelling", ["zipar", "pjd"])
 def test_some_decoders_cannot_follow_a_trace(spelling):
     with pytest.raises(ValueError, match=spelling):
         check(decoder(spelling))
@@ -145,7 +146,7 @@ def test_traces_are_recorded(pipeline):
     assert (sum(counts), len(counts)) == (16, int(trace.passes[0]))
 
 
-@pytest.mark.parametrize("spelling", ["ar", "mc_sjd(window=5)", "mc_sjd(window=99)", "jacobi_ngram", "sjd_pac", "auto"])
+@pytest.mark.parametrize("spelling", ["ar", "mc_sjd(window=5)", "mc_sjd(window=99)", "jacobi_ngram", "sjd_pac"])
 def test_memory_is_what_shapes_say(task, spelling):
     found = memory.measured(task, decoder(spelling))
     assert disagreements([{"decoder": spelling, **found}]) == []
@@ -183,7 +184,7 @@ def test_transformers_draws_with_the_same_weights(task):
 
 
 def test_without_guidance_transformers_does_not_draw(pipeline):
-    unguided = Task(Settings.of(pipeline.model, None, 1.0, None, None, None, None, None), ["two"])
+    unguided = Task(bind(pipeline.model, GenerationOptions(guidance=1.0)), ["two"])
     with pytest.raises(ValueError, match="guidance"):
         rival_of(unguided)
 
@@ -196,13 +197,11 @@ def test_a_pass_is_body_head_and_the_rest(task):
 
 
 def test_the_parts_that_are_timed_are_those_that_answer(folder, monkeypatch):
-    """A small model in float32 is answered for by a lean twin, in passes whose parts are timed too."""
-    asked, answer = [], Lean.__call__
-    monkeypatch.setattr(Lean, "__call__", lambda lean, *inputs: (asked.append(1), answer(lean, *inputs))[1])
+    """A small model in float32 runs on the CPU fast path in timed passes too."""
+    asked, answer = [], Llama.__call__
+    monkeypatch.setattr(Llama, "__call__", lambda body, *inputs: (asked.append(1), answer(body, *inputs))[1])
     model = fewpass.load(folder, "cpu", "float32").model
-    timed = time_passes(
-        Task(Settings.of(model, None, None, None, None, None, None, None), ["two stars"]), decoder("ar"), 4
-    )
+    timed = time_passes(Task(bind(model, GenerationOptions()), ["two stars"]), decoder("ar"), 4)
     assert len(timed) == 4
     assert len(asked) == 2 + len(timed)  # the prompt's pass, and the one for which memory is claimed
 
@@ -238,11 +237,11 @@ def test_ratios_are_between_drawings_of_the_same_image(task):
 
 
 def test_contestants_take_turns(task):
-    plan = Plan([decoder("ar"), decoder("mc_sjd"), decoder("auto")], (0, 2), (1, 2), 2, 4)
+    plan = Plan([decoder("ar"), decoder("mc_sjd"), decoder("sjd")], (0, 2), (1, 2), 2, 4)
     steps = [step.what for step in Benchmark(task, plan, against=lambda number: None).steps()]
     names = [str(d) for d in plan.decoders]
     turn = [f"image {i}, {name}" for i in (1, 2) for name in (*names, "transformers")]
-    turn += ["ar, window 0", f"{names[1]}, window 2"]
+    turn += ["ar, window 0", *(f"{name}, window 2" for name in names[1:])]
     turn += [f"{b} images together, {name}" for b in (1, 2) for name in names]
     again = [what.replace("image 1,", "image 3,").replace("image 2,", "image 4,") for what in turn]
     assert steps == [*(f"memory of {name}" for name in names), "warming up transformers", *turn, *again]

@@ -8,7 +8,7 @@ import torch
 from fewpass import Grid, Jacobi, Sampling, decoder
 from fewpass.core.loop import decode
 from fewpass.core.noise import Noise
-from fewpass.decoders.block import Block, _agreed
+from fewpass.decoders.block import Block, _prefix_masses
 from fewpass.decoders.rules import Speculative, Strict, Verdict
 from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
 from tests.toys import FREE, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, one_by_one
@@ -39,7 +39,7 @@ def test_law_is_exact(law):
     assert figure.exact, figure
 
 
-def test_law_is_exact_in_ragged_company():
+def test_law_is_exact_in_ragged_batches():
     figure = check_decoder(decoder("sjd_block(window=5)"), LAWS["plain"], images=40_000, draw=coming_and_going)
     assert figure.exact, figure
 
@@ -58,7 +58,7 @@ class CoupledBlock(Block):
         return Verdict(torch.cat([torch.where(behind, coupled, y[:, :-1]), y[:, -1:]], 1), kept)
 
 
-def test_coupled_tail_is_caught():
+def test_block_with_coupled_tail_fails_the_joint_law_test():
     law = JointLaw(Grid(2, 3, 2), PLAIN)  # few images, so that each is drawn often
     wrong = check_decoder(Jacobi(5, CoupledBlock()), law, images=60_000)
     assert wrong.z > 10, wrong
@@ -67,16 +67,16 @@ def test_coupled_tail_is_caught():
     assert right.exact, right
 
 
-def test_agreement_is_the_papers_recursion():
+def test_prefix_masses_are_the_recursion_of_the_paper():
     r = torch.exp(torch.randn(200, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
     r[0, 3] = 0
     b = [torch.ones(200, dtype=torch.float64)]
     for r_i in r.T:
         b.append((b[-1] * r_i).clamp(max=1))
-    torch.testing.assert_close(_agreed(r), torch.stack(b, 1))
+    torch.testing.assert_close(_prefix_masses(r), torch.stack(b, 1))
 
 
-def test_one_draft_is_verified_as_ever():
+def test_block_of_one_draft_is_sjd():
     """A block of one is a token: the same guesses stand, and the same residual replaces them."""
     p, q = (torch.rand(500, n, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(n)) for n in (2, 1))
     p, q = p / p.sum(-1, keepdim=True), q / q.sum(-1, keepdim=True)
@@ -94,9 +94,9 @@ def test_window_0_is_autoregression_of_sjd():
 
 @pytest.mark.parametrize("draw", [coming_and_going, one_by_one])
 @pytest.mark.parametrize("grid", [WIDE, WIDE_ROW_ENDS], ids=["free", "row_ends"])
-def test_block_ends_with_the_image_whoever_else_is_there(grid, draw):
+def test_block_ends_with_the_image_in_any_batch(grid, draw):
     assert torch.equal(toy(grid, decoder("sjd_block"), draw), toy(grid, decoder("sjd_block")))
 
 
-def test_block_keeps_more_than_sjd():
+def test_block_accepts_more_than_sjd():
     assert tokens_per_pass(decoder("sjd_block")) > tokens_per_pass(decoder("sjd"))

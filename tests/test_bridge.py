@@ -38,6 +38,7 @@ from tests.families import (
 WORDS = chameleon_words()
 START = WORDS["<s>"]
 DECODER = fewpass.mc_sjd(window=6)
+DRAW = fewpass.custom_generate("mc_sjd(window=6)")
 EMU3 = {"image_sizes": [[3, 4]]}
 
 
@@ -99,7 +100,7 @@ def test_the_drop_in_returns_prompts_and_tokens(models, name, new):
     inputs, law = inputs_of(name), {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
     sample = {**law, "max_new_tokens": 40, "seed": 7}
     model = models[name]
-    drawn = model.generate(**inputs, **sample, custom_generate=DECODER)
+    drawn = model.generate(**inputs, **sample, custom_generate=DRAW)
     assert torch.equal(drawn[:, :-new], inputs["input_ids"])
     assert not drawn.is_inference()
     again = fewpass.generate(model, **inputs, **sample, decoder=DECODER)
@@ -108,17 +109,17 @@ def test_the_drop_in_returns_prompts_and_tokens(models, name, new):
     second |= {"attention_mask": inputs["attention_mask"][1:], **(EMU3 if name == "emu3" else {})}
     if name == "glm":
         second |= {"image_grid_thw": inputs["image_grid_thw"][:2], "images_per_sample": torch.tensor([2])}
-    alone = model.generate(**second, **{**sample, "seed": 8}, custom_generate=DECODER)
+    alone = model.generate(**second, **{**sample, "seed": 8}, custom_generate=DRAW)
     assert torch.equal(alone[0], drawn[1]), "an image depends on its seed and prompt only"
 
 
 def test_it_draws_what_a_pipeline_draws(emu3):
-    """With the same law: temperature, top-k, top-p and guidance are read from what generate prepares."""
+    """With the same law: temperature, top-k, top-p, min-p and guidance are read from what generate prepares."""
     ids = torch.tensor([5, 6, 7])
-    own = {"temperature": 0.8, "top_k": 5, "top_p": 0.9}
+    own = {"temperature": 0.8, "top_k": 5, "top_p": 0.9, "min_p": 0.3}
     negative = {"negative_prompt_ids": torch.tensor([[9, 9]])}
     asked = {**EMU3, **own, **negative, "guidance_scale": 2.0, "do_sample": True, "max_new_tokens": 18}
-    drawn = emu3.generate(ids[None], **asked, seed=3, custom_generate=DECODER)
+    drawn = emu3.generate(ids[None], **asked, seed=3, custom_generate=DRAW)
     pipe = fewpass.wrap(emu3)
     same = pipe(ids, size=(32, 24), decoder=DECODER, guidance=2.0, negative_prompt=torch.tensor([9, 9]), seed=3, **own)
     assert torch.equal(pipe.model.words(same.tokens), drawn[:, 3:-3])
@@ -127,7 +128,7 @@ def test_it_draws_what_a_pipeline_draws(emu3):
 
 
 def test_without_a_seed_one_number_comes_from_torch(emu3):
-    inputs, sample = inputs_of("emu3"), {"do_sample": True, "max_new_tokens": 18, "custom_generate": DECODER}
+    inputs, sample = inputs_of("emu3"), {"do_sample": True, "max_new_tokens": 18, "custom_generate": DRAW}
     torch.manual_seed(0)
     first, rest = emu3.generate(**inputs, **sample), torch.rand(3)
     second = emu3.generate(**inputs, **sample)
@@ -148,14 +149,14 @@ def test_drawn_seeds_are_below_2_to_the_48(emu3, monkeypatch):
     monkeypatch.setattr(
         "fewpass.engine.seeds.assign", lambda first, images: seen.append(first) or range(first, first + images)
     )
-    emu3.generate(**inputs_of("emu3"), do_sample=True, max_new_tokens=18, custom_generate=DECODER)
+    emu3.generate(**inputs_of("emu3"), do_sample=True, max_new_tokens=18, custom_generate=DRAW)
     assert seen == [2**48 - 2**40 - 1]
 
 
 def test_processors_are_read_and_not_called(emu3):
     guide = UnbatchedClassifierFreeGuidanceLogitsProcessor(3.0, emu3, unconditional_ids=torch.tensor([[9], [9]]))
     asked = {**inputs_of("emu3"), "logits_processor": LogitsProcessorList([guide]), "max_new_tokens": 18}
-    emu3.generate(**asked, custom_generate=DECODER)
+    emu3.generate(**asked, custom_generate=DRAW)
     assert guide.unconditional_context["first_pass"]
     context = guide.unconditional_context
     assert [context[name] for name in ("cache", "past_key_values") if name in context] == [None]
@@ -191,9 +192,9 @@ def test_negative_prompts_are_shared_or_one_each(emu3):
 
 def test_a_chameleon_prompt_without_a_header_gets_one(models):
     ids = torch.tensor([[START, WORDS["cat"], WORDS["<reserved08706>"]]])
-    drawn = models["chameleon"].generate(ids, max_new_tokens=18, custom_generate=DECODER)
+    drawn = models["chameleon"].generate(ids, max_new_tokens=18, custom_generate=DRAW)
     headed = torch.cat([ids, torch.tensor([[WORDS["<racm3:break>"]]])], 1)
-    assert torch.equal(drawn, models["chameleon"].generate(headed, max_new_tokens=18, custom_generate=DECODER))
+    assert torch.equal(drawn, models["chameleon"].generate(headed, max_new_tokens=18, custom_generate=DRAW))
     assert drawn[0, -1] == WORDS["<eoss>"]
 
 
@@ -203,7 +204,7 @@ def test_a_chameleon_prompt_with_an_image(models):
     pixels = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     shown = model.get_image_tokens(pixels)[0].tolist()
     around = lambda image: torch.tensor([[START, boi, *image, eoi, WORDS["cat"], boi]])  # noqa: E731
-    greedy = {"max_new_tokens": 17, "guidance_scale": 3.0, "custom_generate": DECODER}
+    greedy = {"max_new_tokens": 17, "guidance_scale": 3.0, "custom_generate": DRAW}
     spelled = model.generate(around(shown), **greedy)
     seen = model.generate(around([WORDS["<image>"]] * len(shown)), pixel_values=pixels, **greedy)
     assert torch.equal(spelled[:, -17:], seen[:, -17:])
@@ -218,7 +219,7 @@ def test_a_chameleon_processor_and_a_pipeline_read_the_same_prompt(models, folde
     pipe = fewpass.wrap(models["chameleon"], tokenizer)
     read = pipe.model.prompt_ids("a cat", pipe.model.grid(None))
     assert prepared["input_ids"].tolist() == [read[:-1].tolist()]
-    drawn = models["chameleon"].generate(**prepared, max_new_tokens=18, guidance_scale=3.0, custom_generate=DECODER)
+    drawn = models["chameleon"].generate(**prepared, max_new_tokens=18, guidance_scale=3.0, custom_generate=DRAW)
     same = pipe("a cat", temperature=0, guidance=3.0, seed=0).tokens
     assert torch.equal(drawn[:, len(read) : -1], pipe.model.words(same))
 
@@ -239,12 +240,31 @@ def test_return_dict_gives_the_sequences(models, name):
     expected = fewpass.generate(models[name], **asked)
     assert torch.equal(fewpass.generate(models[name], **asked, return_dict_in_generate=True).sequences, expected)
     if name != "janus":
-        drawn = (
-            models[name]
-            .generate(**asked, return_dict_in_generate=True, custom_generate=fewpass.decoder("mc_sjd"))
-            .sequences
-        )
-        assert torch.equal(drawn, expected)
+        drawn = models[name].generate(**asked, return_dict_in_generate=True, custom_generate=fewpass.custom_generate())
+        assert torch.equal(drawn.sequences, expected)
+
+
+def test_default_decoder_of_generate_and_custom_generate_is_that_of_a_pipeline(emu3):
+    ids, asked = torch.tensor([5, 6, 7]), {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 3}
+    expected = fewpass.wrap(emu3)(ids, size=(32, 24), guidance=1.0, temperature=1.0, top_k=0, top_p=1.0, seed=3)
+    assert expected.settings[0]["decoder"] == "jacobi_ngram(window=16)"
+    words = fewpass.wrap(emu3).model.words(expected.tokens)
+    passes = []
+    asked |= {"max_new_tokens": 18, "on_step": lambda canvas: passes.append(canvas.asked), **EMU3}
+    assert torch.equal(fewpass.generate(emu3, input_ids=ids[None], **asked)[:, 3:-3], words)
+    drawn = emu3.generate(ids[None], **asked, custom_generate=fewpass.custom_generate())
+    assert torch.equal(drawn[:, 3:-3], words)
+    half = len(passes) // 2
+    assert passes[:half] == passes[half:]  # the windows of one decoder
+
+
+def test_decoder_of_custom_generate_is_read_at_once():
+    with pytest.raises(ValueError, match=r"^unknown decoder 'nothing'"):
+        fewpass.custom_generate("nothing")
+
+
+def test_decoder_is_not_callable():
+    assert not callable(DECODER)
 
 
 @pytest.mark.parametrize("name", ["emu3", "janus"])
@@ -267,7 +287,7 @@ def test_size_of_the_image_is_asked_for_where_the_inputs_do_not_say(models):
 
 def test_janus_has_no_place_for_a_decoder(models):
     with pytest.raises(ValueError, match=r"codes that are no tokens of its vocabulary: call fewpass\.generate"):
-        models["janus"].generate(**inputs_of("janus"), max_new_tokens=40, custom_generate=DECODER)
+        models["janus"].generate(**inputs_of("janus"), max_new_tokens=40, custom_generate=DRAW)
     with pytest.raises(ValueError, match="prefix_allowed_tokens_fn: cannot be honoured"):
         fewpass.generate(models["janus"], **inputs_of("janus"), prefix_allowed_tokens_fn=print)
 
@@ -316,14 +336,14 @@ class Mine(TopKLogitsWarper):
     ("options", "message"),
     [
         ({"repetition_penalty": 1.2}, "RepetitionPenaltyLogitsProcessor works on one token at a time"),
-        ({"min_p": 0.1, "do_sample": True}, "MinPLogitsWarper works on one token"),
+        ({"typical_p": 0.1, "do_sample": True}, "TypicalLogitsWarper works on one token"),
         ({"logits_processor": LogitsProcessorList([Mine(3)])}, "Mine works on one token"),
         (
             {"logits_processor": LogitsProcessorList([TopKLogitsWarper(3)]), "do_sample": True, "top_k": 50},
             "there twice",
         ),
         ({"logits_processor": LogitsProcessorList([TopPLogitsWarper(0.5)]), "do_sample": True}, "in this order"),
-        ({"stopping_criteria": StoppingCriteriaList([MaxTimeCriteria(9.0)])}, "MaxTimeCriteria has no say"),
+        ({"stopping_criteria": StoppingCriteriaList([MaxTimeCriteria(9.0)])}, "MaxTimeCriteria is not supported"),
         ({"num_beams": 2}, "no beam search"),
         ({"return_dict_in_generate": True, "output_scores": True}, "^output_scores=True is not supported"),
         ({"return_dict_in_generate": True, "output_logits": True}, "^output_logits=True is not supported"),
@@ -335,7 +355,7 @@ class Mine(TopKLogitsWarper):
 )
 def test_what_is_refused(emu3, options, message):
     with pytest.raises(ValueError, match=message):
-        emu3.generate(**{"max_new_tokens": 40, **inputs_of("emu3"), **options}, custom_generate=DECODER)
+        emu3.generate(**{"max_new_tokens": 40, **inputs_of("emu3"), **options}, custom_generate=DRAW)
 
 
 def test_images_are_refused_where_they_cannot_be_read(models):
@@ -344,7 +364,7 @@ def test_images_are_refused_where_they_cannot_be_read(models):
         fewpass.generate(models["glm"], **glm_inputs(), **pixels)
     features = {"mm_encoder_outputs": {"image": torch.zeros(1)}}
     with pytest.raises(ValueError, match="draws from texts only"):
-        models["glm"].generate(**glm_inputs(), **features, max_new_tokens=40, custom_generate=DECODER)
+        models["glm"].generate(**glm_inputs(), **features, max_new_tokens=40, custom_generate=DRAW)
 
 
 @pytest.mark.parametrize(
@@ -362,7 +382,7 @@ def test_what_generate_would_lose(models, family, name):
 
 
 def test_prompts_that_are_no_token_ids(models, emu3):
-    embeds = {"inputs_embeds": torch.zeros(1, 3, 32), "max_new_tokens": 40, "custom_generate": DECODER}
+    embeds = {"inputs_embeds": torch.zeros(1, 3, 32), "max_new_tokens": 40, "custom_generate": DRAW}
     with pytest.raises(ValueError, match="inputs_embeds has no effect"):
         emu3.generate(**embeds, **EMU3)
     for name in ("emu3", "janus"):
@@ -383,7 +403,6 @@ def test_a_length_that_the_image_has_not(models, name, new):
 
 IGNORED = {
     "repetition_penalty": 9.0,
-    "min_p": 0.1,
     "typical_p": 0.5,
     "epsilon_cutoff": 0.1,
     "no_repeat_ngram_size": 2,
@@ -418,7 +437,28 @@ def test_what_a_checkpoint_says_itself_is_no_request(models, monkeypatch):
 def test_other_ways_of_decoding(models, way):
     ids = {"input_ids": torch.tensor([[5, 6]]), way: 1}
     with pytest.raises(ValueError, match=f"{way}=1 is another way"):
-        models["emu3"].generate(**ids, **EMU3, max_new_tokens=40, custom_generate=DECODER)
+        models["emu3"].generate(**ids, **EMU3, max_new_tokens=40, custom_generate=DRAW)
     for name in ("emu3", "janus"):
         with pytest.raises(ValueError, match=f"{way}=1 is another way"):
             fewpass.generate(models[name], **ids, **(EMU3 if name == "emu3" else {}))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("janus", {"input_ids": torch.zeros(1, 1, 1, dtype=torch.long)}, r"^input_ids must be a tensor \[B, P\]"),
+        ("janus", {"input_ids": [[1, 2]]}, r"^input_ids must be a tensor \[B, P\] of token ids, got \[\[1, 2\]\]"),
+        ("emu3", {"input_ids": torch.zeros(3, dtype=torch.long)}, r"^input_ids must be a tensor \[B, P\]"),
+        (
+            "emu3",
+            {"negative_prompt_ids": [1]},
+            r"^negative_prompt_ids must be a tensor \[B, P\] of token ids, got \[1\]",
+        ),
+        ("emu3", {"image_sizes": "big"}, r"^image_sizes must be \(rows, columns\) of codes for each image, got 'big'"),
+        ("emu3", {"image_sizes": 3}, r"^image_sizes must be .* got 3$"),
+    ],
+)
+def test_inputs_of_other_shapes_are_one_line(models, name, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        fewpass.generate(models[name], **{**inputs_of(name), **options})
+    assert "\n" not in str(error.value)

@@ -6,7 +6,7 @@ import builtins
 
 import pytest
 
-from fewpass.models.captions import cleaned
+from fewpass.models.llamagen.captions import cleaned
 
 
 @pytest.mark.parametrize(

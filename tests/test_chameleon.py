@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from transformers import ChameleonConfig, ChameleonForConditionalGeneration
 
 import fewpass
-from fewpass.models.chameleon_styles import style_of
+from fewpass.models.chameleon.styles import style_of
 from fewpass.models.layout import own_name
 from tests.families import (
     TEXT,

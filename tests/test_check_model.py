@@ -191,9 +191,9 @@ def test_check_shows_notes_and_the_source_of_the_size(check, monkeypatch, untrac
     monkeypatch.setattr(fewpass.testing.model_checks, "_findings", lambda model, grid, seed: [])
     monkeypatch.setattr(Model, "notes", ("tokenizer mended: none",))
     monkeypatch.setattr(Model, "size_source", "from its name")
-    lines = check("anole")[1]
+    lines = check("janus")[1]
     assert found(lines, "model", "note")[0] == "tokenizer mended: none"
-    assert found(lines, "sizes", "default")[0] == "64x64, from its name"
+    assert found(lines, "sizes", "default")[0] == "8x8, from its name"
 
 
 def large(folder):

@@ -205,7 +205,7 @@ def test_windows_have_to_fit(folder, tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("spelling", ["zipar", "auto"])
+@pytest.mark.parametrize("spelling", ["zipar", "pjd"])
 def test_decoders_that_follow_no_trace_are_refused_or_left_out(spelling, folder, tmp_path, capsys):
     assert main(["bench", "--random", str(folder), "--decoders", spelling, *TINY, "-o", str(tmp_path / "x")]) == 2
     assert spelling in capsys.readouterr().err

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-import fewpass.engine.trace
+import fewpass.engine.scheduler
 import fewpass.loading
 from fewpass.cli import main
 from tests import tiny
@@ -25,7 +25,7 @@ EARLY = [  # seen before the model is loaded
     (["generate", "two", "--decoder", "sjd(guess=good)"], "'good'"),
     (["generate", "two", "--decoder", "sjd(window="], "sjd(window="),
     (["generate", "two", "--window", "-1"], "-1"),
-    (["generate", "two", "--window", "3", "--decoder", "ar"], "window 3"),
+    (["generate", "two", "--window", "3", "--decoder", "ar"], "no option 'window'"),
     (["generate", "two", "--window", "3.5"], "'3.5'"),
     (["generate", "two", "--seed", "-1"], "-1"),
     (["generate", "two", "--seed", str(2**63)], str(2**63)),
@@ -140,7 +140,7 @@ def test_ctrl_c_while_drawing_is_130(folder, tmp_path, monkeypatch, capsys, comm
 
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
-    monkeypatch.setattr(fewpass.engine.trace.Trace, "watch", interrupt)
+    monkeypatch.setattr(fewpass.engine.scheduler.Scheduler, "step", interrupt)
     assert main([command, "two", "--model", str(folder), "-o", str(path)]) == 130
     assert capsys.readouterr().err == ""
     assert path.read_bytes() == b"old"

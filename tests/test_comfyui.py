@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import fewpass
-from fewpass.models import BUNDLED
+from fewpass.models.zoo import BUNDLED
 
 FOLDER = Path(__file__).parents[1] / "integrations" / "comfyui"
 

@@ -137,7 +137,7 @@ def test_blank_seed_is_random_and_shared(pipeline):
         ({"spelling": None}, "choose a decoder"),
         ({"spelling": "fast"}, "unknown decoder 'fast'"),
         ({"window": -2}, "window .*-2"),
-        ({"window": 1.5}, "window must be a whole number, not 1.5"),
+        ({"window": 1.5}, "window must be a whole number of drafts >= 0, got 1.5"),
         ({"guidance": -1}, "guidance must be a number >= 0, got -1"),
         ({"seed": "x"}, "a seed must be a whole number, not 'x'"),
         ({"seed": "-1"}, "a seed must lie in .*got -1"),

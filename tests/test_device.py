@@ -39,3 +39,10 @@ def test_precision_by_name_or_value(dtype):
 def test_unknown_precision_is_named(folder, dtype):
     with pytest.raises(ValueError, match=f"dtype must be one of float32, .*not '{dtype}'"):
         fewpass.load(folder, "cpu", dtype)
+
+
+@pytest.mark.parametrize("option", ["device", "dtype", "attn_implementation"])
+def test_long_names_are_not_repeated_whole(folder, option):
+    with pytest.raises(ValueError, match=r"xxx\.\.\.xxx") as error:
+        fewpass.load(folder, **{option: "x" * 9000})
+    assert len(str(error.value)) < 200

@@ -81,7 +81,7 @@ def test_a_damaged_description_of_a_run_is_named(tmp_path, content):
 def test_decoders_have_folders_of_their_own():
     assert slug("sjdpp(window=32, threshold=0.1, guess=left)") == "sjdpp-window-32-threshold-0.1-guess-left"
     assert slug("ar") == "ar"
-    long = [slug(f"auto(windows={(*range(n),)})") for n in (99, 100)]
+    long = [slug(f"mine(numbers={(*range(n),)})") for n in (99, 100)]
     assert long[0] != long[1]
     assert [len(name) for name in long] == [133, 133]
 

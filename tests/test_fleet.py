@@ -57,7 +57,7 @@ def test_killed_worker_changes_no_image(cluster, folder, tmp_path, monkeypatch, 
     monkeypatch.setattr(fleet, "Worker", Mortal)
     Path("p.txt").write_text("\n".join(PROMPTS))
     common = ["batch", "p.txt", "--model", str(folder), "--seed", "1", "--batch-size", "2", "--dtype", "float64"]
-    common += ["--decoder", "jacobi_ngram(8)"]  # the windows of auto, and so its passes, are up to the clock
+    common += ["--decoder", "jacobi_ngram(8)"]
     assert main([*common, "-o", "alone"]) == 1
     assert main([*common, "-o", "together", "--workers", "2", "--cores", "1", "--ray"]) == 1
     assert grave.exists()

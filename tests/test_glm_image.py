@@ -10,7 +10,7 @@ from transformers import GlmImageForConditionalGeneration, GlmImageProcessor
 from transformers.models.glm_image.image_processing_pil_glm_image import GlmImageImageProcessorPil
 
 import fewpass
-import fewpass.models.glm_painter
+import fewpass.models.glm_image.diffusion
 from fewpass import Grid
 from tests.families import CODES, write_glm_image, write_glm_pipeline
 
@@ -115,8 +115,8 @@ class Diffusion:
     def __call__(self, *, prior_token_ids, width, height, **options):
         self.calls.append({"width": width, "height": height, **options})
         codes = prior_token_ids.view(-1, height // 16, width // 16)
-        painted = codes.repeat_interleave(16, 1).repeat_interleave(16, 2)[..., None].expand(-1, -1, -1, 3)
-        return types.SimpleNamespace(images=np.asarray(painted / 255.0))
+        to_pixels = codes.repeat_interleave(16, 1).repeat_interleave(16, 2)[..., None].expand(-1, -1, -1, 3)
+        return types.SimpleNamespace(images=np.asarray(to_pixels / 255.0))
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def diffusers(monkeypatch):
 def test_tokens_are_handed_to_diffusers_one_picture_per_call(folder, diffusers):
     pipe = fewpass.load(folder, device="cpu")
     result = pipe(PROMPTS[:2], size=SIZE, seed=[3, 4])
-    painter = pipe.model.painter
+    painter = pipe.model.diffusion_decoder
     where, options = painter.pipeline.loaded
     assert where == folder
     assert options["vision_language_encoder"] is None, "it is loaded already"
@@ -162,7 +162,7 @@ def test_pictures_take_diffusers_and_the_whole_pipeline(pipe, folder, diffusers,
     with pytest.raises(ValueError, match="draws tokens, not pictures"):
         alone("dog", size=SIZE)
     monkeypatch.delitem(sys.modules, "diffusers")
-    monkeypatch.setattr(fewpass.models.glm_painter, "find_spec", lambda name: None)
+    monkeypatch.setattr(fewpass.models.glm_image.diffusion, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'fewpass\[glm\]'"):
         pipe("dog", size=SIZE)
 

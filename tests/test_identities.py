@@ -5,7 +5,7 @@ import torch
 
 import fewpass
 from fewpass import RECIPES, Query, ar, gs_sjd, jacobi, mc_sjd, sjd, sjdpp
-from fewpass.decoders.draft_init import GUESSES
+from fewpass.decoders.draft_init import DRAFT_INITS
 from fewpass.testing import Toy, coming_and_going, drawn
 from tests.toys import GREEDY, PLAIN, WIDE, WIDE_ROW_ENDS, one_by_one
 
@@ -30,7 +30,7 @@ def images(pipeline, decoder, **settings):
 
 
 @LAYOUTS
-@pytest.mark.parametrize("guess", GUESSES)
+@pytest.mark.parametrize("guess", DRAFT_INITS)
 def test_fixed_noise_is_autoregression_for_every_window(grid, guess):
     expected = toy(grid, ar())
     for window in range(1, grid.size + 2):
@@ -39,7 +39,7 @@ def test_fixed_noise_is_autoregression_for_every_window(grid, guess):
 
 @pytest.mark.parametrize("draw", [coming_and_going, one_by_one])
 @pytest.mark.parametrize("window", [1, 7, WIDE.size])
-def test_fixed_noise_is_autoregression_in_every_company(window, draw):
+def test_fixed_noise_is_autoregression_in_every_batch(window, draw):
     assert torch.equal(toy(WIDE, jacobi(window), draw=draw, images=8), toy(WIDE, ar(), images=8))
 
 
@@ -62,7 +62,7 @@ def test_fixed_noise_is_autoregression_on_the_bundled_model(emoji, emoji_ar, win
     assert torch.equal(drawn, emoji_ar[:images])
 
 
-def test_fixed_noise_is_autoregression_on_the_bundled_model_in_other_company(emoji, emoji_ar):
+def test_fixed_noise_is_autoregression_on_the_bundled_model_in_other_batches(emoji, emoji_ar):
     others = emoji(["three cats", "two stars"], decoder=jacobi(64), seed=[9, 3])
     assert torch.equal(others.tokens[1], emoji_ar[0])
 
@@ -91,12 +91,12 @@ def test_temperature_0_is_greedy_on_a_transformer(pipeline, recipe):
 @LAYOUTS
 @EVERY
 @pytest.mark.parametrize("draw", [coming_and_going, one_by_one])
-def test_image_does_not_depend_on_its_company(grid, recipe, draw):
+def test_image_does_not_depend_on_its_batch(grid, recipe, draw):
     assert torch.equal(toy(grid, recipe(), draw=draw, images=8), toy(grid, recipe(), images=8))
 
 
 @EVERY
-def test_image_of_a_transformer_does_not_depend_on_its_company(pipeline, recipe):
+def test_image_of_a_transformer_does_not_depend_on_its_batch(pipeline, recipe):
     together = images(pipeline, recipe())
     for i, prompt in enumerate(PROMPTS):
         alone = pipeline(prompt, decoder=recipe(), seed=SEEDS[i]).tokens
@@ -106,7 +106,7 @@ def test_image_of_a_transformer_does_not_depend_on_its_company(pipeline, recipe)
 # Lossy knobs have a value at which nothing is lost.
 
 
-@pytest.mark.parametrize("guess", GUESSES)
+@pytest.mark.parametrize("guess", DRAFT_INITS)
 def test_sjdpp_at_threshold_infinity_is_sjd(guess):
     assert torch.equal(toy(WIDE, sjdpp(8, float("inf"), guess)), toy(WIDE, sjd(8, guess)))
     assert not torch.equal(toy(WIDE, sjdpp(8, 0.1, guess)), toy(WIDE, sjd(8, guess)))
@@ -153,7 +153,9 @@ def test_float32_flips_few_of_100_000_tokens(record_property):
     assert rate < 10
 
 
-def test_bfloat16_flips_are_reported(record_property):
-    rate = flips("bfloat16", images=1, batch=1)
+def test_bfloat16_flips_no_token_of_a_steady_network(record_property):
+    if not fewpass.load("emoji", "cpu", "bfloat16").model.network.steady:
+        pytest.skip("oneDNN does not multiply in bfloat16 here, and then no promise is made")
+    rate = flips("bfloat16", images=4, batch=2)
     record_property("bfloat16_flips_per_100000_tokens", rate)
-    assert rate >= 0  # no promise is made
+    assert rate == 0

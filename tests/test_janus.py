@@ -102,14 +102,16 @@ def test_special_tokens_of_the_tokenizer_go_before_defaults_of_the_configuration
     ("change", "message"),
     [
         ({"generation_kwargs": {}}, "there is no boi_token_id in generation_config.json, nor does the tokenizer"),
-        ({"generation_kwargs": {"boi_token_id": "4"}}, "boi_token_id in .* must be a token id, got '4'"),
-        ({"pad_token_id": 10**6}, "pad_token_id in .* must be a token id, got 1000000"),
+        (
+            {"generation_kwargs": {"boi_token_id": "4"}},
+            "boi_token_id must be a token id, got '4'",
+        ),
+        ({"pad_token_id": 10**6}, "pad_token_id must be a token id below 34, got 1000000"),
     ],
 )
 def test_special_tokens_that_will_not_do(folder, change, message):
-    pipe = fewpass.load(edited(folder, lambda content: content | change), "cpu")
     with pytest.raises(ValueError, match=message):
-        pipe("a cat")
+        fewpass.load(edited(folder, lambda content: content | change), "cpu")("a cat")
 
 
 def test_all_codes_are_drawn_from_unless_it_is_told_otherwise(folder):

@@ -128,7 +128,7 @@ def check_one_line(error, folder):
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
-    """GLM-Image's codes are painted grey: its diffusion decoder is not part of the small checkpoint."""
+    """GLM-Image's codes are to_pixels grey: its diffusion decoder is not part of the small checkpoint."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(GlmImage, "check_pictures", lambda model, prompts: None)
         patch.setattr(GlmImage, "pictures", lambda model, tokens, grid, *rest: model.pixels(tokens, grid))

@@ -1,9 +1,14 @@
+import math
+
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import fewpass
 import fewpass.core.topk
 from fewpass.core.topk import BLOCK, largest
+from tests.properties import REPEATABLE
 
 WIDE = 600
 LOGITS = {
@@ -52,3 +57,34 @@ def test_only_a_few_are_looked_at_closely(monkeypatch):
         largest(logits, 1000)
         assert max(seen) == 2048
     assert len(seen) == 4
+
+
+@st.composite
+def rows_and_k(draw):
+    """Rows of numbers in steps of a half, so full of ties, with -inf and nan among them, and how many to keep."""
+    width, kinds = draw(st.sampled_from([2, 3, 9, 20, 60])), [st.integers(-8, 8).map(lambda x: x / 2)]
+    kinds += [st.just(-math.inf)] * draw(st.integers(0, 4)) + [st.just(math.nan)] * draw(st.integers(0, 1))
+    row = st.lists(st.one_of(kinds), min_size=width, max_size=width)
+    return draw(st.lists(row, min_size=1, max_size=3)), draw(st.integers(1, min(width - 1, 12)))
+
+
+def kept(row, k):
+    """What a sort says: the k largest, where nan is larger than any number, and what ties with the k-th."""
+    kth = sorted(row, key=lambda x: (math.isnan(x), x))[-k]
+    return [-math.inf if x < kth else x for x in row]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@settings(REPEATABLE, max_examples=200)
+@given(case=rows_and_k())
+@example(case=([[0.0] * 60], 7))
+@example(case=([[1.0, *[-math.inf] * 59]], 7))
+@example(case=([[*[math.nan] * 3, *range(57)]], 2))
+def test_top_k_is_that_of_a_sort(dtype, case):
+    rows, k = case
+    found = largest(torch.tensor(rows, dtype=dtype)[None], k)[0].tolist()
+    for row, mine in zip(rows, found, strict=True):
+        if any(map(math.isnan, row)):  # no law is made of this row, and that must not be hidden
+            assert [math.isnan(x) for x in mine] == [math.isnan(x) for x in row]
+        else:
+            assert mine == kept(row, k)

@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 
 from fewpass import RECIPES, Jacobi, Sampling
-from fewpass.decoders.draft_init import GUESSES
+from fewpass.decoders.draft_init import DRAFT_INITS
 from fewpass.evaluation.wrong import WRONG
 from fewpass.testing import JointLaw, check_decoder, coming_and_going, drawn
 from tests.pairs import covering, product
@@ -15,11 +15,12 @@ from tests.toys import FREE, ROW_ENDS
 MADE_LOSSLESS = {"sjdpp": {"threshold": float("inf")}}
 FACTORS = {
     "recipe": [name for name, recipe in RECIPES.items() if recipe.lossless or name in MADE_LOSSLESS],
-    "guess": list(GUESSES),
+    "guess": list(DRAFT_INITS),
     "window": [1, 2, FREE.size - 1],
     "temperature": [1.0, 0.7, 1.5],
     "top_k": [0, 3],
     "top_p": [1.0, 0.95],
+    "min_p": [0.0, 0.05],
     "guidance": [1.0, 2.0],
     "layout": ["free", "row_ends"],
     "batch": ["closed", "ragged"],
@@ -43,13 +44,13 @@ def decoder_of(recipe, **options):
 
 
 @cache
-def joint_law(layout="free", temperature=1.0, top_k=0, top_p=1.0, guidance=1.0):
-    return JointLaw(LAYOUTS[layout], Sampling(temperature, top_k, top_p), guidance=guidance)
+def joint_law(layout="free", temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, guidance=1.0):
+    return JointLaw(LAYOUTS[layout], Sampling(temperature, top_k, top_p, min_p), guidance=guidance)
 
 
 def check(case):
     recipe, guess, window, batch = (case[name] for name in ("recipe", "guess", "window", "batch"))
-    joint = joint_law(*(case[name] for name in ("layout", "temperature", "top_k", "top_p", "guidance")))
+    joint = joint_law(*(case[name] for name in ("layout", "temperature", "top_k", "top_p", "min_p", "guidance")))
     assert (joint.probability > 0).sum() > 100, case
     figure = check_decoder(decoder_of(recipe, window=window, guess=guess), joint, draw=BATCHES[batch])
     assert figure.exact, (case, figure)

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,10 @@ import fewpass
 import fewpass.models.hub
 from fewpass.cli import main
 from fewpass.core.protocol import Query
-from fewpass.models.llamagen_weights import config_of
+from fewpass.models.class_names import class_number, imagenet_classes
+from fewpass.models.llamagen import LlamaGen
+from fewpass.models.llamagen.network import LlamaGenForImageGeneration
+from fewpass.models.llamagen.weights import config_of
 from tests import llamagen as paper
 
 SIDE = 4
@@ -346,6 +350,98 @@ def test_class_is_given_by_its_number(pipes):
         pipe.stream(2, **same)
 
 
+NAMES = ["oak leaves", "Autumn Leaves", "moss", "moss", "tree-bark"]
+
+
+def settings(folder, **values):
+    (folder / "fewpass.json").write_text(json.dumps(values))
+    return folder
+
+
+def test_class_names_are_prompts(copy, pipes):
+    pipe = fewpass.load(settings(copy, classes=NAMES), "cpu")
+    expected = pipes["c2i"]("1", size=SIZE, seed=0).tokens
+    for prompt in ("Autumn Leaves", "autumn  leaves ", "1", 1):
+        drawn = pipe(prompt, size=SIZE, seed=0)
+        assert torch.equal(drawn.tokens, expected)
+        assert drawn.settings[0]["prompt"] == prompt
+    both = pipe(["oak leaves", "tree-bark"], size=SIZE, seed=0, negative_prompt="autumn leaves")
+    assert torch.equal(both.tokens, pipes["c2i"](["0", "4"], size=SIZE, seed=0, negative_prompt="1").tokens)
+
+
+def test_unknown_class_names_list_near_and_known_ones(copy):
+    pipe = fewpass.load(settings(copy, classes=NAMES), "cpu")
+    with pytest.raises(ValueError, match="did you mean") as error:
+        pipe("autum leaves", size=SIZE)
+    assert "has no class 'autum leaves' (did you mean 'Autumn Leaves' or 'oak leaves'?)" in str(error.value)
+    assert str(error.value).endswith("its classes are oak leaves, Autumn Leaves, moss, tree-bark, or 0 to 4")
+    with pytest.raises(ValueError, match="has several classes 'Moss', 2, 3: give the number"):
+        pipe("Moss", size=SIZE)
+
+
+def test_lists_of_class_names_are_cut():
+    names = [f"{number} {'x' * 99}" for number in range(1000)]
+    with pytest.raises(ValueError, match=r"and 990 more, or 0 to 999$") as error:
+        class_number("y" * 10**5, names, "model")
+    assert len(str(error.value)) < 700
+
+
+def test_models_of_1000_classes_have_the_names_of_imagenet():
+    names = imagenet_classes()
+    assert len(names) == len(set(names)) == 1000
+    assert [names[number] for number in (0, 207, 999)] == ["tench", "golden retriever", "toilet tissue"]
+    config = config_of(
+        Path("c2i_B_256.pt"),
+        paper.gpt_weights(captions=False) | {"cls_embedding.embedding_table.weight": torch.zeros(1001, paper.WIDTH)},
+        Path("vq_ds16_c2i.pt"),
+        paper.vq_weights(),
+    )
+    model = LlamaGen(LlamaGenForImageGeneration(config), None, "llamagen")
+    assert model.prompt_ids("Golden retriever", model.grid(None)).tolist() == [207]
+    with pytest.raises(ValueError, match=r"\(did you mean 'golden retriever'.*its classes are tench, .* and 990 more"):
+        model.prompt_ids("golden retreiver", model.grid(None))
+
+
+def test_settings_beside_the_weights_win_over_the_name_of_the_file(folders, tmp_path):
+    folder = shutil.copytree(folders["c2i"], tmp_path / "own")
+    (folder / "c2i_B.pt").rename(folder / "c2i_B_256.pt")
+    values = {"size": 8, "guidance": 2.5, "temperature": 0.9, "top_k": 7, "top_p": 0.8}
+    for path in (settings(folder, **values), folder / "c2i_B_256.pt"):
+        model = fewpass.load(path, "cpu").model
+        assert model.grid(None).grids == ((SIDE, SIDE),)
+        assert model.size_source == "from fewpass.json"
+        assert (model.guidance, model.sampling) == (2.5, fewpass.Sampling(0.9, 7, 0.8))
+    text = fewpass.load(settings(shutil.copytree(folders["t2i"], tmp_path / "text"), size=8, top_p=0.5), "cpu").model
+    assert (text.grid(None).grids, text.guidance) == (((SIDE, SIDE),), 7.5)
+    assert text.sampling == fewpass.Sampling(top_k=1000, top_p=0.5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "message"),
+    [
+        ("c2i", {"size": "8"}, "size must be a whole number of pixels >= 1, got '8'"),
+        ("c2i", {"size": True}, "size must be a whole number of pixels >= 1, got True"),
+        ("c2i", {"size": 7}, "size must be a multiple of 2, got 7"),
+        ("c2i", {"classes": "moss"}, "classes must be a list of names, got 'moss'"),
+        ("c2i", {"classes": ["moss", 2]}, r"classes must be a list of names, got \['moss', 2\]"),
+        ("c2i", {"classes": ["moss"] * 4}, "classes must be 5 names, got 4 names"),
+        ("c2i", {"classes": [*NAMES[:4], " "]}, "classes must be a list of names, got"),
+        ("t2i", {"classes": NAMES}, "classes must be absent, since the model reads texts, got 5 names"),
+        ("c2i", {"guidance": "4"}, "guidance must be a number >= 0, got '4'"),
+        ("c2i", {"guidance": -1}, "guidance must be a number >= 0, got -1"),
+        ("c2i", {"temperature": [1]}, r"temperature must be a number >= 0, got \[1\]"),
+        ("c2i", {"top_k": 1.5}, r"top_k must be a whole number >= 0, got 1\.5"),
+        ("c2i", {"top_p": 2}, "top_p must be a number from 0 to 1, got 2"),
+    ],
+)
+def test_settings_of_the_wrong_kind_name_file_and_key(folders, tmp_path, kind, values, message):
+    folder = settings(shutil.copytree(folders[kind], tmp_path / "wrong"), **values)
+    with pytest.raises(ValueError, match=message) as error:
+        fewpass.load(folder, "cpu")
+    assert str(error.value).startswith(f"{folder / 'fewpass.json'}: ")
+    assert "\n" not in str(error.value)
+
+
 def test_text_encoders_that_will_not_do(folders, pipes, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     folder = shutil.copytree(folders["t2i"], tmp_path / "copy")
@@ -379,7 +475,7 @@ def test_a_file_in_a_repository_of_the_hub(folders, pipes, monkeypatch):
 
     monkeypatch.setattr(fewpass.models.hub, "snapshot_download", download)
     tokens = fewpass.load("some/one/c2i_B.pt", "cpu")("1", size=SIZE, seed=0).tokens
-    assert asked == {"repository": "some/one", "wanted": ["c2i_B.pt", "vq_ds16*.pt"]}
+    assert asked == {"repository": "some/one", "wanted": ["c2i_B.pt", "vq_ds16*.pt", "fewpass.json"]}
     assert torch.equal(tokens, pipes["c2i"]("1", size=SIZE, seed=0).tokens)
 
 

@@ -17,7 +17,7 @@ from fewpass.core.errors import ModelError
 from fewpass.core.loop import decode
 from fewpass.demo.drawing import Stream
 from fewpass.engine.log_likelihood import score
-from fewpass.models.pixels import painted
+from fewpass.models.pixels import to_pixels
 from fewpass.testing import Toy, coming_and_going, drawn
 from tests import tiny
 from tests.serving import Running
@@ -75,7 +75,7 @@ class Outside(Broken):
 
 @pytest.mark.parametrize("grid", [WIDE, WIDE_ROW_ENDS], ids=["free", "row ends"])
 @pytest.mark.parametrize("value", FAULTS.values(), ids=FAULTS)
-@pytest.mark.parametrize("recipe", set(RECIPES) - {"auto"})
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_decode_does_not_look_past_the_image_or_at_row_ends(recipe, value, grid):
     outside = type("OutsideHere", (Outside,), {"value": value})(IMAGES, grid)
     expected = drawn(Toy(IMAGES, grid), RECIPES[recipe](), PLAIN, torch.arange(IMAGES))
@@ -91,7 +91,7 @@ def test_images_do_not_depend_on_a_faulty_neighbour():
             faulty = (torch.arange(len(logits)) == 2)[:, None, None] & (index >= 4)[..., None]
             return logits.masked_fill(faulty, NAN)
 
-    for recipe in set(RECIPES) - {"auto"}:
+    for recipe in RECIPES:
         whole, one = (
             coming_and_going(kind(3, WIDE), RECIPES[recipe](), PLAIN, torch.arange(3)) for kind in (Toy, OneFaulty)
         )
@@ -305,7 +305,7 @@ def test_guidance_does_not_hide_faults_of_a_row(pipeline, guidance, values):
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
 def test_pixels_that_are_no_numbers_are_refused(value):
     with pytest.raises(ModelError, match="the model's pixels contain NaN or inf in float32"):
-        painted(lambda codes: torch.full((len(codes), 3, 2, 2), value), torch.zeros(1, 4))
+        to_pixels(lambda codes: torch.full((len(codes), 3, 2, 2), value), torch.zeros(1, 4))
 
 
 def test_serve_survives_previews_that_are_no_numbers(pipeline, monkeypatch):

@@ -40,14 +40,14 @@ def test_passes_are_fewer_than_those_of_jacobi(emoji):
     assert ngram < 0.7 * plain
 
 
-def test_passes_do_not_depend_on_company(emoji):
+def test_passes_do_not_depend_on_the_batch(emoji):
     prompts = ["a cat on a white background", "two red hearts on a blue background"]
     together = emoji(prompts, decoder=jacobi_ngram(48), seed=5).trace.passes
     alone = [emoji(prompt, decoder=jacobi_ngram(48), seed=5 + i).trace.passes for i, prompt in enumerate(prompts)]
     assert torch.equal(together, torch.cat(alone))
 
 
-def test_laws_without_a_pattern_cost_little():
+def test_images_without_a_pattern_take_few_more_passes():
     """A toy's laws are hashes of all that went before: nothing that was seen comes again."""
     assert mean_passes(jacobi_ngram(8), 3.0) < 1.15 * mean_passes(jacobi(8), 3.0)
 
@@ -77,7 +77,7 @@ def drafts(canvas, pool, reached=12, W=3):
     return canvas.read(canvas.ahead(W))[0].tolist()
 
 
-def test_what_was_answered_beside_the_same_neighbours_is_drafted():
+def test_answer_beside_the_same_neighbours_is_drafted():
     canvas = canvas_of(ROWS, GRID, 8)
     pool = pool_of(canvas)
     pool.learn(canvas, torch.tensor([[5]]), torch.tensor([[9]]))  # left 6, above 6
@@ -90,7 +90,7 @@ def test_what_was_answered_beside_the_same_neighbours_is_drafted():
     assert drafts(canvas, pool, reached=0, W=1) == [6], "the left neighbour is another one, so the one above is copied"
 
 
-def test_what_was_answered_here_counts_more_than_what_was_elsewhere():
+def test_answer_at_the_position_precedes_answers_elsewhere():
     canvas = canvas_of([[1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0]], GRID, 5)
     pool = pool_of(canvas)
     pool.learn(canvas, torch.tensor([[5]]), torch.tensor([[2]]))
@@ -98,7 +98,7 @@ def test_what_was_answered_here_counts_more_than_what_was_elsewhere():
     assert drafts(canvas, pool, W=1) == [2]
 
 
-def test_an_edge_is_no_token():
+def test_edge_is_no_token():
     canvas = canvas_of([[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], GRID, 4)
     pool = pool_of(canvas)
     pool.learn(canvas, torch.tensor([[4]]), torch.tensor([[7]]))  # at the edge, above 0
@@ -106,14 +106,14 @@ def test_an_edge_is_no_token():
     assert drafts(canvas_of([[0, 0, 0, 0]] * 3, GRID, 1), pool, reached=0, W=1) == [0], "left 0, above the edge"
 
 
-def test_without_an_answer_the_newest_is_kept_and_the_neighbour_copied():
+def test_unknown_position_keeps_its_draft_or_copies_its_neighbour():
     canvas = canvas_of([[1, 2, 3, 4], [5, 6, 7, 8], [9, 9, 9, 9]], GRID, 5)
     assert drafts(canvas, pool_of(canvas), reached=7) == [6, 7, 4]
     first = canvas_of([[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], GRID, 1)
     assert drafts(first, pool_of(first), reached=1) == [1, 1, 1]
 
 
-def test_the_leftmost_of_several_answers_is_the_surest():
+def test_leftmost_of_several_answers_is_kept():
     canvas = canvas_of([[1, 1, 1, 1], [1, 1, 1, 1], [1, 0, 0, 0]], GRID, 5)
     pool = pool_of(canvas)
     pool.learn(canvas, torch.tensor([[5, 6, 7]]), torch.tensor([[2, 3, 4]]))
@@ -121,23 +121,23 @@ def test_the_leftmost_of_several_answers_is_the_surest():
     assert drafts(canvas, pool, reached=0, W=1) == [2]
 
 
-def test_what_the_layout_dictates_is_drafted():
+def test_forced_tokens_are_drafted():
     canvas = canvas_of([[1, 2, 7], [3, 4, 7]], Grid(2, 3, 16, 15, torch.tensor([-1, -1, 15] * 2)), 1)
     assert drafts(canvas, pool_of(canvas), reached=9, W=5) == [2, 15, 3, 4, 15]
 
 
-def test_a_bad_window_is_named():
+def test_bad_window_is_refused_by_name():
     for window in (-1, 1.5):
         with pytest.raises(ValueError, match=f"window must be a whole number of drafts >= 0, got {window}"):
             NGrams(window)
 
 
-def test_sampling_is_that_of_ar_at_every_temperature():
+def test_tokens_are_those_of_ar_at_every_temperature():
     for law in (Sampling(0.5), Sampling(2.0, top_k=5), Sampling(top_p=0.6)):
         assert torch.equal(toy(WIDE, jacobi_ngram(9), law), toy(WIDE, ar(), law))
 
 
-def test_what_is_past_the_image_teaches_nothing():
+def test_answers_past_the_image_are_not_learnt():
     canvas = canvas_of([[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 0]], GRID, 5)
     pool = pool_of(canvas)
     pool.learn(canvas, torch.tensor([[13]]), torch.tensor([[9]]))  # left 1, above 1

@@ -1,8 +1,11 @@
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import fewpass.core.noise
-from fewpass.core.noise import ACCEPT, CORRECT, FRESH, Noise
+from fewpass.core.noise import ACCEPT, BLOCK, CORRECT, FRESH, Noise
+from tests.properties import REPEATABLE
 
 N = 100_000
 INDEX = torch.arange(N)[None]
@@ -81,10 +84,10 @@ def laws(values, dtype):
 
 @pytest.mark.parametrize("values", LAWS.values(), ids=LAWS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_draw_and_race_have_the_frequencies_of_the_law(values, dtype):
+def test_draw_and_gumbel_max_have_the_frequencies_of_p(values, dtype):
     p = laws(values, dtype)
     assert_frequencies(noise().draw(p, INDEX, FRESH)[0], p[0, 0].double())
-    assert_frequencies(noise().race(p, INDEX)[0], p[0, 0].double())
+    assert_frequencies(noise().gumbel_max(p, INDEX)[0], p[0, 0].double())
 
 
 def test_draw_takes_the_first_and_the_last_possible_token_at_the_extremes():
@@ -97,18 +100,18 @@ def test_draw_takes_the_first_and_the_last_possible_token_at_the_extremes():
     assert Extreme(one, one).draw(law.expand(1, 2, -1), torch.tensor([[0, 1]]), FRESH).tolist() == [[1, 3]]
 
 
-def test_race_ignores_the_step_and_draw_does_not():
+def test_gumbel_max_ignores_the_step_and_draw_does_not():
     p = laws(LAWS["ordinary"], torch.float64)
-    assert torch.equal(noise(step=0).race(p, INDEX), noise(step=9).race(p, INDEX))
+    assert torch.equal(noise(step=0).gumbel_max(p, INDEX), noise(step=9).gumbel_max(p, INDEX))
     assert not torch.equal(noise(step=0).draw(p, INDEX, FRESH), noise(step=9).draw(p, INDEX, FRESH))
 
 
-def test_race_keeps_the_token_when_the_law_hardly_moves():
+def test_gumbel_max_keeps_the_token_of_nearly_equal_distributions():
     p = laws(LAWS["ordinary"], torch.float64)
     q = p.clone()
     q[..., 0] += 0.02
     q[..., 3] -= 0.02
-    moved = (noise().race(p, INDEX) != noise().race(q, INDEX)).double().mean()
+    moved = (noise().gumbel_max(p, INDEX) != noise().gumbel_max(q, INDEX)).double().mean()
     assert moved > 0.02 - 0.002  # nothing agrees more often than a maximal coupling
     assert moved < 1 - (1 - 0.02) / (1 + 0.02) + 0.002  # algorithm of arXiv 2408.07978: at least (1-TV)/(1+TV) agree
 
@@ -121,6 +124,44 @@ def test_numpy_and_torch_agree_on_every_bit(monkeypatch):
     for look in (lambda x: x.numpy() if isinstance(x, torch.Tensor) else x, lambda x: x):
         monkeypatch.setattr(fewpass.core.noise, "_light", look)
         keys = noise._key(noise.step, index, index % 4), noise._key(0, index, 3), noise._key(1, index, 3)
-        seen.append([*map(torch.as_tensor, keys), noise.uniform(index, 2), noise.race(p, index)])
+        seen.append([*map(torch.as_tensor, keys), noise.uniform(index, 2), noise.gumbel_max(p, index)])
     assert all(map(torch.equal, *seen))
     assert not torch.equal(seen[0][1], seen[0][2])
+
+
+@st.composite
+def sparse_laws(draw):
+    """Laws [B, n, V] most of whose tokens have probability 0, with seeds, steps and positions."""
+    images, n, width = (
+        draw(st.integers(1, 3)),
+        draw(st.integers(1, 3)),
+        draw(st.sampled_from([1, 3, BLOCK, 2 * BLOCK + 5])),
+    )
+    p = torch.zeros(images, n, width, dtype=draw(st.sampled_from([torch.float32, torch.float64])))
+    possible = st.dictionaries(
+        st.integers(0, width - 1), st.sampled_from([1e-30, 0.01, 1.0, 3.0]), min_size=1, max_size=4
+    )
+    for law in p.flatten(0, 1):
+        for token, mass in draw(possible).items():
+            law[token] = mass
+    seeds = draw(st.lists(st.integers(0, 2**63 - 1), min_size=images, max_size=images))
+    steps = draw(st.lists(st.integers(0, 300), min_size=images, max_size=images))
+    index = draw(st.lists(st.lists(st.integers(0, 5000), min_size=n, max_size=n), min_size=images, max_size=images))
+    return p, torch.tensor(seeds), torch.tensor(steps), torch.tensor(index)
+
+
+@settings(REPEATABLE, max_examples=200)
+@given(case=sparse_laws())
+def test_tokens_of_probability_0_are_never_drawn_and_images_do_not_depend_on_each_other(case):
+    p, seeds, steps, index = case
+    for way in ("draw", "race"):
+        tokens = tokens_of(way, *case)
+        assert (p.gather(-1, tokens[..., None]) > 0).all(), way
+        for image in torch.arange(len(p))[:, None]:
+            alone = tokens_of(way, p[image], seeds[image], steps[image], index[image])
+            assert torch.equal(alone, tokens[image]), way
+
+
+def tokens_of(way, p, seeds, steps, index):
+    noise = Noise(seeds, steps)
+    return noise.gumbel_max(p, index) if way == "race" else noise.draw(p, index, FRESH)

@@ -1,6 +1,8 @@
 """What is installed has all that it needs, and says who made it and under which terms."""
 
 import re
+import subprocess
+import sys
 import tomllib
 import zipfile
 import zlib
@@ -13,6 +15,18 @@ from hatchling.build import build_wheel
 import fewpass
 
 ROOT = Path(__file__).parent.parent
+EACH_FIRST = """
+import importlib, sys
+import torch, transformers
+
+for name in sys.argv[1:]:
+    for loaded in [loaded for loaded in sys.modules if loaded.partition(".")[0] == "fewpass"]:
+        del sys.modules[loaded]
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:  # of what is not installed here
+        assert error.name.partition(".")[0] != "fewpass", error
+"""
 EMOJI = "fewpass/models/emoji/"
 
 
@@ -55,6 +69,14 @@ def test_wheel_has_licence_and_notice(wheel):
     said = Parser().parsestr(wheel.read(f"{info}/METADATA").decode())
     assert (said["Name"], said["Version"], said["License-Expression"]) == ("fewpass", fewpass.__version__, "Apache-2.0")
     assert "fewpass = fewpass.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+
+
+def test_every_module_may_be_the_first_that_is_imported():
+    """Those that import each other in a circle work only in some orders, and tests import in one."""
+    files = [path.relative_to(ROOT / "src").with_suffix("") for path in (ROOT / "src/fewpass").rglob("*.py")]
+    names = [".".join(file.parts).removesuffix(".__init__") for file in files if file.name != "__main__"]
+    done = subprocess.run([sys.executable, "-c", EACH_FIRST, *sorted(names)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_place_has_the_same_version():

@@ -1,6 +1,7 @@
 """Prompts become images: what a call takes, gives and refuses."""
 
 import math
+from types import SimpleNamespace
 
 import numpy
 import pytest
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 
 import fewpass
 from fewpass import Sampling, ar
+from fewpass.engine.request import default_decoder
 from fewpass.pipeline import BLANK
 from tests.test_session import full_pass, row
 from tests.tiny import BEGIN, BOS, CODES, PAD, SIDE
@@ -39,6 +41,26 @@ def test_default_decoder_is_lossless_and_draws_the_tokens_of_ar(pipeline):
     assert result.settings[0]["lossless"] is True
     assert result.settings[0]["decoder"] != "ar"
     assert torch.equal(result.tokens, pipeline(PROMPTS, seed=0, decoder="ar").tokens)
+
+
+def test_default_decoder_has_16_drafts_on_a_cpu_and_32_elsewhere(pipeline):
+    assert str(default_decoder(pipeline.model)) == "jacobi_ngram(window=16)"
+    elsewhere = SimpleNamespace(device=torch.device("meta"))
+    assert str(default_decoder(elsewhere)) == "jacobi_ngram(window=32)"
+
+
+def test_trace_has_the_positions_of_each_pass(pipeline):
+    result = pipeline(["one", "two"], decoder="jacobi(3)", seed=4)
+    size, passes = result.tokens.shape[1], result.trace.passes.tolist()
+    for asked, n in zip(result.trace.asked.tolist(), passes, strict=True):
+        assert asked[:2] == [1, 4]
+        assert all(1 <= a <= 4 for a in asked[1:n])
+        assert asked[n:] == [0] * (size - n)
+    streamed = dict(pipeline.stream(["one", "two"], decoder="jacobi(3)", seed=4))
+    for i, one in streamed.items():
+        alone = pipeline(["one", "two"][i], decoder="jacobi(3)", seed=4 + i)
+        assert one.trace.asked[0, :2].tolist() == [1, 4]
+        assert (one.trace.asked > 0).sum() == alone.trace.passes.sum() == (alone.trace.asked > 0).sum()
 
 
 def test_pictures_are_those_of_the_tokens(pipeline):

@@ -9,7 +9,7 @@ from transformers import ChameleonForConditionalGeneration, Emu3ForConditionalGe
 from transformers.quantizers.base import HfQuantizer
 
 import fewpass
-from fewpass.models.pixels import painted
+from fewpass.models.pixels import to_pixels
 from tests.families import write_anole, write_emu3, write_janus, write_lumina
 from tests.llamagen import write_c2i
 
@@ -49,7 +49,7 @@ def decoder_of(seen):
 
 def test_pictures_are_made_one_after_the_other_on_a_cpu():
     seen, codes = [], torch.arange(24).view(3, 2, 4) % 5
-    pictures = painted(decoder_of(seen), codes)
+    pictures = to_pixels(decoder_of(seen), codes)
     assert seen == [1, 1, 1]
     assert pictures.shape == (3, 2, 4, 3)
     assert pictures.dtype == torch.uint8
@@ -59,7 +59,7 @@ def test_pictures_are_made_one_after_the_other_on_a_cpu():
 def test_levels_are_cut_off_or_rounded_as_numpy_and_torchvision_do_it():
     colours = torch.linspace(-1.5, 1.5, 3 * 5000).view(1, 3, 50, 100)
     shown = (colours.numpy().clip(-1, 1) + 1) / 2 * 255  # as Janus, Anole, Lumina-mGPT and Emu3 have it
-    cut, rounded = (painted(lambda codes: colours, torch.zeros(1), rounded)[0] for rounded in (False, True))
+    cut, rounded = (to_pixels(lambda codes: colours, torch.zeros(1), rounded)[0] for rounded in (False, True))
     assert np.array_equal(cut.permute(2, 0, 1), shown[0].astype(np.uint8))
     torchvisions = colours.clamp(-1, 1).sub(-1).div(2).mul(255).add(0.5).clamp(0, 255).to(torch.uint8)
     assert torch.equal(rounded.permute(2, 0, 1), torchvisions[0])  # as LlamaGen's script saves pictures
@@ -74,7 +74,7 @@ def test_authors_who_decode_in_float32_are_followed_whatever_the_dtype(name, dty
 
 
 def test_no_pictures():
-    assert painted(decoder_of([]), torch.zeros(0, 2, 4)).shape == (0, 2, 4, 3)
+    assert to_pixels(decoder_of([]), torch.zeros(0, 2, 4)).shape == (0, 2, 4, 3)
 
 
 def test_a_janus_decodes_in_its_own_dtype(folders):

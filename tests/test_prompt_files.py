@@ -1,12 +1,17 @@
 """Every format of prompt files is read as its author meant it, and a mistake is named with file and line."""
 
+import csv
+import io
 import json
 import re
 
 import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
 
 from fewpass.io.prompt_files import Row, read_rows
 from tests.damage import DEEP
+from tests.properties import REPEATABLE
 
 
 @pytest.fixture
@@ -201,3 +206,135 @@ def test_bad_files_are_named_with_their_line(rows, name, content, named):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"absent\.txt"):
         read_rows(tmp_path / "absent.txt")
+
+
+# Whatever is written is read again.
+
+ENCODINGS = st.sampled_from(["utf-8", "utf-8-sig", "utf-16"])
+ENDINGS = st.sampled_from(["\n", "\r\n", "\r"])
+LETTERS = st.one_of(
+    st.sampled_from([*'""\',;|\t\n\r #=ab{\\', "\u2028", "\x85", "\x0b", "\u00a0", "\u00e9", "\U0001f980"]),
+    st.characters(codec="utf-8", exclude_characters="\0\ufeff"),
+)
+CELLS = st.text(LETTERS, max_size=12)
+COLUMNS = ["prompt", "id", "seed", "negative_prompt"]
+
+
+def prompts_of(cells):
+    return cells.filter(str.strip)
+
+
+def one_line(cells):
+    return cells.filter(lambda text: not {"\n", "\r"} & set(text))
+
+
+@st.composite
+def tables(draw, cells):
+    """Columns in any order, one of which is the prompt, and rows of cells."""
+    columns = draw(st.permutations(COLUMNS))[: draw(st.integers(1, len(COLUMNS)))]
+    if "prompt" not in columns:
+        columns[0] = "prompt"
+    row = st.tuples(*(prompts_of(cells) if column == "prompt" else cells for column in columns))
+    return columns, draw(st.lists(row, min_size=1, max_size=4))
+
+
+def as_read(cell):
+    """Ends of lines become one character, and blanks around a cell go."""
+    return cell.replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def expected(columns, row):
+    cells = {column: as_read(cell) for column, cell in zip(columns, row, strict=True) if as_read(cell)}
+    return cells.pop("prompt"), cells
+
+
+@pytest.fixture(scope="module")
+def read_back(tmp_path_factory):
+    """Writes a text into a file and reads its rows."""
+    folder = tmp_path_factory.mktemp("written")
+
+    def read(name, text, encoding="utf-8"):
+        (folder / name).write_bytes(text.encode(encoding))
+        found = read_rows(folder / name)
+        return [(row.prompt, dict(row.fields)) for row in found], [row.place.rpartition(":")[2] for row in found]
+
+    return read
+
+
+@settings(REPEATABLE, max_examples=300)
+@given(
+    table=tables(CELLS),
+    separator=st.sampled_from(",;\t|"),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+    ending=ENDINGS,
+    encoding=ENCODINGS,
+)
+@example((["prompt"], [('"',)]), ",", csv.QUOTE_MINIMAL, "\r\n", "utf-8")
+@example((["id", "prompt"], [(" ", "a\n\n b"), ('""', "a,;|\tb")]), "|", csv.QUOTE_MINIMAL, "\r\n", "utf-16")
+def test_rows_written_as_csv_are_read_back(read_back, table, separator, quoting, ending, encoding):
+    columns, rows = table
+    if len(columns) == 1:  # nothing tells what separates a single column
+        separator = ","
+    if ending != "\r\n":  # csv.writer does not see other ends of lines in a cell
+        quoting = csv.QUOTE_ALL
+    written = io.StringIO()
+    writer = csv.writer(written, delimiter=separator, quoting=quoting, lineterminator=ending)
+    writer.writerow(columns)
+    lines = []
+    for row in rows:
+        lines.append(str(1 + as_read(f".{written.getvalue()}.").count("\n")))
+        writer.writerow(row)
+    assert read_back("a.csv", written.getvalue(), encoding) == ([expected(columns, row) for row in rows], lines)
+
+
+@settings(REPEATABLE, max_examples=200)
+@given(
+    table=tables(one_line(CELLS).filter(lambda cell: "\t" not in cell and not cell.strip().startswith('"'))),
+    ending=ENDINGS,
+    encoding=ENCODINGS,
+)
+def test_rows_written_as_tsv_are_read_back(read_back, table, ending, encoding):
+    columns, rows = table
+    text = ending.join("\t".join(row) for row in (columns, *rows))
+    lines = [str(line) for line in range(2, 2 + len(rows))]
+    assert read_back("a.tsv", text, encoding) == ([expected(columns, row) for row in rows], lines)
+
+
+JSON = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(10**38), 10**38),
+        st.floats(allow_nan=False, allow_infinity=False),
+        CELLS,
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(CELLS, inner, max_size=3)),
+    max_leaves=5,
+)
+OBJECTS = st.builds(
+    lambda fields, prompt: fields | {"prompt": prompt},
+    st.dictionaries(st.sampled_from(["id", "seed", "", "a b", "\u2028", "Prompt"]), JSON, max_size=3),
+    prompts_of(CELLS),
+)
+
+
+@settings(REPEATABLE, max_examples=200)
+@given(objects=st.lists(OBJECTS, min_size=1, max_size=4), ascii_only=st.booleans(), ending=ENDINGS, encoding=ENCODINGS)
+def test_rows_written_as_json_are_read_back(read_back, objects, ascii_only, ending, encoding):
+    kept = [{key: value for key, value in each.items() if value is not None} for each in objects]
+    due = [(each.pop("prompt").strip(), each) for each in kept]
+    lines = [json.dumps(each, ensure_ascii=ascii_only) for each in objects]
+    numbers = [str(number) for number in range(1, 1 + len(lines))]
+    assert read_back("a.jsonl", ending.join(lines), encoding) == (due, numbers)
+    assert read_back("a.json", f"[{', '.join(lines)}]", encoding)[0] == due
+
+
+@settings(REPEATABLE, max_examples=200)
+@given(prompts=st.lists(one_line(CELLS), min_size=1, max_size=5), ending=ENDINGS, encoding=ENCODINGS)
+def test_prompts_written_as_text_are_read_back(read_back, prompts, ending, encoding):
+    assume(any(map(str.strip, prompts)))
+    refused = re.compile(r'\s*(\{"|.*prompt)', re.IGNORECASE)  # what looks like JSON or the heading of a table
+    assume(not any(map(refused.match, prompts)))
+    due = [(prompt.strip(), {}) for prompt in prompts if prompt.strip()]
+    numbers = [str(number) for number, prompt in enumerate(prompts, start=1) if prompt.strip()]
+    assert read_back("a.txt", ending.join(prompts), encoding) == (due, numbers)

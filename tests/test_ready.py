@@ -7,7 +7,7 @@ import pytest
 import fewpass
 import fewpass.cli.demo
 import fewpass.cli.serve
-import fewpass.models.glm_painter
+import fewpass.models.glm_image.diffusion
 from fewpass.cli import main
 from tests import families, llamagen
 
@@ -24,7 +24,7 @@ WRITERS = {
 
 @pytest.mark.parametrize("family", WRITERS)
 def test_model_that_draws_is_ready(family, tmp_path, monkeypatch):
-    monkeypatch.setattr(fewpass.models.glm_painter, "find_spec", lambda name: "it is there")
+    monkeypatch.setattr(fewpass.models.glm_image.diffusion, "find_spec", lambda name: "it is there")
     fewpass.load(WRITERS[family](tmp_path / family), "cpu").model.check_ready()
 
 

@@ -9,6 +9,7 @@ import fewpass.core.codebook
 from fewpass import Drawing, Grid, Sampling, decoder, sjd
 from fewpass.core.codebook import Codebook, codebook_of
 from fewpass.core.loop import decode
+from fewpass.core.protocol import SessionInfo
 from fewpass.decoders.relaxed import Annealed, Grouped, Neighbours
 from fewpass.decoders.rules import Strict, mass
 from fewpass.engine.trace import Clock, ClockedSession
@@ -64,18 +65,18 @@ def circle(codes=12):
 
 @LAYOUTS
 @pytest.mark.parametrize("spelling", SJD_AGAIN)
-def test_without_relaxation_it_is_sjd(grid, spelling):
+def test_relaxed_test_without_relaxation_is_sjd(grid, spelling):
     assert torch.equal(toy(grid, spelling), toy(grid, "sjd"))
 
 
 @pytest.mark.parametrize("spelling", RELAXED)
-def test_with_relaxation_it_is_not(spelling):
+def test_relaxed_test_differs_from_sjd(spelling):
     assert not torch.equal(toy(WIDE, spelling), toy(WIDE, "sjd"))
     assert decoder(spelling).lossless is False
 
 
 @pytest.mark.parametrize("spelling", RELAXED)
-def test_relaxation_is_seen_by_the_law_test(spelling):
+def test_relaxation_fails_the_joint_law_test(spelling):
     figure = check_decoder(decoder(spelling), JointLaw(FREE, PLAIN, sharpness=3.0), images=20_000)
     assert figure.z > 10, figure
 
@@ -111,7 +112,7 @@ def test_impossible_codes_are_never_drawn(grid, spelling):
 
 @pytest.mark.parametrize("spelling", RELAXED)
 @pytest.mark.parametrize("draw", [coming_and_going, one_by_one])
-def test_image_does_not_depend_on_its_company(spelling, draw):
+def test_image_does_not_depend_on_its_batch(spelling, draw):
     assert torch.equal(toy(WIDE_ROW_ENDS, spelling, draw=draw, images=24), toy(WIDE_ROW_ENDS, spelling, images=24))
 
 
@@ -119,7 +120,7 @@ def test_image_does_not_depend_on_its_company(spelling, draw):
 
 
 @pytest.mark.parametrize(("group", "gap", "distance"), [(4, 0.1, math.inf), (6, 1.0, 1.2), (2, 0.05, 0.5)])
-def test_group_is_what_ranks_next(group, gap, distance):
+def test_group_is_the_codes_next_in_rank(group, gap, distance):
     x, q, p = some_laws()
     test = Grouped(group, gap, distance, circle().embed)
     alpha = test.alpha(x, q, p)
@@ -142,9 +143,9 @@ def test_group_is_what_ranks_next(group, gap, distance):
 
 
 @pytest.mark.parametrize(("k", "delta", "factor"), [(3, 0.2, 1.0), (11, 0.4, 1.0), (2, 0.0, 3.0), (50, 0.0, 1.5)])
-def test_neighbours_lend_what_the_bound_allows(k, delta, factor):
+def test_neighbours_add_mass_up_to_the_bound(k, delta, factor):
     x, q, p = some_laws()
-    test = Neighbours(k, delta, factor).prepared(Toy(0, Grid(2, 2, 12)))
+    test = Neighbours(k, delta, factor).bind(SessionInfo.of(Toy(0, Grid(2, 2, 12))))
     alpha, residual = test.alpha(x, q, p), test.residual(x, q, p)
     for i, j in torch.cartesian_prod(torch.arange(len(x)), torch.arange(x.shape[1])).tolist():
         mine, pooled = int(x[i, j]), p[i, j].clone()
@@ -162,7 +163,7 @@ def test_neighbours_lend_what_the_bound_allows(k, delta, factor):
 
 def test_pooling_moves_no_more_than_delta():
     x, _, p = some_laws()
-    pooled = Neighbours(11, delta=0.25).prepared(Toy(0, Grid(2, 2, 12)))._pooled(x, p)
+    pooled = Neighbours(11, delta=0.25).bind(SessionInfo.of(Toy(0, Grid(2, 2, 12))))._pooled(x, p)
     torch.testing.assert_close(pooled.sum(-1), torch.ones(5, 7, dtype=torch.float64))
     assert ((pooled - p).abs().sum(-1) / 2 <= 0.25 + 1e-12).all()
     assert (mass(pooled, x) > mass(p, x)).any()
@@ -220,12 +221,11 @@ def test_decoder_without_a_codebook_is_refused_before_the_first_pass(spelling, c
 
 
 def test_gsd_without_a_distance_needs_no_codebook():
-    session = Ignorant(Toy(2, WIDE))
-    *_, canvas = decode(session, decoder("gsd(distance=inf)"), PLAIN, torch.arange(2))
-    assert all(canvas.finished)
+    chosen, seeds = decoder("gsd(distance=inf)"), torch.arange(9)
+    assert torch.equal(drawn(Ignorant(Toy(9, WIDE)), chosen, PLAIN, seeds), drawn(Toy(9, WIDE), chosen, PLAIN, seeds))
 
 
-def test_prepared_decoder_remembers_its_spelling():
+def test_bound_decoder_keeps_its_recipe():
     drawing = Drawing(Toy(2, WIDE), decoder("lantern(delta=0.2)"), PLAIN, torch.arange(2))
     assert str(drawing.decoder) == str(decoder("lantern(delta=0.2)"))
     assert drawing.decoder.lossless is False

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fewpass import Drawing, Grid, Jacobi, Sampling, decoder, pjd
+from fewpass import Drawing, Grid, Sampling, decoder, pjd
 from fewpass.core.loop import decode
 from fewpass.decoders.pjd import Rows
 from fewpass.decoders.rules import FixedPoint, Speculative
@@ -61,12 +61,12 @@ def test_whole_rows_have_the_exact_law(law):
     assert figure.exact, figure
 
 
-def test_whole_rows_have_the_exact_law_in_ragged_company():
+def test_whole_rows_have_the_exact_law_in_ragged_batches():
     figure = check_decoder(pjd(2, 3), JointLaw(FREE, PLAIN), images=40_000, draw=coming_and_going)
     assert figure.exact, figure
 
 
-def test_less_context_is_seen_by_the_law_test():
+def test_less_context_fails_the_joint_law_test():
     figure = check_decoder(pjd(2, 1), JointLaw(FREE, PLAIN, sharpness=3.0), images=20_000)
     assert figure.z > 10, figure
 
@@ -92,7 +92,7 @@ def lines(grid):
 
 @EVERY_GRID
 @pytest.mark.parametrize(("window", "context"), [(1, 1), (3, 2), (9, 1)])
-def test_it_asks_what_the_paper_tells(grid, window, context):
+def test_queries_are_those_of_the_paper(grid, window, context):
     session = Recorder(Toy(3, grid))
     drawing = Drawing(session, pjd(window, context), PLAIN, torch.arange(3))
     while not all(drawing.canvas.finished):
@@ -116,7 +116,7 @@ def test_it_asks_what_the_paper_tells(grid, window, context):
 
 @EVERY_GRID
 @pytest.mark.parametrize(("window", "context"), [(1, 1), (3, 2), (9, 1)])
-def test_drafts_see_what_is_final_and_their_own_row(grid, window, context):
+def test_drafts_attend_to_final_tokens_and_their_own_row(grid, window, context):
     row = torch.cat([torch.full((width,), number) for number, (_, width, _) in enumerate(lines(grid))])
     row = torch.cat([row, row[-1:], row[-1:]])  # past the image
     slot = torch.arange(grid.size + 1)
@@ -133,13 +133,13 @@ def test_drafts_see_what_is_final_and_their_own_row(grid, window, context):
 @EVERY_GRID
 @pytest.mark.parametrize("draw", [coming_and_going, one_by_one])
 @pytest.mark.parametrize(("window", "context"), [(1, 1), (3, 2)])
-def test_image_does_not_depend_on_its_company(grid, draw, window, context):
+def test_image_does_not_depend_on_its_batch(grid, draw, window, context):
     chosen = pjd(window, context)
     assert torch.equal(toy(grid, chosen, draw=draw, images=7), toy(grid, chosen, images=7))
 
 
 @pytest.mark.parametrize(("window", "context"), [(2, 1), (5, 2)])
-def test_image_of_a_transformer_does_not_depend_on_its_company(pipeline, window, context):
+def test_image_of_a_transformer_does_not_depend_on_its_batch(pipeline, window, context):
     prompts = ["red stars", "one", "two blue stars on a red background", "a background"]
     together = pipeline(prompts, decoder=pjd(window, context), seed=5).tokens
     for i, prompt in enumerate(prompts):
@@ -154,7 +154,7 @@ def test_rows_stay_in_order_and_grow_from_the_left():
             assert (final.sum(2).diff(dim=1) <= 0).all()
 
 
-def test_the_topmost_row_never_stands_still():
+def test_topmost_row_commits_in_every_pass():
     drawing = Drawing(Toy(30, SQUARE), pjd(3, 1), PLAIN, torch.arange(30))
     while not all(drawing.canvas.finished):
         before = drawing.canvas.length
@@ -162,7 +162,7 @@ def test_the_topmost_row_never_stands_still():
         assert (drawing.canvas.length > before).logical_or(before == SQUARE.size).all()
 
 
-def test_lower_rows_commit_only_drafts_that_stood():
+def test_lower_rows_commit_only_accepted_drafts():
     drawing, lower = Drawing(Toy(50, SQUARE), pjd(3, 1), PLAIN, torch.arange(50)), 0
     while not all(drawing.canvas.finished):
         drafts, final = drawing.canvas.tokens[:, : SQUARE.size].clone(), drawing.canvas.final
@@ -184,10 +184,10 @@ def test_temperature_0_in_whole_rows_is_greedy():
     assert torch.equal(toy(SQUARE, pjd(3, 5), GREEDY), toy(SQUARE, decoder("ar"), GREEDY))
 
 
-def test_any_rule_will_do():
+def test_rows_take_any_rule():
     for rule in (Speculative(), decoder("gsd(distance=0.9)").rule, decoder("sjd_block").rule, decoder("gs_sjd").rule):
-        *_, canvas = decode(Toy(9, SQUARE), Rows(3, 2, rule), PLAIN, torch.arange(9))
-        assert canvas.final.all()
+        together = toy(SQUARE, Rows(3, 2, rule), images=9)
+        assert torch.equal(toy(SQUARE, Rows(3, 2, rule), draw=coming_and_going, images=9), together)
     exact = check_decoder(Rows(2, 3, decoder("sjd_block").rule), JointLaw(FREE, PLAIN), images=20_000)
     assert exact.exact, exact
 
@@ -195,7 +195,7 @@ def test_any_rule_will_do():
 # What cannot be.
 
 
-def test_rows_are_needed():
+def test_grid_of_one_row_is_refused():
     with pytest.raises(ValueError, match=r"pjd\(window=3, context=2.*rows.*1 x 9"):
         Drawing(Toy(1, Grid(1, 9, 4)), pjd(3, 2), PLAIN, torch.arange(1))
 
@@ -207,8 +207,8 @@ def test_options_out_of_range_are_refused(options):
         pjd(**options)
 
 
-def test_rule_is_prepared():
+def test_rule_is_bound():
     rule = Rows(2, 3, decoder("lantern").rule)
-    assert Drawing(Toy(1, SQUARE), rule, PLAIN, torch.arange(1)).decoder.rule.test.nearest is not None
+    found = Drawing(Toy(1, SQUARE), rule, PLAIN, torch.arange(1)).decoder.rule.test.nearest
+    assert torch.equal(found, Toy(1, SQUARE).codebook.nearest(1000))
     assert replace(rule, rule=Speculative()) == Rows(2, 3)
-    assert isinstance(Jacobi(2, rule.rule), Jacobi)

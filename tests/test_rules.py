@@ -24,38 +24,38 @@ def frequencies(tokens):
 
 
 @pytest.mark.parametrize("rule", [Speculative(), Speculative(redraft=couple), Speculative(frozen=True), FixedPoint()])
-def test_next_iterate_has_the_law_of_the_model(rule):
+def test_verdict_is_distributed_as_p(rule):
     y, _ = rule(*window(Q, P))
     for tokens in y.T:
         assert (frequencies(tokens) - P).abs().max() < 4 * 0.5 / N**0.5
 
 
 @pytest.mark.parametrize("rule", [Speculative(), Speculative(redraft=couple), Speculative(frozen=True)])
-def test_guesses_stand_as_often_as_the_laws_agree(rule):
+def test_drafts_are_accepted_as_often_as_p_and_q_overlap(rule):
     _, kept = rule(*window(Q, P))
     assert abs(kept.double().mean() - torch.minimum(P, Q).sum()) < 4 * 0.5 / N**0.5
 
 
-def test_kept_guesses_are_the_guesses():
+def test_accepted_drafts_do_not_change():
     x, *rest = window(Q, P)
     y, kept = Speculative()(x, *rest)
     assert torch.equal(y[:, :1][kept], x[kept])
 
 
-def test_guess_that_is_certain_is_always_kept():
+def test_draft_certain_under_p_is_always_accepted():
     point = torch.tensor([0.0, 0.0, 1.0, 0.0], dtype=torch.float64)
     y, kept = Speculative()(*window(point, point))
     assert kept.all()
     assert (y[:, 0] == 2).all()
 
 
-def test_rejected_guess_is_replaced_even_if_nothing_is_left_over():
+def test_rejected_draft_is_replaced_with_an_empty_residual():
     x = torch.zeros(1, 1, dtype=torch.long)
     left_over = Strict().residual(x, P.view(1, 1, -1), P.view(1, 1, -1))[0, 0]
     assert (left_over / left_over.sum() - P).abs().max() < 1e-12
 
 
-def test_fixed_point_keeps_what_it_would_draw():
+def test_fixed_point_accepts_drafts_equal_to_its_draws():
     x, *rest = window(Q, P)
     y, kept = FixedPoint()(x, *rest)
     assert torch.equal(kept, y[:, :1] == x)
@@ -66,19 +66,19 @@ VERIFIED = torch.tensor([[True, True, False, False]])
 ALPHA = torch.tensor([[2.0, 0.1, 0.3, 0.05]])
 
 
-def test_resample_keeps_only_what_was_verified():
+def test_resample_keeps_only_verified_drafts():
     stays, corrected = resample(KEPT, VERIFIED, ALPHA)
     assert stays.tolist() == [[True, False, False, False]]
     assert corrected.tolist() == [[False, True, False, False]]
 
 
-def test_couple_treats_all_alike():
+def test_couple_treats_all_drafts_alike():
     stays, corrected = couple(KEPT, VERIFIED, ALPHA)
     assert stays.tolist() == KEPT.tolist()
     assert corrected.tolist() == (~KEPT).tolist()
 
 
-def test_reuse_keeps_likely_guesses_behind_the_rejection():
+def test_reuse_keeps_likely_drafts_behind_the_rejection():
     stays, corrected = Reuse(0.1)(KEPT, VERIFIED, ALPHA)
     assert stays.tolist() == [[True, False, True, False]]
     assert corrected.tolist() == [[False, True, False, False]]

@@ -226,16 +226,13 @@ def test_rows_are_copied_only_if_they_have_to_move(rows, slots, fits):
     assert both.written[:, 0].all()
 
 
-def test_slots_stay_in_portions_whoever_leaves_or_joins():
-    """Else an image would be rounded in another way once another one has left."""
-    cache = SlotCache(1, 2, 250, torch.device("cpu"), portion=192)
+def test_slots_stay_in_buckets_after_select_and_join():
+    """Otherwise an image would be rounded differently once another one has left."""
+    cache = SlotCache(1, 2, 250, torch.device("cpu"))
     cache.place(torch.zeros(2, 1, dtype=torch.long))
     cache.layers[0].hold(*(torch.zeros(2, 2, 384, 4) for _ in range(2)))
-    parts = [cache, part := cache.select(torch.tensor([1])), part.join(filled(1, 383))]
-    for each in parts:
-        rows = len(each.written)
-        assert each.place(torch.full((rows, 1), 200)).shape[-1] == 384
-        assert each.portion == 192
+    for each in (cache, part := cache.select(torch.tensor([1])), part.join(filled(1, 383))):
+        assert each.place(torch.full((len(each.written), 1), 200)).shape[-1] == 384
 
 
 def filled(rows: int, slots: int, first: int = 0) -> SlotCache:

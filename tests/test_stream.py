@@ -90,8 +90,8 @@ def test_jobs_with_settings_of_their_own_share_a_batch(pipeline):
     streamed = tokens(pipeline.stream([*jobs, *jobs], batch_size=5))
     for i, options in enumerate(own):
         assert streamed[i] == streamed[i + len(own)] == pipeline(PROMPTS[1], **options).tokens[0].tolist()
-    assert jobs[0].company == jobs[1].company == jobs[5].company
-    assert len({job.company for job in jobs}) == 4
+    assert jobs[0].batch_key == jobs[1].batch_key == jobs[5].batch_key
+    assert len({job.batch_key for job in jobs}) == 4
 
 
 def test_guidance_of_one_batch_may_differ_by_image(pipeline):

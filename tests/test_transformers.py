@@ -6,7 +6,7 @@ import transformers
 from packaging.version import Version
 from transformers import JanusForConditionalGeneration
 
-from fewpass.models import BUNDLED
+from fewpass.models.zoo import BUNDLED
 
 pytestmark = pytest.mark.skipif(
     Version(transformers.__version__) < Version("5.19"),

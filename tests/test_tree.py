@@ -7,7 +7,7 @@ import torch
 
 from fewpass import Drawing, Grid, Query, Sampling, ar, decoder, mc_sjd, sjd_pac
 from fewpass.core.noise import FRESH, Noise
-from fewpass.decoders.proposals import Laws
+from fewpass.decoders.proposals import Proposals
 from fewpass.decoders.tree import LANE, Branches, Tree, _choose
 from fewpass.runtime.kv_cache import bucket
 from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going
@@ -31,7 +31,15 @@ def test_law_is_exact_for_every_shape(window, candidates, depth):
     assert figure.exact, figure
 
 
-def test_law_is_exact_in_ragged_company():
+@pytest.mark.parametrize(("candidates", "depth", "nodes"), [(3, 3, 0), (3, 3, 1), (2, 5, 6), (4, 5, 64)])
+def test_law_is_exact_for_part_of_a_tree(candidates, depth, nodes):
+    chosen = Tree(mc_sjd(5), candidates, depth, nodes)
+    for law in ("plain", "row ends, top-p"):
+        figure = check_decoder(chosen, LAWS[law], images=20_000)
+        assert figure.exact, figure
+
+
+def test_law_is_exact_in_ragged_batches():
     figure = check_decoder(sjd_pac(5, 3, 3), LAWS["plain"], images=20_000, draw=coming_and_going)
     assert figure.exact, figure
 
@@ -44,7 +52,7 @@ class Released(Tree):
         old = state[0].clone()
         new = super().verify(canvas, state, p, noise)
         index = canvas.ahead(self.levels)
-        residual = (Laws(new[0]).read(index) - Laws(old).read(index)).relu()
+        residual = (Proposals(new[0]).read(index) - Proposals(old).read(index)).relu()
         residual = residual.scatter(-1, canvas.read(index)[..., None], 0.0)
         other = noise.draw(residual, index + LANE, FRESH)
         return (new[0], torch.where(residual.sum(-1) > 0, other, -1)[..., None])
@@ -56,11 +64,11 @@ class WithReplacement(Tree):
 
     def _widen(self, canvas, state, noise):
         index = canvas.ahead(self.levels)
-        return (state[0], noise.draw(Laws(state[0]).read(index), index + LANE, FRESH)[..., None])
+        return (state[0], noise.draw(Proposals(state[0]).read(index), index + LANE, FRESH)[..., None])
 
 
 @pytest.mark.parametrize("wrong", [Released, WithReplacement])
-def test_wrong_siblings_are_caught(wrong):
+def test_wrong_siblings_fail_the_joint_law_test(wrong):
     law, chain = JointLaw(Grid(1, 3, 6), PLAIN, sharpness=4.0), mc_sjd(5)
     figure = check_decoder(wrong(chain, 2, 2), law, images=40_000)
     assert figure.z > 10, figure
@@ -69,7 +77,7 @@ def test_wrong_siblings_are_caught(wrong):
 
 
 @pytest.mark.parametrize("K", [1, 2, 4, 6])
-def test_what_is_chosen_is_a_draw_from_p(K):
+def test_chosen_candidate_is_a_draw_from_p(K):
     """At most four candidates have mass under q; p has codes that q has not, and the other way round."""
     images = 100_000
     q = torch.tensor([0.4, 0.3, 0.2, 0.1, 0.0, 0.0], dtype=torch.float64)
@@ -106,8 +114,8 @@ def test_one_level_is_mc_sjd():
 
 @pytest.mark.parametrize("grid", [WIDE, WIDE_ROW_ENDS], ids=["free", "row_ends"])
 @pytest.mark.parametrize("draw", [coming_and_going, one_by_one])
-@pytest.mark.parametrize(("window", "candidates", "depth"), [(1, 2, 2), (6, 3, 3), (30, 2, 4)])
-def test_image_does_not_depend_on_its_company(grid, draw, window, candidates, depth):
+@pytest.mark.parametrize(("window", "candidates", "depth"), [(1, 2, 2), (6, 3, 3), (30, 2, 4), (6, 5, 5)])
+def test_image_does_not_depend_on_its_batch(grid, draw, window, candidates, depth):
     chosen = sjd_pac(window, candidates, depth)
     assert torch.equal(toy(grid, chosen, draw=draw, images=7), toy(grid, chosen, images=7))
 
@@ -122,11 +130,19 @@ def test_more_candidates_save_passes():
     assert mean_passes(sjd_pac(16, 4, 3), 0.6) < mean_passes(mc_sjd(16), 0.6)
 
 
+def test_more_nodes_save_passes():
+    passes = [mean_passes(Tree(mc_sjd(16), 3, 3, nodes), 0.6) for nodes in (0, 4, 10)]
+    assert passes == sorted(passes, reverse=True)
+
+
 # The branches.
 
 
+CPU = torch.device("cpu")
+
+
 def test_branches_of_two_levels_of_three():
-    tree = Branches.of(3, 2, 5, torch.device("cpu"))
+    tree = Branches.of(3, 2, 64, CPU)
     assert tree.level.tolist() == [1, 1] + [2] * 8
     assert tree.candidate.tolist() == [1, 2, 1, 2, 0, 1, 2, 0, 1, 2]
     assert tree.forks.tolist() == [0, 0] + [1, 1] + [0] * 6
@@ -134,20 +150,45 @@ def test_branches_of_two_levels_of_three():
         *([0], [1], [2], [3]),
         *([0, 4], [0, 5], [0, 6], [1, 7], [1, 8], [1, 9]),
     ]
-    assert [laws.tolist() for laws in tree.answers] == [[0], [1, 6, 7], [2, 8, 9, 10, 11, 12, 13, 14, 15]]
+    leaves = [[-1, -1, -1]] * 8
+    assert tree.child.tolist() == [[1, 3, 4], [2, 5, 6], [-1] * 3, [7, 8, 9], [10, 11, 12], *leaves]
+
+
+@pytest.mark.parametrize(("K", "levels"), [(2, 5), (3, 3), (4, 2), (7, 2)])
+def test_tree_is_complete_up_to_64_nodes(K, levels):
+    tree = Branches.of(K, levels, 64, CPU)
+    assert torch.bincount(tree.level).tolist() == [0, *(K**i - 1 for i in range(1, levels + 1))]
+
+
+def test_larger_tree_keeps_its_likeliest_nodes():
+    tree = Branches.of(8, 3, 64, CPU)
+    assert len(tree.level) == 64
+    assert torch.bincount(tree.level).tolist() == [0, 7, 33, 24]
+    tree = Branches.of(3, 2, 3, CPU)
+    assert list(zip(tree.level.tolist(), tree.candidate.tolist(), strict=True)) == [(1, 1), (1, 2), (2, 1)]
+    assert tree.child.tolist() == [[1, 3, 4], [2, 5, -1], *[[-1] * 3] * 4]
 
 
 def test_one_candidate_has_no_branches():
-    tree = Branches.of(1, 3, 5, torch.device("cpu"))
+    tree = Branches.of(1, 3, 64, CPU)
     assert len(tree.level) == 0
-    assert [laws.tolist() for laws in tree.answers] == [[0], [1], [2], [3]]
+    assert tree.line.shape == (0, 0)
+    assert tree.child.tolist() == [[1], [2], [3], [-1]]
 
 
-def test_there_are_fewer_candidates_where_the_law_is_narrow():
+def test_pass_asks_about_no_more_nodes_than_there_may_be():
+    session, chain = Toy(2, Grid(8, 8, 16)), mc_sjd(32)
+    for chosen, asked in ((chain, 33), (sjd_pac(), 45), (sjd_pac(candidates=8, depth=4), 33 + 3 + 64)):
+        drawing = Drawing(session, chosen, PLAIN, torch.arange(2))
+        drawing.advance()
+        assert drawing.canvas.asked == asked, chosen
+
+
+def test_narrow_q_has_fewer_candidates():
     drawing = Drawing(Toy(50, WIDE_ROW_ENDS), sjd_pac(8, 4, 3), Sampling(top_k=3), torch.arange(50))
     while not all(drawing.canvas.finished):
         index = drawing.canvas.ahead(2)
-        q = Laws(drawing.state[0]).read(index)
+        q = Proposals(drawing.state[0]).read(index)
         there = (drawing.state[1] >= 0).sum(-1) + 1
         inside = index < WIDE_ROW_ENDS.size
         assert torch.equal(there[inside], (q > 0).sum(-1).clamp(max=4)[inside])
@@ -169,12 +210,12 @@ def opened(pipeline, prompts, guidance=3.0):
 
 
 @torch.inference_mode()
-def test_every_branch_is_answered_as_if_it_were_the_image(pipeline):
+def test_branches_are_answered_as_images_of_their_own(pipeline):
     """Slots and masks: a branch sees what is final, what is above it, itself, and nothing else."""
     chosen = sjd_pac(6, 3, 3)
     session, law = opened(pipeline, PROMPTS), Sampling()
     drawing, N = Drawing(session, chosen, law, torch.arange(4)), session.grid.size
-    tree = Branches.of(3, 2, 6, torch.device("cpu"))
+    tree = Branches.of(3, 2, 64, CPU)
     parents = [[*line.nonzero().flatten().tolist()] for line in tree.line]
     for _ in range(3):
         query = drawing.decoder.draft(drawing.canvas, drawing.state)
@@ -196,7 +237,7 @@ def test_every_branch_is_answered_as_if_it_were_the_image(pipeline):
 
 @torch.inference_mode()
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
-def test_what_is_kept_is_what_a_clean_pass_keeps(pipeline, guidance):
+def test_cache_equals_that_of_a_clean_pass(pipeline, guidance):
     """Also where a branch has won, whose tokens were in other slots."""
     session = opened(pipeline, PROMPTS, guidance)
     drawing, N = Drawing(session, sjd_pac(6, 4, 3), Sampling(), torch.arange(4)), session.grid.size

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fewpass.api import *  # noqa: F403
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Threads that spin while they wait for each other take seven times as long as soon as anything else wants a core.
 if "torch" not in sys.modules:  # which reads it when it is loaded

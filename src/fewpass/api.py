@@ -8,7 +8,6 @@ from fewpass.decoders.jacobi import Jacobi
 from fewpass.decoders.recipes import (
     RECIPES,
     ar,
-    auto,
     cool_sd,
     decoder,
     gs_sjd,
@@ -29,7 +28,7 @@ from fewpass.engine.request import Job
 from fewpass.engine.result import Result
 from fewpass.engine.scheduler import Failed, Finished, Scheduler
 from fewpass.engine.trace import Trace
-from fewpass.integrations.transformers import generate
+from fewpass.integrations.transformers import custom_generate, generate
 from fewpass.loading import load, wrap
 from fewpass.pipeline import Pipeline
 
@@ -50,8 +49,8 @@ __all__ = [
     "Scheduler",
     "Trace",
     "ar",
-    "auto",
     "cool_sd",
+    "custom_generate",
     "decode",
     "decoder",
     "generate",

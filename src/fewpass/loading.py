@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from fewpass.models import load_model, wrap_model
 from fewpass.models.base import Model
 from fewpass.pipeline import Pipeline
-from fewpass.runtime.cpu.network import twinned
+from fewpass.runtime.cpu import fast
 from fewpass.runtime.device import by_channels, chosen_device, chosen_dtype
 from fewpass.runtime.transformer import check_attention
 
@@ -73,5 +73,5 @@ def _pipeline(model: Model, compile: bool) -> Pipeline:
 
         model.network = compiled(model.network)
     else:
-        model.network = twinned(model.network)
+        model.network = fast(model.network)
     return Pipeline(model)

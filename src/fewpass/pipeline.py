@@ -2,32 +2,29 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, cast
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from fewpass.core.canvas import Canvas
-from fewpass.core.checks import Size, whole
-from fewpass.core.loop import decode
+from fewpass.core.checks import whole
 from fewpass.core.messages import shown
-from fewpass.core.protocol import Decoder
 from fewpass.engine import seeds as seeding
 from fewpass.engine.log_likelihood import score
-from fewpass.engine.options import Settings, options_of
-from fewpass.engine.portions import Room, Whole, in_portions
-from fewpass.engine.prompts import Given, prompts_of
-from fewpass.engine.request import Job
+from fewpass.engine.options import GenerationOptions, Options
+from fewpass.engine.request import Given, Job, bind, options_of, prompts_of
 from fewpass.engine.result import Result
-from fewpass.engine.scheduler import Scheduler
-from fewpass.engine.stream import jobs_of, stream
-from fewpass.engine.trace import Clock, ClockedSession, Trace
+from fewpass.engine.scheduler import Batch, Scheduler, drawn
+from fewpass.engine.trace import Trace
 from fewpass.io.png_metadata import read_settings
 from fewpass.models.base import Model, Prompt
 from fewpass.runtime.session import PromptSession
+from fewpass.viz.progress import committed_tokens
 
 BLANK = 232  # the grey of what has not been drawn yet
 
@@ -38,69 +35,59 @@ class Pipeline:
     def __init__(self, model: Model):
         self.model = model
 
+    def __repr__(self) -> str:
+        dtype = str(self.model.model.dtype).removeprefix("torch.")
+        return f"Pipeline({type(self.model).__name__} {self.model.name!r}, {dtype} on {self.model.device})"
+
     @torch.inference_mode()
     def __call__(
         self,
         prompt: Given | Sequence[Given],
         *,
-        decoder: Decoder | str | None = None,
-        guidance: float | None = None,
-        temperature: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | Sequence[int] | None = None,
         count: int = 1,
-        size: Size | None = None,
-        negative_prompt: Given | None = None,
         on_step: Callable[[Canvas], object] | None = None,
+        progress: bool = False,
         logprobs: bool = False,
+        **options: Unpack[Options],
     ) -> Result:
         """Draw `count` images of each prompt.
 
         A prompt is a text, or a tensor or list of the token ids that the model is to read before the image; for
-        LlamaGen, the number of a class, or features [P, C] of a text. `decoder` is a decoder or its spelling,
-        `"sjd(window=16)"`; the default is lossless. `guidance` is the scale of classifier-free guidance, 1 for none;
-        `temperature` 0 takes the likeliest code every time, `top_k` 0 and `top_p` 1 keep all codes. For these four
-        None is the model's own. `seed`: a number s gives image i the seed s + i, a list gives one each (for a single
-        prompt: as many images as seeds), None draws s < 2**48. `size` in pixels is (width, height), "WIDTHxHEIGHT",
-        or one number for a square. `on_step(canvas)` sees the canvas after every pass and stops the drawing by
-        returning False. An image depends on its prompt, its seed and the settings, on nothing else.
+        LlamaGen, the number of a class, or features [P, C] of a text. An image depends on its prompt, its seed and the
+        options, on nothing else.
 
-        Images that do not fit into memory together are drawn in portions, with a warning. `on_step` always sees the
-        canvas of all images, blank where a portion has not begun; the trace counts the passes of each image's own
-        portion. When memory runs out nevertheless, the portions are halved once, and one begins again.
+        Where not all images fit into memory together, some wait until others are finished, with a warning. When memory
+        runs out nevertheless, half as many are drawn at a time, once.
 
-        Raises ValueError naming the value that is out of range, or the memory that a single image would need.
+        Args:
+            prompt: One prompt or several.
+            count: Number of images of each prompt.
+            on_step: Called with the canvas of all images after every forward pass, blank where an image has not begun;
+                stops the drawing by returning False.
+            progress: Whether a bar on standard error shows the tokens that are final.
+            logprobs: Whether the result holds the log-probabilities of the tokens.
+            options: Those of `GenerationOptions`. `decoder`: a decoder or its spelling, `"sjd(window=16)"`; the
+                default is lossless. `guidance`: scale of classifier-free guidance, 1 for none. `temperature`: 0 takes
+                the likeliest code always. `top_k`: 0 keeps all codes. `top_p`: 1 keeps all. `min_p`: 0 keeps all. For
+                these, None is the model's own. `size` in pixels: (width, height), "WIDTHxHEIGHT", or one number for a
+                square. `negative_prompt`: what guidance leads away from. `seed`: a number s gives image i the seed
+                s + i, a list gives one each (for a single prompt: as many images as seeds), None draws s < 2**48.
+                Names of diffusers are accepted where their meaning is the same, see "With transformers and diffusers".
+
+        Raises:
+            ValueError: An option is out of range, or the model cannot read the prompt.
+            OutOfMemory: A `MemoryError`: the device has too little memory for a single image.
         """
         started = time.perf_counter()
-        clock = Clock(self.model.device)
-        settings = Settings.of(self.model, decoder, guidance, temperature, top_k, top_p, size, negative_prompt)
-        prompts = prompts_of(prompt, seed, count, bool(self.model.labels))
-        seeds = seeding.assign(seed, len(prompts))
-        jobs = [settings.job(*pair) for pair in zip(prompts, seeds, strict=True)]
-        whole, stopped, callers = Whole(len(jobs)), False, list[Exception]()
-
-        def stops(canvas: Canvas) -> bool:
-            try:
-                return on_step is not None and on_step(canvas) is False
-            except Exception as error:
-                callers.append(error)
-                raise
-
-        def draw(numbers: range) -> Result:
-            nonlocal stopped
-            portion = jobs[numbers.start : numbers.stop]
-            trace = Trace.blank(len(portion), settings.grid)
-            canvas = Canvas.blank(settings.grid, self._seeds(portion), 0)
-            if not stopped:
-                for canvas in trace.watch(self._draw(portion, clock)):
-                    stopped = stops(whole.with_portion(numbers, canvas))
-                    if stopped:
-                        break
-            return self.result(portion, canvas, trace, logprobs=logprobs)
-
-        result = in_portions(Room(self.model), jobs, draw, callers)
-        result.trace.model_seconds, result.trace.seconds = clock.seconds, time.perf_counter() - started
+        count, read = _count(count, options), GenerationOptions.of(options)
+        bound = bind(self.model, read)
+        prompts, images = prompts_of(prompt, read.seed, count, bool(self.model.labels))
+        jobs = list(bound.jobs(prompts, iter(seeding.assign(read.seed, len(prompts) * images)), images))
+        batch = Batch(self.model, jobs)
+        with committed_tokens(len(jobs)) if progress else nullcontext() as show:
+            batch.draw(_both(show, on_step))
+        result = self._results(batch, logprobs)
+        result.trace.seconds = time.perf_counter() - started
         return result
 
     def again(self, image: Mapping[str, Any] | str | PathLike[str], **options: Any) -> Result:
@@ -117,23 +104,17 @@ class Pipeline:
         prompts: Iterable[Given | Job],
         *,
         batch_size: int = 8,
-        decoder: Decoder | str | None = None,
-        guidance: float | None = None,
-        temperature: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | Iterable[int] | None = None,
         count: int = 1,
-        size: Size | None = None,
-        negative_prompt: Given | None = None,
+        seed: int | Iterable[int] | None = None,
         on_step: Callable[[Canvas], object] | None = None,
         logprobs: bool = False,
+        **options: Any,
     ) -> Iterator[tuple[int, Result]]:
         """Draw prompts as they come, `batch_size` images at a time, and yield each image's number and result when done.
 
-        `prompts` may be lazy and without end: one is taken as soon as there is a place for its images, which share
-        forward passes with those that are being drawn. The options are those of a call; `seed` may be an iterable
-        too. A `Job` among the prompts is one image with settings of its own. `on_step` sees the canvas of all images
+        `prompts` may be lazy and without end: one is taken as soon as there is capacity for its images, which share
+        forward passes with those that are being drawn. The `options` are those of a call; `seed` may be an iterable
+        too. A `Job` among the prompts is one image with options of its own. `on_step` gets the canvas of all images
         being drawn together, after every pass; returning False ends the stream.
 
         Images are those that calls would draw, but come in the order in which they are finished. The seconds of their
@@ -142,31 +123,31 @@ class Pipeline:
         """
         if isinstance(prompts, str | bytes | Tensor) or not isinstance(prompts, Iterable):
             raise ValueError(f"prompts must be several texts, got {shown(prompts)}")
-        settings = Settings.of(self.model, decoder, guidance, temperature, top_k, top_p, size, negative_prompt)
-        scheduler = Scheduler(self.model, batch_size)
-        jobs = jobs_of(prompts, settings, seeding.endless(seed), whole("count", count, least=1))
-        finished = stream(scheduler, jobs, on_step)
-        return ((i, self.result([f.job], f.canvas, f.trace, logprobs=logprobs)) for i, f in finished)
+        count, read = _count(count, options), GenerationOptions.of(options)
+        bound, scheduler = bind(self.model, read), Scheduler(self.model, batch_size)
+        seeds = seeding.endless(read.seed if seed is None else seed)
+        jobs = bound.jobs(prompts, seeds, whole("count", count, least=1))
+        return self._stream(scheduler, jobs, on_step, logprobs)
 
-    def job(
-        self,
-        prompt: Given,
-        *,
-        decoder: Decoder | str | None = None,
-        guidance: float | None = None,
-        temperature: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
-        size: Size | None = None,
-        negative_prompt: Given | None = None,
-    ) -> Job:
+    def _stream(
+        self, scheduler: Scheduler, jobs: Iterable[Job], on_step: Callable[[Canvas], object] | None, logprobs: bool
+    ) -> Iterator[tuple[int, Result]]:
+        for finished in drawn(scheduler, jobs):
+            for i, one in finished:
+                yield i, self.result([one.job], one.canvas, one.trace, logprobs=logprobs)
+            if on_step is not None:
+                seen = [on_step(canvas) for _, canvas in scheduler.canvases()]
+                if any(answer is False for answer in seen):
+                    return
+
+    def job(self, prompt: Given, **options: Unpack[Options]) -> Job:
         """One image to be drawn by `stream` or a `Scheduler`, with the options of a call.
 
         Raises ValueError naming the value that will not do.
         """
-        settings = Settings.of(self.model, decoder, guidance, temperature, top_k, top_p, size, negative_prompt)
-        return settings.job(prompt, *seeding.assign(seed, 1))
+        read = GenerationOptions.of(options)
+        (seed,) = seeding.assign(read.seed, 1)
+        return bind(self.model, read).job(prompt, seed)
 
     @torch.inference_mode()
     def result(self, jobs: Sequence[Job], canvas: Canvas, trace: Trace, *, logprobs: bool = False) -> Result:
@@ -175,8 +156,7 @@ class Pipeline:
         tokens = canvas.tokens[:, : canvas.grid.size].masked_fill(~canvas.final, -1).cpu()
         scores = score(self._open(jobs), jobs[0].sampling, tokens) if logprobs else None
         images = self._images(canvas, prompts, seeds)
-        passes = zip(jobs, trace.asked.tolist(), trace.passes.tolist(), strict=True)
-        settings = [job.settings(self.model, images[0].size, asked[:n]) for job, asked, n in passes]
+        settings = [job.settings(self.model, images[0].size) for job in jobs]
         return Result(images, tokens, seeds, trace, settings, scores)
 
     @torch.inference_mode()
@@ -189,14 +169,19 @@ class Pipeline:
         drawn = drawn.repeat_interleave(cell, 1).repeat_interleave(cell, 2)
         return _as_images(torch.where(drawn[..., None], pixels, BLANK))
 
-    def _draw(self, jobs: Sequence[Job], clock: Clock) -> Iterator[Canvas]:
-        """Jobs of equal company, drawn together."""
-        with clock:
-            session = ClockedSession(self._open(jobs), clock)
-        return decode(session, jobs[0].decoder, jobs[0].sampling, self._seeds(jobs))
+    def _results(self, batch: Batch, logprobs: bool) -> Result:
+        """The images of a batch; pictures are made of at most as many at a time as were drawn together."""
 
-    def _seeds(self, jobs: Sequence[Job]) -> Tensor:
-        return torch.tensor([job.seed for job in jobs], device=self.model.device)
+        def made(numbers: range) -> Result:
+            images = torch.tensor(numbers)
+            canvas = batch.canvas.select(images.to(batch.canvas.length.device))
+            jobs = batch.jobs[numbers.start : numbers.stop]
+            return self.result(jobs, canvas, batch.trace.select(images), logprobs=logprobs)
+
+        scheduler = batch.scheduler
+        result = Result.joined(scheduler.memory.micro_batches(batch.jobs, scheduler.most, made))
+        result.trace.model_seconds = batch.trace.model_seconds
+        return result
 
     def _open(self, jobs: Sequence[Job]) -> PromptSession:
         return self.model.open_rows([job.rows for job in jobs], jobs[0].grid, [job.guidance for job in jobs])
@@ -205,6 +190,26 @@ class Pipeline:
         if not all(canvas.finished):
             return self.render(canvas)
         return _as_images(self.model.pictures(canvas.tokens[:, : canvas.grid.size], canvas.grid, prompts, seeds))
+
+
+def _count(count: int, options: Mapping[str, Any]) -> int:
+    """The number of images of each prompt, by our name or by that of diffusers, which is taken out of `options`."""
+    images = cast(dict[str, Any], options).pop("num_images_per_prompt", None)
+    if images is not None and count != 1:
+        raise ValueError("count is given twice, by its own name and by that of diffusers")
+    return count if images is None else images
+
+
+def _both(show: Callable[[Canvas], object] | None, on_step: Callable[[Canvas], object] | None) -> Any:
+    """A callback that calls both, and answers as the second."""
+    if show is None or on_step is None:
+        return show or on_step
+
+    def step(canvas: Canvas) -> object:
+        show(canvas)
+        return on_step(canvas)
+
+    return step
 
 
 def _as_images(pictures: Tensor) -> list[Image.Image]:

@@ -7,9 +7,9 @@ import torch
 
 from fewpass.batch.entries import Entry, by_options
 from fewpass.batch.results import Drawn, Failed, Outcome
-from fewpass.core.errors import ModelError
-from fewpass.engine.report import record
+from fewpass.core.errors import ModelError, OutOfMemory
 from fewpass.engine.request import Job
+from fewpass.engine.result import record
 from fewpass.engine.scheduler import Finished, Scheduler
 from fewpass.io.png_metadata import png
 from fewpass.pipeline import Pipeline
@@ -26,7 +26,7 @@ def draw(pipe: Pipeline, dtype: str | None, entries: Iterable[Entry], batch_size
     scheduler, drawing, again = Scheduler(pipe.model, batch_size), dict[Job, Entry](), list[Entry]()
     coming = iter(by_options(entries))
     while True:
-        while scheduler.places > 0 and (entry := next(coming, None)) is not None:
+        while scheduler.capacity > 0 and (entry := next(coming, None)) is not None:
             try:
                 job = pipe.job(entry.prompt, seed=entry.seed, **entry.options)
             except Exception as error:
@@ -63,5 +63,5 @@ def _drawn(pipe: Pipeline, entry: Entry, over: Finished, dtype: str | None) -> D
 
 def described(error: Exception) -> str:
     """An error in one line, with its type if it is not one of fewpass."""
-    kind = "" if isinstance(error, ValueError | ModelError) else f"{type(error).__name__}: "
+    kind = "" if isinstance(error, ValueError | ModelError | OutOfMemory) else f"{type(error).__name__}: "
     return kind + " ".join(str(error).split())

@@ -156,8 +156,9 @@ class Folder:
             record = read_whole(path)
         except ValueError as error:
             raise Damaged(str(error)) from None
-        reason = "it has no settings of fewpass" if record is None else mismatch(record, entry, run)
+        reason = "it has no settings of fewpass" if record is None else None
         try:
+            reason = reason or mismatch(record or {}, entry, run)
             line = drawn_line(entry, record or {})
             _encoded(line)
         except (KeyError, TypeError, IndexError, RecursionError):

@@ -1,13 +1,15 @@
 """Options that a row may set, written as text in tables and as JSON values in JSON."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
-from fewpass.core.checks import read_size
-from fewpass.core.sampling import Sampling
-from fewpass.decoders.recipes import decoder
 from fewpass.engine import seeds
+from fewpass.engine.options import GenerationOptions
+
+KINDS = {option.name: option.metadata["kind"] for option in fields(GenerationOptions) if option.name != "seed"}
+OPTIONS = tuple(KINDS)
 
 
 def read_options(given: Mapping[str, object]) -> dict[str, Any]:
@@ -15,9 +17,10 @@ def read_options(given: Mapping[str, object]) -> dict[str, Any]:
 
     Raises ValueError naming the option and the value that is out of range.
     """
-    options = {name: OPTIONS[name](name, value) for name, value in given.items() if value is not None}
-    Sampling(**{name: options[name] for name in SAMPLING if name in options})
-    return options
+    read: dict[type, Any] = {int: whole, float: _real, str: _text, object: _any}
+    values = {name: read[KINDS[name]](name, value) for name, value in given.items() if value is not None}
+    options = GenerationOptions(**values).checked()
+    return {name: str(options.decoder) if name == "decoder" else getattr(options, name) for name in values}
 
 
 def whole(name: str, value: object) -> int:
@@ -45,28 +48,5 @@ def _text(name: str, value: object) -> str:
     return value
 
 
-def _guidance(name: str, value: object) -> float:
-    scale = _real(name, value)
-    if not 0 <= scale < float("inf"):
-        raise ValueError(f"{name} must be a number >= 0, not {value!r}")
-    return scale
-
-
-def _size(name: str, value: object) -> tuple[int, int]:
-    return read_size("" if value is None else value) or (0, 0)
-
-
-def _decoder(name: str, value: object) -> str:
-    return str(decoder(_text(name, value)))
-
-
-OPTIONS: dict[str, Callable[[str, object], Any]] = {
-    "decoder": _decoder,
-    "guidance": _guidance,
-    "temperature": _real,
-    "top_k": whole,
-    "top_p": _real,
-    "size": _size,
-    "negative_prompt": _text,
-}
-SAMPLING = ("temperature", "top_k", "top_p")
+def _any(name: str, value: object) -> object:
+    return "" if value is None else value

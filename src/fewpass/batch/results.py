@@ -26,6 +26,7 @@ COLUMNS = {
     "temperature": "float64",
     "top_k": "int64",
     "top_p": "float64",
+    "min_p": "float64",
     "negative_prompt": "string",
     "device": "string",
     "dtype": "string",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fewpass.bench import replay
 from fewpass.bench.task import Task
-from fewpass.core.protocol import Decoder, Prospect, fitted
+from fewpass.core.protocol import Decoder, SessionInfo, bind
 from fewpass.decoders.recipes import RECIPES
 from fewpass.decoders.recipes import decoder as decoder_of
 
@@ -29,7 +29,7 @@ def fitting(task: Task, chosen: Sequence[Decoder], replayed: bool) -> tuple[list
     good, wrong = list[Decoder](), list[ValueError]()
     for decoder in chosen:
         try:
-            fitted(decoder, Prospect(task.settings.grid, task.model.network.codebook))
+            bind(decoder, SessionInfo(task.settings.grid, task.model.network.codebook))
             if replayed:
                 replay.check(decoder)
         except ValueError as error:

@@ -9,9 +9,10 @@ import torch
 from fewpass.bench.clock import now
 from fewpass.bench.memory import Peak
 from fewpass.bench.task import Task
-from fewpass.core.loop import decode
+from fewpass.core.canvas import Canvas
+from fewpass.core.errors import OutOfMemory
 from fewpass.core.protocol import Decoder
-from fewpass.engine.trace import Trace
+from fewpass.engine.scheduler import Batch
 
 
 @dataclass(frozen=True)
@@ -38,20 +39,22 @@ class Drawn:
 def draw(task: Task, decoder: Decoder, numbers: Sequence[int]) -> Drawn:
     """Draw these images together. The clock is read between the phases only, so that it slows nothing down."""
     device, grid = task.model.device, task.settings.grid
-    peak = Peak(device)
+    peak, batch = Peak(device), Batch(task.model, task.jobs(numbers, decoder))
     times = [now(device)]
-    session, seeds = task.open(numbers), task.seeds(numbers)
+
+    def note_prefill(canvas: Canvas) -> None:
+        if len(times) == 1:
+            times.append(now(device))
+
+    batch.draw(note_prefill)
     times.append(now(device))
-    trace = Trace.blank(len(seeds), grid)
-    for canvas in trace.watch(decode(session, decoder, task.law, seeds)):
-        last = canvas
-    times.append(now(device))
+    if batch.scheduler.most < len(numbers) or batch.scheduler.batch_size < len(numbers):
+        raise OutOfMemory(f"{len(numbers)} images do not fit into memory together")
     if task.picture_trouble is None:
         prompts = [task.prompts[i % len(task.prompts)] for i in numbers]
-        task.model.pictures(last.tokens[:, : grid.size], grid, prompts, list(numbers)).cpu()
+        task.model.pictures(batch.canvas.tokens[:, : grid.size], grid, prompts, list(numbers)).cpu()
         times.append(now(device))
     prefill, decoding, *detokenise = (after - before for before, after in pairwise(times))
-    committed = tuple(map(tuple, trace.committed.tolist()))
-    return Drawn(
-        tuple(trace.passes.tolist()), prefill, decoding, detokenise[0] if detokenise else None, peak.bytes, committed
-    )
+    committed = tuple(map(tuple, batch.trace.committed.tolist()))
+    passes = tuple(batch.trace.passes.tolist())
+    return Drawn(passes, prefill, decoding, detokenise[0] if detokenise else None, peak.bytes, committed)

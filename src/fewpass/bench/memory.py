@@ -46,7 +46,7 @@ def stated_cache(task: Task, numbers: list[int]) -> int:
     prompts = [task.prompts[i % len(task.prompts)] for i in numbers]
     rows = [task.model.read(prompt, None, task.settings.grid, task.settings.guidance) for prompt in prompts]
     slots = max(len(row) for image in rows for row in image) + task.tokens + 1
-    return sum(map(len, rows)) * cache_bytes(task.model, bucket(slots, task.model.device, task.model.network.portion))
+    return sum(map(len, rows)) * cache_bytes(task.model, bucket(slots, task.model.device))
 
 
 def allocated_cache(session: PromptSession) -> int:

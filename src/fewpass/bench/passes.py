@@ -11,7 +11,6 @@ from fewpass.bench.clock import busy
 from fewpass.bench.task import Task
 from fewpass.core.loop import Drawing
 from fewpass.core.protocol import Decoder
-from fewpass.runtime.cpu.network import TwinNetwork
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,8 @@ def time_passes(task: Task, decoder: Decoder, passes: int, images: int = 1) -> l
     drawing = Drawing(session, decoder, task.law, task.seeds(numbers))
     drawing.advance()
     plain = session.network
-    parts = plain.twin.network() if isinstance(plain, TwinNetwork) else plain  # those that answer
-    body, head = Timed(parts.body, device), Timed(parts.head, device)
-    watched = replace(parts, body=body, head=head)
+    body, head = Timed(plain.body, device), Timed(plain.head, device)
+    watched = replace(plain, body=body, head=head)
     found: list[Pass] = []
     for turn in count():
         if len(found) == passes or task.tokens - max(drawing.canvas.lengths) < decoder.margin:

@@ -9,9 +9,8 @@ from torch import Tensor
 from fewpass.bench.traces import Counts
 from fewpass.core.canvas import Canvas
 from fewpass.core.noise import Noise
-from fewpass.core.protocol import Decoder, Host, Query, State
+from fewpass.core.protocol import Decoder, Query, SessionInfo, State
 from fewpass.decoders.pjd import Rows
-from fewpass.decoders.varying import Varying
 from fewpass.decoders.zipar import Wavefront
 
 OUT_OF_ORDER = "makes tokens final out of raster order, and so cannot follow a trace"
@@ -30,8 +29,8 @@ class Replay(Decoder):
     traces: tuple[Counts, ...]
     won: tuple[tuple[int, ...], ...] = ()  # for each trace: how many tokens a pass wins where so many are final
 
-    def prepared(self, session: Host) -> Self:
-        inner, size = self.inner.prepared(session), session.grid.size
+    def bind(self, info: SessionInfo) -> Self:
+        inner, size = self.inner.bind(info), info.grid.size
         return replace(self, inner=inner, won=tuple(stretched(counts, size) for counts in self.traces))
 
     @property
@@ -76,8 +75,6 @@ def stretched(counts: Counts, size: int) -> tuple[int, ...]:
 
 def check(decoder: Decoder) -> None:
     """Raise ValueError for a decoder that cannot follow a trace."""
-    if isinstance(decoder, Varying):
-        raise ValueError(f"{decoder}: its window follows the machine, so a trace from elsewhere says nothing about it")
     if isinstance(decoder, Rows | Wavefront):
         raise ValueError(f"{decoder} {OUT_OF_ORDER}")
 
@@ -86,4 +83,4 @@ def replayed(decoder: Decoder, traces: tuple[Counts, ...]) -> Decoder:
     """The decoder as it would do by `traces`. Autoregression needs none."""
     if decoder.margin == 1:
         return decoder
-    return Replay(decoder, traces, spelling=str(decoder), lossless=decoder.lossless)
+    return Replay(decoder, traces, made_by=decoder.made_by, options=decoder.options)

@@ -9,7 +9,7 @@ from typing import Any
 
 from fewpass.bench import figure, figures, words
 from fewpass.bench.run import Benchmark
-from fewpass.engine.prompts import written
+from fewpass.engine.request import written
 from fewpass.io.atomic import replace
 from fewpass.io.machine import machine, versions
 from fewpass.models.weights import one_line

@@ -1,6 +1,7 @@
 """The same weights in the hands of transformers: its own `generate`, for the families where that draws images."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ def _law(task: Task) -> dict[str, Any]:
     guided = {"guidance_scale": scale} if scale != 1 else {}
     if law.temperature == 0:
         return {"do_sample": False, **guided}
-    return {"do_sample": True, "temperature": law.temperature, "top_k": law.top_k, "top_p": law.top_p, **guided}
+    return {"do_sample": True, **asdict(law), **guided}
 
 
 @torch.inference_mode()

@@ -12,10 +12,9 @@ from fewpass.bench.passes import Pass, time_passes
 from fewpass.bench.replay import replayed
 from fewpass.bench.task import Task
 from fewpass.bench.traces import Traces
+from fewpass.core.errors import OutOfMemory
 from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import ar as autoregression
-from fewpass.decoders.recipes import with_window
-from fewpass.decoders.varying import Varying
 from fewpass.viz.progress import Step
 
 GUESS = 3.0  # tokens a pass is expected to win, for the time left
@@ -113,7 +112,7 @@ class Benchmark:
                 return
             try:
                 drawn = draw(self.task, run, numbers)
-            except torch.OutOfMemoryError:
+            except (OutOfMemory, torch.OutOfMemoryError):
                 torch.cuda.empty_cache()
                 self._full.add(batch)
                 self.notes.append(f"{batch} images together do not fit into memory with {decoder}.")
@@ -124,15 +123,15 @@ class Benchmark:
 
 
 def _windowed(decoder: Decoder, window: int) -> Decoder | None:
-    """The decoder with another window, where it has one whose passes cost the same on any machine's clock.
+    """The decoder with another window, where it has one.
 
     Autoregression stands for all of them where there is nothing to draft.
     """
     if decoder.margin == 1:
         return decoder if window == 0 and str(decoder) == str(autoregression()) else None
-    if window == 0 or isinstance(decoder, Varying):
+    if window == 0:
         return None
     try:
-        return with_window(decoder, window)
+        return decoder.with_options(window=window)
     except ValueError:
         return None

@@ -6,8 +6,9 @@ from functools import cached_property
 
 import torch
 
+from fewpass.core.protocol import Decoder
 from fewpass.core.sampling import Sampling
-from fewpass.engine.options import Settings
+from fewpass.engine.request import BoundOptions, Job
 from fewpass.models.base import Model, Prompt
 from fewpass.models.emoji.scenes import held_out_prompts
 from fewpass.models.zoo import BUNDLED
@@ -20,7 +21,7 @@ LENGTH = 32  # tokens of a prompt without meaning
 class Task:
     """Prompts, and how images of them are drawn. Image number i is of prompt i, over and over, with the seed i."""
 
-    settings: Settings
+    settings: BoundOptions
     prompts: Sequence[Prompt]
 
     @property
@@ -40,6 +41,15 @@ class Task:
         """The prompts' pass of these images."""
         prompts = [self.prompts[i % len(self.prompts)] for i in numbers]
         return self.model.open(prompts, self.settings.grid, self.settings.guidance, [None] * len(prompts))
+
+    def jobs(self, numbers: Sequence[int], decoder: Decoder) -> list[Job]:
+        """These images, to be drawn by `decoder`."""
+        s, jobs = self.settings, list[Job]()
+        for i in numbers:
+            prompt = self.prompts[i % len(self.prompts)]
+            rows = self.model.read(prompt, None, s.grid, s.guidance)
+            jobs.append(Job(prompt, None, rows, s.grid, s.guidance, decoder, s.sampling, i))
+        return jobs
 
     def seeds(self, numbers: Sequence[int]) -> torch.Tensor:
         return torch.tensor(list(numbers), device=self.model.device)

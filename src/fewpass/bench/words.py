@@ -18,7 +18,8 @@ def conditions(bench: Benchmark) -> str:
     words = [model.name, "random weights, passes as in traces" if bench.traces is not None else ""]
     words += [f"{grid.size} tokens of {grid.vocab}", f"guidance {task.settings.guidance:g}"]
     words += [f"temperature {law.temperature:g}", f"top-k {law.top_k}" if law.top_k else ""]
-    words += [f"top-p {law.top_p:g}" if law.top_p < 1 else "", str(model.model.dtype).removeprefix("torch.")]
+    words += [f"top-p {law.top_p:g}" if law.top_p < 1 else "", f"min-p {law.min_p:g}" if law.min_p else ""]
+    words += [str(model.model.dtype).removeprefix("torch.")]
     return f"{', '.join(word for word in words if word)}; {machine(model.device)}"
 
 

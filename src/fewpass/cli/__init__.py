@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         import typer
 
         from fewpass.cli.app import app
-        from fewpass.core.errors import ModelError
+        from fewpass.core.errors import ModelError, OutOfMemory
 
         # The base class of typer's errors about arguments, ClickException, has no public name in typer.
         usage_error = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return app(argv, prog_name="fewpass", standalone_mode=False) or 0
         except usage_error as error:
             return _fail(error.format_message().replace("Value error, ", ""))
-        except (ValueError, ImportError, ModelError) as error:
+        except (ValueError, ImportError, ModelError, OutOfMemory) as error:
             return _fail(error)
         except OSError as error:
             return _fail(f"{error.filename!r}: {error.strerror}" if error.filename else error)

@@ -57,15 +57,15 @@ def renamed(former: Mapping[str, str]) -> type[Command]:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command(epilog=OWN, cls=renamed(BATCH_SIZE))(flat(generate))
-app.command(epilog=OWN)(flat(compare))
+app.command(epilog=OWN)(flat(compare, without=["decoder"]))
 app.command(epilog=OWN, cls=Command)(flat(batch))
 app.command()(decoders)
 app.command()(models)
 app.command()(check)
 app.command(cls=renamed(LIMITS))(flat(serve))
-app.command("eval", epilog=OWN, cls=renamed(BATCH_SIZE))(flat(evaluate))
+app.command("eval", epilog=OWN, cls=renamed(BATCH_SIZE))(flat(evaluate, without=["decoder", "seed"]))
 app.command()(flat(demo))
-app.command(epilog=OWN, cls=renamed(BATCH_SIZES))(flat(bench))
+app.command(epilog=OWN, cls=renamed(BATCH_SIZES))(flat(bench, without=["decoder", "negative_prompt", "seed"]))
 
 
 def _version(asked: bool) -> None:

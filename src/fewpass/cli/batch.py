@@ -9,6 +9,7 @@ import typer
 
 from fewpass.cli import options as o
 from fewpass.cli.terminal import load_torch, open_model
+from fewpass.engine.options import GenerationOptions
 from fewpass.io.prompt_files import read_rows
 from fewpass.io.targets import output_folder
 from fewpass.viz.progress import images_drawn, waiting
@@ -24,9 +25,7 @@ def batch(
     file: Annotated[str, typer.Argument(metavar="FILE", help=f"Prompts: {o.FILES}")],
     output: Annotated[str, o.option("FOLDER", "A new folder, or the one of an interrupted run.", "--output", "-o")],
     model: o.Model = "emoji",
-    decoder: o.Decoder = None,
-    drawing: o.Drawing = o.Drawing(),
-    seed: o.Seed = None,
+    options: GenerationOptions = o.DEFAULT,
     count: o.Count = 1,
     keep: Annotated[list[str] | None, o.option("COLUMN", "Column to copy into the results; may be repeated.")] = None,
     batch_size: o.BatchSize = 16,
@@ -39,8 +38,8 @@ def batch(
 ) -> int:
     """Draw the prompts of a file into a folder; the same command resumes an interrupted run.
 
-    Columns id, seed, decoder, guidance, temperature, top_k, top_p, size and negative_prompt hold for their row. The
-    exit code is 1 if a prompt has failed.
+    Columns id, seed and those of the options, such as decoder or guidance, hold for their row. The exit code is 1 if
+    a prompt has failed.
     """
     rows = read_rows(file)
 
@@ -54,21 +53,21 @@ def batch(
 
     if parquet:
         check_parquet()
-    options = read_options({"decoder": decoder, **vars(drawing)})
+    shared = read_options({name: value for name, value in options.given.items() if name != "seed"})
     o.check_ray(ray, workers=workers, cores=cores)
     fleet = ray and _fleet(ray, workers, cores, model, place)
     folder = Folder(output_folder(output))
     with folder.locked():
         earlier = folder.run() or {}
-        (first,) = assign(earlier.get("seed") if seed is None else seed, 1)
-        entries = entries_of(rows, options, first, count, keep or [])
+        (first,) = assign(earlier.get("seed") if options.seed is None else options.seed, 1)
+        entries = entries_of(rows, shared, first, count, keep or [])
         run = {"model": model, "dtype": place.dtype, "seed": first, "images": len(entries), "digest": digest(entries)}
         folder.check(run)
         with waiting("reading the images of earlier runs"):
             left, damaged = folder.left(run, entries, retry_failed)
         for note in damaged:
             print(note, file=sys.stderr)
-        draw = (fleet or _alone(model, place, options)) if left else None
+        draw = (fleet or _alone(model, place, shared)) if left else None
         folder.begin(run)
         if draw:
             with images_drawn(len(entries), len(entries) - len(left)) as progress:

@@ -1,7 +1,6 @@
 """`fewpass bench`."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +8,7 @@ import typer
 
 from fewpass.cli import options as o
 from fewpass.cli.terminal import load_torch, open_model, show, silence_transformers
+from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import check_folder
 from fewpass.io.targets import output_folder
 from fewpass.viz.progress import do, waiting
@@ -16,7 +16,7 @@ from fewpass.viz.progress import do, waiting
 if TYPE_CHECKING:
     from fewpass.bench.rival import Rival
     from fewpass.bench.task import Task
-    from fewpass.models.base import Model, Prompt
+    from fewpass.models.base import Model
 
 DEFAULT = "ar; mc_sjd; jacobi_ngram"
 
@@ -39,7 +39,7 @@ def bench(
     repetitions: Annotated[int, o.number("Repetitions of each measurement.")] = 3,
     passes: Annotated[int, o.number("Forward passes timed for each window.")] = 16,
     transformers: Annotated[bool, typer.Option(help="Draw with transformers' generate too, if supported.")] = True,
-    sampling: o.Sampling = o.Sampling(),
+    options: GenerationOptions = o.DEFAULT,
     threads: Annotated[int | None, o.number("CPU threads.")] = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
@@ -48,7 +48,7 @@ def bench(
 
     The exit code is 1 if the figure could not be drawn.
     """
-    folder, options = _folder(output), sampling.options()
+    folder = _folder(output)
     if model is not None and random is not None:
         raise ValueError(f"give --model {model!r} or --random {random!r}, not both")
     if trace and random is None:
@@ -62,7 +62,7 @@ def bench(
     if prompts.isdecimal() and not int(prompts):
         raise ValueError(f"prompts must be a number >= 1 or a file, not {prompts!r}")
     load_torch()
-    sampling.check_sampling()
+    options = options.checked()
 
     import torch
 
@@ -72,7 +72,7 @@ def bench(
     from fewpass.bench.run import Benchmark, Plan
     from fewpass.bench.task import Task, own_prompts, random_prompts
     from fewpass.bench.traces import read_traces, traces_of
-    from fewpass.engine.options import Settings
+    from fewpass.engine.request import bind
     from fewpass.io.extra import needed
 
     needed("matplotlib")
@@ -81,16 +81,12 @@ def bench(
     known = traces_of(noted, chosen) if trace else None
     if threads is not None:
         torch.set_num_threads(threads)
-    place = o.Place(device, dtype)
-    own = open_model(model or "emoji", place).model if random is None else _untrained(random, place)
-    settings = Settings.of(own, None, **options, negative_prompt=None)
+    place, named = o.Place(device, dtype), "emoji" if model is None else model
+    own = open_model(named, place).model if random is None else _untrained(random, place)
+    settings = bind(own, options)
     if drafts and drafts[-1] > settings.grid.size - 2:
         raise ValueError(f"window {drafts[-1]} is too wide for an image of {settings.grid.size} tokens")
-    read: Sequence[Prompt]
-    if random is not None:
-        read = random_prompts(own, int(prompts))
-    else:
-        read = texts or own_prompts(model or "emoji", int(prompts))
+    read = texts or own_prompts(named, int(prompts)) if random is None else random_prompts(own, int(prompts))
     task = Task(settings, read)
     good, wrong = fitting(task, chosen, replayed=random is not None)
     if wrong and (decoders or "").strip() != EVERY:

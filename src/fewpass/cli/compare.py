@@ -8,9 +8,10 @@ import typer
 
 from fewpass.cli import options as o
 from fewpass.cli.terminal import load_torch, open_model, show
+from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import replace
 from fewpass.io.targets import output_file
-from fewpass.viz.progress import tokens_committed
+from fewpass.viz.progress import committed_tokens
 
 
 def compare(
@@ -18,28 +19,27 @@ def compare(
     output: Annotated[str, o.option("FILE", "A .png file.", "--output", "-o")] = "sheet.png",
     decoders: o.Decoders = "ar; sjd; mc_sjd; jacobi_ngram",
     model: o.Model = "emoji",
-    drawing: o.Drawing = o.Drawing(),
-    seed: o.Seed = None,
+    options: GenerationOptions = o.DEFAULT,
     place: o.Place = o.Place(),
 ) -> None:
     """Draw one prompt with several decoders: one sheet of images, passes, and the pass that committed each token."""
-    (text,), options = o.read_prompts([prompt], None), drawing.options()
+    (text,) = o.read_prompts([prompt], None)
     path = output_file(output, ".png")
 
     load_torch()
 
-    from fewpass.engine.report import law, record
+    from fewpass.engine.result import law, record
     from fewpass.engine.seeds import assign
     from fewpass.io.png_metadata import png
     from fewpass.viz.sheet import Column, draw_sheet
 
-    chosen, seeds = o.read_decoders(decoders), assign(seed, 1)
-    drawing.check_sampling()
+    chosen, seeds = o.read_decoders(decoders), assign(options.seed, 1)
+    given = options.checked().given | {"seed": seeds}
     pipe = open_model(model, place)
-    draw = partial(pipe, text, seed=seeds, **options)
+    draw = partial(pipe, text, **given)
     draw(decoder=chosen[0], on_step=lambda canvas: max(canvas.lengths) < 4)  # the first passes of a process are slow
-    columns, records, grid = [], [], pipe.model.grid(drawing.pixels)
-    with tokens_committed(len(chosen)) as progress:
+    columns, records, grid = [], [], pipe.model.grid(given.get("size"))
+    with committed_tokens(len(chosen)) as progress:
         for decoder in chosen:
             result = draw(decoder=decoder, on_step=progress)
             committed = result.trace.committed[0, grid.start :].view(grid.rows, grid.cols).numpy()
@@ -65,4 +65,5 @@ def _conditions(settings: dict[str, Any]) -> str:
     words += [f"temperature {settings['temperature']:g}"]
     words += [f"top-k {settings['top_k']}"] if settings["top_k"] else []
     words += [f"top-p {settings['top_p']:g}"] if settings["top_p"] < 1 else []
+    words += [f"min-p {settings['min_p']:g}"] if settings["min_p"] else []
     return ", ".join(words)

@@ -12,6 +12,7 @@ import typer
 
 from fewpass.cli import options as o
 from fewpass.cli.terminal import load_torch, open_model, show
+from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import located
 from fewpass.io.targets import output_folder
 from fewpass.viz.progress import Step, do, spoken, waiting
@@ -36,7 +37,7 @@ def evaluate(
     limit: Annotated[int | None, o.number("Use N prompts; --pairs and --law-images shrink in proportion.")] = None,
     count: o.Count = 1,
     pairs: Annotated[int | None, o.number(f"Prompts drawn twice, for diversity; by default {PAIRS}.", o.whole)] = None,
-    drawing: o.Drawing = o.Drawing(),
+    options: GenerationOptions = o.DEFAULT,
     seed: Annotated[int, o.number("Seed of the first prompt.", o.whole)] = 0,
     batch_size: o.BatchSize = 1,
     law_images: Annotated[int | None, o.number("Toy images per figure of the joint law, 0 for none.", o.whole)] = None,
@@ -55,17 +56,17 @@ def evaluate(
 
     from fewpass.evaluation.folder import RunFolder
 
-    folder, pixels = RunFolder(output_folder(output)), drawing.pixels
+    folder = RunFolder(output_folder(output))
     folder.check(resume)
     if pairs is not None and pairs < 0:
         raise ValueError(f"pairs must be a number of prompts, not {pairs}")
     if law_images and law_images < FEWEST:
         raise ValueError(f"law_images must be 0 or at least {FEWEST}, got {law_images}")
-    drawing.check_sampling()
+    conditions = options.checked()
 
     from fewpass.evaluation import clip as clips
     from fewpass.evaluation import features, table
-    from fewpass.evaluation.drawing import Conditions, Drawer, Trial
+    from fewpass.evaluation.drawing import Drawer, Trial
     from fewpass.evaluation.items import items_of
     from fewpass.evaluation.law import LawRow
     from fewpass.evaluation.layouts import layouts_of
@@ -89,7 +90,6 @@ def evaluate(
     images, skipped = _law_images(law_images, model in BUNDLED, share)
 
     pipe = open_model(model, place)
-    conditions = Conditions(**drawing.options())
     drawer, fitting = Drawer(pipe, place.dtype, conditions, batch_size), list[Trial]()
     with waiting("trying the decoders"):
         for trial in drawer.trials(chosen, items):
@@ -109,7 +109,7 @@ def evaluate(
     evaluation = Evaluation(
         folder,
         settings,
-        pipe.model.grid(pixels),
+        drawer.bound.grid,
         [trial.decoder for trial in fitting],
         items,
         source,

@@ -1,5 +1,6 @@
 """`fewpass generate`."""
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,9 +9,10 @@ import typer
 
 from fewpass.cli import options as o
 from fewpass.cli.terminal import load_torch, open_model
+from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import replace
 from fewpass.io.targets import Target, output_file
-from fewpass.viz.progress import tokens_committed
+from fewpass.viz.progress import committed_tokens
 
 if TYPE_CHECKING:
     from fewpass.core.canvas import Canvas
@@ -22,18 +24,15 @@ def generate(
     source: Annotated[str | None, o.option("FILE", "Draw the image of this PNG of fewpass again.", "--from")] = None,
     output: Annotated[str, o.option("PATH", "A .png file, or a folder.", "--output", "-o")] = ".",
     model: Annotated[str | None, o.option("NAME", f"{o.MODEL}; by default emoji.")] = None,
-    decoder: o.Decoder = None,
+    options: GenerationOptions = o.DEFAULT,
     window: Annotated[int | None, o.number("Window of the decoder: drafts per forward pass.", o.whole)] = None,
-    drawing: o.Drawing = o.Drawing(),
-    seed: o.Seed = None,
     count: o.Count = 1,
     steps: Annotated[str | None, o.option("FILE", "A .gif file: the image after each forward pass.")] = None,
     batch_size: o.BatchSize = 16,
     place: o.Place = o.Place(),
 ) -> None:
     """Draw images of prompts, and print their forward passes. Each file holds the settings that draw it again."""
-    options = drawing.options()
-    chosen = {"prompt": prompt, "prompts": prompts, "decoder": decoder, "window": window, "seed": seed, **options}
+    chosen = {"prompt": prompt, "prompts": prompts, "window": window, **options.given}
     kept = {} if source is None else _settings_of(source, count, chosen)
     texts = [str(kept["prompt"])] if kept else o.read_prompts(prompt or [], prompts)
     images = len(texts) * count
@@ -46,23 +45,22 @@ def generate(
     load_torch()
 
     from fewpass.decoders.recipes import decoder as decoder_of
-    from fewpass.decoders.recipes import with_window
-    from fewpass.engine.report import image_line, record, total_line
+    from fewpass.engine.result import image_line, record, total_line
     from fewpass.engine.seeds import assign
     from fewpass.io.png_metadata import png
     from fewpass.pipeline import BLANK
     from fewpass.viz.animation import gif
 
     # Everything that can be checked without the model is checked before it is loaded.
-    if decoder is not None or window is not None:
-        named = decoder_of("auto" if decoder is None else decoder)
-        options["decoder"] = named if window is None else with_window(named, window)
-    seeds = assign(seed, images)
-    drawing.check_sampling()
-    dtype = place.dtype or kept.get("dtype")
-    pipe = open_model(model or kept.get("model", "emoji"), o.Place(place.device, dtype, place.compile))
+    if window is not None:
+        named = decoder_of("jacobi_ngram" if options.decoder is None else options.decoder)
+        options = dataclasses.replace(options, decoder=named.with_options(window=window))
+    call, seeds = options.checked().given, assign(options.seed, images)
+    dtype = kept.get("dtype") if place.dtype is None else place.dtype
+    name = kept.get("model", "emoji") if model is None else model
+    pipe = open_model(name, o.Place(place.device, dtype, place.compile))
     loading, seconds = time.monotonic() - started, 0.0
-    with tokens_committed(images) as progress:
+    with committed_tokens(images) as progress:
 
         def on_step(canvas: "Canvas") -> None:
             if animation:
@@ -75,7 +73,7 @@ def generate(
                 result = pipe.again(kept | ({"model": pipe.model.name} if model else {}), on_step=on_step)
             else:
                 given = [texts[n // count] for n in numbers]
-                result = pipe(given, **options | {"seed": seeds[start : numbers.stop]}, on_step=on_step)
+                result = pipe(given, **call | {"seed": seeds[start : numbers.stop]}, on_step=on_step)
             seconds += result.trace.seconds
             target.make()
             for i, image in enumerate(result.images):

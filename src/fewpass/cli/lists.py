@@ -15,12 +15,12 @@ def decoders() -> None:
     """List the decoders: options and defaults, lossless or lossy, and their sources."""
     load_torch()
 
-    from fewpass.decoders.recipes import RECIPES
-    from fewpass.engine.report import law
+    from fewpass.decoders.recipes import every_recipe
+    from fewpass.engine.result import law
 
     rows = [
         [name, ", ".join(map(_option, recipe.parameters.values())), law(recipe.lossless), recipe.source, _doc(recipe)]
-        for name, recipe in RECIPES.items()
+        for name, recipe in every_recipe().items()
     ]
     show(["decoder", "options", "images", "source", "description"], rows)
 

@@ -2,21 +2,23 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import Field, dataclass, fields, is_dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewpass.core.checks import check_unicode, read_size
+from fewpass.core.checks import check_unicode
 from fewpass.core.messages import shown
+from fewpass.engine.options import GenerationOptions
 from fewpass.io.prompt_files import FROM_NAMES, read_rows
 
 if TYPE_CHECKING:
-    from fewpass.core.protocol import Decoder as AnyDecoder
+    from fewpass.core.protocol import Decoder
 
 MANY = 10**6  # images of a prompt
+DEFAULT = GenerationOptions()
 
 
 def option(metavar: str, help: str, *names: str, parser: Callable[[str], Any] | None = None) -> Any:
@@ -61,6 +63,9 @@ def text(typed: str) -> str:
     return typed
 
 
+PARSERS: dict[type, Callable[[str], Any]] = {int: whole, float: real, str: text}
+
+
 def number(help: str, parser: Callable[[str], Any] = at_least_one) -> Any:
     """An option with an integer, >= 1 unless `parser` reads other ones."""
     return option("N", help, parser=parser)
@@ -70,49 +75,13 @@ FILES = "a .txt, .csv, .tsv, .jsonl or .json file, the folder of a benchmark, or
 OWN = "* By default the model's own."
 MODEL = "A bundled model, a folder in transformers' format, or a hub repository"
 Model = Annotated[str, option("NAME", f"{MODEL}.")]
-Decoder = Annotated[str | None, option("SPELLING", "Decoder, such as 'sjd(window=16)'; see `fewpass decoders`.")]
 Decoders = Annotated[str, option("SPELLINGS", "Decoders separated by ;, such as 'ar; sjd(window=16)', or all.")]
 Count = Annotated[int, number("Images of each prompt.", count)]
-Seed = Annotated[int | None, number("Seed of the first image; image i uses N + i.", whole)]
 BatchSize = Annotated[int, number("Images drawn at the same time.")]
 Device = Annotated[str | None, option("NAME", "cpu or cuda; by default the GPU if there is one.")]
 Dtype = Annotated[str | None, option("NAME", "float32, bfloat16, float16 or float64.")]
 Ray = Annotated[str | None, option("[ADDRESS]", "Ray cluster; without ADDRESS, this machine.", "--ray")]
 Cores = Annotated[int | None, number("CPU cores of each process on Ray; by default up to 4.")]
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Guidance scale, sampling and image size; None is the model's own value."""
-
-    guidance: Annotated[float | None, option("SCALE", "Guidance scale, 1 for no guidance. *", parser=real)] = None
-    temperature: Annotated[float | None, option("T", "Temperature; 0 takes the likeliest token. *", parser=real)] = None
-    top_k: Annotated[int | None, option("K", "Sample from the K likeliest tokens, 0 for all. *", parser=whole)] = None
-    top_p: Annotated[float | None, option("P", "Sample from the likeliest tokens of mass P. *", parser=real)] = None
-    size: Annotated[str | None, option("WxH", "Image size in pixels; one number is the side of a square. *")] = None
-
-    @property
-    def pixels(self) -> tuple[int, int] | None:
-        """Width and height. Raises ValueError for another text."""
-        return read_size(self.size)
-
-    def options(self) -> dict[str, Any]:
-        """The options of `Pipeline.__call__`. Raises ValueError for a size that cannot be read."""
-        return {field.name: getattr(self, field.name) for field in fields(self)} | {"size": self.pixels}
-
-    def check_sampling(self) -> None:
-        """Raise ValueError naming the value that is out of range. Imports torch."""
-        from fewpass.core import sampling
-
-        given = {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
-        sampling.Sampling(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class Drawing(Sampling):
-    """All options of `Pipeline.__call__` that a drawing depends on, but decoder and seed."""
-
-    negative_prompt: Annotated[str | None, option("TEXT", "Prompt of the unconditional row. *", parser=text)] = None
 
 
 @dataclass(frozen=True)
@@ -124,28 +93,40 @@ class Place:
     compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile: worth it for many images.")] = False
 
 
-def flat(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn each parameter of a command that is a dataclass into the options that the fields of the class describe."""
-    given = inspect.signature(command).parameters.values()
-    groups: dict[str, Any] = {p.name: p.annotation for p in given if is_dataclass(p.annotation)}
+def flat(command: Callable[..., Any], without: Collection[str] = ()) -> Callable[..., Any]:
+    """Turn each parameter of a command that is a dataclass into the options that the fields of the class describe.
+
+    `without` are fields of `GenerationOptions` that the command lacks.
+    """
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = list[inspect.Parameter]()
+    groups = dict[str, tuple[Any, list[str]]]()
+    for p in inspect.signature(command).parameters.values():
+        own = [p.replace(kind=keyword)]
+        if is_dataclass(p.annotation):
+            own = [_parameter(field) for field in fields(p.annotation) if field.name not in without]
+            groups[p.name] = p.annotation, [one.name for one in own]
+        parameters += own
 
     @wraps(command)
     def call(**values: Any) -> Any:
-        for name, group in groups.items():
-            values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+        for name, (group, names) in groups.items():
+            values[name] = group(**{each: values.pop(each) for each in names})
         return command(**values)
 
-    options: list[tuple[str, Any, Any]] = []
-    for p in given:
-        if p.name in groups:
-            options += [(field.name, field.type, field.default) for field in fields(groups[p.name])]
-        else:
-            options.append((p.name, p.annotation, p.default))
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    parameters = [inspect.Parameter(name, keyword, default=own, annotation=kind) for name, kind, own in options]
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    call.__annotations__ = {name: kind for name, kind, _ in options}
+    call.__annotations__ = {p.name: p.annotation for p in parameters}
     return call
+
+
+def _parameter(field: "Field[Any]") -> inspect.Parameter:
+    """A field of a dataclass as an option; those of `GenerationOptions` describe themselves in their metadata."""
+    annotation: Any = field.type
+    if about := field.metadata:
+        kind: Any = str if about["kind"] is object else about["kind"]
+        help = about["help"] + " *" * about.get("own", False)
+        annotation = Annotated[kind | None, option(about["metavar"], help, parser=PARSERS[kind])]
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation)
 
 
 def read_prompts(typed: Sequence[str], file: str | None) -> list[str]:
@@ -172,7 +153,7 @@ def print_unused(file: str | None, columns: Iterable[Iterable[str]]) -> None:
         print(f"{file}: only the prompts are used, not {', '.join(map(repr, names))}", file=sys.stderr)
 
 
-def read_decoders(spellings: str) -> "list[AnyDecoder]":
+def read_decoders(spellings: str) -> "list[Decoder]":
     """Decoders separated by `;`, or `all`, without repetitions. Raises ValueError for a text that names none."""
     from fewpass.decoders.recipes import RECIPES, decoder
 

@@ -12,9 +12,9 @@ from torch import Tensor
 class Grid:
     """Raster layout of the image tokens.
 
-    `vocab` counts the image codes, which come first, and then the layout's own symbols (row ends). A row end is a
-    column like any other, so the picture has rows * cols tokens. Smaller grids may be drawn `before` it, one after the
-    other, like the preview of GLM-Image; positions count through all of them.
+    `vocab` counts the image codes, which come first, and the layout's own symbols (row ends). A row end is a column
+    like any other, so the picture has rows * cols tokens. Smaller grids may come `before` it, like the preview of
+    GLM-Image; positions count through all grids.
     """
 
     rows: int
@@ -22,16 +22,16 @@ class Grid:
     vocab: int
     codes: int = 0  # how many of `vocab` are image codes; 0 means all
     forced: Tensor | None = None  # [size] the token that the layout dictates, -1 where it is free
-    before: tuple[tuple[int, int], ...] = ()  # rows and columns of what is drawn before the picture
+    before: tuple[tuple[int, int], ...] = ()  # rows and columns of the grids before the picture
 
     @property
     def grids(self) -> tuple[tuple[int, int], ...]:
-        """Rows and columns of all that is drawn, the picture last."""
+        """Rows and columns of all grids, the picture last."""
         return (*self.before, (self.rows, self.cols))
 
     @property
     def start(self) -> int:
-        """The position where the picture begins."""
+        """First position of the picture."""
         return sum(rows * cols for rows, cols in self.before)
 
     @cached_property
@@ -45,7 +45,7 @@ class Grid:
         return max(cols for _, cols in self.grids)
 
     def place(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """For positions [...], how far into its own grid each one is, and how many columns that grid has."""
+        """The offset of each position [...] in its own grid, and the columns of that grid."""
         into, width, start = index, torch.zeros_like(index), 0
         for rows, cols in self.grids:
             into = torch.where(index >= start, index - start, into)
@@ -54,12 +54,12 @@ class Grid:
         return into, width
 
     def uniform(self, like: Tensor) -> Tensor:
-        """The law that knows nothing: every image code equally likely. [V], in the dtype and place of `like`."""
+        """The uniform distribution over image codes [V], with the dtype and device of `like`."""
         codes = self.codes or self.vocab
         return (torch.arange(self.vocab, device=like.device) < codes).to(like.dtype) / codes
 
     def certain(self, tokens: Tensor, like: Tensor) -> Tensor:
-        """The law that is sure of `tokens`: [..., V]."""
+        """The one-hot distributions of `tokens`: [..., V]."""
         return F.one_hot(tokens, self.vocab).to(like.dtype)
 
     def due(self, index: Tensor) -> Tensor:
@@ -70,14 +70,14 @@ class Grid:
         return table[index.clamp(max=self.size)]
 
     def force(self, index: Tensor, q: Tensor) -> Tensor:
-        """Laws `q` [..., V] of the positions `index` [...], made certain where the layout leaves no choice."""
+        """Distributions `q` [..., V] at the positions `index` [...], one-hot where the layout dictates the token."""
         if self.forced is None:
             return q
         due = self.due(index)
         return torch.where((due < 0)[..., None], q, self.certain(due.relu(), q))
 
     def forbid(self, index: Tensor, logits: Tensor) -> Tensor:
-        """Logits [..., V] of the positions `index` [...], -inf for what the layout does not allow there.
+        """Logits [..., V] at the positions `index` [...], -inf for tokens that the layout forbids there.
 
         A forced token has its own logit, or 0 where that is not finite.
         """
@@ -90,24 +90,24 @@ class Grid:
         return logits.masked_fill(~allowed, -torch.inf).masked_fill_(certain & ~logits.isfinite(), 0.0)
 
 
-FAULTS = (None, "NaN", "+inf", "-inf for every token")  # what a row of logits may hold that gives no probabilities
+FAULTS = (None, "NaN", "+inf", "-inf for every token")  # of a row of logits, which then has no probabilities
 
 
 def faults_of(logits: Tensor) -> Tensor:
-    """For logits [..., V], which of FAULTS they contain: [...] int64, 0 for none. -inf alone masks a token."""
+    """Numbers in FAULTS for logits [..., V]: [...] int64, 0 for none. A single -inf masks a token."""
     peak = logits.amax(-1)  # NaN if any of them is
     return torch.where(peak.isnan(), 1, 2 * (peak == torch.inf) + 3 * (peak == -torch.inf))
 
 
 class Canvas:
-    """B images side by side: which of their tokens are final, and guesses elsewhere.
+    """The tokens of B images, final or drafts.
 
-    `tokens` is [B, N + margin] int64 in raster order, `final` [B, N] bool says which will not change any more, and
-    `length` [B] int64 counts those before the first that may. `asked` is how many positions of an image the latest
-    pass was about. `fault` [B] int64 says what was wrong with the logits of an image, see FAULTS.
+    `tokens` is [B, N + margin] int64 in raster order, `final` [B, N] bool marks tokens that no longer change, and
+    `length` [B] int64 counts the final ones before the first draft. `asked` is the number of positions in the latest
+    query. `fault` [B] int64 is a number in FAULTS.
     """
 
-    asked = 1  # the prompt's pass: about the first position
+    asked = 1  # the prefill answers for the first position
 
     def __init__(self, grid: Grid, tokens: Tensor, final: Tensor, fault: Tensor):
         self.grid, self.tokens, self.fault = grid, tokens, fault
@@ -119,14 +119,14 @@ class Canvas:
 
     @classmethod
     def blank(cls, grid: Grid, seeds: Tensor, margin: int) -> "Canvas":
-        """One empty image for each of `seeds` [B], with room for `margin` positions past its end."""
+        """One empty image for each of `seeds` [B], with `margin` positions past its end."""
         tokens = seeds.new_zeros(len(seeds), grid.size + margin)
         return cls(
             grid, tokens, torch.zeros_like(tokens[:, : grid.size], dtype=torch.bool), torch.zeros_like(tokens[:, 0])
         )
 
     def _read_back(self) -> list[list[int]]:
-        """`length` and `fault` as Python numbers: all that is read back from the device, once a pass."""
+        """`length` and `fault` as Python numbers, read back from the device once a pass."""
         if self._numbers is None:
             self._numbers = torch.stack([self.length, self.fault]).tolist()
         return self._numbers
@@ -138,62 +138,61 @@ class Canvas:
 
     @property
     def faults(self) -> list[str | None]:
-        """What was wrong with the logits of each image when tokens were last committed; None for nothing."""
+        """The fault of each image's logits by the latest commit; None for none."""
         return [FAULTS[number] for number in self._read_back()[1]]
 
     @property
     def open(self) -> int:
-        """How many positions the image that is furthest behind has left."""
+        """Open positions of the image that has the most."""
         return self.grid.size - min(self.lengths)
 
     @property
     def finished(self) -> list[bool]:
-        """Which images have no open position left."""
+        """Whether each image has no open position."""
         size = self.grid.size
         return [n >= size for n in self.lengths]
 
     def ahead(self, n: int, start: int = 0) -> Tensor:
-        """The `n` positions from `start` past the first `length` ones: [B, n], ragged across the batch."""
+        """The positions length + start ... length + start + n - 1 of each image: [B, n]."""
         return self.length[:, None] + torch.arange(start, start + n, device=self.length.device)
 
     def inspect(self, logits: Tensor, index: Tensor) -> None:
-        """Note which images have logits [B, n, V] at the positions `index` [B, n] that give no probabilities.
+        """Note faults of the logits [B, n, V] at the positions `index` [B, n]; `faults` has them after the next commit.
 
-        Positions that are final or past the image do not count. `faults` tells after the next commit: nothing is read
-        back from the device here.
+        Positions that are final or past the image do not count. Nothing is read back from the device here.
         """
         counts = ~F.pad(self.final, (0, 1), value=True).gather(1, index.clamp(max=self.grid.size))
         self.fault = torch.maximum(self.fault, (faults_of(logits) * counts).amax(1))
 
     def read(self, index: Tensor) -> Tensor:
-        """The tokens at the positions `index` [B, n]: [B, n] int64, final or guessed."""
+        """The tokens at the positions `index` [B, n]: [B, n] int64."""
         return self.tokens.gather(1, index)
 
     def write(self, index: Tensor, tokens: Tensor) -> None:
-        """Put `tokens` [B, n] at the positions `index` [B, n]; nothing becomes final by it."""
+        """Put `tokens` [B, n] at the positions `index` [B, n], as drafts."""
         self.tokens.scatter_(1, index, tokens)
 
     def commit(self, n: Tensor | int) -> None:
-        """The next `n` tokens [B] of each image are final."""
+        """Make the next `n` tokens [B] of each image final."""
         position = torch.arange(self.grid.size, device=self.length.device)
         self._hold(self.final | (position < (self.length + n)[:, None]))
 
     def settle(self, index: Tensor, final: Tensor) -> None:
-        """Those of the tokens at `index` [B, n] are final too for which `final` [B, n] says so."""
+        """Make the tokens at `index` [B, n] final where `final` [B, n] is true."""
         new = torch.zeros_like(self.tokens, dtype=torch.bool).scatter_(1, index, final)
         self._hold(self.final | new[:, : self.grid.size])
 
     def select(self, images: Tensor) -> "Canvas":
-        """Only the images listed in `images` [b]."""
+        """The canvas of the images listed in `images` [b]."""
         return Canvas(self.grid, self.tokens[images], self.final[images], self.fault[images])
 
     def join(self, other: "Canvas") -> "Canvas":
-        """These images and then those of `other`, a canvas of the same grid and margin."""
+        """The canvas of these images and those of `other`, which has the same grid and margin."""
         pairs = ((self.tokens, other.tokens), (self.final, other.final), (self.fault, other.fault))
         return Canvas(self.grid, *map(torch.cat, pairs))
 
     def update(self, images: Tensor, part: "Canvas") -> None:
-        """Take over the state of the images that `part` = `select(images)` has gone on with."""
+        """Write the state of `part`, the later `select(images)`, back into this canvas."""
         self.tokens[images], self.final[images], self.length[images] = part.tokens, part.final, part.length
         self.fault[images] = part.fault
         self.asked, self._numbers = part.asked, None

@@ -10,6 +10,7 @@ from fewpass.core.messages import shown
 
 Size = int | str | Sequence[int | str]  # a square's side, "WIDTHxHEIGHT", or (width, height)
 MOST = 2**14  # drafts, candidates or neighbours: more than any image has tokens, and memory grows with them
+STRONGEST = 1e6  # guidance scale: what larger ones multiply may overflow
 SIDE = 2**14  # pixels: a grid is laid out before it is known whether a model can read so many tokens
 
 
@@ -38,6 +39,14 @@ def real(name: str, value: object, least: float = -math.inf, finite: bool = Fals
     if number >= least and not (finite and math.isinf(number)):
         return number
     raise ValueError(f"{name} must be a number{'' if least == -math.inf else f' >= {least:g}'}, got {shown(value)}")
+
+
+def scale(value: object) -> float:
+    """A scale of guidance. Raises ValueError for what is none."""
+    number = real("guidance", value, 0, finite=True)
+    if number > STRONGEST:
+        raise ValueError(f"guidance must be a number <= {STRONGEST:.0f}, not {shown(value)}")
+    return number
 
 
 def plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How alike image codes are: all that a relaxed test needs to know of a model, besides its laws."""
+"""The codebook: similarity of image codes, for relaxed acceptance tests."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -10,10 +10,10 @@ CHUNK = 1024  # codes compared with all others at a time
 
 
 class Codebook:
-    """What the codes stand for in the picture, and in the eyes of the language model.
+    """Vectors of the image codes.
 
-    `vectors` [codes, D] are those that the picture is decoded from; `embed` turns tokens [...] into what the language
-    model reads in their place [..., E].
+    `vectors` [codes, D] are those of the VQ decoder; `embed` gives the language model's embeddings [..., E] of tokens
+    [...].
     """
 
     def __init__(self, vectors: Tensor, embed: Callable[[Tensor], Tensor]):
@@ -21,9 +21,9 @@ class Codebook:
         self._nearest = torch.empty(len(vectors), 0, dtype=torch.int32)
 
     def nearest(self, k: int) -> Tensor:
-        """The `k` codes nearest to each, the closest first and itself left out; all others if there are no more.
+        """The `k` nearest other codes of each code, the closest first: [codes, min(k, codes - 1)] int32.
 
-        [codes, k] int32, found when first asked for. Raises ValueError if the codebook is offloaded.
+        Computed once. Raises ValueError if the codebook is offloaded.
         """
         if self.vectors.is_meta:
             raise ValueError("the codebook is offloaded, so no code has neighbours: load the model without offloading")
@@ -41,7 +41,7 @@ class Codebook:
 
 @runtime_checkable
 class WithCodebook(Protocol):
-    """A session that knows its model's codebook, or says None."""
+    """A session with a codebook."""
 
     @property
     def codebook(self) -> Codebook | None:
@@ -49,5 +49,5 @@ class WithCodebook(Protocol):
 
 
 def codebook_of(session: object) -> Codebook | None:
-    """The codebook of a session's model, None if it has none or does not say."""
+    """The codebook of a session's model; None if it has none."""
     return session.codebook if isinstance(session, WithCodebook) else None

@@ -1,4 +1,4 @@
-"""What a model does wrong, in one line. Nothing here loads torch."""
+"""Errors of models, one line each. Nothing here loads torch."""
 
 ADVICE = {
     "float16": 'load it with dtype="bfloat16" or dtype="float32", whose range is larger',
@@ -8,6 +8,10 @@ ADVICE = {
 
 class ModelError(RuntimeError):
     """The model's output cannot be used: no image is drawn from it."""
+
+
+class OutOfMemory(MemoryError):
+    """The device has too little memory, even for fewer images at once."""
 
 
 def not_finite(output: str, values: str, dtype: object) -> ModelError:

@@ -10,7 +10,7 @@ from fewpass.core.topk import found
 TOGETHER = 1 << 16  # runners at a time: their numbers stay in the processor's cache
 
 
-def race(p: Tensor, key: Tensor | np.ndarray) -> Tensor:
+def gumbel_max(p: Tensor, key: Tensor | np.ndarray) -> Tensor:
     """The winners [B, n] under laws `p` [B, n, V], with the noise that belongs to `key` [B, n] int64.
 
     A token's noise is that of its key and its number alone. So on a CPU, where it is worth while, those of

@@ -8,27 +8,26 @@ from torch import Tensor
 from fewpass.core.canvas import Canvas
 from fewpass.core.errors import ModelError, not_finite
 from fewpass.core.noise import Noise
-from fewpass.core.protocol import Decoder, ElasticSession, Session, fitted
+from fewpass.core.protocol import Decoder, ElasticSession, Session, SessionInfo, bind
 from fewpass.core.sampling import Law
 
 
 class Drawing:
-    """Images that are being drawn together, each committing its own number of tokens in every pass.
+    """A ragged batch of images; each commits its own number of tokens in every pass.
 
-    `session` continues their prompts, `law` turns its logits into probabilities, `seeds` [B] int64 are the images'.
-    What an image becomes depends on its seed, never on who else is here: `select` and `join` may be called between
-    any two passes.
+    `session` holds their prompts, `law` turns logits into the sampling distribution, `seeds` [B] int64 are theirs. The
+    tokens of an image depend on its seed, not on the batch: `select` and `join` may be called between any two passes.
 
-    Raises ValueError naming what the decoder needs and the session cannot offer.
+    Raises ValueError naming what the decoder needs and the session lacks.
     """
 
     def __init__(self, session: Session, decoder: Decoder, law: Law, seeds: Tensor):
-        self.decoder = fitted(decoder, session)
+        self.decoder = bind(decoder, SessionInfo.of(session))
         self.session, self.law, self.seeds = session, law, seeds
         self.step = torch.zeros_like(seeds)
         self.canvas = Canvas.blank(session.grid, seeds, decoder.margin)
-        p, first = self._judged(session.first, self.canvas.ahead(1)), self.canvas.ahead(1)
-        self.canvas.write(first, self.noise.race(p, first))
+        p, first = self._distribution(session.first, self.canvas.ahead(1)), self.canvas.ahead(1)
+        self.canvas.write(first, self.noise.gumbel_max(p, first))
         self.canvas.commit(1)
         self.state = self.decoder.begin(self.canvas, p, self.noise)
 
@@ -42,27 +41,27 @@ class Drawing:
         self.step = self.step + 1
         query = self.decoder.draft(self.canvas, self.state)
         self.canvas.asked = query.tokens.shape[1]
-        p = self._judged(self.session(query), query.index + 1)
+        p = self._distribution(self.session(query), query.index + 1)
         self.state = self.decoder.verify(self.canvas, self.state, p, self.noise)
 
-    def _judged(self, logits: Tensor, index: Tensor) -> Tensor:
-        """The probabilities at the positions `index` [B, n], with a note on the canvas where there are none."""
+    def _distribution(self, logits: Tensor, index: Tensor) -> Tensor:
+        """The sampling distribution at the positions `index` [B, n]; the canvas notes faults of the logits."""
         self.canvas.inspect(logits, index)
         return self.law(logits)
 
     def errors(self, canvas: Canvas) -> list[ModelError | None]:
-        """For each image of a `canvas` that has just been committed to, why it cannot go on; None if it can."""
+        """The error of each image on a `canvas` whose logits were faulty; None for the others."""
         dtype = getattr(self.session, "dtype", self.session.first.dtype)
         return [None if fault is None else not_finite("logits", fault, dtype) for fault in canvas.faults]
 
     def check(self, canvas: Canvas) -> None:
-        """Raise the first of these errors."""
+        """Raise the first of the `errors`."""
         for error in self.errors(canvas):
             if error is not None:
                 raise error
 
     def select(self, images: Tensor) -> None:
-        """Go on with only the images listed in `images` [b]. The session must be elastic."""
+        """Keep only the images listed in `images` [b]. The session must be elastic."""
         assert isinstance(self.session, ElasticSession)
         self.session = self.session.select(images)
         self.canvas = self.canvas.select(images)
@@ -70,7 +69,7 @@ class Drawing:
         self.state = tuple(part[images] for part in self.state)
 
     def join(self, other: "Drawing") -> None:
-        """Go on with the images of `other` too, drawn by the same decoder and law on the same grid."""
+        """Append the images of `other`, which has the same decoder, law and grid."""
         assert isinstance(self.session, ElasticSession)
         assert isinstance(other.session, ElasticSession)
         self.session = self.session.join(other.session)
@@ -80,7 +79,7 @@ class Drawing:
 
 
 def staying(leaves: Sequence[bool]) -> list[int]:
-    """The numbers of the images that do not leave: the last ones in the places of those that do, so that few move."""
+    """The numbers of the remaining images; the last ones fill the gaps, so that few rows move."""
     n = sum(not leaving for leaving in leaves)
     last = iter([i for i in range(n, len(leaves)) if not leaves[i]])
     return [next(last) if leaves[i] else i for i in range(n)]
@@ -88,13 +87,13 @@ def staying(leaves: Sequence[bool]) -> list[int]:
 
 @torch.inference_mode()
 def decode(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Iterator[Canvas]:
-    """Draw one image for each of `seeds` [B] int64; yield the same canvas after every pass, the prompt's included.
+    """Draw one image for each of `seeds` [B] int64; yield the same canvas after every pass, the prefill included.
 
-    `canvas.tokens` is [B, N + margin], of which `canvas.length` [B] are committed. An elastic session is narrowed
-    to the images that are not finished yet.
+    `canvas.tokens` is [B, N + margin], of which `canvas.length` [B] are committed. Finished images leave an elastic
+    session.
 
-    Raises ValueError naming what the decoder needs and the session cannot offer, and ModelError for logits that give
-    no probabilities, where a token is drawn or a draft verified.
+    Raises ValueError naming what the decoder needs and the session lacks, and ModelError for NaN or infinite logits
+    where a token is drawn or a draft verified.
     """
     drawing, elastic = Drawing(session, decoder, law, seeds), isinstance(session, ElasticSession)
     del session  # it takes memory, and the drawing has its own as soon as an image is finished

@@ -1,7 +1,7 @@
-"""Counter-based randomness: every number is a pure function of (image seed, step, position, tag).
+"""Counter-based random numbers: each is a pure function of (seed, step, position, tag).
 
-So an image never depends on its neighbours in the batch, "the same noise at the same position" needs no
-storage, and autoregressive and fixed-noise Jacobi decoding agree token for token.
+So an image does not depend on its batch, fixed noise takes no memory, and autoregression and Jacobi decoding under
+fixed noise give the same tokens.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewpass.core.gumbel import race
+from fewpass.core.gumbel import gumbel_max
 from fewpass.core.splitmix import bits, mix
 
-ACCEPT, CORRECT, FRESH, RACE = range(4)  # what a number is used for: equal uses never meet at one (step, position)
+ACCEPT, CORRECT, FRESH, GUMBEL = range(4)  # uses of a number; no use occurs twice at one (step, position)
 BLOCK = 64  # tokens of the vocabulary whose mass is summed up before one of them is drawn
 
 
@@ -37,8 +37,8 @@ def _invert(mass: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
 class Noise:
     """The random numbers of one pass.
 
-    `seeds` [B] int64; `step` [B] int64, the passes each image has had. A row admitted late into a batch thus
-    draws what it would have drawn alone.
+    `seeds` [B] int64; `step` [B] int64, the passes of each image so far, so that an image that joins a batch late is
+    drawn as if alone.
     """
 
     seeds: Tensor
@@ -57,7 +57,7 @@ class Noise:
         return (bits(self._key(self.step, index, tag)).double() + 0.5) * 2.0**-40
 
     def draw(self, p: Tensor, index: Tensor, tag: Tensor | int) -> Tensor:
-        """One token from each law `p` [B, n, V], which need not sum to one: inverse transform of one uniform.
+        """One token from each distribution `p` [B, n, V], up to a factor: inverse transform of one uniform.
 
         First a block of tokens, then one of its tokens: to cumulate the whole vocabulary would cost more than all the
         rest of a pass. The first one whose cumulated mass exceeds u has mass itself, so none of probability 0 is ever
@@ -72,10 +72,10 @@ class Noise:
         token += block * width
         return token[..., 0].clamp_(max=p.shape[-1] - 1)  # a token even where p is NaN, and nothing is drawn
 
-    def race(self, p: Tensor, index: Tensor) -> Tensor:
-        """One token from each law by an exponential race, argmax_v p(v) / e(v): the Gumbel trick.
+    def gumbel_max(self, p: Tensor, index: Tensor) -> Tensor:
+        """One token from each distribution `p` [B, n, V] under fixed noise: argmax_v p(v) / e(v), Gumbel-max.
 
-        The noise e is tied to (seed, position, token) and not to the step: laws that differ little draw the same
-        token, pass after pass. arXiv 2002.09928; arXiv 2510.24211, section on Gumbel coupling.
+        The exponential noise e is tied to (seed, position, token), not to the step: distributions that differ little
+        give the same token, pass after pass. arXiv 2002.09928; arXiv 2510.24211, section on Gumbel coupling.
         """
-        return race(p, self._key(0, index, RACE))
+        return gumbel_max(p, self._key(0, index, GUMBEL))

@@ -1,28 +1,34 @@
-"""What decoders and models agree on: queries, states, sessions, and what a session tells a decoder."""
+"""The interface between decoders and models.
+
+decoder --- Query(tokens, index) ---> session (the model)
+   ^                                     |
+   |                                   logits
+ canvas <-- commit -- p [B, n, V] <------+
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from importlib import import_module
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from torch import Tensor
 
 from fewpass.core.canvas import Canvas, Grid
-from fewpass.core.codebook import Codebook
+from fewpass.core.codebook import Codebook, codebook_of
 from fewpass.core.noise import Noise
 
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """What a decoder asks: the law of the token that follows each of these.
+    """The tokens of one forward pass; the answers are the distributions of the tokens that follow them.
 
-    `tokens` [B, n] are fed at the image positions `index` [B, n]; answer j is the law of position index_j + 1,
-    given the tokens in the slots up to index_j. Positions past the image are allowed; their answers mean nothing.
+    `tokens` [B, n] are fed at the image positions `index` [B, n]; answer j is the distribution at position
+    index_j + 1, given the tokens in the slots up to index_j. Positions past the image are allowed; their answers have
+    no meaning.
 
-    Trees and two-dimensional windows say more. `sees` [B, n, M] says which of the slots 0..M-1 the token at j may see,
-    itself included; by default all that were written, up to its own. `slot` [B, n] is where each token is kept, by
-    default its position; slots past the window, as many past the image as `sees` speaks of, hold what competes for one.
+    For trees and rows side by side, `sees` [B, n, M] is a mask of the slots 0..M-1 that token j attends to, its own
+    included (by default all slots written so far, up to its own), and `slot` [B, n] is the slot of each token (by
+    default its position). Slots past the image, up to M, hold branches.
     """
 
     tokens: Tensor
@@ -36,39 +42,36 @@ State = tuple[Tensor, ...]  # images first, so that the loop may select and join
 Part = TypeVar("Part")
 
 
-class Host(Protocol):
-    """What every session can tell."""
-
-    @property
-    def grid(self) -> Grid: ...
-
-
 @dataclass(frozen=True, eq=False)
-class Prospect:
-    """What a session will be able to tell once it is opened."""
+class SessionInfo:
+    """The facts about a session that decoders are bound to."""
 
     grid: Grid
-    codebook: Codebook | None
+    codebook: Codebook | None = None
+
+    @classmethod
+    def of(cls, session: "Session") -> "SessionInfo":
+        return cls(session.grid, codebook_of(session))
 
 
 @runtime_checkable
-class Needy(Protocol):
-    """A part that has to know the session."""
+class Bindable(Protocol):
+    """A part of a decoder that needs facts about the session."""
 
-    def prepared(self, session: Host) -> Self:
-        """The same part with what it needs. Raises ValueError if the session cannot tell."""
+    def bind(self, info: SessionInfo) -> Self:
+        """The same part with these facts. Raises ValueError if one is missing."""
 
 
-def prepared(part: Part, session: Host) -> Part:
-    """A part as it is to be used on `session`: itself, unless it says that it needs something."""
-    return part.prepared(session) if isinstance(part, Needy) else part
+def bind_part(part: Part, info: SessionInfo) -> Part:
+    """The part bound to a session; itself if it needs no facts."""
+    return part.bind(info) if isinstance(part, Bindable) else part
 
 
 class Session(Protocol):
-    """All that a decoder knows of a model: B prompts being continued.
+    """A model with the prompts of B images.
 
-    `first` [B, 1, V] are the logits of image token 0. A call answers a query [B, n] with logits [B, n, V]: guided,
-    image codes only, -inf where the layout forbids.
+    `first` [B, 1, V] are the logits of image token 0. A call answers a query [B, n] with logits [B, n, V]: after
+    guidance, of image codes only, -inf where the layout forbids a code.
     """
 
     @property
@@ -80,81 +83,88 @@ class Session(Protocol):
 
 @runtime_checkable
 class ElasticSession(Session, Protocol):
-    """A session whose images may leave and join between passes.
+    """A session whose images leave and join between passes.
 
-    `select` goes on with the images listed in `images` [b], `join` with these and then those of `other`. What they
-    return may lie in the memory of the sessions that it comes from, which are not to be used any more.
+    `select` keeps the images listed in `images` [b]; `join` appends those of `other`. The result may share memory with
+    the sessions it was made from, which must not be used any more.
     """
 
     def select(self, images: Tensor) -> Self: ...
     def join(self, other: Self) -> Self: ...
 
 
+class Maker(Protocol):
+    """A recipe, as decoders see it: `fewpass.decoders.spec.Recipe`."""
+
+    name: str
+    lossless: bool
+
+    def __call__(self, *args: Any, **options: Any) -> "Decoder": ...
+
+
 @dataclass(frozen=True)
 class Decoder(ABC):
-    """A way to draw: a value, with no state of its own. What it remembers between passes is its `State`."""
+    """An algorithm with its options: a value without state of its own. Between passes it has a `State`."""
 
-    spelling: str = field(default="", kw_only=True, compare=False)  # how a recipe was called, to call it again
-    lossless: bool | None = field(default=None, kw_only=True, compare=False)  # as its recipe says; None: nobody has
+    made_by: Maker | None = field(default=None, kw_only=True, compare=False)
+    options: Mapping[str, Any] = field(default_factory=dict, kw_only=True, compare=False)
 
-    def __str__(self) -> str:
-        return self.spelling or repr(self)
-
-    def __call__(
-        self,
-        model: Any,
-        input_ids: Tensor,
-        *,
-        seed: int | Sequence[int] | None = None,
-        on_step: Callable[[Canvas], object] | None = None,
-        width: int | None = None,
-        height: int | None = None,
-        image_sizes: Any = None,
-        **prepared: Any,
-    ) -> Tensor:
-        """Draw for transformers: `model.generate(**inputs, custom_generate=decoder)`. See `fewpass.generate`."""
-        named = {"seed": seed, "on_step": on_step, "width": width, "height": height, "image_sizes": image_sizes}
-        return import_module("fewpass.integrations.transformers").custom_generate(
-            self, model, input_ids, **named, **prepared
-        )
-
-    def prepared(self, session: Host) -> Self:
-        """This decoder, with all that it needs to know of the model.
-
-        Raises ValueError naming what the session cannot offer.
-        """
-        return self
+    def __init_subclass__(cls) -> None:
+        if "__repr__" not in vars(cls):  # `dataclass` would add one
+            cls.__repr__ = Decoder.__repr__  # type: ignore[method-assign]
 
     @property
-    def joins(self) -> bool:
-        """May images be drawn beside others that are further on?"""
-        return True
+    def recipe(self) -> str:
+        """The name of its recipe; empty if it was made by hand."""
+        return self.made_by.name if self.made_by else ""
 
-    def again(self, windows: Sequence[int]) -> "Decoder":
-        """The decoder that draws an image once more whose passes asked about so many drafts: this one, as a rule."""
+    @property
+    def lossless(self) -> bool | None:
+        """Whether images have exactly the law of autoregression, by its recipe; None if it was made by hand."""
+        return self.made_by.lossless if self.made_by else None
+
+    def with_options(self, **options: Any) -> "Decoder":
+        """The decoder of the same recipe with other values for these options.
+
+        Raises ValueError naming an option that the recipe does not have, or a value that is out of range.
+        """
+        if self.made_by is None:
+            raise ValueError(f"{self} has no options: it was made by hand, not by a recipe")
+        return self.made_by(**{**self.options, **options})
+
+    def __repr__(self) -> str:
+        """The text that makes it, such as `sjd(window=15, guess=uniform)`; parts, if it was made by hand."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self) if f.compare}
+        given = self.options if self.made_by else parts
+        text = ", ".join(f"{name}={value}" for name, value in given.items())
+        name = self.recipe or type(self).__name__
+        return f"{name}({text})" if text else name
+
+    def bind(self, info: SessionInfo) -> Self:
+        """The same decoder bound to a session. Raises ValueError if the session lacks what it needs."""
         return self
 
     @property
     @abstractmethod
     def margin(self) -> int:
-        """Positions past the image that the canvas must have room for."""
+        """Positions past the image for which the canvas needs room."""
 
     @abstractmethod
     def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
-        """Guess ahead of the first token, which was drawn from p [B, 1, V]."""
+        """Draft behind the first token, which was drawn from p [B, 1, V]."""
 
     @abstractmethod
     def draft(self, canvas: Canvas, state: State) -> Query:
-        """What to ask in this pass."""
+        """The query of the next forward pass."""
 
     @abstractmethod
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
-        """Commit what the answers p [B, n, V] confirm, and guess again."""
+        """Commit the drafts that p [B, n, V], the answers to the query, confirms, and draft again."""
 
 
-def fitted(decoder: Decoder, host: Host) -> Decoder:
-    """The decoder with all that it needs to know of `host`. Raises ValueError naming decoder and what is missing."""
+def bind(decoder: Decoder, info: SessionInfo) -> Decoder:
+    """The decoder bound to a session. Raises ValueError naming the decoder and what the session lacks."""
     try:
-        return decoder.prepared(host)
+        return decoder.bind(info)
     except ValueError as error:
         raise ValueError(f"{decoder}: {error}") from None

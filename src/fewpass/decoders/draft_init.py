@@ -1,8 +1,10 @@
-"""What to expect at positions the window has just reached: a law, from which the guess is then drawn.
+"""Draft initialisation: the distributions that drafts at new positions of the window are drawn from.
 
-Guesses are always drawn from the law they are labelled with, so any guess keeps the decoder lossless; a better one
-only keeps more drafts. The five of SJD, arXiv 2410.01699, section 3.3. `index` [B, n] are the new positions, `last`
-[B, 1] the newest position that already has a token and a law; the answer is [B, n, V].
+A draft is tested against the distribution it was drawn from, so any initialisation keeps the decoder lossless; a better
+one only gets more drafts accepted. The five of SJD, arXiv 2410.01699, section 3.3.
+
+Each takes the canvas, the proposals of earlier drafts, the new positions `index` [B, n] and `last` [B, 1], the newest
+position with a token and a proposal, and returns distributions [B, n, V].
 """
 
 from collections.abc import Callable
@@ -12,64 +14,63 @@ from torch import Tensor
 
 from fewpass.core.canvas import Canvas
 from fewpass.core.messages import shown
-from fewpass.decoders.proposals import Laws
+from fewpass.decoders.proposals import Proposals
 
-Guess = Callable[[Canvas, Laws, Tensor, Tensor], Tensor]
+DraftInit = Callable[[Canvas, Proposals, Tensor, Tensor], Tensor]
 
 
-def uniform(canvas: Canvas, laws: Laws, index: Tensor, last: Tensor) -> Tensor:
+def uniform(canvas: Canvas, proposals: Proposals, index: Tensor, last: Tensor) -> Tensor:
     """Any code, equally likely."""
-    law = canvas.grid.uniform(laws.ring)
-    return law.expand(*index.shape, -1)
+    return canvas.grid.uniform(proposals.ring).expand(*index.shape, -1)
 
 
-def left(canvas: Canvas, laws: Laws, index: Tensor, last: Tensor) -> Tensor:
-    """Repeat the nearest token to the left in the same row."""
-    beside, known = _left(canvas, index, last)
-    return _where(known, canvas.grid.certain(canvas.read(beside), laws.ring), canvas)
+def left(canvas: Canvas, proposals: Proposals, index: Tensor, last: Tensor) -> Tensor:
+    """The nearest token to the left in the same row, with certainty."""
+    neighbour, exists = _left(canvas, index, last)
+    return _or_uniform(exists, canvas.grid.certain(canvas.read(neighbour), proposals.ring), canvas)
 
 
-def left_sample(canvas: Canvas, laws: Laws, index: Tensor, last: Tensor) -> Tensor:
-    """Draw from the law of the nearest position to the left in the same row."""
-    beside, known = _left(canvas, index, last)
-    return _where(known, laws.read(beside), canvas)
+def left_sample(canvas: Canvas, proposals: Proposals, index: Tensor, last: Tensor) -> Tensor:
+    """The distribution of the nearest position to the left in the same row."""
+    neighbour, exists = _left(canvas, index, last)
+    return _or_uniform(exists, proposals.read(neighbour), canvas)
 
 
-def above(canvas: Canvas, laws: Laws, index: Tensor, last: Tensor) -> Tensor:
-    """Repeat the token one row up."""
-    over, known = _above(canvas, index, last)
-    return _where(known, canvas.grid.certain(canvas.read(over), laws.ring), canvas)
+def above(canvas: Canvas, proposals: Proposals, index: Tensor, last: Tensor) -> Tensor:
+    """The token one row up, with certainty."""
+    neighbour, exists = _above(canvas, index, last)
+    return _or_uniform(exists, canvas.grid.certain(canvas.read(neighbour), proposals.ring), canvas)
 
 
-def above_sample(canvas: Canvas, laws: Laws, index: Tensor, last: Tensor) -> Tensor:
-    """Draw from the law of the position one row up."""
-    over, known = _above(canvas, index, last)
-    return _where(known, laws.read(over), canvas)
+def above_sample(canvas: Canvas, proposals: Proposals, index: Tensor, last: Tensor) -> Tensor:
+    """The distribution of the position one row up."""
+    neighbour, exists = _above(canvas, index, last)
+    return _or_uniform(exists, proposals.read(neighbour), canvas)
 
 
 def _left(canvas: Canvas, index: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-    beside = torch.minimum(index - 1, last)
+    neighbour = torch.minimum(index - 1, last)
     into, width = canvas.grid.place(index)
-    return beside, index - beside <= into % width
+    return neighbour, index - neighbour <= into % width
 
 
 def _above(canvas: Canvas, index: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
     into, width = canvas.grid.place(index)
-    over = index - width
-    known = (into >= width) & (over <= last)
-    return torch.where(known, over, last), known
+    neighbour = index - width
+    exists = (into >= width) & (neighbour <= last)
+    return torch.where(exists, neighbour, last), exists
 
 
-def _where(known: Tensor, law: Tensor, canvas: Canvas) -> Tensor:
-    """Where there is no such neighbour, know nothing."""
-    return torch.where(known[..., None], law, canvas.grid.uniform(law))
+def _or_uniform(exists: Tensor, q: Tensor, canvas: Canvas) -> Tensor:
+    """`q` [B, n, V] where the neighbour exists [B, n], else the uniform distribution."""
+    return torch.where(exists[..., None], q, canvas.grid.uniform(q))
 
 
-GUESSES: dict[str, Guess] = {f.__name__: f for f in (uniform, left, left_sample, above, above_sample)}
+DRAFT_INITS: dict[str, DraftInit] = {f.__name__: f for f in (uniform, left, left_sample, above, above_sample)}
 
 
-def named(name: str) -> Guess:
-    """One of the five by its name. Raises ValueError naming the one that does not exist."""
-    if name not in GUESSES:
-        raise ValueError(f"guess must be one of {', '.join(GUESSES)}, not {shown(name)}")
-    return GUESSES[name]
+def named(name: str) -> DraftInit:
+    """One of the five by its name. Raises ValueError if there is none of this name."""
+    if not isinstance(name, str) or name not in DRAFT_INITS:
+        raise ValueError(f"guess must be one of {', '.join(DRAFT_INITS)}, not {shown(name)}")
+    return DRAFT_INITS[name]

@@ -1,4 +1,4 @@
-"""Drafts that the drawing has taught: what came next beside the same neighbours, in this pass or an earlier one."""
+"""Two-dimensional n-grams: drafts are looked up by their left and upper neighbours."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -14,24 +14,23 @@ from fewpass.core.protocol import Decoder, Query, State
 from fewpass.core.splitmix import mix
 
 LEAST = 2  # drafts of the last windows
-BITS = 21  # of a key for each of position, left and above: room for two million of each
-PLACES = 16  # in the table for each position of an image: some ten passes are remembered
+BITS = 21  # of a key for each of position, left and above: two million of each
+ENTRIES = 16  # of the table for each position of an image: some ten passes of answers
 
 
 @dataclass(frozen=True)
 class NGrams(Decoder):
-    """A window of drafts under fixed noise, each looked up by its position and its neighbours. Lossless.
+    """Jacobi decoding under fixed noise with drafts from a pool of n-grams. Lossless.
 
-    A pass answers, for every position of the window, what the model draws there *if* the drafts before it are right.
-    When a draft turns out wrong, Jacobi decoding goes on with the answers as they are, though those to its right were
-    given beside a wrong token: then one token is won at a time. Here every answer is remembered with the tokens to
-    the left and above that it was given beside, and the window is drafted anew from left to right: at each position
-    what was answered there beside the very neighbours it has now; else what was answered beside such neighbours
-    anywhere; else the newest answer; and where there is none, the token above.
+    The answers of a pass are the model's tokens *if* the drafts before them are right. Jacobi decoding takes the
+    answers behind a wrong draft as the next drafts, though they follow a wrong token. Here the pool keeps every answer
+    with its left and upper neighbours, and each pass drafts the whole window anew, from left to right. A draft is the
+    first that exists of: the answer at this position with these neighbours; the answer with these neighbours at any
+    position; the newest answer at this position; the token above.
 
-    Any draft may be tried, for under fixed noise what stands is the token of `ar`, whatever was asked. The pool of
-    n-grams is that of lookahead decoding, arXiv 2402.02057, in two dimensions; the noise that of arXiv 2002.09928.
-    This decoder is the project's own; docs/research-log.md tells how it came about.
+    Under fixed noise an accepted draft is the token of `ar`, so any draft may be tried. The pool is that of lookahead
+    decoding, arXiv 2402.02057, in two dimensions; the noise that of arXiv 2002.09928. The decoder is the project's
+    own, see docs/research-log.md.
     """
 
     window: int
@@ -44,12 +43,12 @@ class NGrams(Decoder):
         return self.window + 1
 
     def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
-        places = 1 << (PLACES * canvas.grid.size - 1).bit_length()
-        keys = torch.zeros(len(p), places, dtype=torch.long, device=p.device)
+        entries = 1 << (ENTRIES * canvas.grid.size - 1).bit_length()
+        keys = torch.zeros(len(p), entries, dtype=torch.long, device=p.device)
         return keys, torch.zeros_like(keys), canvas.length.clone()
 
     def draft(self, canvas: Canvas, state: State) -> Query:
-        # Past the image, if need be: fewer positions are answered with another rounding (fewpass.runtime.cpu.llama).
+        # Drafts may lie past the image: passes over fewer positions round otherwise (fewpass.runtime.cpu.llama).
         W = min(self.window, max(canvas.open, LEAST))
         if W:
             Pool.of(state).draft(canvas, W, state[2])
@@ -58,7 +57,7 @@ class NGrams(Decoder):
 
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
         index = canvas.ahead(p.shape[1])
-        x, y = canvas.read(index[:, :-1]), noise.race(p, index)
+        x, y = canvas.read(index[:, :-1]), noise.gumbel_max(p, index)
         pool = Pool.of(state)
         pool.learn(canvas, index, y)
         canvas.write(index, y)
@@ -69,9 +68,9 @@ class NGrams(Decoder):
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """What was answered beside which neighbours: a table of keys and tokens [B, places] for each image, in NumPy.
+    """A hash table of answers for each image: keys and tokens [B, entries], in NumPy.
 
-    A place holds the newest answer that falls on it. One that is lost costs a draft, never a token.
+    An entry holds the newest answer with its hash. A collision costs a draft, never a token.
     """
 
     keys: np.ndarray
@@ -85,40 +84,40 @@ class Pool:
         return torch.as_tensor(self.keys, device=device), torch.as_tensor(self.tokens, device=device)
 
     def learn(self, canvas: Canvas, index: Tensor, y: Tensor) -> None:
-        """Remember the answers y [B, n] about the positions `index` [B, n], beside what is on the canvas."""
+        """Store the answers y [B, n] at the positions `index` [B, n] with their neighbours on the canvas."""
         near = Neighbours.of(canvas.grid, index)
         keys = near.keys(canvas.tokens.cpu().numpy(), slice(None))  # [2, B, n]
         keys[:, near.at >= canvas.grid.size] = 0
         image = np.arange(len(index))[:, None]
-        for level in keys[..., ::-1]:  # the leftmost answers, which are the surest, come last and stay
-            place = self._place(level)
-            self.keys[image, place], self.tokens[image, place] = level, y.cpu().numpy()[:, ::-1]
+        for level in keys[..., ::-1]:  # the leftmost answers are the most certain; they come last and stay
+            entry = self._entry(level)
+            self.keys[image, entry], self.tokens[image, entry] = level, y.cpu().numpy()[:, ::-1]
 
     def draft(self, canvas: Canvas, W: int, reached: Tensor) -> None:
-        """Put drafts at the next W positions of the canvas. From `reached` [B] on there have been no answers yet."""
+        """Write drafts at the next W positions of the canvas. Positions from `reached` [B] on have no answer yet."""
         index = canvas.ahead(W)
         near, tokens = Neighbours.of(canvas.grid, index), canvas.tokens.cpu().numpy()
         image, due = np.arange(len(index)), canvas.grid.due(index).cpu().numpy()
         answered = near.at < reached.cpu().numpy()[:, None]
         for i in range(W):
             keys = near.keys(tokens, i)  # [2, B]
-            place = self._place(keys)
-            there, anywhere = self.keys[image, place] == keys
-            said, likely = self.tokens[image, place]
+            entry = self._entry(keys)
+            there, anywhere = self.keys[image, entry] == keys
+            said, likely = self.tokens[image, entry]
             old = tokens[image, np.where(answered[:, i], near.at[:, i], near.copied[:, i])]
             x = np.where(there, said, np.where(anywhere, likely, old))
             tokens[image, near.at[:, i]] = np.where(due[:, i] < 0, x, due[:, i])
         canvas.write(index, torch.as_tensor(tokens, device=index.device).gather(1, index))
 
-    def _place(self, keys: np.ndarray) -> np.ndarray:
+    def _entry(self, keys: np.ndarray) -> np.ndarray:
         return mix(keys) & (self.keys.shape[1] - 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """The positions `at` [B, n], and where their neighbours are: `left` and `above`, -1 at the edge of the grid.
+    """Positions `at` [B, n] and those of their neighbours `left` and `above`, -1 at the edge of the grid.
 
-    `copied` is the neighbour to repeat where nothing is known: the one above, in the first row the one before.
+    `copied` is the neighbour to repeat in place of an unknown answer: the one above, in the first row the left one.
     """
 
     at: np.ndarray
@@ -133,7 +132,7 @@ class Neighbours:
         return cls(at, left, above, np.where(above < 0, at - 1, above))
 
     def keys(self, tokens: np.ndarray, which: int | slice) -> np.ndarray:
-        """For each of these positions one key that holds there and one that holds anywhere: [2, B, ...], never 0."""
+        """Keys with the position and without it: [2, B, ...], never 0."""
         image = np.arange(len(tokens)).reshape(-1, *[1] * (self.at[:, which].ndim - 1))
         left, above = (
             np.where(where < 0, 0, tokens[image, where] + 1) for where in (self.left[:, which], self.above[:, which])

@@ -1,4 +1,4 @@
-"""PJD: every row is drawn by Jacobi decoding, several rows at once."""
+"""PJD: rows are drawn by Jacobi decoding, side by side."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -10,23 +10,22 @@ from torch import Tensor
 from fewpass.core.canvas import Canvas
 from fewpass.core.checks import MOST, whole
 from fewpass.core.noise import Noise
-from fewpass.core.protocol import Decoder, Host, Query, State, prepared
-from fewpass.decoders.proposals import Laws
-from fewpass.decoders.row_frontier import Front, Lines, check_rows
+from fewpass.core.protocol import Decoder, Query, SessionInfo, State, bind_part
+from fewpass.decoders.proposals import Proposals
+from fewpass.decoders.row_frontier import Lines, RowFrontier, check_rows
 from fewpass.decoders.rules import Rule, Speculative, Verdict
 
 
 @dataclass(frozen=True)
 class Rows(Decoder):
-    """A row is opened when the row above has `context` tokens, or all. Parallel Jacobi decoding, 2606.05703. Lossy.
+    """Open a row when the row above has `context` tokens, or all. Parallel Jacobi decoding, arXiv 2606.05703. Lossy.
 
-    Each row has a window of its own, of `window` drafts but never ahead of the row above. A draft sees what is final
-    and the drafts before it in its row, not those of other rows. The topmost row commits as SJD does; the others
-    commit only drafts that stood and defer the rest. A context of a whole row or more is SJD row by row: lossless.
+    Each row has a window of `window` drafts, never ahead of the row above. A draft attends to final tokens and to the
+    drafts before it in its row, not to those of other rows. The topmost row commits as SJD does; the others commit only
+    accepted drafts. A context of a whole row or more is SJD row by row, which is lossless.
 
-    Not known of the paper: the window, and the law that deferred drafts are tested against next time. Here it is the
-    newest one, p, which all of them may pass for draws from: the first that failed is drawn from its residual, those
-    behind it anew. First guesses are uniform.
+    The paper gives neither the window nor the proposal that deferred drafts are tested against. Here it is the newest
+    p: the first rejected draft is redrawn from its residual, those behind it from p. Drafts begin uniform.
     """
 
     window: int
@@ -37,9 +36,9 @@ class Rows(Decoder):
         whole("window", self.window, 1, MOST, of="drafts")
         whole("context", self.context, 1, MOST, of="tokens")
 
-    def prepared(self, session: Host) -> Self:
-        check_rows(session)
-        return replace(self, rule=prepared(self.rule, session))
+    def bind(self, info: SessionInfo) -> Self:
+        check_rows(info)
+        return replace(self, rule=bind_part(self.rule, info))
 
     @property
     def margin(self) -> int:
@@ -47,60 +46,58 @@ class Rows(Decoder):
 
     def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
         rows = len(Lines.of(canvas.grid, p.device))
-        laws = Laws(p.new_zeros(len(p), rows * (self.window + 1) + 1, p.shape[-1]))
-        front = Front.of(canvas, self.context, rows)
-        self._guess(canvas, laws, replace(front, active=torch.ones_like(front.active)), front.n, noise)
-        return (laws.ring,)
+        proposals = Proposals(p.new_zeros(len(p), rows * (self.window + 1) + 1, p.shape[-1]))
+        front = RowFrontier.of(canvas, self.context, rows)
+        self._fill(canvas, proposals, replace(front, active=torch.ones_like(front.active)), front.n, noise)
+        return (proposals.ring,)
 
     def draft(self, canvas: Canvas, state: State) -> Query:
-        query = Front.of(canvas, self.context).ask(canvas, self.window)
+        query = RowFrontier.of(canvas, self.context).ask(canvas, self.window)
         return replace(query, sees=_row_causal(canvas, query.index))
 
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
-        p = p[:, 1:].unflatten(1, (-1, self.window + 1))  # the first answer is about a row that is open
-        laws, front = Laws(*state), Front.of(canvas, self.context, rows=p.shape[1])
+        p = p[:, 1:].unflatten(1, (-1, self.window + 1))  # the first answer belongs to an open row
+        proposals, front = Proposals(*state), RowFrontier.of(canvas, self.context, rows=p.shape[1])
         index, asked = front.targets(self.window), front.asked(self.window)
         j = torch.arange(self.window + 1, device=p.device)
-        at = self._place(laws, front, front.n[..., None] + j, j < asked[..., None])
-        x, q = canvas.read(index.flatten(1)).view_as(index), laws.read(at.flatten(1)).view_as(p)
+        at = self._place(proposals, front, front.n[..., None] + j, j < asked[..., None])
+        x, q = canvas.read(index.flatten(1)).view_as(index), proposals.read(at.flatten(1)).view_as(p)
         y, kept = self._row_by_row(x[..., :-1], q[..., :-1, :], p, index, noise)
         stood = kept.long().cumprod(-1).sum(-1)
         committed = torch.minimum(stood + front.top, asked)
         canvas.write(index.flatten(1), y.flatten(1))
-        laws.write(at.flatten(1), p.flatten(1, 2))
+        proposals.write(at.flatten(1), p.flatten(1, 2))
         canvas.settle(index.flatten(1), (j < committed[..., None]).flatten(1))
-        self._guess(canvas, laws, replace(front, n=front.n + committed), front.n + asked, noise)
-        return (laws.ring,)
+        self._fill(canvas, proposals, replace(front, n=front.n + committed), front.n + asked, noise)
+        return (proposals.ring,)
 
     def _row_by_row(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
-        """The rule, applied to each row [B, R, ...] as if it were an image of its own."""
+        """The rule, applied to each row [B, R, ...] as to an image of its own."""
         images, rows = x.shape[:2]
         own = Noise(noise.seeds.repeat_interleave(rows), noise.step.repeat_interleave(rows))
         x, q, p, index = (part.flatten(0, 1) for part in (x, q, p, index))
         verdict = self.rule(x, q, p, index, own)
         return Verdict(*(part.unflatten(0, (images, rows)) for part in verdict))
 
-    def _guess(self, canvas: Canvas, laws: Laws, front: Front, known: Tensor, noise: Noise) -> None:
-        """Fill up the windows of active rows behind their first `known` [B, R] tokens, which have been drawn before."""
+    def _fill(self, canvas: Canvas, proposals: Proposals, front: RowFrontier, known: Tensor, noise: Noise) -> None:
+        """Draft the windows of active rows behind their first `known` [B, R] tokens."""
         column = front.n[..., None] + torch.arange(self.window, device=known.device)
         new = front.active[..., None] & (column >= known[..., None]) & (column < front.width[..., None])
         index = torch.where(new, front.start[..., None] + column, front.size).flatten(1)
-        q = canvas.grid.force(index, canvas.grid.uniform(laws.ring).expand(*index.shape, -1))
+        q = canvas.grid.force(index, canvas.grid.uniform(proposals.ring).expand(*index.shape, -1))
         canvas.write(index, self.rule.draw(q, index, noise))
-        laws.write(self._place(laws, front, column, new).flatten(1), q)
+        proposals.write(self._place(proposals, front, column, new).flatten(1), q)
 
-    def _place(self, laws: Laws, front: Front, column: Tensor, real: Tensor) -> Tensor:
-        """Where the laws of columns [B, R, n] are kept: a ring for each row, and one place for what is not real."""
+    def _place(self, proposals: Proposals, front: RowFrontier, column: Tensor, real: Tensor) -> Tensor:
+        """Rows of the ring for columns [B, R, n]: a ring for each row, and a scrap row for unreal columns."""
         ring = self.window + 1
-        return torch.where(real, front.row[..., None] * ring + column % ring, laws.ring.shape[1] - 1)
+        return torch.where(real, front.row[..., None] * ring + column % ring, proposals.ring.shape[1] - 1)
 
 
 def _row_causal(canvas: Canvas, index: Tensor) -> Tensor:
-    """What the tokens at `index` [B, n] may see: all that is final before them, and drafts of their own row."""
+    """The attention mask [B, n, M] of the tokens at `index` [B, n]: final tokens before them, drafts of their row."""
     lines = Lines.of(canvas.grid, index.device)
     slot = torch.arange(canvas.grid.size + 1, device=index.device)
-    same = (
-        lines.at(slot + 1) == lines.at(index + 1)[..., None]
-    )  # a token counts as part of the row that it helps to draw
+    same = lines.at(slot + 1) == lines.at(index + 1)[..., None]  # a token counts with the row it predicts
     final = F.pad(canvas.final, (0, 1))[:, None]
     return (slot <= index[..., None]) & (final | same)

@@ -1,23 +1,25 @@
 """The algorithms by their names in the literature: one line and one citation each.
 
-`window` counts the drafts of a pass, a whole number >= 0; 0 is autoregression. `guess` is what a position is expected
-to hold when the window first reaches it: `uniform`, `left`, `left_sample`, `above` or `above_sample`. An option that is
-out of range raises ValueError naming it.
+`window` counts the drafts of a pass, a whole number >= 0; 0 is autoregression. `guess` is the draft initialisation of
+new positions: `uniform`, `left`, `left_sample`, `above` or `above_sample`. An option that is out of range raises
+ValueError naming it.
 """
 
-import fewpass.decoders.draft_init as guesses
-from fewpass.core.messages import shown
+import re
+import warnings
+from importlib.metadata import EntryPoint, entry_points
+
+from fewpass.core.messages import meant, shown
 from fewpass.core.protocol import Decoder
-from fewpass.decoders.adaptive import Adaptive
+from fewpass.decoders import draft_init
 from fewpass.decoders.block import Block
 from fewpass.decoders.jacobi import Jacobi
 from fewpass.decoders.ngram import NGrams
 from fewpass.decoders.pjd import Rows
 from fewpass.decoders.relaxed import Annealed, Grouped, Neighbours
 from fewpass.decoders.rules import FixedPoint, Reuse, Speculative, couple
-from fewpass.decoders.spec import Recipe, options_of, parse, recipe, with_option
+from fewpass.decoders.spec import Recipe, read, recipe
 from fewpass.decoders.tree import Tree
-from fewpass.decoders.varying import Schedule, Varying
 from fewpass.decoders.zipar import Wavefront
 
 
@@ -32,11 +34,11 @@ def ar() -> Jacobi:
 
 @recipe("arXiv 2002.03629, arXiv 2002.09928", lossless=True)
 def jacobi(window: int = 32, guess: str = "uniform") -> Jacobi:
-    """Jacobi decoding under fixed noise: the very tokens of `ar` for the same seed, sampled or greedy. Lossless.
+    """Jacobi decoding under fixed noise: the tokens of `ar` for the same seed, sampled or greedy. Lossless.
 
     arXiv 2002.03629 on the fixed-point sampling of arXiv 2002.09928.
     """
-    return Jacobi(window, FixedPoint(), guesses.named(guess))
+    return Jacobi(window, FixedPoint(), draft_init.named(guess))
 
 
 @recipe("arXiv 2410.01699", lossless=True)
@@ -45,34 +47,34 @@ def sjd(window: int = 15, guess: str = "uniform") -> Jacobi:
 
     arXiv 2410.01699, algorithm 1. Its window of 16 counts inputs: 15 drafts.
     """
-    return Jacobi(window, Speculative(), guesses.named(guess))
+    return Jacobi(window, Speculative(), draft_init.named(guess))
 
 
 @recipe("arXiv 2512.07503", lossless=False)
 def sjdpp(window: int = 32, threshold: float = 0.1, guess: str = "left_sample") -> Jacobi:
-    """SJD++: drafts whose p/q exceeds a threshold stay between passes. Lossy; lossless again at threshold=inf.
+    """SJD++: drafts whose p/q exceeds a threshold stay between passes. Lossy; lossless at threshold=inf.
 
-    arXiv 2512.07503, equation 6. `threshold` >= 0; the paper's is not known.
+    arXiv 2512.07503, equation 6. `threshold` >= 0; the paper does not give its value.
     """
-    return Jacobi(window, Speculative(redraft=Reuse(threshold)), guesses.named(guess))
+    return Jacobi(window, Speculative(redraft=Reuse(threshold)), draft_init.named(guess))
 
 
 @recipe("arXiv 2510.24211", lossless=True)
 def mc_sjd(window: int = 32, guess: str = "uniform") -> Jacobi:
-    """SJD with maximal coupling: drafts stay between passes as often as their laws allow. Lossless.
+    """SJD with maximal coupling: drafts stay between passes as often as p and q allow. Lossless.
 
     arXiv 2510.24211, maximal coupling.
     """
-    return Jacobi(window, Speculative(redraft=couple), guesses.named(guess))
+    return Jacobi(window, Speculative(redraft=couple), draft_init.named(guess))
 
 
 @recipe("arXiv 2510.24211", lossless=True)
 def gs_sjd(window: int = 32, guess: str = "uniform") -> Jacobi:
-    """SJD with Gumbel sharing: drafts are drawn under noise that stays with the position. Lossless.
+    """SJD with Gumbel sharing: drafts are drawn under noise fixed by the position. Lossless.
 
     arXiv 2510.24211, Gumbel coupling.
     """
-    return Jacobi(window, Speculative(frozen=True), guesses.named(guess))
+    return Jacobi(window, Speculative(frozen=True), draft_init.named(guess))
 
 
 @recipe("arXiv 2603.18599", lossless=True)
@@ -80,83 +82,73 @@ def sjd_pac(window: int = 32, candidates: int = 3, depth: int = 3, guess: str = 
     """SJD-PAC: `mc_sjd` with several candidates for each of the next `depth` - 1 positions. Lossless.
 
     arXiv 2603.18599. `candidates` >= 1 for each position; `depth` >= 1 counts the levels of the tree with its root.
-    The defaults feed 12 tokens more than `mc_sjd` does.
+    A pass asks about `depth` - 1 positions more than one of `mc_sjd`, and about the nodes of the tree beside the chain:
+    sum of candidates^i - 1 for i = 1 ... `depth` - 1, at most 64. That is 12 more with the defaults.
     """
-    return Tree(Jacobi(window, Speculative(redraft=couple), guesses.named(guess)), candidates, depth)
+    return Tree(Jacobi(window, Speculative(redraft=couple), draft_init.named(guess)), candidates, depth)
 
 
 @recipe("arXiv 2403.10444 on the drafts of arXiv 2410.01699", lossless=True)
 def sjd_block(window: int = 15, guess: str = "uniform") -> Jacobi:
-    """SJD that verifies its drafts as a block: more of them are kept in each pass. Lossless.
+    """SJD with block verification: more drafts are accepted in each pass. Lossless.
 
     arXiv 2403.10444, algorithm 2, on the drafts of arXiv 2410.01699.
     """
-    return Jacobi(window, Block(), guesses.named(guess))
+    return Jacobi(window, Block(), draft_init.named(guess))
 
 
 @recipe("fewpass, on arXiv 2002.09928, arXiv 2402.02057", lossless=True)
 def jacobi_ngram(window: int = 32) -> NGrams:
-    """`jacobi` that drafts what was drawn beside the same neighbours before: the very tokens of `ar`. Lossless."""
-    return NGrams(window)
+    """`jacobi` with drafts looked up by their neighbours: the tokens of `ar` for the same seed. Lossless.
 
-
-@recipe("fewpass, on arXiv 2002.09928, arXiv 2402.02057", lossless=True)
-def auto(window: int = 64, decoder: str = "jacobi_ngram", windows: tuple[int, ...] = ()) -> Varying:
-    """Another lossless decoder with as many drafts, up to `window`, as pay on this machine. Lossless.
-
-    By default the tokens are those of `ar`, whatever the windows. With `sjd`, `mc_sjd` and the like they are not; an
-    image's settings then give, as `again`, the `windows` of its passes, with which it is drawn once more.
+    The pool of n-grams is that of lookahead decoding, arXiv 2402.02057, in two dimensions.
     """
-    inner = _windowed(decoder, window)
-    if any(not 0 <= w <= window for w in windows):
-        raise ValueError(f"auto: windows are whole numbers from 0 to window={window}, not {shown(windows)}")
-    same = str(_windowed(decoder, 0))  # what drawing teaches is shared by all largest windows
-    return Varying(inner, Schedule(tuple(windows)) if windows else Adaptive(window, same))
+    return NGrams(window)
 
 
 @recipe("arXiv 2508.07747", lossless=False)
 def gsd(window: int = 15, group: int = 14, gap: float = 0.15, distance: float = 0.5, guess: str = "uniform") -> Jacobi:
-    """GSD, grouped speculative decoding: SJD that compares groups of codes. Lossy; lossless again at group=0.
+    """GSD, grouped speculative decoding: SJD that compares groups of codes. Lossy; lossless at group=0.
 
     arXiv 2508.07747. `group` >= 0 codes; `gap` is the largest difference of probability, `distance` the largest squared
     distance of two codes in a group, as the language model reads them. Needs the codebook of the model.
     """
-    return Jacobi(window, Speculative(Grouped(group, gap, distance)), guesses.named(guess))
+    return Jacobi(window, Speculative(Grouped(group, gap, distance)), draft_init.named(guess))
 
 
 @recipe("arXiv 2410.03355", lossless=False)
 def lantern(window: int = 15, neighbours: int = 1000, delta: float = 0.1, guess: str = "uniform") -> Jacobi:
-    """SJD under LANTERN's test: a draft borrows the mass of codes that look alike. Lossy; lossless again at delta=0.
+    """SJD under LANTERN's test: a draft borrows the mass of similar codes. Lossy; lossless at delta=0.
 
-    arXiv 2410.03355. `neighbours` >= 1 codes are looked at; `delta` in [0, 1] is the most mass that is borrowed. Needs
-    the codebook of the model.
+    arXiv 2410.03355. `neighbours` >= 1 codes may lend; `delta` in [0, 1] is the largest mass that is lent. Needs the
+    codebook of the model.
     """
-    return Jacobi(window, Speculative(Neighbours(neighbours, delta=delta)), guesses.named(guess))
+    return Jacobi(window, Speculative(Neighbours(neighbours, delta=delta)), draft_init.named(guess))
 
 
 @recipe("arXiv 2502.06352", lossless=False)
 def lantern_pp(window: int = 15, neighbours: int = 1000, factor: float = 2.0, guess: str = "uniform") -> Jacobi:
     """SJD under LANTERN++'s test: a draft borrows (factor - 1) times its own mass. Lossy; not at factor=1.
 
-    arXiv 2502.06352. `neighbours` >= 1 codes are looked at; `factor` >= 1. Needs the codebook of the model.
+    arXiv 2502.06352. `neighbours` >= 1 codes may lend; `factor` >= 1. Needs the codebook of the model.
     """
-    return Jacobi(window, Speculative(Neighbours(neighbours, factor=factor)), guesses.named(guess))
+    return Jacobi(window, Speculative(Neighbours(neighbours, factor=factor)), draft_init.named(guess))
 
 
 @recipe("arXiv 2601.09212", lossless=False)
 def cool_sd(
     window: int = 15, delta: float = 1.1, nu: float = 0.7, floor: float = 1.0, guess: str = "uniform"
 ) -> Jacobi:
-    """SJD under COOL-SD's test, relaxed most in the first slots. Lossy; lossless again at delta=1, nu=0.
+    """SJD under COOL-SD's test, relaxed most in the first slots. Lossy; lossless at delta=1, nu=0.
 
     arXiv 2601.09212. Slot i of the window has the weight max(floor, delta exp(-nu i)); `delta` > 0, `nu`, `floor` >= 0.
     """
-    return Jacobi(window, Speculative(Annealed(delta, nu, floor)), guesses.named(guess))
+    return Jacobi(window, Speculative(Annealed(delta, nu, floor)), draft_init.named(guess))
 
 
 @recipe("arXiv 2412.04062", lossless=False)
 def zipar(window: int = 16, adaptive: bool = False) -> Wavefront:
-    """ZipAR: a row starts when the one above has `window` tokens, or at least as many. Lossy; `ar` for whole rows.
+    """ZipAR: a row starts when the row above has `window` tokens. Lossy; `ar` for whole rows.
 
     arXiv 2412.04062. `window` >= 1 tokens; with `adaptive` it is the least head start. Needs a grid of several rows.
     """
@@ -173,10 +165,34 @@ def pjd(window: int = 15, context: int = 6) -> Rows:
 
 
 RECIPES: dict[str, Recipe[...]] = {r.name: r for r in list(globals().values()) if isinstance(r, Recipe)}
+GROUP = "fewpass.decoders"  # the entry points by which other packages add recipes: name = "package.module:name"
+
+
+def every_recipe() -> dict[str, Recipe[...]]:
+    """Our recipes and those of other packages, by name; a name of ours is never theirs."""
+    return RECIPES | {point.name: _loaded(point) for point in entry_points(group=GROUP) if point.name not in RECIPES}
+
+
+def named(name: str) -> Recipe[...]:
+    """The recipe of this name. Raises ValueError if there is none."""
+    if name in RECIPES:
+        return RECIPES[name]
+    others = entry_points(group=GROUP)
+    if name in others.names:
+        return _loaded(others[name])
+    known = list(dict.fromkeys([*RECIPES, *others.names]))
+    raise ValueError(f"unknown decoder {shown(name)}{meant(name, known)}; there are {', '.join(known)}")
+
+
+def _loaded(point: EntryPoint) -> Recipe[...]:
+    found = point.load()
+    if not isinstance(found, Recipe) or found.name != point.name:
+        raise ValueError(f"entry point {point.value} must be a recipe named {point.name!r}, got {shown(found)}")
+    return found
 
 
 def decoder(chosen: Decoder | str) -> Decoder:
-    """A decoder, given as itself or as its spelling: `"sjd"`, `"sjdpp(threshold=0.2, guess=left_sample)"`.
+    """A decoder, given as itself or as text: `"sjd"`, `"sjdpp(threshold=0.2, guess=left_sample)"`.
 
     Raises ValueError naming the name or the option that does not exist.
     """
@@ -184,21 +200,18 @@ def decoder(chosen: Decoder | str) -> Decoder:
         return chosen
     if not isinstance(chosen, str):
         raise ValueError(f"decoder must be a decoder or its spelling, like 'sjd(window=16)', got {shown(chosen)}")
-    return parse(chosen, RECIPES)
+    name, args, options = read(_without_auto(chosen))
+    return named(name)(*args, **options)
 
 
-def _windowed(spelling: str, window: int) -> NGrams | Jacobi:
-    """A lossless decoder whose window may change between passes. Raises ValueError for one where it may not."""
-    if "window" in options_of(spelling):
-        raise ValueError(f"auto chooses the windows of {shown(spelling)}: give its own option window the largest")
-    inner = with_window(decoder(spelling), window)
-    if not inner.lossless or not isinstance(inner, NGrams | Jacobi):
-        raise ValueError(f"auto: decoder must be lossless and have a window and no tree, unlike {shown(spelling)}")
-    return inner
+AS_NGRAM = re.compile(r"auto(\(((window=)?\d+|(decoder=)?jacobi_ngram(\(\))?|,)*\))?")
 
 
-def with_window(chosen: Decoder, window: int) -> Decoder:
-    """The same decoder with another window. Raises ValueError if it has none."""
-    if "window" not in options_of(str(chosen)):
-        raise ValueError(f"{chosen} has no window, so window {window} has no effect")
-    return decoder(with_option(str(chosen), "window", window))
+def _without_auto(text: str) -> str:
+    """`jacobi_ngram` for `auto` of fewpass 0.1.0 around it: another window in every pass, the same tokens."""
+    if not re.match(r"\s*auto\b", text):
+        return text
+    if not AS_NGRAM.fullmatch(re.sub(r"[\s'\"]", "", text)):
+        raise ValueError(f"{shown(text)} is not supported: fewpass 0.1.0 is the last release that draws it")
+    warnings.warn("decoder 'auto' is read as 'jacobi_ngram', which draws the same tokens", stacklevel=3)
+    return "jacobi_ngram"

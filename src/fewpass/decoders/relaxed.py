@@ -1,7 +1,6 @@
-"""Tests that keep more guesses than a draw from p would: what SJD verifies with to be faster. Lossy.
+"""Relaxed acceptance tests for `Speculative`: they accept more drafts than SJD's. Lossy.
 
-`Speculative` takes any of them. A code that the final law excludes never stands, whatever is near it: what top-k,
-top-p or the layout forbid is not drawn.
+A draft with p(x) = 0 is never accepted, so codes that top-k, top-p or the layout exclude are not drawn.
 """
 
 import math
@@ -13,18 +12,17 @@ import torch
 from torch import Tensor
 
 from fewpass.core.checks import MOST, real, whole
-from fewpass.core.codebook import codebook_of
-from fewpass.core.protocol import Host
+from fewpass.core.protocol import SessionInfo
 from fewpass.decoders.rules import Strict, mass
 
 
 @dataclass(frozen=True)
 class Grouped:
-    """Compare the mass of the codes that p ranks next to x: GSD, arXiv 2508.07747. Lossy; lossless again at group=0.
+    """Compare the mass of a group of codes around x: GSD, arXiv 2508.07747. Lossy; lossless at group=0.
 
     The group of x are the `group` // 2 codes on either side of it in the order of p, without those whose probability
-    differs by `gap` or more, or whose squared distance from x, as the language model reads both, is `distance` or
-    more. alpha = p(group) / q(group); the residual is that of a single token, as in the authors' release.
+    differs by `gap` or more, or whose embedding has a squared distance of `distance` or more. alpha = p(group) /
+    q(group); the residual is that of a single token, as in the authors' release.
     """
 
     group: int
@@ -37,16 +35,15 @@ class Grouped:
         real("gap", self.gap, 0)
         real("distance", self.distance, 0)
 
-    def prepared(self, session: Host) -> Self:
+    def bind(self, info: SessionInfo) -> Self:
         if self.distance == math.inf or self.group < 2:
             return self
-        codebook = codebook_of(session)
-        if codebook is None:
+        if info.codebook is None:
             raise ValueError(
                 f"distance={self.distance} needs the codebook of the model, and this one has none;"
                 " distance=inf does without"
             )
-        return replace(self, embed=codebook.embed)
+        return replace(self, embed=info.codebook.embed)
 
     def alpha(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
         C, near = self._group(x, p)
@@ -58,7 +55,7 @@ class Grouped:
         return Strict().residual(x, q, p)
 
     def _group(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes [B, W, G] and which of them belong to the group of x."""
+        """Candidate codes [B, W, G], and a mask of those in the group of x."""
         p_x, half = mass(p, x)[..., None], min(self.group // 2, p.shape[-1])
         lower = p.masked_fill(p > p_x, -1.0).scatter(-1, x[..., None], -1.0)
         below = lower.topk(half)
@@ -73,12 +70,11 @@ class Grouped:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Lend x the mass of the codes that look like it: LANTERN, arXiv 2410.03355, and LANTERN++, 2502.06352. Lossy.
+    """Add the mass of similar codes to p(x): LANTERN, arXiv 2410.03355, and LANTERN++, 2502.06352. Lossy.
 
-    S_m is the mass under p of the m codes nearest to x. x borrows S_m for the largest m <= `k` with
-    S_m <= `delta` + (`factor` - 1) p(x): the first term is LANTERN's bound, the second that of LANTERN++. What is
-    lent is missing where it came from, in the residual as well: both see the law p' in which x has it. Lossless again
-    at delta=0, factor=1.
+    S_m is the mass under p of the m codes nearest to x. p'(x) = p(x) + S_m for the largest m <= `k` with
+    S_m <= `delta` + (`factor` - 1) p(x): the first term is LANTERN's bound, the second that of LANTERN++. These m codes
+    lose their mass; alpha and residual are those of p'. Lossless at delta=0, factor=1.
     """
 
     k: int
@@ -92,11 +88,10 @@ class Neighbours:
             raise ValueError(f"delta must lie in [0, 1], got {self.delta}")
         real("factor", self.factor, 1)
 
-    def prepared(self, session: Host) -> Self:
-        codebook = codebook_of(session)
-        if codebook is None:
+    def bind(self, info: SessionInfo) -> Self:
+        if info.codebook is None:
             raise ValueError(f"neighbours={self.k} needs the codebook of the model, and this one has none")
-        return replace(self, nearest=codebook.nearest(self.k))
+        return replace(self, nearest=info.codebook.nearest(self.k))
 
     def alpha(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
         return Strict().alpha(x, q, self._pooled(x, p))
@@ -107,7 +102,7 @@ class Neighbours:
     def _pooled(self, x: Tensor, p: Tensor) -> Tensor:
         assert self.nearest is not None
         p_x = mass(p, x)[..., None]
-        A = self.nearest[x.clamp(max=len(self.nearest) - 1)].long()  # a row end is certain: nobody lends it anything
+        A = self.nearest[x.clamp(max=len(self.nearest) - 1)].long()  # a row end is certain, other codes have no mass
         p_A = p.gather(-1, A)
         lent = p_A * ((p_A.cumsum(-1) <= self.delta + (self.factor - 1) * p_x) & (p_x > 0))
         return p.scatter_add(-1, A, -lent).scatter_add(-1, x[..., None], lent.sum(-1, keepdim=True))
@@ -117,8 +112,8 @@ class Neighbours:
 class Annealed:
     """alpha = w_i p(x) / q(x), w_i = max(floor, delta exp(-nu i)) in slot i: COOL-SD, arXiv 2601.09212. Lossy.
 
-    The residual is the paper's optimal one, (p - q min(1, alpha))+, which is SJD's where w_i >= 1. Lossless again at
-    delta=1, nu=0, and lossless in slots where w_i <= 1. The paper's factor exp(-mu) is part of `delta`.
+    The residual is the paper's optimal one, (p - q min(1, alpha))+, which is SJD's where w_i >= 1. Lossless at
+    delta=1, nu=0, and in slots where w_i <= 1. The paper's factor exp(-mu) is part of `delta`.
     """
 
     delta: float

@@ -1,4 +1,4 @@
-"""Rows drawn side by side: what decoders need that know that an image has two dimensions."""
+"""The row frontier: rows of an image that are drawn side by side."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,15 +8,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewpass.core.canvas import Canvas, Grid
-from fewpass.core.protocol import Host, Query
+from fewpass.core.protocol import Query, SessionInfo
 
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """All rows of a layout, those of what is drawn before the picture first: where they begin, how long they are."""
+    """All rows of a layout, those of the grids before the picture first."""
 
-    start: Tensor  # [L]
-    width: Tensor  # [L]
+    start: Tensor  # [L] position of the first token
+    width: Tensor  # [L] tokens
     opens: Tensor  # [L] bool: the first row of its grid
 
     @classmethod
@@ -29,17 +29,17 @@ class Lines:
         return len(self.start)
 
     def at(self, index: Tensor) -> Tensor:
-        """The row that each position of `index` lies in, the last one for what is past the image."""
+        """The row of each position in `index`; the last one for positions past the image."""
         return torch.bucketize(index, self.start, right=True) - 1
 
 
 @dataclass(frozen=True, eq=False)
-class Front:
-    """The rows being drawn, for every image from its topmost unfinished one down: [B, R] all.
+class RowFrontier:
+    """R rows of every image, from its topmost unfinished one down: [B, R] all.
 
-    Row number `row` begins at position `start` and is `width` long; it has `n` final tokens, the row above it `above`.
-    Rows that have not been opened yet are not `active`; those past the last one count as finished. Above the first
-    row of a grid there is a finished one, or one without tokens as long as another grid is drawn before.
+    Row number `row` begins at position `start` and has `width` tokens, of which `n` are final; the row above has
+    `above` final tokens. `active` rows are open. Rows past the last one count as finished. Above the first row of a
+    grid stands a finished row, or an empty one until the grid before is finished.
     """
 
     size: int
@@ -51,8 +51,8 @@ class Front:
     active: Tensor
 
     @classmethod
-    def of(cls, canvas: Canvas, context: int, rows: int | None = None) -> "Front":
-        """A row is opened when the one above it has `context` tokens, or all; `rows` is R, by default as few as do."""
+    def of(cls, canvas: Canvas, context: int, rows: int | None = None) -> "RowFrontier":
+        """A row is open when the row above has `context` final tokens, or all; R is `rows`, or covers the open rows."""
         lines = Lines.of(canvas.grid, canvas.final.device)
         counted = F.pad(canvas.final.cumsum(1), (1, 0))
         n = counted[:, lines.start + lines.width] - counted[:, lines.start]
@@ -71,25 +71,25 @@ class Front:
 
     @cached_property
     def top(self) -> Tensor:
-        """The rows that nothing above has still to be drawn for."""
+        """Rows below a finished row."""
         return self.above == self.width
 
     def asked(self, window: int) -> Tensor:
-        """How many of the next `window` + 1 tokens of each row are asked about: never ahead of the row above. [B, R]"""
+        """How many of the next `window` + 1 tokens of each row a query covers, never ahead of the row above: [B, R]."""
         return torch.where(self.active, (self.above - self.n).clamp(max=window + 1), 0)
 
     def targets(self, window: int) -> Tensor:
-        """The positions of what is asked about, `size` for the others: [B, R, window + 1]."""
+        """The positions that a query covers, `size` in place of the others: [B, R, window + 1]."""
         j = torch.arange(window + 1, device=self.n.device)
         index = (self.start + self.n)[..., None] + j
         return torch.where(j < self.asked(window)[..., None], index, self.size)
 
     def ask(self, canvas: Canvas, window: int) -> Query:
-        """Feed the newest token of each row and `window` guesses behind it; first, the end of the last finished row.
+        """Feed the newest token of each row and `window` drafts behind it; first, the end of the last finished row.
 
-        A row is opened by a token that is not there yet, unless the layout dictates it: the end of the row above. The
-        newest token of that row stands in for it. What was kept of the true one is thus wrong, or right but computed
-        too early, and is written anew as long as the row it opens is the topmost one.
+        The first token of a row follows the end of the row above, which is unknown until that row is finished, unless
+        the layout dictates it. The newest token of the row above takes its place. So the cached keys and values of
+        row ends are wrong or early, and are written anew while the row below is the topmost one.
         """
         j = torch.arange(window + 1, device=self.n.device)
         index = (self.start + self.n - 1)[..., None] + j
@@ -108,8 +108,8 @@ class Front:
         return torch.where(due < 0, canvas.read(torch.where(early, newest, self.size)), due)
 
 
-def check_rows(session: Host) -> None:
-    """Raise ValueError if there is nothing to draw side by side."""
-    grids = session.grid.grids
+def check_rows(info: SessionInfo) -> None:
+    """Raise ValueError if no grid has several rows."""
+    grids = info.grid.grids
     if all(rows == 1 for rows, _ in grids):
         raise ValueError(f"needs a grid of several rows, not {' and '.join(f'{r} x {c}' for r, c in grids)}")

@@ -1,7 +1,7 @@
-"""How guesses x, drawn from q, become tokens y that may pass for draws from p.
+"""Acceptance rules: drafts x, drawn from q, become tokens y that are distributed as draws from p.
 
-Shapes: x [B, W], q [B, W, V], p [B, n, V], index [B, n], n > W: behind the window nothing was guessed. The law p_i is
-conditioned on the guesses before position i, so y_i is final once every guess before it was kept.
+Shapes: x [B, W], q [B, W, V], p [B, n, V], index [B, n]; n > W, as positions behind the window have no draft. The
+target distribution p_i is conditioned on the drafts before position i, so y_i is final once all of them are accepted.
 """
 
 from collections.abc import Callable
@@ -13,41 +13,39 @@ from torch import Tensor
 
 from fewpass.core.checks import real
 from fewpass.core.noise import ACCEPT, CORRECT, FRESH, Noise
-from fewpass.core.protocol import Host, prepared
+from fewpass.core.protocol import SessionInfo, bind_part
 
 
 class Verdict(NamedTuple):
-    """What a rule makes of a window: the next iterate y [B, n], and which guesses stand: kept [B, W].
+    """The next iterate, and the drafts that are accepted. All of y is distributed as draws from p, the next q."""
 
-    Everything in y may pass for a draw from p, so p is the label of the next pass.
-    """
-
-    y: Tensor
-    kept: Tensor
+    y: Tensor  # [B, n]
+    kept: Tensor  # [B, W] bool
 
 
 class Rule(Protocol):
-    """Verifies a window, and draws what is guessed when it moves on."""
+    """Verifies a window, and draws the drafts of new positions."""
 
     def draw(self, p: Tensor, index: Tensor, noise: Noise) -> Tensor:
-        """A new token from each law: [B, n, V] -> [B, n]."""
+        """One token from each distribution: [B, n, V] -> [B, n]."""
 
     def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
-        """Verify the guesses and redraw what may not stay."""
+        """Verify the drafts, and replace those that are rejected."""
 
 
 @dataclass(frozen=True)
 class FixedPoint:
-    """Jacobi decoding of y_i = argmax_v p_i(v) / e_i(v), the noise e frozen. arXiv 2002.03629, 2002.09928. Lossless.
+    """Accept drafts that equal y_i = argmax_v p_i(v) / e_i(v) under fixed noise e. Lossless.
 
-    The sequential sample under the same noise is the only fixed point, so it is drawn to the letter.
+    Jacobi decoding, arXiv 2002.03629 and 2002.09928. The sequential sample under the same noise is the only fixed
+    point, so the tokens are those of autoregression.
     """
 
     def draw(self, p: Tensor, index: Tensor, noise: Noise) -> Tensor:
-        return noise.race(p, index)
+        return noise.gumbel_max(p, index)
 
     def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
-        y = noise.race(p, index)
+        y = noise.gumbel_max(p, index)
         return Verdict(y, y[:, : x.shape[1]] == x)
 
 
@@ -60,13 +58,13 @@ NEXT_TO_NOTHING = 1e-30  # a weight that is lost in the rounding of any other
 
 
 class Test(Protocol):
-    """When does a guess stand?"""
+    """The acceptance test of a single draft."""
 
     def alpha(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
-        """x stands with probability min(1, alpha): [B, W]."""
+        """Accept x with probability min(1, alpha): [B, W]."""
 
     def residual(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
-        """The law of what replaces it, up to a factor: [B, W, V]."""
+        """The distribution of the token in place of a rejected draft, up to a factor: [B, W, V]."""
 
 
 @dataclass(frozen=True)
@@ -77,36 +75,36 @@ class Strict:
         return mass(p, x) / mass(q, x)
 
     def residual(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
-        # p = q up to rounding: nothing is left over, and what replaces x is simply a draw from p.
+        # Where p = q up to rounding the residual is empty, and the token is a draw from p.
         return (p - q).relu_().add_(p, alpha=NEXT_TO_NOTHING)
 
 
 class Outcome(NamedTuple):
-    """What becomes of each guess, by a redraft."""
+    """The drafts of a window after verification; those neither kept nor corrected are drawn anew from p."""
 
-    stays: Tensor  # [B, W] the guess is kept
-    corrected: Tensor  # [B, W] it is replaced by a draw from the residual; the others are drawn anew from p
+    stays: Tensor  # [B, W] the draft is kept
+    corrected: Tensor  # [B, W] it is replaced by a draw from the residual
 
 
-# What becomes of the guesses, those behind the first rejection included, where nothing was verified?
-# (kept, verified, alpha), each [B, W], `verified` up to and including the first rejection.
+# The outcome of all drafts, those behind the first rejection included, from (kept, verified, alpha), each [B, W];
+# `verified` is true up to and including the first rejection.
 
 Redraft = Callable[[Tensor, Tensor, Tensor], Outcome]
 
 
 def resample(kept: Tensor, verified: Tensor, alpha: Tensor) -> Outcome:
-    """Draw anew from p behind the rejection. SJD, arXiv 2410.01699, algorithm 1. Lossless."""
+    """Draw anew from p behind the first rejection. SJD, arXiv 2410.01699, algorithm 1. Lossless."""
     return Outcome(kept & verified, ~kept & verified)
 
 
 def couple(kept: Tensor, verified: Tensor, alpha: Tensor) -> Outcome:
-    """Stay as often as p and q allow, everywhere: a maximal coupling. MC-SJD, arXiv 2510.24211. Lossless."""
+    """Keep drafts as often as p and q allow, everywhere: a maximal coupling. MC-SJD, arXiv 2510.24211. Lossless."""
     return Outcome(kept, ~kept)
 
 
 @dataclass(frozen=True)
 class Reuse:
-    """Stay where alpha exceeds a threshold: SJD++, arXiv 2512.07503, equation 6. Lossy: what stays is no draw."""
+    """Keep drafts whose alpha exceeds a threshold: SJD++, arXiv 2512.07503, equation 6. Lossy."""
 
     threshold: float
 
@@ -119,21 +117,21 @@ class Reuse:
 
 @dataclass(frozen=True)
 class Speculative:
-    """Keep x_i with probability min(1, alpha_i), else replace it; redraft behind the first rejection.
+    """Accept x_i with probability min(1, alpha_i), else replace it; redraft behind the first rejection.
 
-    `frozen` redrafts under noise tied to the position, so that drafts stay while their law does: the Gumbel
-    coupling of arXiv 2510.24211. Whether a guess is kept is still decided by fresh numbers.
+    `frozen` redrafts under fixed noise, so that drafts stay while their distribution does: the Gumbel coupling of
+    arXiv 2510.24211. Acceptance is still decided by fresh random numbers.
     """
 
     test: Test = Strict()
     redraft: Redraft = resample
     frozen: bool = False
 
-    def prepared(self, session: Host) -> Self:
-        return replace(self, test=prepared(self.test, session))
+    def bind(self, info: SessionInfo) -> Self:
+        return replace(self, test=bind_part(self.test, info))
 
     def draw(self, p: Tensor, index: Tensor, noise: Noise) -> Tensor:
-        return noise.race(p, index) if self.frozen else noise.draw(p, index, FRESH)
+        return noise.gumbel_max(p, index) if self.frozen else noise.draw(p, index, FRESH)
 
     def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
         W = x.shape[1]

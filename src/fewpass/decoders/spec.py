@@ -1,9 +1,8 @@
-"""Recipes as text: `sjdpp(threshold=0.2, guess=left_sample)` in Python, on a command line and over HTTP alike."""
+"""Recipes: named ways to make a decoder, whose options are data, in Python, on a command line and over HTTP alike."""
 
 import ast
 import functools
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Generic, ParamSpec
@@ -12,66 +11,47 @@ from fewpass.core.checks import plain
 from fewpass.core.messages import meant, shown
 from fewpass.core.protocol import Decoder
 
-LONGEST = 100_000  # characters of a spelling: the windows of every pass of the largest images fit
-LARGEST = 1 << 63  # of whole numbers, beyond which tensors hold none
-WORDS = 200  # characters of it besides numbers: what nests is among these, and Python's parser and ours recurse
+LONGEST = 200  # characters of a text: Python's parser recurses
 
 P = ParamSpec("P")
 
 
 class Recipe(Generic[P]):
-    """A named way to make a decoder. Calling it gives the decoder, which remembers how it was spelled.
+    """A named way to make a decoder; the decoder holds the recipe and all of its options.
 
-    `source` is where the algorithm comes from; `lossless` whether images have exactly the law of autoregression.
+    `source` cites the algorithm; `lossless` is whether images have exactly the law of autoregression.
     """
 
     def __init__(self, make: Callable[P, Decoder], source: str, lossless: bool):
         self.make, self.source, self.lossless = make, source, lossless
-        self.name = make.__name__
-        self.parameters = inspect.signature(make).parameters
+        self.name, self.signature = make.__name__, inspect.signature(make)
         functools.update_wrapper(self, make)
 
+    @property
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        return self.signature.parameters
+
     def __call__(self, *args: P.args, **options: P.kwargs) -> Decoder:
-        bound = inspect.signature(self.make).bind(*args, **options)
+        """The decoder with these options. Raises ValueError for one that does not exist or is out of range."""
+        known = ", ".join(self.parameters) or "no options"
+        for option in options:
+            if option not in self.parameters:
+                near = meant(option, self.parameters)
+                raise ValueError(f"{self.name} has no option {shown(option)}{near}; it takes {known}")
+        try:
+            bound = self.signature.bind(*args, **options)
+        except TypeError as error:
+            raise ValueError(f"{self.name}: {error}; it takes {known}") from None
         bound.apply_defaults()
         bound.arguments |= {option: plain(value) for option, value in bound.arguments.items()}
-        for option, value in bound.arguments.items():
-            self._check(option, value)
-        decoder = self.make(*bound.args, **bound.kwargs)
-        text = ", ".join(f"{option}={value}" for option, value in bound.arguments.items() if value != ())
-        return replace(decoder, spelling=f"{self.name}({text})" if text else self.name, lossless=self.lossless)
+        return replace(self.make(*bound.args, **bound.kwargs), made_by=self, options=dict(bound.arguments))
 
     def __reduce__(self) -> str:
-        """Pickled and copied by its name, as the function is that it stands for."""
+        """Pickled and copied by its name, as a function is."""
         return self.name
 
     def __repr__(self) -> str:
-        return f"<recipe {self.name}{inspect.signature(self.make)}>"
-
-    def _check(self, option: str, value: object) -> None:
-        kind = self.parameters[option].annotation
-        if not _fits(value, kind):
-            raise ValueError(f"{self.name}: {option} must be {_KINDS[kind]}, not {shown(value)}")
-        if isinstance(value, int) and abs(value) >= LARGEST:
-            raise ValueError(f"{self.name}: {option} must lie below 2^63, not {shown(value)}")
-
-
-WHOLE_NUMBERS = tuple[int, ...]
-_KINDS = {
-    int: "a whole number",
-    float: "a number",
-    str: "a word",
-    bool: "True or False",
-    WHOLE_NUMBERS: "whole numbers, like (8, 16)",
-}
-
-
-def _fits(value: object, kind: object) -> bool:
-    if kind == WHOLE_NUMBERS:
-        return isinstance(value, tuple | list) and all(_fits(v, int) for v in value)
-    if isinstance(value, bool) or kind is bool:
-        return isinstance(value, bool) and kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)  # type: ignore[arg-type]
+        return f"<recipe {self.name}{self.signature}>"
 
 
 def recipe(source: str, lossless: bool) -> Callable[[Callable[P, Decoder]], Recipe[P]]:
@@ -79,48 +59,13 @@ def recipe(source: str, lossless: bool) -> Callable[[Callable[P, Decoder]], Reci
     return lambda make: Recipe(make, source, lossless)
 
 
-def parse(text: str, recipes: Mapping[str, Recipe[...]]) -> Decoder:
-    """The decoder that `text` spells. Options are literals, bare words or spellings; nothing is evaluated.
+def read(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Name, positional options and named options in a text such as `sjd(window=16, guess=left)`; nothing is evaluated.
 
-    Raises ValueError naming what is unknown or does not fit, and what there is instead.
+    Options are literals or bare words. Raises ValueError for anything else.
     """
-    name, args, options = _read(text)
-    if name not in recipes:
-        raise ValueError(f"unknown decoder {shown(name)}{meant(name, recipes)}; there are {', '.join(recipes)}")
-    chosen = recipes[name]
-    known = list(chosen.parameters)
-    for option in options:
-        if option not in known:
-            raise ValueError(
-                f"{name} has no option {shown(option)}{meant(option, known)}; it has {', '.join(known) or 'none'}"
-            )
-    try:
-        inspect.signature(chosen.make).bind(*args, **options)
-    except TypeError as error:
-        raise ValueError(f"{shown(text)}: {error}; {name} takes {', '.join(known) or 'no options'}") from None
-    return chosen(*args, **options)
-
-
-def options_of(text: str) -> dict[str, Any]:
-    """The options that a spelling gives by name."""
-    return _read(text)[2]
-
-
-def with_option(text: str, option: str, value: object) -> str:
-    """The spelling with this value for an option, in the place of the one that it gives, if any."""
-    node = ast.parse(text, mode="eval").body
-    call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
-    new = ast.keyword(option, ast.parse(repr(value), mode="eval").body)
-    if option in options_of(text):
-        call.keywords = [new if given.arg == option else given for given in call.keywords]
-    else:
-        call.keywords.append(new)
-    return ast.unparse(call)
-
-
-def _read(text: str) -> tuple[str, list[Any], dict[str, Any]]:
-    if len(text) > LONGEST or len(re.sub(r"[\d,\s]", "", text)) > WORDS:
-        raise ValueError(f"a decoder is spelled in at most {WORDS} characters besides numbers, got {shown(text)}")
+    if len(text) > LONGEST:
+        raise ValueError(f"a decoder must be spelled in at most {LONGEST} characters, got {shown(text)}")
     try:
         node = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -129,6 +74,10 @@ def _read(text: str) -> tuple[str, list[Any], dict[str, Any]]:
         case ast.Name(name):
             return name, [], {}
         case ast.Call(ast.Name(name), args, keywords) if all(k.arg for k in keywords):
+            options = [str(k.arg) for k in keywords]
+            for number, option in enumerate(options):
+                if option in options[:number]:
+                    raise ValueError(f"{shown(text)}: {shown(option)} is there twice")
             return name, [_value(a, text) for a in args], {str(k.arg): _value(k.value, text) for k in keywords}
     raise ValueError(f"{shown(text)} does not spell a decoder; write it like 'sjd' or 'sjd(window=16)'")
 
@@ -136,8 +85,6 @@ def _read(text: str) -> tuple[str, list[Any], dict[str, Any]]:
 def _value(node: ast.expr, text: str) -> Any:
     if isinstance(node, ast.Name):
         return float("inf") if node.id == "inf" else node.id
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):  # another decoder, with options of its own
-        return ast.unparse(node)
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):

@@ -1,6 +1,9 @@
 """SJD-PAC: several candidates for each of the next few positions, and a chain of drafts behind them."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from heapq import heappop, heappush
+from math import prod
 from typing import Self
 
 import torch
@@ -8,56 +11,94 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewpass.core.canvas import Canvas
-from fewpass.core.checks import MOST, whole
+from fewpass.core.checks import whole
 from fewpass.core.noise import ACCEPT, CORRECT, FRESH, Noise
-from fewpass.core.protocol import Decoder, Host, Query, State
+from fewpass.core.protocol import Decoder, Query, SessionInfo, State
 from fewpass.decoders.jacobi import Jacobi
-from fewpass.decoders.proposals import Laws
+from fewpass.decoders.proposals import Proposals
 from fewpass.decoders.rules import Strict, mass
+
+Path = tuple[int, ...]  # the number of the candidate at each level, from the root down
 
 
 @dataclass(frozen=True, eq=False)
 class Branches:
-    """Those nodes of a complete tree that are not on its chain, level by level: [S] all.
+    """The nodes of a tree that are not on its chain, level by level: S nodes.
 
-    Node i of a level is the (i mod K)-th `candidate` below node i // K of the level above; node 0 is on the chain.
-    `forks` is the last level at which the way to a node is on the chain, `line` [S, S] says which of the others are on
-    that way, itself included. `answers` are, for the root and each level, where a pass answers with the laws behind the
-    nodes: the chain, of W drafts, is asked about first.
+    Nodes 0 ... `levels` of the tree are the chain (the root and the first candidates), then come these.
+
+    Attributes:
+        level: Level of each node, [S], the root's children at 1.
+        candidate: Number of its candidate, [S].
+        forks: Last level at which the path to the node is on the chain, [S].
+        line: Which of these nodes are on the path to each one, itself included, [S, S].
+        child: Node below each node of the tree, by the number of the candidate, [levels + 1 + S, K]; -1 if the tree
+            has no such node.
     """
 
     level: Tensor
     candidate: Tensor
     forks: Tensor
     line: Tensor
-    answers: list[Tensor]
+    child: Tensor
 
     @classmethod
-    def of(cls, K: int, levels: int, W: int, device: torch.device) -> "Branches":
-        beside = [K**i - 1 for i in range(levels + 1)]
-        level = torch.cat([torch.full((count,), i, device=device) for i, count in enumerate(beside)])
-        node = torch.cat([torch.arange(1, count + 1, device=device) for count in beside])
-        up = level[:, None] - level
-        line = (up >= 0) & (node[:, None] // K ** up.clamp(min=0) == node)
-        digits = (node[:, None] >= K ** torch.arange(levels, device=device)).sum(1)  # to base K
-        answers, end = [], W + 1
-        for i, count in enumerate(beside):
-            answers.append(torch.tensor([i, *range(end, end + count)], device=device))
-            end += count
-        return cls(level, node % K, level - digits, line, answers)
+    @lru_cache(maxsize=32)
+    def of(cls, K: int, levels: int, nodes: int, device: torch.device) -> "Branches":
+        """Build the complete tree of K candidates at each level, or its likeliest `nodes` nodes beside the chain."""
+        paths = sorted(_likeliest(K, levels, nodes), key=lambda path: (len(path), path))
+        number = {path: i for i, path in enumerate([*((0,) * i for i in range(levels + 1)), *paths])}
+        S, above = len(paths), [{path[:i] for i in range(len(path) + 1)} for path in paths]
+        return cls(
+            level=torch.tensor([len(path) for path in paths], dtype=torch.long, device=device),
+            candidate=torch.tensor([path[-1] for path in paths], dtype=torch.long, device=device),
+            forks=torch.tensor([_zeros(path) for path in paths], dtype=torch.long, device=device),
+            line=torch.tensor([p in up for up in above for p in paths], device=device).bool().view(S, S),
+            child=torch.tensor([[number.get((*p, k), -1) for k in range(K)] for p in number], device=device),
+        )
 
 
+def _likeliest(K: int, levels: int, nodes: int) -> list[Path]:
+    """Paths off the chain, as if candidate k were accepted with a probability in proportion to 1 / (k + 2)."""
+    heap: list[tuple[int, Path]] = []
+
+    def push(path: Path) -> None:
+        if len(path) <= levels and path[-1] < K:
+            heappush(heap, (prod(k + 2 for k in path), path))
+
+    for i in range(levels):
+        push((0,) * i + (1,))
+    found: list[Path] = []
+    while heap and len(found) < nodes:
+        _, path = heappop(heap)
+        found.append(path)
+        push((*path[:-1], path[-1] + 1))
+        push((*path, 0))
+    return found
+
+
+def _zeros(path: Path) -> int:
+    return next(i for i, k in enumerate(path) if k)
+
+
+NODES = 64  # of a tree beside its chain, as many as the inputs of a pass of the paper
 LANE = 1 << 32  # the k-th candidate at a position has the random numbers of the position k lanes further
 
 
 @dataclass(frozen=True)
 class Tree(Decoder):
-    """Candidates x_0 ... x_{K-1} for each of the next `depth` - 1 positions, whatever is before them. Lossless.
+    """Candidates x_0 ... x_{K-1} for each of the next `depth` - 1 positions, the same in every branch. Lossless.
 
-    SJD-PAC, arXiv 2603.18599. x_0 is the draft of `chain`, which keeps its drafts by maximal coupling ("adaptive
-    continuation") and goes on behind the tree. The others are drawn from the same law q without replacement; there are
-    fewer where q is that narrow. The authors' release draws them from the residual instead and tests them as if they
-    came from q, which is not exact; it also discards the law behind the last draft, which here gives one token more.
+    SJD-PAC, arXiv 2603.18599. The paper's tree is complete: K^i nodes at level i, of which all but one lie beside the
+    chain. A pass of the paper takes 64 inputs, the tree included. Here a pass asks about `window` + `depth` positions
+    and the nodes beside the chain, at most `nodes`; of a larger tree, the likeliest are kept. All K candidates are
+    tested at every node, with its answer; an accepted candidate without a node of its own ends the pass. So fewer nodes
+    are as exact as all.
+
+    x_0 is the draft of `chain`, which keeps its drafts by maximal coupling ("adaptive continuation") and goes on behind
+    the tree. The others are drawn from the same q without replacement; there are fewer where q is that narrow. The
+    authors' release draws them from the residual instead and tests them as if they came from q, which is not exact; it
+    also discards the answer behind the last draft, which here gives one token more.
 
     Branches off the chain are kept in slots past the image. When one wins, its tokens are fed once more in the next
     pass, at their positions: that takes `depth` - 1 more inputs, but no cache that can move what it holds.
@@ -66,17 +107,14 @@ class Tree(Decoder):
     chain: Jacobi
     candidates: int
     depth: int
+    nodes: int = NODES  # beside the chain, at most
 
     def __post_init__(self) -> None:
-        whole("candidates", self.candidates, 1, MOST)
-        whole("depth", self.depth, 1, MOST, of="levels")
-        if self.candidates**self.levels > MOST:
-            raise ValueError(
-                f"a tree must have at most {MOST} branches, got candidates={self.candidates}, depth={self.depth}"
-            )
+        whole("candidates", self.candidates, 1, NODES + 1)  # further ones have no node
+        whole("depth", self.depth, 1, NODES + 1, of="levels")
 
-    def prepared(self, session: Host) -> Self:
-        return replace(self, chain=self.chain.prepared(session))
+    def bind(self, info: SessionInfo) -> Self:
+        return replace(self, chain=self.chain.bind(info))
 
     @property
     def margin(self) -> int:
@@ -116,27 +154,39 @@ class Tree(Decoder):
     def _walk(
         self, canvas: Canvas, state: State, y: Tensor, kept: Tensor, p: Tensor, noise: Noise
     ) -> tuple[Tensor, Tensor]:
-        """Down the tree as far as candidates stand, then along the chain if that is where it led: y, tokens gained."""
-        *inner, leaves = self._branches(canvas).answers
-        K, L, index = self.candidates, len(inner), canvas.ahead(y.shape[1])
-        x, q = self._candidates(canvas, state), Laws(state[0]).read(index)
-        images = torch.arange(len(y), device=y.device)
-        node, n = torch.zeros_like(images), torch.ones_like(images)
-        stands = n > 0
-        for i, laws in enumerate(inner):
-            p_i = p[images, laws[node]][:, None]  # the law of the position, given the way down to it
-            token, k = _choose(x[:, i], q[:, i, None], p_i, index[:, i, None], noise)
-            y[:, i] = torch.where(stands, token, y[:, i])
-            stands, node = stands & (k < K), node * K + k.clamp(max=K - 1)
-            n += stands
-        aside = stands & (node > 0)
-        last = noise.draw(p[images, leaves[node]][:, None], index[:, L, None], FRESH)[:, 0]
+        """Walk down the tree while candidates are accepted, then along the chain if the walk ends on it.
+
+        An accepted candidate without a node of its own ends the walk.
+
+        Returns:
+            y, and the number of tokens to commit, [B].
+        """
+        tree, index, K, L = self._branches(canvas), canvas.ahead(y.shape[1]), self.candidates, self._deepest(canvas)
+        x, q = self._candidates(canvas, state), Proposals(state[0]).read(index)
+        images, beyond = torch.arange(len(y), device=y.device), y.shape[1] - 1 - L
+
+        def behind(node: Tensor) -> Tensor:  # the rest of the chain is asked about before the branches
+            return p[images, node + beyond * (node > L)][:, None]
+
+        node, n = torch.zeros_like(images), torch.zeros_like(images)
+        walks = n == 0
+        for i in range(L):
+            token, k = _choose(x[:, i], q[:, i, None], behind(node), index[:, i, None], noise)
+            y[:, i] = torch.where(walks, token, y[:, i])
+            n += walks
+            below = tree.child[node, k.clamp(max=K - 1)]
+            walks, node = walks & (k < K) & (below >= 0), below.relu()
+        aside = walks & (node > L)
+        last = noise.draw(behind(node), index[:, L, None], FRESH)[:, 0]
         y[:, L] = torch.where(aside, last, y[:, L])
-        return y, n + (stands & ~aside) * kept[:, L:].long().cumprod(1).sum(1)
+        return y, n + walks + (walks & ~aside) * kept[:, L:].long().cumprod(1).sum(1)
+
+    def _deepest(self, canvas: Canvas) -> int:
+        """Levels of the tree in this pass, behind its root."""
+        return min(self.levels, self.chain.drafts(canvas))
 
     def _branches(self, canvas: Canvas) -> Branches:
-        W = self.chain.drafts(canvas)
-        return Branches.of(self.candidates, min(self.levels, W), W, canvas.tokens.device)
+        return Branches.of(self.candidates, self._deepest(canvas), self.nodes, canvas.tokens.device)
 
     def _candidates(self, canvas: Canvas, state: State) -> Tensor:
         """x [B, levels, K], -1 where there are fewer."""
@@ -145,7 +195,7 @@ class Tree(Decoder):
     def _widen(self, canvas: Canvas, state: State, noise: Noise) -> State:
         """Add all candidates but the first, from the laws of the drafts, without replacement: [B, levels, K - 1]."""
         index = canvas.ahead(self.levels)
-        q, x, others = Laws(*state).read(index), canvas.read(index), []
+        q, x, others = Proposals(*state).read(index), canvas.read(index), []
         for k in range(1, self.candidates):
             q = q.scatter(-1, x.relu()[..., None], 0.0)
             x = torch.where(q.sum(-1) > 0, noise.draw(q, index + k * LANE, FRESH), -1)

@@ -1,4 +1,4 @@
-"""ZipAR: every row is drawn token by token, but does not wait for the whole of the row above."""
+"""ZipAR: rows are drawn token by token, side by side."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,21 +8,23 @@ from torch import Tensor
 
 from fewpass.core.canvas import Canvas
 from fewpass.core.checks import MOST, whole
+from fewpass.core.messages import shown
 from fewpass.core.noise import ACCEPT, CORRECT, Noise
-from fewpass.core.protocol import Decoder, Host, Query, State
-from fewpass.decoders.row_frontier import Front, check_rows
+from fewpass.core.protocol import Decoder, Query, SessionInfo, State
+from fewpass.decoders.row_frontier import RowFrontier, check_rows
 from fewpass.decoders.rules import Strict
 
 
 @dataclass(frozen=True)
 class Wavefront(Decoder):
-    """A row is opened when the row above has `window` tokens, or all. arXiv 2412.04062. Lossy.
+    """Open a row when the row above has `window` tokens, or all. arXiv 2412.04062. Lossy.
 
-    Every pass adds one token to each open row, drawn under the noise of autoregression, and each of them is final. A
-    window of a whole row is autoregression.
+    Every pass adds one token to each open row, drawn under the noise of autoregression and final at once. A window of a
+    whole row is autoregression.
 
-    With `adaptive`, `window` is the least head start. The first token of a row is then drawn, tested in the next pass
-    against its law given one more token of the row above, and drawn again until it stands or that row is finished.
+    With `adaptive`, `window` is the least head start: the first token of a row is drawn, tested in the next pass
+    against its distribution given one more token of the row above, and drawn anew until it is accepted or the row above
+    is finished.
     """
 
     window: int
@@ -30,9 +32,11 @@ class Wavefront(Decoder):
 
     def __post_init__(self) -> None:
         whole("window", self.window, 1, MOST, of="tokens")
+        if not isinstance(self.adaptive, bool):
+            raise ValueError(f"adaptive must be True or False, got {shown(self.adaptive)}")
 
-    def prepared(self, session: Host) -> Self:
-        check_rows(session)
+    def bind(self, info: SessionInfo) -> Self:
+        check_rows(info)
         return self
 
     @property
@@ -44,13 +48,13 @@ class Wavefront(Decoder):
         return (nothing, torch.zeros_like(p[:, 0])) if self.adaptive else ()
 
     def draft(self, canvas: Canvas, state: State) -> Query:
-        return Front.of(canvas, self.window).ask(canvas, 0)
+        return RowFrontier.of(canvas, self.window).ask(canvas, 0)
 
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
-        p = p[:, 1:]  # the first answer is about a row that is open
-        front = Front.of(canvas, self.window, rows=p.shape[1])
+        p = p[:, 1:]  # the first answer belongs to an open row
+        front = RowFrontier.of(canvas, self.window, rows=p.shape[1])
         index = front.targets(0)[..., 0]
-        y, final = noise.race(p, index), front.active
+        y, final = noise.gumbel_max(p, index), front.active
         if self.adaptive:
             y, final, state = self._open(front, state, y, p, index, noise)
         canvas.write(index, y)
@@ -58,9 +62,9 @@ class Wavefront(Decoder):
         return state
 
     def _open(
-        self, front: Front, state: State, y: Tensor, p: Tensor, index: Tensor, noise: Noise
+        self, front: RowFrontier, state: State, y: Tensor, p: Tensor, index: Tensor, noise: Noise
     ) -> tuple[Tensor, Tensor, State]:
-        """The state is the first token x [B] of the row that is being opened, -1 for none, and its law q [B, V]."""
+        """Test or draw the first token x [B] of the row being opened; the state is x, -1 for none, and its q [B, V]."""
         opening = front.active & (front.n == 0)
         tested = opening & (state[0] >= 0)[:, None]
         x, q = state[0].clamp(min=0)[:, None].expand_as(y), state[1][:, None].expand_as(p)

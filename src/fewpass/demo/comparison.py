@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from fewpass.core.messages import meant
 from fewpass.core.protocol import Decoder
-from fewpass.decoders.recipes import ar, with_window
+from fewpass.decoders.recipes import ar
 from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.demo.drawing import Stream
 from fewpass.engine.seeds import assign
@@ -103,7 +103,7 @@ def compare(
         raise ValueError("choose a decoder")
     other, (number,) = decoder_of(spelling), assign(_whole(seed), 1)
     if window is not None:
-        other = with_window(other, window)  # type: ignore[arg-type]  # checked there
+        other = other.with_options(window=window)
 
     def drawing(decoder: Decoder) -> Stream:
         return Stream(pipe, pipe.job(prompt, decoder=decoder, guidance=guidance, seed=number))

@@ -1,15 +1,12 @@
 """A drawing that advances one forward pass at a time."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-
-import torch
 
 from fewpass.core.canvas import Canvas
-from fewpass.core.loop import decode
 from fewpass.engine.request import Job
 from fewpass.engine.result import Result
-from fewpass.engine.trace import Clock, ClockedSession, Trace
+from fewpass.engine.scheduler import Failed, Scheduler
+from fewpass.engine.trace import Clock, Trace
 from fewpass.pipeline import Pipeline
 
 
@@ -24,33 +21,35 @@ class Stream(Iterator[Canvas]):
         self.pipe, self.job = pipe, job
         self.canvas: Canvas | None = None
         self.trace = Trace.blank(1, job.grid)
-        self._whole, self._model = Clock(pipe.model.device), Clock(pipe.model.device)
-        with torch.inference_mode(), self._timed(), self._model:
-            session = pipe.model.open_rows([job.rows], job.grid, [job.guidance])
-        seeds = torch.tensor([job.seed], device=pipe.model.device)
-        self._canvases = self.trace.watch(
-            decode(ClockedSession(session, self._model), job.decoder, job.sampling, seeds)
-        )
+        self._clock, self._scheduler = Clock(pipe.model.device), Scheduler(pipe.model, 1)
+        self._scheduler.add(job)
 
     @property
     def finished(self) -> bool:
         """Whether the image is finished."""
         return self.canvas is not None and all(self.canvas.finished)
 
-    @torch.inference_mode()
     def __next__(self) -> Canvas:
-        with self._timed():
-            self.canvas = next(self._canvases)
+        if self.finished:
+            raise StopIteration
+        with self._clock:
+            for one in self._scheduler.step():
+                if isinstance(one, Failed):
+                    raise one.error
+                self.canvas, self.trace = one.canvas, one.trace
+            if self._scheduler.drawing:
+                self.canvas, self.trace = self._scheduler.so_far(self.job)
+        self._note_seconds()
+        assert self.canvas is not None
         return self.canvas
 
     def result(self) -> Result:
         """The result with the tokens drawn so far."""
         canvas = self.canvas or next(self)
-        with self._timed():
-            return self.pipe.result([self.job], canvas, self.trace)
+        with self._clock:
+            made = self.pipe.result([self.job], canvas, self.trace)
+        self._note_seconds()
+        return made
 
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        with self._whole:
-            yield
-        self.trace.seconds, self.trace.model_seconds = self._whole.seconds, self._model.seconds
+    def _note_seconds(self) -> None:
+        self.trace.seconds, self.trace.model_seconds = self._clock.seconds, self._scheduler.clock.seconds

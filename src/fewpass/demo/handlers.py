@@ -8,11 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from fewpass.core.errors import ModelError
+from fewpass.core.errors import ModelError, OutOfMemory
 from fewpass.demo.comparison import Comparison, Models, compare
 from fewpass.demo.html import alert, board, describe, examples_of, status, verdict
 from fewpass.demo.view import Panel, View
-from fewpass.engine.options import default_decoder
+from fewpass.engine.request import default_decoder
 from fewpass.models.weights import one_line
 
 WAITING = "Waiting for the machine"
@@ -77,7 +77,7 @@ class Handlers:
             )
             yield {parts.message: ""}
             yield from self._views(comparison, stop)
-        except (ValueError, ModelError) as error:
+        except (ValueError, ModelError, OutOfMemory) as error:
             yield {parts.message: alert(str(error))}
         except Exception as error:
             logging.exception("a comparison failed")

@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from fewpass.decoders.recipes import RECIPES
 from fewpass.decoders.recipes import decoder as decoder_of
+from fewpass.decoders.recipes import named
 from fewpass.demo.view import View
-from fewpass.engine.report import law
+from fewpass.engine.result import law
 from fewpass.viz.colour_scale import ANCHORS, ticks
 
 MEANING = "Pass at which each token became final"
@@ -102,12 +102,11 @@ def describe(spelling: str | None) -> tuple[int | None, str]:
         chosen = decoder_of(spelling or "")
     except ValueError:
         return None, ""
-    name = str(chosen).partition("(")[0]
-    recipe, found = RECIPES[name], re.search(r"\bwindow=(\d+)", str(chosen))
+    recipe = named(chosen.recipe)
     text = " ".join((recipe.__doc__ or "").split())
     words = re.sub(r"`(.+?)`", r"<code>\1</code>", escape(text))
     source = f'<span class="fp-source">{escape(recipe.source)}</span>'
-    return (int(found[1]) if found else None), f"<p>{words} {source}</p>"
+    return chosen.options.get("window"), f"<p>{words} {source}</p>"
 
 
 def alert(message: str) -> str:

@@ -11,7 +11,7 @@ from fewpass.demo.comparison import Models
 from fewpass.demo.handlers import WAITING, Handlers, Parts
 from fewpass.demo.html import board, describe, examples_of, status
 from fewpass.demo.view import View
-from fewpass.engine.options import default_decoder
+from fewpass.engine.request import default_decoder
 from fewpass.pipeline import Pipeline
 
 MARK = Path(__file__).with_name("mark.svg")  # tokens in the colours of the passes that committed them
@@ -62,7 +62,7 @@ def build(models: Models) -> gr.Blocks:
 def lay_out(pipe: Pipeline, models: Sequence[str]) -> Parts:
     """Lay out the components inside an open `gr.Blocks`; `pipe` is the first of `models`."""
     samples = examples_of(models[0])
-    other = str(default_decoder(pipe.model)).partition("(")[0]
+    other = default_decoder(pipe.model).recipe
     window, description = describe(other)
     gr.HTML(HEADER, elem_id="fp-header")
     with gr.Row(elem_id="fp-page"):

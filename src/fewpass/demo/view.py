@@ -12,7 +12,7 @@ from PIL import Image
 from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.demo.drawing import Stream
-from fewpass.engine.report import record
+from fewpass.engine.result import record
 from fewpass.io.png_metadata import png
 from fewpass.pipeline import Pipeline
 from fewpass.viz.colour_scale import colour, share

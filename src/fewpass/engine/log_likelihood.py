@@ -1,4 +1,4 @@
-"""What the model makes of finished images."""
+"""Log-probabilities and entropies of finished images."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,9 @@ CHUNK = 64  # positions read in one pass
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """`logprobs` [B, N] of the tokens under the law that follows those before them, and the `entropy` [B, N] of that
-    law, both in nats. Where a token is not drawn yet, and behind it, both are 0.
+    """`logprobs` [B, N] of the tokens, each given those before it, and the `entropy` [B, N] of its distribution: nats.
+
+    Where a token is not drawn yet, and behind it, both are 0.
     """
 
     logprobs: Tensor

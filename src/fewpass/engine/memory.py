@@ -1,25 +1,30 @@
-"""How much memory a drawing takes, from shapes alone, and how much there is."""
+"""The memory that a drawing takes, from shapes alone, the memory that is free, and the policy where they differ."""
 
 import math
 import os
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from fewpass.core.canvas import Canvas, Grid
+from fewpass.core.errors import OutOfMemory
 from fewpass.core.noise import Noise
-from fewpass.core.protocol import Decoder, Prospect, fitted
+from fewpass.core.protocol import Decoder, SessionInfo, bind
 from fewpass.engine.request import Job
 from fewpass.models.base import Model
 from fewpass.runtime.kv_cache import bucket
 
 LAWS_AT_ONCE = 48  # bytes for each asked position and code: probabilities, their copies, and 64-bit random numbers
+Part = TypeVar("Part")
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+SHARE = 0.9  # of the free memory that a drawing may plan with
+KNOWN = 64  # footprints that are kept: clients of a server may ask for ever new decoders
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
@@ -48,11 +53,11 @@ class Footprint:
 
 
 def footprint(model: Model, jobs: Sequence[Job]) -> Footprint:
-    """What each of `jobs`, of equal company, takes in one batch with the others."""
+    """What each of `jobs`, of equal batch key, takes in one batch with the others."""
     job, rows = jobs[0], max(len(job.rows) for job in jobs)
     prompt = max(len(row) for job in jobs for row in job.rows)
     laws, asked, spare = remembered(model, job.decoder, job.grid)
-    slots = bucket(prompt + job.grid.size + spare + 1, model.device, model.network.portion)
+    slots = bucket(prompt + job.grid.size + spare + 1, model.device)
     return Footprint(
         rows * cache_bytes(model, slots), laws, work_bytes(model, rows, max(asked, prompt), asked, slots, job.grid)
     )
@@ -75,7 +80,7 @@ def remembered(model: Model, decoder: Decoder, grid: Grid) -> tuple[int, int, in
 
     Found by letting it begin an image without a model. Decoders that open rows one by one ask about more later on.
     """
-    ready = fitted(decoder, Prospect(grid, model.network.codebook))
+    ready = bind(decoder, SessionInfo(grid, model.network.codebook))
     seeds = torch.zeros(1, dtype=torch.long, device=model.device)
     precision = torch.promote_types(model.model.dtype, torch.float32)
     canvas, noise = Canvas.blank(grid, seeds, ready.margin), Noise(seeds, seeds)
@@ -158,3 +163,89 @@ def _container() -> int | None:
     except (OSError, ValueError):  # none, or "max"
         return None
     return most - used + (int(idle[1]) if idle else 0)
+
+
+class MemoryBudget:
+    """The memory policy of every drawing on the device of `model`.
+
+    An estimate limits how many images begin, since a CPU that runs out of memory kills the process. Where memory runs
+    out nevertheless, half as many images are drawn at once from then on; the second time is an error.
+    """
+
+    def __init__(self, model: Model):
+        self.model, self.device = model, model.device
+        self._warned = self._halved = False
+        self._known: dict[Hashable, Footprint] = {}
+
+    def admitted(self, jobs: Sequence[Job], beside: int = 0, alone: bool = True) -> int:
+        """How many of `jobs`, of equal batch key, fit into memory now, `beside` so many others of that key.
+
+        Raises OutOfMemory if not even the first one fits, and nothing else is being drawn: it would be `alone`.
+        """
+        free = available(self.device)
+        if free is None:
+            return len(jobs)
+        need = self._footprint(jobs)
+        fit = min(need.fitting(int(SHARE * free), beside), len(jobs))
+        if alone and not fit:
+            if self._footprint(jobs[:1]).of(1) > int(SHARE * free):
+                raise OutOfMemory(self._needed(jobs, free))
+            return 1
+        if fit < len(jobs) and not self._warned:
+            self._warned, images = True, len(jobs) + beside
+            _warn(
+                f"{images} images at once need {spelled(need.of(images))} of memory, and {spelled(free)} are free"
+                f" on {self.device}: fewer are drawn at a time, which makes the same images"
+            )
+        return fit
+
+    def halve(self, jobs: Sequence[Job], at_once: int) -> int:
+        """Half of the `at_once` images that memory has run out for, `jobs` among them.
+
+        Raises OutOfMemory if the number has been halved before, or cannot be.
+        """
+        if self._halved or at_once == 1:
+            images = f"{at_once} images at once" if at_once > 1 else "one image"
+            needed = self._needed(jobs, available(self.device))
+            raise OutOfMemory(f"out of memory with {images}: {needed}")
+        self._halved, fewer = True, at_once // 2
+        _warn(
+            f"out of memory with {at_once} images at once: going on with {fewer} at a time, which makes the same images"
+        )
+        return fewer
+
+    def micro_batches(self, jobs: Sequence[Job], size: int, work: Callable[[range], Part]) -> list[Part]:
+        """What `work` makes of the numbers of all jobs, at most `size` of them at a time.
+
+        Raises OutOfMemory as `halve` does.
+        """
+        done, parts = 0, list[Part]()
+        while done < len(jobs):
+            numbers = range(done, min(done + size, len(jobs)))
+            try:
+                parts.append(work(numbers))
+            except Exception as error:
+                if not ran_out(error):
+                    raise
+            else:
+                done = numbers.stop
+                continue
+            size = self.halve(jobs, len(numbers))  # only here, behind the error, is the memory that it held free again
+        return parts
+
+    def _needed(self, jobs: Sequence[Job], free: int | None) -> str:
+        known = "" if free is None else f", and {spelled(free)} are free"
+        return f"an image needs about {spelled(self._footprint(jobs[:1]).of(1))} of memory{known} on {self.device}"
+
+    def _footprint(self, jobs: Sequence[Job]) -> Footprint:
+        job, longest = jobs[0], max(len(row) for job in jobs for row in job.rows)
+        key = job.grid.grids, len(job.rows), job.decoder, longest
+        need = self._known.pop(key, None) or footprint(self.model, jobs)
+        self._known[key] = need  # the last one of them is the newest
+        if len(self._known) > KNOWN:
+            del self._known[next(iter(self._known))]
+        return need
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=4)

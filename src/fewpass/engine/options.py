@@ -1,108 +1,177 @@
-"""What the images of a call have in common."""
+"""The options of an image, spelled out once. Importing this does not load torch."""
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
-import torch
+from fewpass.core.checks import Size, read_size, scale
+from fewpass.core.messages import meant
 
-from fewpass.core.canvas import Grid
-from fewpass.core.checks import Size, read_size, real
-from fewpass.core.messages import shown
-from fewpass.core.protocol import Decoder, Prospect, fitted
-from fewpass.core.sampling import Sampling
-from fewpass.decoders.recipes import decoder as decoder_of
-from fewpass.engine.prompts import Given, read_prompt
-from fewpass.engine.request import Job
-from fewpass.models.base import Model, Prompt
+if TYPE_CHECKING:
+    import torch
+
+    from fewpass.core.protocol import Decoder
+    from fewpass.engine.request import Given
+
+SAMPLING = ("temperature", "top_k", "top_p", "min_p")
+UNSUPPORTED = {  # arguments of diffusers' pipelines, and the reason
+    "num_inference_steps": "the number of forward passes follows from the image; choose a decoder and its window",
+    "callback_on_step_end": "there are no timesteps and no latents; use on_step(canvas)",
+    "callback": "there are no timesteps and no latents; use on_step(canvas)",
+    "output_type": "a Result holds PIL images and tokens",
+    "return_dict": "a call returns a Result",
+    "latents": "an image follows from its seed; use seed",
+    "prompt_embeds": "give token ids, or features, as the prompt",
+    "negative_prompt_embeds": "give token ids, or features, as negative_prompt",
+}
 
 
-def default_decoder(model: Model) -> Decoder:
-    """`auto` where its windows do not show in the image; elsewhere `jacobi_ngram`. Both draw the tokens of `ar`.
+class InvalidOption(ValueError):
+    """The value of an `option`, or of "prompt", that is not supported."""
 
-    As a rule a pass rounds differently with the window that it has, and then what `auto` draws depends a little on how
-    fast the machine is at the moment.
+    def __init__(self, option: str, message: str):
+        super().__init__(message)
+        self.option = option
+
+
+@contextmanager
+def naming(option: str) -> Iterator[None]:
+    """Attribute a ValueError raised inside to this option."""
+    try:
+        yield
+    except InvalidOption:
+        raise
+    except ValueError as error:
+        raise InvalidOption(option, str(error)) from None
+
+
+def _option(kind: type, metavar: str, help: str, **more: Any) -> Any:
+    """A field of `GenerationOptions`: how it is written in text and JSON, and its help.
+
+    `own`: models have a value of their own. `schema` are pydantic's bounds of the HTTP field; `absent` is the value in
+    settings that were written before the option existed.
     """
-    unseen = model.network.steady or torch.finfo(model.model.dtype).bits > 32
-    return decoder_of("auto" if unseen else "jacobi_ngram")
+    return field(default=None, metadata={"kind": kind, "metavar": metavar, "help": help, "schema": {}, **more})
+
+
+class DiffusersNames(TypedDict, total=False):
+    """Arguments of diffusers' pipelines that are accepted beside the options whose meaning they have."""
+
+    guidance_scale: float | None
+    num_images_per_prompt: int | None
+    height: int | None
+    width: int | None
+    generator: "torch.Generator | Sequence[torch.Generator] | None"
+
+
+class Options(DiffusersNames, total=False):
+    """The keyword arguments of `Pipeline.__call__` that `GenerationOptions` describes."""
+
+    decoder: "Decoder | str | None"
+    guidance: float | None
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    size: Size | None
+    negative_prompt: "Given | None"
+    seed: int | Sequence[int] | None
 
 
 @dataclass(frozen=True, eq=False)
-class Settings:
-    """How `model` is to draw, checked."""
+class GenerationOptions:
+    """The options that an image depends on, beside its prompt. None is the model's own value.
 
-    model: Model
-    decoder: Decoder
-    sampling: Sampling
-    guidance: float
-    grid: Grid
-    negative_prompt: Prompt | None
+    Everything that takes or writes options derives them from the fields of this class: `Pipeline.__call__`, `stream`
+    and `job`, the command line, the columns of a batch, the HTTP API and the settings of an image.
+    """
+
+    decoder: "Decoder | str | None" = _option(
+        str, "SPELLING", "Decoder, such as 'sjd(window=16)'; see `fewpass decoders`.", schema={"max_length": 20_000}
+    )
+    guidance: float | None = _option(float, "SCALE", "Scale of classifier-free guidance, 1 for none.", own=True)
+    temperature: float | None = _option(float, "T", "Temperature; 0 takes the likeliest token always.", own=True)
+    top_k: int | None = _option(int, "K", "Number of likeliest tokens that are kept, 0 for all.", own=True)
+    top_p: float | None = _option(float, "P", "Mass of the likeliest tokens that are kept, 1 for all.", own=True)
+    min_p: float | None = _option(
+        float, "P", "Least probability of a token that is kept, as a share of the largest.", own=True, absent=0.0
+    )
+    size: Size | None = _option(object, "WxH", "Size in pixels; one number is a square.")
+    negative_prompt: "Given | None" = _option(
+        str, "TEXT", "Text that guidance leads away from.", schema={"max_length": 32_000}
+    )
+    seed: int | Sequence[int] | None = _option(int, "N", "Seed of the first image; image i uses N + i.")
 
     @classmethod
-    def of(
-        cls,
-        model: Model,
-        decoder: Decoder | str | None,
-        guidance: float | None,
-        temperature: float | None,
-        top_k: int | None,
-        top_p: float | None,
-        size: Size | None,
-        negative_prompt: Given | None,
-    ) -> "Settings":
-        """The options of `Pipeline.__call__`; None is the model's own. Raises ValueError naming what will not do."""
-        own = model.sampling
-        sampling = Sampling(
-            own.temperature if temperature is None else temperature,
-            own.top_k if top_k is None else top_k,
-            own.top_p if top_p is None else top_p,
-        )
-        scale = model.guidance if guidance is None else real("guidance", guidance, 0, finite=True)
-        chosen = default_decoder(model) if decoder is None else decoder_of(decoder)
-        if negative_prompt is not None and scale == 1:
-            raise ValueError(f"negative_prompt {shown(negative_prompt)} has no effect without guidance")
-        negative = None if negative_prompt is None else read_prompt(negative_prompt, blank=True)
-        if isinstance(negative, int):
-            model.class_ids(negative)
-        return cls(model, chosen, sampling, scale, model.grid(read_size(size)), negative)
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """Options by their names, or those of diffusers.
 
-    def job(self, prompt: Given, seed: int) -> Job:
-        """One image. Raises ValueError for a prompt that the model cannot read or the decoder cannot draw."""
-        read = read_prompt(prompt)
-        self.model.check_pictures([read])
-        rows = self.model.read(read, self.negative_prompt, self.grid, self.guidance)
-        fitted(self.decoder, Prospect(self.grid, self.model.network.codebook))
-        return Job(read, self.negative_prompt, rows, self.grid, self.guidance, self.decoder, self.sampling, seed)
+        Raises TypeError for a name that does not exist, and ValueError for two names of one option.
+        """
+        own = dict(options)
+        for name, value in _translated(own).items():
+            if own.get(name) is not None:
+                raise ValueError(f"{name} is given twice, by its own name and by that of diffusers")
+            own[name] = value
+        for name in own:
+            if name in UNSUPPORTED:
+                raise TypeError(f"{name} is not supported: {UNSUPPORTED[name]}")
+            if name not in NAMES:
+                raise TypeError(f"{name} is not an option{meant(name, NAMES)}")
+        return cls(**own)
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that are not left to the model, by their names."""
+        return {name: value for name in NAMES if (value := getattr(self, name)) is not None}
 
-AGAIN = ("prompt", "seed", "decoder", "guidance", "temperature", "top_k", "top_p", "negative_prompt", "size")
+    def checked(self) -> Self:
+        """The same options with their values read, as far as that needs no model.
 
+        Raises InvalidOption, a ValueError, naming the value that is out of range.
+        """
+        from fewpass.core.sampling import Sampling
+        from fewpass.decoders.recipes import decoder
+        from fewpass.engine.request import read_prompt
 
-def options_of(settings: Mapping[str, Any], model: Model) -> dict[str, Any]:
-    """The arguments of a call of `model` that draw the image with these settings again.
-
-    Raises ValueError naming what is missing, or is not as it was when the image was drawn.
-    """
-    if isinstance(settings.get("settings"), Mapping):  # a line of a batch's results
-        settings = {**settings, **settings["settings"]}
-    elif "width" in settings and "height" in settings:  # a line as batches wrote it before it held all settings
-        settings = {"size": (settings["width"], settings["height"]), **settings}
-    for name in ("model", *AGAIN):
-        if name not in settings:
-            raise ValueError(f"these are not the settings of an image: there is no {name!r}")
-    if not _is_same(settings["model"], model.name):
-        raise ValueError(f"the image was drawn with the model {shown(settings['model'])}, got {model.name!r}")
-    dtype = str(model.model.dtype).removeprefix("torch.")
-    if settings.get("dtype", dtype) != dtype:
-        raise ValueError(
-            f"the image was drawn in {shown(settings['dtype'])}, got {dtype}: load the model with that dtype"
-        )
-    return {name: settings[name] for name in AGAIN} | {"decoder": settings.get("again", settings["decoder"])}
+        read: dict[str, Any] = {
+            "decoder": decoder,
+            "guidance": scale,
+            "size": read_size,
+            "negative_prompt": lambda value: read_prompt(value, blank=True),
+            **{name: lambda value, name=name: getattr(Sampling(**{name: value}), name) for name in SAMPLING},
+        }
+        values = self.given
+        for name in values.keys() & read.keys():
+            with naming(name):
+                values[name] = read[name](values[name])
+        return type(self)(**values)
 
 
-def _is_same(one: object, other: str) -> bool:
-    """Whether both names are those of one model: paths may be two of one folder."""
-    return one == other or (
-        isinstance(one, str) and os.path.exists(one) and os.path.realpath(one) == os.path.realpath(other)
-    )
+NAMES = tuple(option.name for option in fields(GenerationOptions))
+
+
+def _translated(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the arguments under diffusers' names out of `options`: those that are given, under our names."""
+    given = {name: options.pop(name, None) for name in ("guidance_scale", "height", "width", "generator")}
+    height, width, generator = given["height"], given["width"], given["generator"]
+    if (height is None) != (width is None):
+        raise ValueError(f"height and width must be given together, got height={height} and width={width}")
+    found = {
+        "guidance": given["guidance_scale"],
+        "size": None if width is None else (width, height),
+        "seed": None if generator is None else _seeds(generator),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _seeds(generator: Any) -> int | list[int]:
+    """A seed drawn from a generator of torch, or one from each of several."""
+    import torch
+
+    from fewpass.engine.seeds import DRAWN
+
+    if isinstance(generator, list | tuple):
+        return [int(torch.randint(DRAWN, (), generator=one, device=one.device)) for one in generator]
+    return int(torch.randint(DRAWN, (), generator=generator, device=generator.device))

@@ -1,16 +1,97 @@
-"""One image to be drawn, and who may draw it beside others."""
+"""One image to draw: its prompt and options, read, checked and bound to a model once."""
 
-from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass
+import hashlib
+import os
+import re
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import islice
+from numbers import Integral
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from fewpass.core.canvas import Grid
-from fewpass.core.protocol import Decoder
+from fewpass.core.checks import check_unicode, whole
+from fewpass.core.messages import shown
+from fewpass.core.protocol import Decoder, SessionInfo
+from fewpass.core.protocol import bind as bind_decoder
 from fewpass.core.sampling import Sampling
-from fewpass.engine.prompts import written
+from fewpass.decoders.recipes import jacobi_ngram
+from fewpass.engine.options import NAMES, SAMPLING, GenerationOptions, InvalidOption, naming
 from fewpass.models.base import Model, Prompt
+
+Given = Prompt | int | Sequence[int]  # as callers give them: the number of a class and token ids are plain numbers too
+IMAGES = 2**16  # of a call, which holds all of them in memory
+NOTED = re.compile(r"features \[\d+, \d+\] with SHA-256 [0-9a-f]{64}")  # what `written` makes of features
+
+
+def prompts_of(prompt: Given | Sequence[Given], seed: object, count: int, classes: bool) -> tuple[list[Prompt], int]:
+    """The prompts given, and the number of images of each: `count`, or of a single one as many as there are seeds.
+
+    A list of numbers is one prompt of token ids, or of a model that draws `classes` the prompts themselves.
+    Raises ValueError for a prompt that says nothing, and for more than 65536 images.
+    """
+    images = whole("count", count, 1, IMAGES)
+    given: Any = prompt.tolist() if hasattr(prompt, "tolist") and not isinstance(prompt, Tensor) else prompt
+    alone = _is_one(given, classes)
+    prompts = [read_prompt(one) for one in ([given] if alone else given)]
+    if alone and images == 1 and isinstance(seed, Sequence):
+        images = sum(1 for _ in islice(seed, IMAGES + 1))
+    if not prompts or not images:
+        raise ValueError("there is no prompt" if images else "there is no seed")
+    if len(prompts) * images > IMAGES:
+        raise ValueError(
+            f"a call draws at most {IMAGES} images, got {shown(len(prompts) * images)}: use Pipeline.stream"
+        )
+    return prompts, images
+
+
+def _is_one(given: Any, classes: bool) -> bool:
+    if isinstance(given, Tensor):
+        return given.ndim < 2 + given.is_floating_point()
+    if isinstance(given, list | tuple) and given:
+        return not classes and all(isinstance(number, int) for number in given)
+    return isinstance(given, str | bytes | dict) or not hasattr(given, "__iter__")
+
+
+def read_prompt(given: object, blank: bool = False) -> Prompt:
+    """One prompt, as the settings of an image hold it or as a caller gives it: a text, token ids, or features.
+
+    Raises ValueError for a text that is `blank`, unless it may be, and for all else.
+    """
+    if isinstance(given, Tensor):
+        if given.ndim != 1 + given.is_floating_point() or not len(given) or given.dtype == torch.bool:
+            raise ValueError(
+                "a prompt of token ids is a tensor [P] of whole numbers, and one of features [P, C] of real ones,"
+                f" got {list(given.shape)} of {given.dtype}"
+            )
+        return given
+    if isinstance(given, list | tuple) and given:
+        return torch.tensor([whole("a token id", number, 0, 2**63 - 1) for number in given])
+    if isinstance(given, Integral) and not isinstance(given, bool):
+        return whole("the number of a class", given, -(2**63), 2**63 - 1)
+    if not isinstance(given, str):
+        raise ValueError(f"a prompt must be a text, the number of a class or a tensor, got {shown(given)}")
+    if not blank and not given.strip():
+        raise ValueError(f"a prompt must say something, got {given!r}")
+    check_unicode("a prompt", given)
+    if NOTED.fullmatch(given):
+        raise ValueError(f"the settings of an image do not hold its features: give those themselves, got {given!r}")
+    return given
+
+
+def written(prompt: Prompt) -> str | int | list[int]:
+    """A prompt as it may be noted down; of features, which are long, what tells them from others."""
+    if isinstance(prompt, str):
+        return prompt
+    if not isinstance(prompt, Tensor):
+        return int(prompt)
+    if not prompt.is_floating_point():
+        return prompt.tolist()
+    digest = hashlib.sha256(prompt.detach().cpu().float().numpy().tobytes()).hexdigest()
+    return f"features {list(prompt.shape)} with SHA-256 {digest}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,24 +111,17 @@ class Job:
     seed: int
 
     @property
-    def company(self) -> Hashable:
-        """Jobs of equal `company` can share forward passes; seeds, prompts and scales of guidance may differ."""
-        alone = None if self.decoder.joins else self
-        return self.grid.grids, len(self.rows), self.decoder, self.sampling, alone
+    def batch_key(self) -> Hashable:
+        """Jobs of equal `batch_key` can share forward passes; seeds, prompts and scales of guidance may differ."""
+        return self.grid.grids, len(self.rows), self.decoder, self.sampling
 
-    def settings(self, model: Model, size: tuple[int, int], asked: Sequence[int]) -> dict[str, Any]:
-        """What it takes to draw the image again, with the model's name, device and dtype, and the size in pixels.
-
-        `asked` are the positions that each pass asked about, the prompt's first. Where windows followed the machine,
-        `again` is the decoder that follows them.
-        """
-        again = self.decoder.again([n - 1 for n in asked[1:]])
+    def settings(self, model: Model, size: tuple[int, int]) -> dict[str, Any]:
+        """What it takes to draw the image again, with the model's name, device and dtype, and the size in pixels."""
         return {
             "prompt": written(self.prompt),
             "seed": self.seed,
             "model": model.name,
             "decoder": str(self.decoder),
-            **({} if again is self.decoder else {"again": str(again)}),
             "lossless": self.decoder.lossless,
             "guidance": self.guidance,
             **asdict(self.sampling),
@@ -56,3 +130,114 @@ class Job:
             "device": str(model.device),
             "dtype": str(model.model.dtype).removeprefix("torch."),
         }
+
+
+def default_decoder(model: Model) -> Decoder:
+    """`jacobi_ngram`, which draws the tokens of `ar`, with 16 drafts in a pass on a CPU and 32 elsewhere."""
+    return jacobi_ngram(16 if model.device.type == "cpu" else 32)
+
+
+@dataclass(frozen=True, eq=False)
+class BoundOptions:
+    """The options of images of `model`, each with a value, and checked."""
+
+    model: Model
+    decoder: Decoder
+    sampling: Sampling
+    guidance: float
+    grid: Grid
+    negative_prompt: Prompt | None
+
+    def jobs(self, prompts: Iterable[Given | Job], seeds: Iterator[int], count: int) -> Iterator[Job]:
+        """`count` jobs of each prompt, made when they are asked for, with the next seeds; jobs among them, once each.
+
+        Raises ValueError as `job` does, and where there are no seeds left.
+        """
+        for prompt in prompts:
+            if isinstance(prompt, Job):
+                yield replace(prompt)  # the same job may come again
+                continue
+            job: Job | None = None
+            for _ in range(count):
+                seed = next(seeds, None)
+                if seed is None:
+                    raise ValueError(f"there is no seed for {shown(prompt)}: more images than seeds")
+                job = self.job(prompt, seed) if job is None else replace(job, seed=seed)
+                yield job
+
+    def job(self, prompt: Given, seed: int) -> Job:
+        """One image. Raises InvalidOption for a prompt that the model cannot read or draw a picture of."""
+        with naming("prompt"):
+            read = read_prompt(prompt)
+            self.model.check_pictures([read])
+        try:
+            rows = self.model.read(read, self.negative_prompt, self.grid, self.guidance)
+        except ValueError as error:
+            raise InvalidOption(self._culprit(read), str(error)) from None
+        return Job(read, self.negative_prompt, rows, self.grid, self.guidance, self.decoder, self.sampling, seed)
+
+    def _culprit(self, prompt: Prompt) -> str:
+        """The option on account of which the model does not read `prompt`."""
+        for name, alone in {"prompt": prompt, "negative_prompt": self.negative_prompt}.items():
+            try:
+                if alone is not None:
+                    self.model.read(alone, None, self.grid, 1.0)
+            except ValueError:
+                return name
+        return "guidance"
+
+
+def bind(model: Model, options: GenerationOptions) -> BoundOptions:
+    """Complete the options by the model's own, and check that model and decoder support them.
+
+    Raises InvalidOption, a ValueError, naming the option and its value.
+    """
+    given = options.checked().given
+    sampling = replace(model.sampling, **{name: given[name] for name in SAMPLING if name in given})
+    guidance, negative = given.get("guidance", model.guidance), given.get("negative_prompt")
+    with naming("negative_prompt"):
+        if negative is not None and guidance == 1:
+            raise ValueError(f"negative_prompt {shown(options.negative_prompt)} has no effect without guidance")
+        if isinstance(negative, int):
+            model.class_ids(negative)
+    with naming("size"):
+        grid = model.grid(given.get("size"))
+    decoder = given.get("decoder") or default_decoder(model)
+    with naming("decoder"):
+        bind_decoder(decoder, SessionInfo(grid, model.network.codebook))
+    return BoundOptions(model, decoder, sampling, guidance, grid, negative)
+
+
+def options_of(settings: Mapping[str, Any], model: Model) -> dict[str, Any]:
+    """The arguments of a call of `model` that draw the image with these settings again.
+
+    Raises ValueError naming what is missing, or is not as it was when the image was drawn.
+    """
+    if isinstance(settings.get("settings"), Mapping):  # a line of a batch's results
+        settings = {**settings, **settings["settings"]}
+    elif "width" in settings and "height" in settings:  # a line as batches wrote it before it held all settings
+        settings = {"size": (settings["width"], settings["height"]), **settings}
+    later = {option.name: option.metadata for option in fields(GenerationOptions) if "absent" in option.metadata}
+    settings = {**{name: about["absent"] for name, about in later.items()}, **settings}
+    again = ("prompt", *NAMES)
+    for name in ("model", *again):
+        if name not in settings:
+            raise ValueError(f"these are not the settings of an image: there is no {name!r}")
+    whole("a seed", settings["seed"])  # of one image: a list or none would draw others
+    if not isinstance(settings["prompt"], str):
+        read_prompt(settings["prompt"])
+    if not _is_same(settings["model"], model.name):
+        raise ValueError(f"the image was drawn with the model {shown(settings['model'])}, got {model.name!r}")
+    dtype = str(model.model.dtype).removeprefix("torch.")
+    if settings.get("dtype", dtype) != dtype:
+        raise ValueError(
+            f"the image was drawn in {shown(settings['dtype'])}, got {dtype}: load the model with that dtype"
+        )
+    return {name: settings[name] for name in again}
+
+
+def _is_same(one: object, other: str) -> bool:
+    """Whether both names are those of one model: paths may be two of one folder."""
+    return one == other or (
+        isinstance(one, str) and os.path.exists(one) and os.path.realpath(one) == os.path.realpath(other)
+    )

@@ -1,9 +1,10 @@
-"""One ragged batch that is kept full: images leave it when they are finished, and the next ones take their places."""
+"""One ragged batch that is kept full: images leave it when they are finished, and the next ones join it."""
 
 import time
 from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from fewpass.core.canvas import Canvas
 from fewpass.core.checks import whole
 from fewpass.core.loop import Drawing, staying
-from fewpass.engine.portions import Room
+from fewpass.engine.memory import MemoryBudget, ran_out
 from fewpass.engine.request import Job
 from fewpass.engine.trace import Clock, ClockedSession, Trace
 from fewpass.models.base import Model
@@ -31,14 +32,17 @@ class Finished:
 
 @dataclass(frozen=True, eq=False)
 class Failed:
-    """A job that an error of the model's, or one that nothing foresees, put an end to."""
+    """A job that an error of the model, or an unforeseen one, has ended."""
 
     job: Job
     error: Exception
 
 
 class Group:
-    """Jobs of equal company, drawn in the same forward passes; `since` is when each image came."""
+    """Jobs of equal batch key, drawn in the same forward passes; `since` is when each image came.
+
+    Making a group is the prefill of its jobs.
+    """
 
     def __init__(self, model: Model, jobs: Sequence[Job], clock: Clock):
         self.jobs, self.clock = list(jobs), clock
@@ -52,10 +56,9 @@ class Group:
         self._note()
 
     def advance(self) -> None:
-        """One forward pass, unless there is nothing left to draw."""
-        if not all(self.drawing.canvas.finished):
-            self.drawing.advance()
-            self._note()
+        """One forward pass."""
+        self.drawing.advance()
+        self._note()
 
     def join(self, other: "Group") -> None:
         self.drawing.join(other.drawing)
@@ -70,12 +73,15 @@ class Group:
         self.trace = self.trace.select(images)
         self.jobs, self.since = [self.jobs[i] for i in numbers], [self.since[i] for i in numbers]
 
-    def canvas(self, image: int) -> Canvas:
-        """A copy of one image as far as it is."""
-        return self.drawing.canvas.select(self._images([image]))
+    def copy(self, image: int) -> tuple[Canvas, Trace]:
+        """One image as far as it is, and what it has cost."""
+        (started, before), images = self.since[image], self._images([image])
+        seconds, inside = time.perf_counter() - started, self.clock.seconds - before
+        one = self.trace.select(images)
+        return self.drawing.canvas.select(images), Trace(one.committed.cpu(), one.asked.cpu(), seconds, inside)
 
     def take_over(self) -> list[Finished | Failed]:
-        """The images that are done leave, and those whose logits give no probabilities."""
+        """Let the images leave that are done, and those whose logits give no probabilities."""
         canvas, over = self.drawing.canvas, list[Finished | Failed]()
         errors = self.drawing.errors(canvas)
         leaves = [done or error is not None for done, error in zip(canvas.finished, errors, strict=True)]
@@ -83,18 +89,12 @@ class Group:
             if error is not None:
                 over.append(Failed(self.jobs[i], error))
             elif leaves[i]:
-                over.append(Finished(self.jobs[i], self.canvas(i), self._trace(i)))
+                over.append(Finished(self.jobs[i], *self.copy(i)))
         if all(leaves):
             self.jobs = []
         elif over:
             self.keep(leaves)
         return over
-
-    def _trace(self, image: int) -> Trace:
-        started, before = self.since[image]
-        seconds, inside = time.perf_counter() - started, self.clock.seconds - before
-        one = self.trace.select(self._images([image]))
-        return Trace(one.committed.cpu(), one.asked.cpu(), seconds, inside)
 
     def _note(self) -> None:
         self.trace.note(self.drawing.canvas, self.drawing.step + 1)
@@ -104,36 +104,30 @@ class Group:
 
 
 class Scheduler:
-    """Draws jobs, at most `batch_size` images at a time, first come, first served.
+    """Draw jobs, at most `batch_size` images at a time, first come, first served.
 
-    A job enters as soon as there is a place, and memory for it. Those of equal company share their forward passes;
-    where not all do, `step` is one pass for each company. What an image becomes does not depend on who else is here.
-    Nothing here is thread-safe.
+    A job joins the batch as soon as there is capacity, and memory, for it. Jobs of equal batch key share forward
+    passes. An image does not depend on the others. When memory runs out, half as many images are drawn at a time from
+    then on, once, and the jobs that it concerned begin again. Not thread-safe.
     """
 
     def __init__(self, model: Model, batch_size: int):
-        self.model, self.batch = model, whole("batch_size", batch_size, least=1, of="images")
-        self.clock = Clock(model.device)
+        self.model, self.batch_size = model, whole("batch_size", batch_size, least=1, of="images")
+        self.clock, self.memory = Clock(model.device), MemoryBudget(model)
         self.waiting: deque[Job] = deque()
-        self.passes = 0  # forward passes so far, the prompts' included
+        self.passes = 0  # forward passes so far, prefills included
+        self.most = 1  # images that were drawn at once so far
         self._groups: dict[Hashable, Group] = {}
-        self._room, self._halved = Room(model), False
+        self._full = False  # no memory for the next job, until another one leaves
 
     @property
     def drawing(self) -> list[Job]:
         return [job for group in self._groups.values() for job in group.jobs]
 
     @property
-    def places(self) -> int:
-        """How many more jobs could be drawn at once."""
-        return self.batch - len(self.drawing) - len(self.waiting)
-
-    def halve(self) -> bool:
-        """Draw half as many images at a time from now on; False if that has been done before, or cannot be."""
-        if self._halved or self.batch == 1:
-            return False
-        self._halved, self.batch = True, self.batch // 2
-        return True
+    def capacity(self) -> int:
+        """How many more jobs could be drawn at once; negative if more were added."""
+        return self.batch_size - len(self.drawing) - len(self.waiting)
 
     def add(self, job: Job) -> None:
         self.waiting.append(job)
@@ -141,58 +135,157 @@ class Scheduler:
     @torch.inference_mode()
     def drop(self, jobs: Sequence[Job]) -> None:
         """Forget these jobs, whether they wait, are being drawn or are done already."""
-        out = set(map(id, jobs))
+        out, self._full = set(map(id, jobs)), False
         self.waiting = deque(job for job in self.waiting if id(job) not in out)
-        for company, group in list(self._groups.items()):
+        for key, group in list(self._groups.items()):
             leaves = [id(job) in out for job in group.jobs]
             if all(leaves):
-                del self._groups[company]
+                del self._groups[key]
             elif any(leaves):
                 group.keep(leaves)
 
     @torch.inference_mode()
     def step(self) -> list[Finished | Failed]:
-        """Let waiting jobs in, then one forward pass; who is done with that. An error ends only those it concerns."""
-        over: list[Finished | Failed] = list(self._admit())
-        for company, group in list(self._groups.items()):
-            try:
-                group.advance()
-                self.passes += 1
-                over += group.take_over()
-            except Exception as error:
-                over += [Failed(job, error) for job in group.jobs]
-                group.jobs = []
-            if not group.jobs:
-                del self._groups[company]
-        return over
+        """Run the prefill of waiting jobs that fit, else one forward pass of every group.
+
+        Returns the jobs that are over with it. An error ends only the jobs that it concerns.
+        """
+        alike = self._next()
+        if not alike:
+            return [one for key, group in list(self._groups.items()) for one in self._advance(key, group)]
+        beside = self._groups.get(alike[0].batch_key)
+        try:
+            n = self.memory.admitted(alike, len(beside.jobs) if beside else 0, alone=not self._groups)
+        except Exception as error:  # too little memory, or an error of the decoder
+            self._take(alike[:1])
+            return [Failed(alike[0], error)]
+        self._full = n == 0
+        return self._enter(alike[:n]) if n else self.step()
 
     def canvases(self) -> Iterator[tuple[list[Job], Canvas]]:
-        """The images that are being drawn, company by company; the loop goes on writing to these canvases."""
+        """The images that are being drawn, group by group; the loop goes on writing to these canvases."""
         for group in self._groups.values():
             yield group.jobs, group.drawing.canvas
 
-    def _admit(self) -> Iterator[Failed]:
-        """Run the prompts' passes of as many as there are places for."""
-        coming: dict[Hashable, list[Job]] = {}
-        for _ in range(min(len(self.waiting), self.batch - len(self.drawing))):
-            job = self.waiting.popleft()
-            coming.setdefault(job.company, []).append(job)
-        held: list[Job] = []
-        for company, asking in coming.items():
-            jobs = asking[:1]  # whom it concerns if there is no room for one
+    @torch.inference_mode()
+    def so_far(self, job: Job) -> tuple[Canvas, Trace]:
+        """The canvas of a job that is being drawn, a copy, and its trace."""
+        group = self._groups[job.batch_key]
+        return group.copy(group.jobs.index(job))
+
+    def _next(self) -> list[Job]:
+        """The waiting jobs that could share the next prefill: of the first one's batch key, as there is capacity."""
+        places = 0 if self._full else max(self.batch_size - len(self.drawing), 0)
+        first = list(islice(self.waiting, places))
+        return [job for job in first if job.batch_key == first[0].batch_key]
+
+    def _take(self, jobs: Sequence[Job]) -> None:
+        taken = set(map(id, jobs))
+        self.waiting = deque(job for job in self.waiting if id(job) not in taken)
+
+    def _enter(self, jobs: list[Job]) -> list[Finished | Failed]:
+        self._take(jobs)
+        key = jobs[0].batch_key
+        try:
+            group = Group(self.model, jobs, self.clock)
+            self.passes += 1
+            over = group.take_over()
+            if not group.jobs:
+                return over
+            if key in self._groups:
+                self._groups[key].join(group)
+            else:
+                self._groups[key] = group
+        except Exception as error:
+            return self._broken(jobs, error)
+        self.most = max(self.most, len(self.drawing))
+        return over
+
+    def _advance(self, key: Hashable, group: Group) -> list[Finished | Failed]:
+        try:
+            group.advance()
+            self.passes += 1
+            over = group.take_over()
+        except Exception as error:
+            del self._groups[key]
+            return self._broken(group.jobs, error)
+        if over:
+            self._full = False
+        if not group.jobs:
+            del self._groups[key]
+        return over
+
+    def _broken(self, jobs: Sequence[Job], error: Exception) -> list[Finished | Failed]:
+        """End the jobs that an error concerns; when memory has run out, let them begin again, fewer at a time."""
+        self._full = False
+        if ran_out(error):
+            error.__traceback__ = None  # it holds on to the memory
+            at_once = len(self.drawing) + len(jobs)
             try:
-                beside = len(self._groups[company].jobs) if company in self._groups else 0
-                jobs = asking[: self._room.admitted(asking, beside, alone=not self._groups)]
-                if not jobs:
-                    continue
-                group = Group(self.model, jobs, self.clock)
-                self.passes += 1
-                if company in self._groups:
-                    self._groups[company].join(group)
-                else:
-                    self._groups[company] = group
-            except Exception as error:
-                yield from (Failed(job, error) for job in jobs)
-            finally:
-                held += asking[len(jobs) :]
-        self.waiting.extendleft(reversed(held))
+                self.batch_size = self.memory.halve(jobs, at_once)
+            except Exception as final:
+                error = final
+            else:
+                self.waiting.extendleft(reversed(jobs))
+                return []
+        return [Failed(job, error) for job in jobs]
+
+
+def drawn(scheduler: Scheduler, jobs: Iterable[Job]) -> Iterator[list[tuple[int, Finished]]]:
+    """Draw jobs, taken when there is capacity: after every step, the images that it finished, by their number.
+
+    The error of a job that failed is raised, behind the images that were finished in the same step.
+    """
+    coming, number = enumerate(jobs), dict[int, int]()
+    while True:
+        for i, job in islice(coming, max(scheduler.capacity, 0)):
+            scheduler.add(job)
+            number[id(job)] = i
+        if not number:
+            return
+        over = scheduler.step()
+        yield [(number.pop(id(one.job)), one) for one in over if isinstance(one, Finished)]
+        for one in over:
+            if isinstance(one, Failed):
+                raise one.error
+
+
+class Batch:
+    """Jobs of one batch key, drawn to their end: the `canvas` and `trace` of all of them, in their order.
+
+    Images that have not begun are blank. `most` is how many were drawn at once.
+    """
+
+    def __init__(self, model: Model, jobs: Sequence[Job]):
+        self.jobs, self.scheduler = jobs, Scheduler(model, len(jobs))
+        self.trace = Trace.blank(len(jobs), jobs[0].grid)
+        self._canvas: Canvas | None = None
+
+    @property
+    def canvas(self) -> Canvas:
+        assert self._canvas is not None
+        return self._canvas
+
+    @torch.inference_mode()
+    def draw(self, on_step: Callable[[Canvas], object] | None = None) -> None:
+        """Draw all images. `on_step` gets the canvas after every forward pass and stops by returning False."""
+        number = {id(job): i for i, job in enumerate(self.jobs)}
+        for finished in drawn(self.scheduler, self.jobs):
+            for i, one in finished:
+                self._note([i], one.canvas, one.trace)
+            if on_step is not None:
+                for jobs, canvas in self.scheduler.canvases():
+                    self._note([number[id(job)] for job in jobs], canvas)
+                if self._canvas is not None and on_step(self._canvas) is False:
+                    break
+        for job in self.scheduler.drawing:
+            self._note([number[id(job)]], *self.scheduler.so_far(job))
+        self.trace.model_seconds = self.scheduler.clock.seconds
+
+    def _note(self, numbers: Sequence[int], part: Canvas, trace: Trace | None = None) -> None:
+        if self._canvas is None:
+            nothing = part.length.new_zeros(len(self.jobs))
+            self._canvas = Canvas.blank(part.grid, nothing, part.tokens.shape[1] - part.grid.size)
+        self._canvas.update(torch.tensor(numbers, device=part.length.device), part)
+        if trace is not None:
+            self.trace.committed[numbers], self.trace.asked[numbers] = trace.committed, trace.asked

@@ -1,4 +1,4 @@
-"""What a drawing cost: passes, tokens per pass, seconds. Nothing here is known to the algorithms."""
+"""The cost of a drawing: passes, tokens per pass, seconds. The algorithms do not use it."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fewpass.core.canvas import Canvas, Grid
 from fewpass.core.codebook import Codebook, codebook_of
+from fewpass.core.messages import shown
 from fewpass.core.protocol import ElasticSession, Query
 
 
@@ -26,9 +27,13 @@ class Trace:
     seconds: float = 0.0
     model_seconds: float = 0.0
 
+    def __repr__(self) -> str:
+        images, tokens = self.committed.shape
+        return f"Trace({images} x {tokens} tokens, passes {shown(self.passes.tolist())}, {self.seconds:.2f} s)"
+
     @classmethod
     def blank(cls, images: int, grid: Grid, device: torch.device | str = "cpu") -> "Trace":
-        """Nothing has been drawn yet."""
+        """The trace of images of which nothing has been drawn yet."""
         committed = torch.zeros(images, grid.size, dtype=torch.long, device=device)
         return cls(committed, torch.zeros_like(committed))
 
@@ -44,7 +49,7 @@ class Trace:
 
     @classmethod
     def joined(cls, parts: Sequence["Trace"]) -> "Trace":
-        """Of images that were drawn one part after the other; every part counts its own passes."""
+        """The trace of the images of all parts; the seconds add up."""
         committed, asked = (torch.cat(tables) for tables in zip(*((p.committed, p.asked) for p in parts), strict=True))
         return cls(committed, asked, sum(part.seconds for part in parts), sum(part.model_seconds for part in parts))
 
@@ -53,7 +58,7 @@ class Trace:
         return replace(self, committed=self.committed[images], asked=self.asked[images])
 
     def watch(self, canvases: Iterable[Canvas]) -> Iterator[Canvas]:
-        """Note when tokens become final, and what was asked for it, while the canvases pass through."""
+        """Note when tokens become final, and how many positions a pass was about, while the canvases pass through."""
         for count, canvas in enumerate(canvases, start=1):
             self.note(canvas, torch.full_like(self.passes, count))
             yield canvas
@@ -108,10 +113,6 @@ class ClockedSession:
     @property
     def dtype(self) -> torch.dtype:
         return getattr(self.session, "dtype", self.first.dtype)
-
-    @property
-    def network(self) -> object:
-        return getattr(self.session, "network", None)
 
     def __call__(self, query: Query) -> Tensor:
         with self.clock:

@@ -8,10 +8,10 @@ import torch
 
 from fewpass.core.canvas import Canvas
 from fewpass.core.protocol import Decoder
-from fewpass.core.sampling import Sampling
 from fewpass.engine.log_likelihood import Reading, read
-from fewpass.engine.report import record
-from fewpass.engine.result import Result
+from fewpass.engine.options import GenerationOptions
+from fewpass.engine.request import bind
+from fewpass.engine.result import Result, record
 from fewpass.evaluation.folder import RunFolder
 from fewpass.evaluation.items import Item
 from fewpass.io.atomic import replace
@@ -19,18 +19,6 @@ from fewpass.io.png_metadata import png
 from fewpass.pipeline import Pipeline
 
 WARM, SAMPLE = 4, 32  # tokens that are tried: up to WARM, passes are slow; those behind it give the time of an image
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What all decoders have in common; None is the model's own."""
-
-    guidance: float | None = None
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    size: tuple[int, int] | None = None
-    negative_prompt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,8 +33,9 @@ class Trial:
 class Drawer:
     """Draws items with one model under one set of conditions, `batch_size` in a batch."""
 
-    def __init__(self, pipe: Pipeline, dtype: str | None, conditions: Conditions, batch_size: int):
+    def __init__(self, pipe: Pipeline, dtype: str | None, conditions: GenerationOptions, batch_size: int):
         self.pipe, self.dtype, self.conditions, self.batch_size = pipe, dtype, conditions, batch_size
+        self.bound = bind(pipe.model, conditions)
 
     def trials(self, decoders: Sequence[Decoder], items: Sequence[Item]) -> Iterator[Trial]:
         """Begin the first batch of `items` with every decoder. Warms the process up, and estimates the time."""
@@ -74,7 +63,7 @@ class Drawer:
 
         self._draw(prompts, seeds, decoder, look)
         (before, few), (after, many) = seen[0], seen[-1]
-        size = self.pipe.model.grid(self.conditions.size).size
+        size = self.bound.grid.size
         return (after - before) / max(many - few, 1.0) * size
 
     def draw(self, folder: RunFolder, decoder: Decoder, items: Sequence[Item]) -> None:
@@ -97,17 +86,15 @@ class Drawer:
         decoder: Decoder,
         on_step: Callable[[Canvas], object] | None = None,
     ) -> Result:
-        return self.pipe(list(prompts), seed=list(seeds), decoder=decoder, on_step=on_step, **vars(self.conditions))
+        given = self.conditions.given | {"seed": list(seeds), "decoder": decoder}
+        return self.pipe(list(prompts), on_step=on_step, **given)
 
     @torch.inference_mode()
     def _read(self, result: Result) -> Reading:
         """Read what was drawn once more, under the law it was meant to be drawn from."""
-        model, shared = self.pipe.model, result.settings[0]
-        law = Sampling(shared["temperature"], shared["top_k"], shared["top_p"])
-        prompts = [settings["prompt"] for settings in result.settings]
-        negatives = [self.conditions.negative_prompt] * len(prompts)
-        grid = model.grid(self.conditions.size)
-        return read(model.open(prompts, grid, shared["guidance"], negatives), law, result.tokens)
+        bound, prompts = self.bound, [settings["prompt"] for settings in result.settings]
+        session = bound.model.open(prompts, bound.grid, bound.guidance, [bound.negative_prompt] * len(prompts))
+        return read(session, bound.sampling, result.tokens)
 
 
 def _seen(result: Result, reading: Reading, image: int) -> dict[str, list]:

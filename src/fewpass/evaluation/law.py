@@ -25,7 +25,6 @@ ROW_ENDS = Grid(2, 4, 5, codes=4, forced=torch.tensor([-1, -1, -1, 4] * 2))
 # On six tokens, defaults that are meant for hundreds would make some recipes autoregression or SJD.
 SMALL: dict[str, dict[str, Any]] = {
     "window": {"window": FREE.size - 1},
-    "auto": {"decoder": "mc_sjd"},  # as `jacobi_ngram`, its own choice, has a line already
     "zipar": {"window": 1},
     "pjd": {"context": 1},
     "gsd": {"group": 2, "gap": 1.0, "distance": 1.5},

@@ -11,9 +11,9 @@ from PIL import Image, UnidentifiedImageError
 
 from fewpass.core.canvas import Grid
 from fewpass.core.protocol import Decoder
+from fewpass.engine.options import GenerationOptions
 from fewpass.evaluation import table
 from fewpass.evaluation.clip import ClipScorer
-from fewpass.evaluation.drawing import Conditions
 from fewpass.evaluation.drawings import Drawings
 from fewpass.evaluation.features import inception_features, scene_features
 from fewpass.evaluation.folder import RunFolder
@@ -29,10 +29,10 @@ from fewpass.runtime.device import chosen_dtype
 
 
 def settings_of(
-    pipe: Pipeline, dtype: str | None, conditions: Conditions, seed: int, batch_size: int
+    pipe: Pipeline, dtype: str | None, conditions: GenerationOptions, seed: int, batch_size: int
 ) -> dict[str, Any]:
     """What two runs must share for their images and seconds to be of one kind."""
-    model, given = pipe.model, {k: v for k, v in asdict(conditions).items() if v is not None}
+    model, given = pipe.model, conditions.given
     own = {"guidance": model.guidance, **asdict(model.sampling)}
     return {
         "model": model.name,
@@ -157,6 +157,7 @@ class Evaluation:
         words = [f"{prompts} {self.source}", f"guidance {s['guidance']:g}", f"temperature {s['temperature']:g}"]
         words += [f"top-k {s['top_k']}"] if s["top_k"] else []
         words += [f"top-p {s['top_p']:g}"] if s["top_p"] < 1 else []
+        words += [f"min-p {s['min_p']:g}"] if s["min_p"] else []
         words += [f"{s['batch_size']} images at a time" if s["batch_size"] > 1 else "one image at a time", s["dtype"]]
         return f"{', '.join(words)}; {s['machine']}."
 

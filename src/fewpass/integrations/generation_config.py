@@ -1,4 +1,4 @@
-"""What a call of transformers' `generate` asks for, read from what it has prepared."""
+"""The options of a call of transformers' `generate`, read from the objects that it has prepared."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ from transformers import (
     LogitNormalization,
     LogitsProcessor,
     MaxLengthCriteria,
+    MinPLogitsWarper,
     PrefixConstrainedLogitsProcessor,
     StoppingCriteria,
     TemperatureLogitsWarper,
@@ -22,12 +23,18 @@ from transformers import (
 from fewpass.core.sampling import Sampling
 
 GREEDY = Sampling(temperature=0.0)
-IN_ORDER = (TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper)
+WARPERS = {  # in the order in which they are applied
+    TemperatureLogitsWarper: "temperature",
+    TopKLogitsWarper: "top_k",
+    TopPLogitsWarper: "top_p",
+    MinPLogitsWarper: "min_p",
+}
 NEEDLESS = (PrefixConstrainedLogitsProcessor, LogitNormalization)  # the layout is known, laws are normalised anyway
 WAYS = ("penalty_alpha", "dola_layers", "prompt_lookup_num_tokens", "assistant_early_exit")  # of decoding: ours instead
 OUTPUTS = ("output_scores", "output_logits", "output_attentions", "output_hidden_states")
 HONOURED = {
-    *("do_sample", "temperature", "top_k", "top_p", "guidance_scale", "num_return_sequences", "num_beams", "use_cache"),
+    *("do_sample", "temperature", "top_k", "top_p", "min_p", "guidance_scale"),
+    *("num_return_sequences", "num_beams", "use_cache"),
     *("max_new_tokens", "max_length", "return_dict_in_generate", "generation_kwargs"),
     *("bos_token_id", "eos_token_id", "pad_token_id"),
 }
@@ -57,18 +64,21 @@ def unpadded(ids: Tensor, mask: Tensor | None) -> list[Tensor]:
 
 
 def read(config: GenerationConfig, processors: Iterable[LogitsProcessor], images: int) -> Request:
-    """Raises ValueError naming a processor that is not known: it would have to be called token by token."""
+    """Read sampling and guidance from the processors, which are not called.
+
+    Raises ValueError naming a processor that would have to be called token by token.
+    """
     named: dict[type, LogitsProcessor] = {}
     for processor in processors:
         kind = type(processor)
-        if kind not in (*IN_ORDER, *NEEDLESS, UnbatchedClassifierFreeGuidanceLogitsProcessor):
-            raise ValueError(f"{kind.__name__} works on one token at a time; fewpass cannot take it along")
+        if kind not in (*WARPERS, *NEEDLESS, UnbatchedClassifierFreeGuidanceLogitsProcessor):
+            raise ValueError(f"{kind.__name__} works on one token at a time, and is not supported")
         if kind in named:
             raise ValueError(f"{kind.__name__} is there twice; switch generate's own off, as with top_k=0")
         named[kind] = processor
-    warpers = [kind for kind in named if kind in IN_ORDER]
-    if warpers != [kind for kind in IN_ORDER if kind in named]:
-        raise ValueError(f"temperature, top-k, top-p are applied in this order, not as {warpers}")
+    warpers = [kind for kind in named if kind in WARPERS]
+    if warpers != [kind for kind in WARPERS if kind in named]:
+        raise ValueError(f"temperature, top-k, top-p, min-p are applied in this order, not as {warpers}")
     sampling = _sampling(named) if config.do_sample else GREEDY
     guide = named.get(UnbatchedClassifierFreeGuidanceLogitsProcessor)
     if guide is None:
@@ -78,22 +88,17 @@ def read(config: GenerationConfig, processors: Iterable[LogitsProcessor], images
     return request.contrasted(context["input_ids"], context["attention_mask"], images)
 
 
-def _sampling(named: dict[type, LogitsProcessor]) -> Sampling:
-    temperature, top_k, top_p = (named.get(kind) for kind in IN_ORDER)
-    return Sampling(
-        1.0 if temperature is None else temperature.temperature,
-        0 if top_k is None else top_k.top_k,
-        1.0 if top_p is None else top_p.top_p,
-    )
+def _sampling(named: Mapping[type, LogitsProcessor]) -> Sampling:
+    return Sampling(**{name: getattr(named[kind], name) for kind, name in WARPERS.items() if kind in named})
 
 
 def check(config: GenerationConfig, criteria: Iterable[StoppingCriteria], tokens: int) -> None:
     """Raise ValueError for what an image of `tokens` new tokens cannot give."""
     for criterion in criteria:
         if type(criterion) not in (MaxLengthCriteria, EosTokenCriteria):
-            raise ValueError(f"an image ends where its layout says: {type(criterion).__name__} has no say")
+            raise ValueError(f"{type(criterion).__name__} is not supported: an image ends where its layout says")
     if config.num_beams not in (None, 1):
-        raise ValueError(f"there is no beam search: num_beams={config.num_beams}")
+        raise ValueError(f"num_beams must be 1, got {config.num_beams}: there is no beam search")
     for name in OUTPUTS:
         if config.return_dict_in_generate and getattr(config, name, None):
             raise ValueError(f"{name}=True is not supported: the sequences are returned and nothing else")

@@ -1,7 +1,7 @@
 """transformers' `generate`, with images drawn by fewpass.
 
-`model.generate(**inputs, custom_generate=fewpass.mc_sjd(window=32))` draws with Emu3, Chameleon and GLM-Image;
-`fewpass.generate(model, **inputs, decoder="mc_sjd(window=32)")` with those and Janus.
+`model.generate(**inputs, custom_generate=fewpass.custom_generate("mc_sjd(window=32)"))` draws with Emu3, Chameleon and
+GLM-Image; `fewpass.generate(model, **inputs, decoder="mc_sjd(window=32)")` with those and Janus.
 """
 
 import copy
@@ -16,10 +16,12 @@ from transformers import GenerationConfig, PreTrainedModel
 from transformers.generation import GenerateDecoderOnlyOutput
 
 from fewpass.core.canvas import Canvas, Grid
-from fewpass.core.loop import decode
+from fewpass.core.messages import shown
 from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.engine import seeds as seeding
+from fewpass.engine.request import Job, default_decoder
+from fewpass.engine.scheduler import Batch
 from fewpass.integrations.generation_config import (
     GREEDY,
     Request,
@@ -32,7 +34,7 @@ from fewpass.integrations.generation_config import (
 )
 from fewpass.models import wrap_model
 from fewpass.models.base import Model
-from fewpass.models.defaults import sampling_of
+from fewpass.models.checkpoint import sampling_of
 
 Watch = Callable[[Canvas], object]
 Drawn: TypeAlias = Tensor | GenerateDecoderOnlyOutput
@@ -46,54 +48,92 @@ LOST = (
 def generate(
     model: PreTrainedModel,
     *,
-    decoder: Decoder | str = "mc_sjd",
+    decoder: Decoder | str | None = None,
     seed: int | Sequence[int] | None = None,
     on_step: Watch | None = None,
     **inputs: Any,
 ) -> Drawn:
-    """What `model.generate(**inputs)` would return, drawn by `decoder`: prompts and tokens [B, P + n]; Janus: [B, N].
+    """Draw with a model of transformers as `model.generate(**inputs)` does, in fewer forward passes.
 
-    With return_dict_in_generate=True they are the `sequences` of transformers' `GenerateDecoderOnlyOutput`.
+    Arguments without an effect here are refused: `streamer` (use `on_step`), `tokenizer`, `assistant_model`,
+    `synced_gpus`, `past_key_values`, `position_ids`, `inputs_embeds`, a `max_length` that is too short for the image,
+    and other ways of decoding, such as `prompt_lookup_num_tokens`.
 
-    `inputs` are what the model's processor makes, and options of generate. Sampling happens with do_sample=True only;
-    then what is left open is the model's own, not top_k=50. `seed` is as in a `Pipeline`; None takes one number from
-    torch's global generator. The size of the image is that in the processor's output or the prompt, else `width` and
-    `height` in pixels, else the model's own. `on_step(canvas)` sees the canvas after every pass.
+    Args:
+        model: A model of a family in `fewpass models`.
+        decoder: A decoder or its spelling; the default is that of a `Pipeline`.
+        seed: As in a `Pipeline`; None takes one number from torch's global generator.
+        on_step: Called with the canvas after every forward pass.
+        inputs: The output of the model's processor, and options of `generate`. Tokens are sampled with do_sample=True
+            only; options that are not given are the model's own, not top_k=50. The size of the image is that in the
+            processor's output or the prompt, else `width` and `height` in pixels, else the model's own.
 
-    `generate` loses some arguments on their way to a decoder: `streamer` (use `on_step`), `tokenizer`,
-    `assistant_model`, `assistant_tokenizer`, `synced_gpus`; others it puts among what it has prepared itself, where
-    nobody can tell: `cache` or `past_key_values`, `position_ids`, a `max_length` that is too short for the image. Here
-    they are refused, as are `inputs_embeds` and other ways of decoding, such as `prompt_lookup_num_tokens`.
+    Returns:
+        Prompts and image tokens [B, P + n], for Janus the image tokens [B, N]; with return_dict_in_generate=True, they
+        are the `sequences` of a `GenerateDecoderOnlyOutput`.
 
-    Raises ValueError naming what cannot be honoured.
+    Raises:
+        ValueError: An argument is not supported.
     """
     _check_absent(inputs, LOST)
     mode = inputs.pop("generation_mode", None)
     if mode not in (None, "image"):
         raise ValueError(f"generation_mode={mode!r} is not supported: fewpass draws images; call model.generate")
-    artist = Artist(wrap_model(model, None), decoder_of(decoder), seed, on_step)
+    for name in ("input_ids", "negative_prompt_ids"):
+        _check_ids(name, inputs.get(name))
+    artist = Artist.of(model, decoder, seed, on_step)
     artist.check_images(inputs.get("pixel_values"))
     if not artist.model.in_vocabulary:
         return artist.codes(inputs)
     options = _options(artist.model, inputs)
-    draw = partial(artist.decoder, longest=longest(inputs))
+    draw = partial(custom_generate(artist.decoder), longest=longest(inputs))
     return model.generate(**options, custom_generate=draw, seed=seed, on_step=on_step)
 
 
-def custom_generate(decoder: Decoder, model: PreTrainedModel, input_ids: Tensor, **prepared: Any) -> Drawn:
-    """What `generate` calls with all that it has `prepared`: prompts and tokens [B, P + n]."""
-    seed, on_step = prepared.pop("seed"), prepared.pop("on_step")
-    return Artist(wrap_model(model, None), decoder, seed, on_step).words(input_ids, prepared)
+def custom_generate(decoder: Decoder | str | None = None) -> Callable[..., Drawn]:
+    """The argument `custom_generate` of transformers' `generate`, with which `decoder` draws.
+
+    The default decoder is that of a `Pipeline`. `generate` then takes `seed`, `on_step`, `width`, `height` and
+    `image_sizes` too; see `fewpass.generate`. Raises ValueError for a decoder or an option that does not exist.
+    """
+    chosen = None if decoder is None else decoder_of(decoder)
+
+    def draw(  # transformers passes on the arguments that are named here
+        model: PreTrainedModel,
+        input_ids: Tensor,
+        *,
+        seed: int | Sequence[int] | None = None,
+        on_step: Watch | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        image_sizes: Any = None,
+        **prepared: Any,
+    ) -> Drawn:
+        size = {"width": width, "height": height, "image_sizes": image_sizes}
+        return Artist.of(model, chosen, seed, on_step).words(input_ids, {**prepared, **size})
+
+    return draw
 
 
 @dataclass(frozen=True)
 class Artist:
-    """Who draws, and how."""
+    """A model, a decoder and the options of `generate` beside transformers' own."""
 
     model: Model
     decoder: Decoder
     seed: int | Sequence[int] | None
     on_step: Watch | None
+
+    @classmethod
+    def of(
+        cls,
+        model: PreTrainedModel,
+        decoder: Decoder | str | None,
+        seed: int | Sequence[int] | None,
+        on_step: Watch | None,
+    ) -> "Artist":
+        own = wrap_model(model, None)
+        return cls(own, default_decoder(own) if decoder is None else decoder_of(decoder), seed, on_step)
 
     def check_images(self, images: object) -> None:
         if images is not None and not self.model.reads_images:
@@ -154,13 +194,18 @@ class Artist:
         if request.negatives is not None:
             negatives = [torch.cat([ids, ids.new_tensor(opening)]) for ids in request.negatives]
         first = int(torch.randint(seeding.DRAWN, ())) if self.seed is None else self.seed
-        seeds = torch.tensor(seeding.assign(first, len(prompts)), device=self.model.device)
-        with torch.inference_mode():
-            session = self.model.open(opened, grid, request.guidance, negatives)
-        for canvas in decode(session, self.decoder, request.sampling, seeds):
-            if self.on_step is not None:
-                self.on_step(canvas)
-        return canvas.tokens[:, : grid.size].clone()
+        seeds, model, scale = seeding.assign(first, len(prompts)), self.model, request.guidance
+        jobs = [
+            Job(ids, away, model.read(ids, away, grid, scale), grid, scale, self.decoder, request.sampling, seed)
+            for ids, away, seed in zip(opened, negatives, seeds, strict=True)
+        ]
+        batch = Batch(model, jobs)
+        batch.draw(self._look)
+        return batch.canvas.tokens[:, : grid.size].clone()
+
+    def _look(self, canvas: Canvas) -> None:
+        if self.on_step is not None:
+            self.on_step(canvas)  # its answer does not count: `generate` returns whole images
 
 
 def _output(tokens: Tensor, config: GenerationConfig) -> Drawn:
@@ -171,6 +216,11 @@ def _check_absent(arguments: Mapping[str, Any], names: Sequence[str]) -> None:
     for name in names:
         if arguments.get(name) is not None:
             raise ValueError(f"{name} has no effect on how fewpass draws" + ": use on_step" * (name == "streamer"))
+
+
+def _check_ids(name: str, ids: object) -> None:
+    if ids is not None and not (isinstance(ids, Tensor) and ids.ndim == 2 + ids.is_floating_point()):
+        raise ValueError(f"{name} must be a tensor [B, P] of token ids, got {shown(ids)}")
 
 
 def _options(model: Model, inputs: dict[str, Any]) -> dict[str, Any]:

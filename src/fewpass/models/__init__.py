@@ -15,7 +15,7 @@ from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.hub import ADAPTER, DESCRIPTIONS, FILES, fetch, has_config, saved_by_torch
 from fewpass.models.json_files import read_json
 from fewpass.models.untrained import shape_of
-from fewpass.models.zoo import BUNDLED, PUBLISHED, twin_of
+from fewpass.models.zoo import BUNDLED, PUBLISHED, substitute_for
 
 FAMILIES = {  # `model_type` of config.json -> where its class is
     "janus": "fewpass.models.janus:Janus",
@@ -98,7 +98,7 @@ def family_of(folder: Path) -> str:
         read_json(folder / "model_index.json")
     config = read_json(path)
     family = str(config.get("model_type"))
-    if family not in known_families() and "auto_map" in config and twin_of(family) is None:
+    if family not in known_families() and "auto_map" in config and substitute_for(family) is None:
         raise ValueError(f"{folder}: {family!r} comes with code of its own, which fewpass does not run; {_known()}")
     return family
 
@@ -119,8 +119,8 @@ def _class(family: str, where: object) -> type[Model]:
     try:
         module, kind = known_families()[family].split(":")
     except KeyError:
-        if twin := twin_of(family):
-            raise ValueError(twin.refusal(f"{where} ({family!r})")) from None
+        if substitute := substitute_for(family):
+            raise ValueError(substitute.refusal(f"{where} ({family!r})")) from None
         raise ValueError(f"{where}: unknown model family {family!r}; {_known()}") from None
     return getattr(importlib.import_module(module), kind)
 

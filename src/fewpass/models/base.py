@@ -11,15 +11,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from fewpass.core.canvas import Grid
 from fewpass.core.checks import read_size
+from fewpass.core.checks import scale as check_scale
 from fewpass.core.sampling import Sampling
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.untrained import untrained_network
-from fewpass.models.words import known_word
+from fewpass.models.vocabulary import known_word
 from fewpass.runtime.session import Network, PromptSession
 from fewpass.runtime.transformer import input_device
 
 EDGES = (None, 256, 384, 512, 768, 1024)  # pixels
-STRONGEST = 1e6  # guidance scale: what larger ones multiply may overflow
 # A text, the number of a class, or what an encoder has made of a text: token ids [P], or for some features [P, C].
 Prompt = str | int | Tensor
 
@@ -195,8 +195,7 @@ class Model(ABC):
 
         Raises ValueError if they cannot be read, or do not fit together with the image, or the scale is out of range.
         """
-        if not guidance <= STRONGEST:
-            raise ValueError(f"guidance must be a number <= {STRONGEST:.0f}, not {guidance}")
+        check_scale(guidance)
         ids = self._read(prompt, grid, self.prompt_ids)
         rows = [ids]
         if guidance != 1:

@@ -1,5 +1,6 @@
-"""Where a checkpoint is, and how it is to be loaded."""
+"""A checkpoint's folder: its weights, tokenizer and sampling defaults."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,12 +9,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, GenerationConfig, PreTrainedConfig, PreTrainedTokenizerBase
 
+from fewpass.core.sampling import Sampling
 from fewpass.io.atomic import located
 from fewpass.models.json_files import check_values, read_config, read_json, whole
-from fewpass.models.torch_files import read_weights
-from fewpass.models.weights import M, Mend, build, failure, load_weights
+from fewpass.models.weights import M, Mend, build, failure, load_weights, read_weights
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 DESCRIBED = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.json")
@@ -63,7 +64,7 @@ class Checkpoint:
         Raises ValueError if there are none, or one is not a file in the folder.
         """
         named = self.config.get("transformers_weights")
-        first = next((name for name in ((named,) if named else WEIGHTS) if (self.folder / name).exists()), None)
+        first = next((name for name in ((named,) if named else WEIGHTS) if os.path.exists(self.folder / name)), None)
         if first is None:
             hint = f"; pickles (.bin) are not fetched: hf download {self.name} --local-dir FOLDER, and load FOLDER"
             none = f"there are no weights in {self.folder}: none of {', '.join(WEIGHTS)}"
@@ -72,7 +73,7 @@ class Checkpoint:
         index = read_json(path).get("weight_map") or {} if first.endswith(".index.json") else {"": first}
         files = [self.folder / name for name in dict.fromkeys(index.values())]
         for file in files:
-            if not file.is_file():
+            if not os.path.isfile(file):  # False for a name that no file can have, too
                 raise ValueError(f"cannot read the model in {self.folder}: {file.name} is not a file in it")
         return files
 
@@ -113,3 +114,18 @@ class Checkpoint:
                 raise ValueError(f"cannot read {path}: {failure(error, path)}") from error
         pickles = [] if found else sorted(self.folder.glob("pytorch_model*.bin"))
         return found | {name: w for path in pickles for name, w in read_weights(path).items() if wanted(name)}
+
+
+def sampling_of(config: GenerationConfig, otherwise: Sampling) -> Sampling:
+    """What generation_config.json asks for; what it leaves open is as its authors draw, `otherwise`."""
+    return Sampling(
+        otherwise.temperature if config.temperature is None else config.temperature,
+        otherwise.top_k if config.top_k is None else config.top_k,
+        otherwise.top_p if config.top_p is None else config.top_p,
+        otherwise.min_p if config.min_p is None else config.min_p,
+    )
+
+
+def first(token: int | list[int]) -> int:
+    """Configurations give one end token or several."""
+    return token if isinstance(token, int) else token[0]

@@ -15,15 +15,14 @@ from transformers import PreTrainedTokenizerBase, Qwen2Tokenizer
 
 from fewpass.core.canvas import Grid
 from fewpass.core.codebook import Codebook
+from fewpass.core.messages import shown
 from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model
-from fewpass.models.checkpoint import Checkpoint
-from fewpass.models.defaults import first, sampling_of
+from fewpass.models.checkpoint import Checkpoint, first, sampling_of
 from fewpass.models.layout import cells, with_row_ends
-from fewpass.models.pixels import in_float32, painted
+from fewpass.models.pixels import in_float32, to_pixels
 from fewpass.models.untrained import shape_of
-from fewpass.models.vocabulary import ImageVocabulary
-from fewpass.models.words import check_known, check_vocabulary, codes_in_order, named, special
+from fewpass.models.vocabulary import ImageVocabulary, check_known, check_vocabulary, codes_in_order, named, special
 from fewpass.runtime.session import Network
 from fewpass.runtime.transformer import Body
 
@@ -120,13 +119,18 @@ class Emu3(Model):
 
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
         codes = tokens.view(-1, grid.rows, grid.cols)[..., :-1].clamp(max=self.codes - 1)
-        return painted(in_float32(self.model.model.vqmodel.decode), codes)
+        return to_pixels(in_float32(self.model.model.vqmodel.decode), codes)
 
     def requested(self, ids: Tensor, arguments: Mapping[str, Any]) -> Grid:
         sizes = arguments.get("image_sizes")
         if sizes is None:
             return super().requested(ids, arguments)
-        different = {(int(rows), int(cols)) for rows, cols in sizes}
+        try:
+            different = {(int(rows), int(cols)) for rows, cols in sizes}
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"image_sizes must be (rows, columns) of codes for each image, got {shown(sizes)}"
+            ) from None
         if len(different) != 1:
             raise ValueError(f"images that are drawn together have one size, not {sorted(different)}")
         ((rows, cols),) = different

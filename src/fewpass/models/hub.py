@@ -15,16 +15,15 @@ from huggingface_hub.errors import (
 from transformers import PreTrainedConfig
 
 from fewpass.io.atomic import located
-from fewpass.models.torch_files import TORCH
-from fewpass.models.weights import one_line
-from fewpass.models.zoo import twin_of
+from fewpass.models.weights import TORCH, one_line
+from fewpass.models.zoo import substitute_for
 
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # no code, and no pickles unless asked for by name
 REPOSITORY = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:/(\w[\w.-]*\.pth?))?")  # and one of its files
 ADAPTER = "adapter_config.json"
 CONFIGS = ("config.json", "model_index.json", ADAPTER)
 DESCRIPTIONS = ["*config.json", "model_index.json"]  # they say what a model is, and are small
-TOKENIZERS = "vq_ds16*.pt"  # what goes with a language model in a file of torch
+BESIDE = ("vq_ds16*.pt", "fewpass.json")  # the image tokenizer and the settings of a language model in a file of torch
 
 
 def fetch(name: str, revision: str | None, local_files_only: bool, files: Sequence[str] = FILES) -> Path | None:
@@ -43,9 +42,9 @@ def fetch(name: str, revision: str | None, local_files_only: bool, files: Sequen
     except (OSError, ValueError):  # no path at all: too long, or with a zero byte
         return None
     repository, file = found.groups()
-    if twin := twin_of(repository):
-        raise ValueError(twin.refusal(repository))
-    wanted = [file, TOKENIZERS] if file else list(files)
+    if substitute := substitute_for(repository):
+        raise ValueError(substitute.refusal(repository))
+    wanted = [file, *BESIDE] if file else list(files)
     try:
         folder = snapshot_download(
             repository, revision=revision, local_files_only=local_files_only, allow_patterns=wanted

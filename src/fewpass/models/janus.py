@@ -13,10 +13,10 @@ from fewpass.core.canvas import Grid
 from fewpass.core.codebook import Codebook
 from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model
-from fewpass.models.defaults import sampling_of
-from fewpass.models.pixels import painted
+from fewpass.models.checkpoint import sampling_of
+from fewpass.models.pixels import to_pixels
 from fewpass.models.untrained import untrained_network
-from fewpass.models.words import as_message, check_known
+from fewpass.models.vocabulary import as_message, check_known
 from fewpass.runtime.session import Network
 from fewpass.runtime.transformer import Body
 
@@ -80,7 +80,7 @@ class Janus(Model):
         return [ids, ids.masked_fill(~special, self._special("pad_token_id"))]
 
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
-        return painted(self.model.model.vqmodel.decode, tokens)
+        return to_pixels(self.model.model.vqmodel.decode, tokens)
 
     def _special(self, name: str) -> int:
         """The id of a special token: that in generation_config.json, else the tokenizer's, else that in config.json."""

@@ -51,6 +51,7 @@ def _stays_inside(path: object) -> bool:
 
 ANY = Kind("anything", lambda value: True)
 TEXT = Kind("a text", lambda value: isinstance(value, str))
+NAME = Kind("a name", lambda value: TEXT.fits(value) and bool(value.strip()))
 OBJECT = object_of("an object", ANY)
 POSITIVE = whole("a whole number >= 1", 1)
 TOKEN = whole("a token id", 0)
@@ -75,16 +76,24 @@ GENERATION = {
     "temperature": number("a number >= 0", 0, LARGEST),
     "top_k": whole("a whole number >= 0", 0),
     "top_p": number("a number from 0 to 1", 0, 1),
+    "min_p": number("a number from 0 to 1", 0, 1),
     "guidance_scale": number("a number", -LARGEST, LARGEST),
     "generation_kwargs": OBJECT,
     "boi_token_id": TOKEN,
     "bos_token_id": TOKEN,
     "pad_token_id": TOKEN,
 }
+FEWPASS = {  # fewpass.json, beside files that do not say how a model is used
+    "size": whole("a whole number of pixels >= 1", 1, 2**14),
+    "classes": list_of("a list of names", NAME),
+    "guidance": number("a number >= 0", 0, 1e6),
+    **{name: GENERATION[name] for name in ("temperature", "top_k", "top_p")},
+}
 TEMPLATE = either(TEXT, list_of("a list of templates", OBJECT))
 KEYS = {
     "config.json": CONFIG,
     "generation_config.json": GENERATION,
+    "fewpass.json": FEWPASS,
     "tokenizer_config.json": {"model_max_length": number("a number"), "chat_template": TEMPLATE},
     "chat_template.json": {"chat_template": TEMPLATE},
     "model.safetensors.index.json": {"weight_map": object_of("an object of files in the folder", INSIDE)},

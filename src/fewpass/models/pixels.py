@@ -1,12 +1,14 @@
-"""From image codes to what a screen shows."""
+"""Image codes to pixels, and the convolutional decoder that Janus, LlamaGen and Chameleon share."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from transformers.models.janus.configuration_janus import JanusVQVAEConfig
+from transformers.models.janus.modeling_janus import JanusVQVAEDecoder
 
 from fewpass.core.errors import not_finite
 
@@ -14,7 +16,7 @@ Decode = Callable[[Tensor], Tensor]
 WITH_WEIGHTS = {F.embedding, F.linear, F.conv2d, F.conv3d, F.group_norm, F.batch_norm, F.normalize}
 
 
-def painted(decode: Decode, codes: Tensor, rounded: bool = False) -> Tensor:
+def to_pixels(decode: Decode, codes: Tensor, rounded: bool = False) -> Tensor:
     """What `decode` makes of the codes [B, ...], colours [B, 3, H, W] in -1..1, as uint8 [B, H, W, 3].
 
     Levels are cut off, or `rounded` to the nearest: as the model's authors do. On a CPU one picture is made after the
@@ -56,3 +58,23 @@ def _as_bytes(signed: Tensor, rounded: bool) -> Tensor:
         raise not_finite("pixels", "NaN or inf", signed.dtype)
     levels = (signed.float().clamp(-1, 1) + 1) * 127.5
     return (levels + 0.5 if rounded else levels).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+class VqDecoder(nn.Module):
+    """A codebook and the decoder behind it, for grids of any size: Janus' own class draws one size only."""
+
+    def __init__(self, config: JanusVQVAEConfig):
+        super().__init__()
+        self.quantize = nn.ModuleDict({"embedding": nn.Embedding(config.num_embeddings, config.embed_dim)})
+        self.post_quant_conv = nn.Conv2d(config.embed_dim, config.latent_channels, 1)
+        self.decoder = JanusVQVAEDecoder(config)
+
+    @property
+    def codes(self) -> Tensor:
+        """What the codes stand for: [codes, D]."""
+        return self.get_parameter("quantize.embedding.weight")
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes [B, rows, cols] as colours [B, 3, H, W] in -1..1."""
+        latents = F.embedding(codes, self.codes).permute(0, 3, 1, 2)
+        return self.decoder(self.post_quant_conv(latents))

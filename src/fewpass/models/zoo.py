@@ -28,7 +28,7 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Twin:
+class Substitute:
     """What to `load` in place of checkpoints, by their repositories or the `model_type` of their config.json."""
 
     names: tuple[str, ...]
@@ -39,9 +39,9 @@ class Twin:
         return f"{name} is not supported: {self.why}; {self.load}"
 
 
-def twin_of(name: str) -> Twin | None:
+def substitute_for(name: str) -> Substitute | None:
     """What to load in place of a repository or a model type that fewpass does not load, if there is such a thing."""
-    return next((twin for twin in TWINS if name in twin.names), None)
+    return next((one for one in SUBSTITUTES if name in one.names), None)
 
 
 def _lumina(size: int, memory: str) -> Published:
@@ -70,24 +70,26 @@ def _llamagen(repository: str, file: str, side: int, memory: str) -> Published:
 FORMAT = "its format is its authors' own, not that of transformers"
 LUMINA = (_lumina(512, "16 GB"), _lumina(768, "17 GB"), _lumina(1024, "19 GB"))
 CHAMELEON = ("facebook/chameleon-7b", "facebook/chameleon-30b")
-TWINS = (
-    Twin(("deepseek-ai/Janus-Pro-1B",), FORMAT, "load deepseek-community/Janus-Pro-1B"),
-    Twin(("deepseek-ai/Janus-Pro-7B",), FORMAT, "load deepseek-community/Janus-Pro-7B"),
-    Twin(
+SUBSTITUTES = (
+    Substitute(("deepseek-ai/Janus-Pro-1B",), FORMAT, "load deepseek-community/Janus-Pro-1B"),
+    Substitute(("deepseek-ai/Janus-Pro-7B",), FORMAT, "load deepseek-community/Janus-Pro-7B"),
+    Substitute(
         ("multi_modality", "deepseek-ai/Janus-1.3B"),
         FORMAT,
         "load deepseek-community/Janus-Pro-1B or deepseek-community/Janus-Pro-7B",
     ),
-    Twin(
+    Substitute(
         ("deepseek-ai/JanusFlow-1.3B",),
         "it draws by rectified flow, not token by token",
         "load deepseek-community/Janus-Pro-1B",
     ),
-    Twin(("Emu3", "BAAI/Emu3-Gen", "BAAI/Emu3-Stage1", "BAAI/Emu3-Chat"), FORMAT, "load Emu3-community/Emu3-Gen-hf"),
-    Twin(CHAMELEON, "Meta's Chameleon does not draw", "load leloy/Anole-7b-v0.1-hf"),
-    Twin(("GAIR/Anole-7b-v0.1",), FORMAT, "load leloy/Anole-7b-v0.1-hf"),
+    Substitute(
+        ("Emu3", "BAAI/Emu3-Gen", "BAAI/Emu3-Stage1", "BAAI/Emu3-Chat"), FORMAT, "load Emu3-community/Emu3-Gen-hf"
+    ),
+    Substitute(CHAMELEON, "Meta's Chameleon does not draw", "load leloy/Anole-7b-v0.1-hf"),
+    Substitute(("GAIR/Anole-7b-v0.1",), FORMAT, "load leloy/Anole-7b-v0.1-hf"),
     *(
-        Twin((m.repository,), "its image decoder is published elsewhere", f"run `{m.before}` and load {m.folder}")
+        Substitute((m.repository,), "its image decoder is published elsewhere", f"run `{m.before}` and load {m.folder}")
         for m in LUMINA
     ),
 )

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from fewpass.core.messages import shown
+
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
@@ -13,7 +15,7 @@ def chosen_device(device: str | torch.device | None) -> torch.device:
     try:
         chosen = torch.device(device)
     except RuntimeError:
-        raise ValueError(f"there is no device called {device!r}; use cpu or cuda") from None
+        raise ValueError(f"there is no device called {shown(device)}; use cpu or cuda") from None
     if chosen.type not in ("cpu", "cuda"):
         raise ValueError(f"device {str(chosen)!r} will not do: fewpass needs float64, so use cpu or cuda")
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
@@ -27,7 +29,7 @@ def chosen_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     chosen = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if chosen is None or chosen not in DTYPES.values():
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {str(dtype)!r}")
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {shown(str(dtype))}")
     return chosen
 
 

@@ -7,17 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-BUCKET = 64  # slots
+BUCKET, SUMMED = 64, 192  # slots; torch's attention on a CPU sums over 192 at a time
 
 
-def bucket(slots: int, device: torch.device, portion: int = BUCKET) -> int:
-    """How many slots are attended to where so many are in use: on a CPU, whole buckets, or portions if there are more.
+def bucket(slots: int, device: torch.device) -> int:
+    """Slots to attend to where `slots` are in use: on a CPU a multiple of 64 up to 192, of 192 beyond.
 
-    An attention that sums up over `portion` slots at a time does not show in its rounding how many masked ones follow.
+    The number of masked slots behind then changes no rounding.
     """
     if device.type != "cpu":
         return slots
-    whole = BUCKET if slots <= portion else portion
+    whole = BUCKET if slots <= SUMMED else SUMMED
     return -(-slots // whole) * whole
 
 
@@ -48,14 +48,12 @@ class SlotCache(Cache):
     """Every row r keeps its position j in slot j; `place` says which slots the next forward pass writes.
 
     Rejected drafts are overwritten when their positions are asked about again. Slots that were never written, and
-    slots later than a query's own, are masked. The last slot is a scrap slot: it takes what lies past the image. For
-    `portion` see `bucket`.
+    slots later than a query's own, are masked. The last slot is a scrap slot: it takes what lies past the image.
     """
 
-    def __init__(self, layers: int, rows: int, slots: int, device: torch.device, portion: int = BUCKET):
+    def __init__(self, layers: int, rows: int, slots: int, device: torch.device):
         # Layers that knew their cache would keep its memory until the garbage collector comes by.
-        self.portion = portion
-        held = bucket(slots + 1, device, portion)
+        held = bucket(slots + 1, device)
         self.slots = Slots(
             torch.zeros(rows, held, dtype=torch.bool, device=device),
             torch.zeros(rows, 0, dtype=torch.long, device=device),
@@ -67,6 +65,11 @@ class SlotCache(Cache):
     def written(self) -> Tensor:
         return self.slots.written
 
+    @property
+    def empty(self) -> bool:
+        """True before the first forward pass, the prefill."""
+        return not self.layers[0].is_initialized
+
     def place(self, slot: Tensor, real: Tensor | None = None, sees: Tensor | None = None) -> Tensor:
         """Let the next pass write to `slot` [R, n]; which slots each of its queries may see: bool [R, 1, n, S].
 
@@ -77,14 +80,14 @@ class SlotCache(Cache):
         at.slot = slot.clamp(max=scrap)
         at.written.scatter_(1, at.slot, True if real is None else real)
         if slot.device.type == "cpu":
-            at.visible = bucket(int(at.slot.max()) + 1, slot.device, self.portion)
+            at.visible = bucket(int(at.slot.max()) + 1, slot.device)
         if sees is None:
             sees = torch.arange(at.visible, device=slot.device) <= at.slot[..., None]
         return (sees[..., : at.visible] & at.written[:, None, : at.visible])[:, None]
 
     def reserve(self, slots: int) -> None:
         """Have room for at least as many slots."""
-        held = bucket(slots + 1, self.written.device, self.portion)
+        held = bucket(slots + 1, self.written.device)
         if held > self.written.shape[1]:
             self.slots.written = F.pad(self.written, (0, held - self.written.shape[1]))
             self.slots.visible = held
@@ -118,7 +121,7 @@ class SlotCache(Cache):
         return both
 
     def _empty(self, rows: int, slots: int) -> "SlotCache":
-        return SlotCache(len(self.layers), rows, slots - 1, self.written.device, self.portion)
+        return SlotCache(len(self.layers), rows, slots - 1, self.written.device)
 
 
 def _closed_up(room: Tensor, moved: Tensor, rows: Tensor) -> Tensor:

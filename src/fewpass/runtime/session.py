@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from fewpass.core.canvas import Grid
 from fewpass.core.codebook import Codebook
 from fewpass.core.protocol import Query
-from fewpass.runtime.kv_cache import BUCKET, SlotCache
+from fewpass.runtime.kv_cache import SlotCache
 
 
 def _in_order(position: Tensor, offset: Tensor) -> Tensor:
@@ -34,29 +34,6 @@ class Network:
     layers: int
     positions: Callable[[Tensor, Tensor], Tensor] = _in_order
     codebook: Codebook | None = None
-
-    @property
-    def steady(self) -> bool:
-        """Are positions answered alike, to the last bit, by passes about few and about many, whoever else is there?"""
-        return False
-
-    @property
-    def portion(self) -> int:
-        """In what portions slots come on a CPU, see `fewpass.runtime.kv_cache.bucket`."""
-        return BUCKET
-
-    def cache(self, rows: int, slots: int, device: torch.device) -> SlotCache:
-        """An empty cache."""
-        return SlotCache(self.layers, rows, slots, device, self.portion)
-
-    def begin(self, inputs: Tensor, ids: Tensor, mask: Tensor, cache: SlotCache, last: Tensor) -> Tensor:
-        """The prompts' pass: inputs [R, P, D] to the logits [R, 1, V] behind the positions `last` [R]."""
-        hidden = self.body(inputs, ids, mask, cache)
-        return self.head(hidden[torch.arange(len(last), device=last.device), last][:, None])
-
-    def answer(self, tokens: Tensor, ids: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
-        """One pass: image tokens [R, n], their position ids and the mask over slots to logits [R, n, V]."""
-        return self.head(self.body(self.embed(tokens), ids, mask, cache))
 
 
 @dataclass(eq=False)
@@ -85,9 +62,10 @@ class PromptSession:
         offset = torch.tensor([len(row) for row in rows], device=device)
         inputs = pad_sequence(rows, batch_first=True)  # [R, P, D], padded on the right
         slot = torch.arange(inputs.shape[1], device=device).expand(len(rows), -1)
-        cache = network.cache(len(rows), inputs.shape[1] + grid.size, device)
+        cache = SlotCache(network.layers, len(rows), inputs.shape[1] + grid.size, device)
         mask = cache.place(slot, real=slot < offset[:, None])
-        first = network.begin(inputs, network.positions(slot, offset), mask, cache, offset - 1)
+        hidden = network.body(inputs, network.positions(slot, offset), mask, cache)
+        first = network.head(hidden[torch.arange(len(rows), device=device), offset - 1][:, None])
         session = cls(network, grid, cache, offset, weights, first)
         session.first = session._guide(first, torch.full((len(prompts), 1), -1, device=device))
         return session
@@ -107,9 +85,9 @@ class PromptSession:
         position = self._rows(query.index) + self.offset[:, None]
         slot = position if query.slot is None else self._rows(query.slot) + self.offset[:, None]
         sees = None if query.sees is None else self._behind_prompt(self._rows(query.sees))
-        ids = self.network.positions(position, self.offset)
-        mask = self.cache.place(slot, sees=sees)
-        return self._guide(self.network.answer(self._rows(query.tokens), ids, mask, self.cache), query.index)
+        inputs, ids = self.network.embed(self._rows(query.tokens)), self.network.positions(position, self.offset)
+        hidden = self.network.body(inputs, ids, self.cache.place(slot, sees=sees), self.cache)
+        return self._guide(self.network.head(hidden), query.index)
 
     @cached_property
     def _longest(self) -> int:

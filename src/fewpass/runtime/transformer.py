@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from fewpass.core.messages import shown
 from fewpass.runtime.kv_cache import SlotCache
 
 
@@ -25,7 +26,7 @@ def check_attention(implementation: str) -> None:
     """Raise ValueError if an attention implementation cannot take a mask of its own for every query."""
     if implementation not in MASKS:
         raise ValueError(
-            f"attention implementation {implementation!r} takes no 4-D mask; use one of {', '.join(MASKS)}"
+            f"attention implementation {shown(implementation)} takes no 4-D mask; use one of {', '.join(MASKS)}"
         )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from fewpass.core.canvas import Canvas
-from fewpass.core.errors import ModelError
+from fewpass.core.errors import ModelError, OutOfMemory
 from fewpass.engine.request import Job
 from fewpass.engine.scheduler import Failed, Finished, Scheduler
 from fewpass.pipeline import Pipeline
@@ -149,7 +149,10 @@ class Engine:
         self._scheduler.drop([job])
         self._release(order, job)
         hidden = "the image could not be drawn; the server's log says why"
-        self._end(order, ApiError(500, str(error) if isinstance(error, ModelError) else hidden))
+        if isinstance(error, OutOfMemory):
+            self._end(order, ApiError(503, str(error), code="out_of_memory", headers={"Retry-After": "5"}))
+        else:
+            self._end(order, ApiError(500, str(error) if isinstance(error, ModelError) else hidden))
 
     def _add(self, order: Order) -> None:
         if self._refusing:

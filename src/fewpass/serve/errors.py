@@ -108,10 +108,14 @@ def _malformed(request: Request, error: Exception) -> Response:
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = str(error.detail)
+    message, path, code = str(error.detail), shown(request.url.path), None
     if error.status_code == 404:
-        message = f"there is no {shown(request.url.path)} here; /openapi.json says what there is"
-    return ApiError(error.status_code, message, headers=error.headers).response
+        message = f"there is no {path} here; /openapi.json says what there is"
+    elif error.status_code == 405:
+        message = f"{path} takes {(error.headers or {}).get('Allow', 'other methods')}, not {shown(request.method)}"
+    elif error.status_code == 400:  # the body's, which FastAPI could not read
+        message, code = "the body must be JSON in UTF-8, without endless numbers or depths", "invalid_json"
+    return ApiError(error.status_code, message, code=code, headers=error.headers).response
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

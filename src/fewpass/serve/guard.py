@@ -80,7 +80,7 @@ class Guard:
         if self.key is not None and path.startswith("/v1") and not self._knows_key(headers.get("authorization", "")):
             message = "give the server's API key as a bearer token"
             raise ApiError(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
-        if path in ABSENT:
+        if path.rstrip("/") in ABSENT:
             message = f"{path} is not supported: images are drawn from prompts, at /v1/images/generations"
             raise ApiError(404, message, code="not_supported")
         if "content-length" in headers and "transfer-encoding" in headers:

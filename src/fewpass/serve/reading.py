@@ -1,17 +1,16 @@
 """From the body of a request to jobs; every complaint names its field."""
 
+from dataclasses import replace
 from functools import cached_property
 from math import hypot, log
 
 from fewpass.core.messages import shown
-from fewpass.core.protocol import Decoder, Prospect, fitted
+from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import decoder as decoder_of
-from fewpass.decoders.recipes import with_window
-from fewpass.decoders.spec import options_of
 from fewpass.decoders.tree import Tree
 from fewpass.engine import seeds as seeding
-from fewpass.engine.options import Settings, default_decoder
-from fewpass.engine.request import Job
+from fewpass.engine.options import NAMES, GenerationOptions, InvalidOption
+from fewpass.engine.request import Job, bind, default_decoder
 from fewpass.models.base import Model
 from fewpass.serve.errors import ApiError, naming
 from fewpass.serve.limits import Limits
@@ -35,21 +34,14 @@ class Reader:
             decoder = _decoder(body, model, self.limits)
         with naming("size"):
             size = self._size(body.size)
-            grid = model.grid(size)
-        with naming("decoder"):
-            fitted(decoder, Prospect(grid, model.network.codebook))
         with naming("seed"):
             seeds = seeding.assign(body.seed, body.n or 1)
-        with naming("prompt"):
-            model.read(body.prompt, None, grid, 1.0)
-        with naming("negative_prompt"):
-            settings = Settings.of(
-                model, decoder, body.guidance, body.temperature, body.top_k, body.top_p, size, body.negative_prompt
-            )
-            if body.negative_prompt is not None:
-                model.read(body.negative_prompt, None, grid, 1.0)
-        with naming("prompt" if body.guidance is None else "guidance"):
-            return [settings.job(body.prompt, seed) for seed in seeds]
+        options = GenerationOptions(**body.model_dump(include=set(NAMES)))
+        try:
+            bound = bind(model, replace(options, decoder=decoder, size=size))
+            return list(bound.jobs([body.prompt], iter(seeds), len(seeds)))
+        except InvalidOption as error:
+            raise ApiError(400, str(error), param=error.option, code="invalid_value") from None
 
     def _size(self, asked: str | None) -> tuple[int, int] | None:
         """The size to draw, None for the model's own; with `limits.sizes` "nearest" the most similar that there is."""
@@ -98,8 +90,8 @@ def _check(body: GenerationRequest, model: Model, limits: Limits) -> None:
 def _decoder(body: GenerationRequest, model: Model, limits: Limits) -> Decoder:
     decoder = decoder_of(body.decoder) if body.decoder else default_decoder(model)
     if body.window is not None:
-        decoder = with_window(decoder, body.window)
-    for option, value in options_of(str(decoder)).items():
+        decoder = decoder.with_options(window=body.window)
+    for option, value in decoder.options.items():
         most = limits.max_window if option == "window" else OPTION
         if isinstance(value, int) and value > most:
             raise ValueError(f"{option} is at most {most} here, not {shown(value)}")

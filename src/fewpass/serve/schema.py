@@ -1,15 +1,33 @@
 """Bodies of requests and answers, as in OpenAI's images API; the fields that fewpass adds are marked."""
 
-from typing import Annotated, Literal
+from dataclasses import Field as DataclassField
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from fewpass.engine.options import GenerationOptions
 from fewpass.engine.seeds import LIMIT
 
 Format = Literal["png", "jpeg", "webp"]
 
 
-class GenerationRequest(BaseModel):
+def _field(option: "DataclassField[Any]") -> tuple[Any, None]:
+    """An option of fewpass as a field of JSON."""
+    kind, bounds = option.metadata["kind"], option.metadata["schema"]
+    return Annotated[kind | None, Field(description=f"fewpass: {option.metadata['help']}", **bounds)], None
+
+
+if TYPE_CHECKING:
+
+    class Options(BaseModel):
+        decoder: str | None
+        negative_prompt: str | None
+else:
+    Options = create_model("Options", **{option.name: _field(option) for option in fields(GenerationOptions)})
+
+
+class GenerationRequest(Options):
     """`POST /v1/images/generations`. What is accepted and cannot be honoured is named in the answer, as `ignored`."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -37,13 +55,7 @@ class GenerationRequest(BaseModel):
     safety_identifier: Annotated[str | None, Field(max_length=512)] = None
 
     seed: Annotated[int | None, Field(ge=0, lt=LIMIT, description="fewpass: image i has the seed `seed` + i.")] = None
-    decoder: Annotated[str | None, Field(max_length=20_000, description="fewpass: such as 'sjd(window=16)'.")] = None
     window: Annotated[int | None, Field(ge=0, description="fewpass: instead of the decoder's own.")] = None
-    guidance: Annotated[float | None, Field(ge=0, description="fewpass: scale of guidance, 1 for none.")] = None
-    temperature: Annotated[float | None, Field(ge=0, description="fewpass")] = None
-    top_k: Annotated[int | None, Field(ge=0, lt=LIMIT, description="fewpass: 0 keeps every code.")] = None
-    top_p: Annotated[float | None, Field(gt=0, le=1, description="fewpass")] = None
-    negative_prompt: Annotated[str | None, Field(max_length=32_000, description="fewpass")] = None
 
     def ignored(self, size: str) -> list[str]:
         """The fields given that have no effect on an answer with images of `size`, "WIDTHxHEIGHT"."""

@@ -103,6 +103,9 @@ def _defaults(model: Model, folder: Path) -> Iterator[Line]:
     own = {"guidance_scale": model.guidance, **vars(model.sampling)}
     configs = sorted((path for path in folder.glob("**/*config.json") if path.is_file()), reverse=True)
     known = [(path, read_json(path)) for path in configs if path.name in ("generation_config.json", "config.json")]
+    if (own_file := folder / "fewpass.json").is_file():
+        given = read_json(own_file)
+        known.insert(0, (own_file, {"guidance_scale": given.get("guidance"), **given}))
     for name, value in own.items():
         found = [path for path, config in known if config.get(name) == value]
         yield Line("defaults", name, f"{value:g}, from {_listed(found[:1], folder) or 'fewpass: as the authors draw'}")

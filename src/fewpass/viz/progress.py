@@ -69,7 +69,7 @@ def waiting(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def tokens_committed(images: int, what: str = "drawing") -> Iterator[Callable[[Any], None]]:
+def committed_tokens(images: int, what: str = "drawing") -> Iterator[Callable[[Any], None]]:
     """Show a bar of the committed tokens of `images` images, and yield the function to call with each canvas.
 
     Images may be drawn in several batches: tokens of finished canvases stay counted.
@@ -153,7 +153,7 @@ def _bars(*texts: str, time_left: bool = True) -> Iterator["Progress"]:
         TextColumn("{task.description}"),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not (console.is_terminal or console.is_jupyter),
         redirect_stdout=sys.stdout.isatty(),  # lines printed meanwhile go above the bar, or to where they are piped
     ) as progress:
         yield progress

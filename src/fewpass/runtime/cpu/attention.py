@@ -1,8 +1,7 @@
-"""Attention where every query has a mask of its own: what the layers of a pass have in common, and how each attends.
+"""Attention under a mask for every query: q [R, H, n, d], keys and values [R, H, S, d] with H heads of keys.
 
-The heads that share keys and values are taken for queries of one head. Queries are q [R, H, n, d], keys and values
-k, v [R, H, S, d] with H heads of keys. Slots that are masked do not show in how the others are rounded, if there are
-whole portions of them (`portion`).
+The heads that share keys and values stand as further queries of one head. Masked slots do not change how the others
+are rounded, since slots come in whole buckets (`fewpass.runtime.kv_cache.bucket`).
 """
 
 from dataclasses import dataclass
@@ -12,45 +11,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewpass.runtime.kv_cache import BUCKET
-
-TAKEN, ALIKE = 32, 4  # queries, in torch's attention on a CPU
+BLOCK, LEAST = 32, 4  # queries of a block in torch's attention; blocks with fewer than `LEAST` are rounded differently
 
 
 @dataclass(frozen=True)
 class Fused:
-    """torch's own.
+    """torch's attention, for float32.
 
-    It takes queries `TAKEN` at a time, and the products of fewer than `ALIKE` are rounded in another way than those of
-    more. Up to three `spare` ones see to it that what a query finds does not depend on how many were asked, unless it
-    was the only one. Its products sum up to 192 numbers at a time, and halves of what is left in the end.
+    Up to three `spare` queries fill the last block, so that it rounds like any other; a single query goes without.
     """
 
-    portion = 192
     mask: Tensor  # [R, 1, n + spare, S]
     spare: int
 
     @classmethod
     def of(cls, mask: Tensor, dtype: torch.dtype, heads: int, group: int) -> Self:
-        """From the mask bool [R, 1, n, S] of queries with `heads` times `group` heads, of which each `group` share."""
+        """Attention under a mask bool [R, 1, n, S] with `heads` heads of keys, each for `group` heads of queries."""
         added = _added(mask, dtype, group)
-        left = added.shape[2] % TAKEN
-        spare = ALIKE - left if 0 < left < ALIKE and mask.shape[2] > 1 else 0
-        return cls(_filled(added, spare), spare)
+        left = added.shape[2] % BLOCK
+        spare = LEAST - left if 0 < left < LEAST and mask.shape[2] > 1 else 0
+        return cls(_padded(added, spare), spare)
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-        filled = _filled(q, self.spare)
-        return F.scaled_dot_product_attention(filled, k, v, attn_mask=self.mask, scale=scale)[:, :, : q.shape[2]]
+        padded = _padded(q, self.spare)
+        return F.scaled_dot_product_attention(padded, k, v, attn_mask=self.mask, scale=scale)[:, :, : q.shape[2]]
 
 
 @dataclass(frozen=True)
 class Multiplied:
-    """Two products of matrices.
+    """Two matrix products, for bfloat16: oneDNN's are faster than torch's attention and rounded alike."""
 
-    In bfloat16 oneDNN makes them: faster than torch's own attention, and rounded alike for any number of queries.
-    """
-
-    portion = BUCKET
     mask: Tensor  # [R * H, n, S]
 
     @classmethod
@@ -58,7 +48,7 @@ class Multiplied:
         return cls(_added(mask, dtype, group).expand(-1, heads, -1, -1).flatten(0, 1))
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-        keys = k.contiguous().flatten(0, 1)  # a copy row by row, else torch makes one number by number
+        keys = k.contiguous().flatten(0, 1)  # copied row by row, else torch copies number by number
         scores = torch.baddbmm(self.mask, q.flatten(0, 1), keys.transpose(1, 2), alpha=scale)
         return torch.bmm(scores.softmax(-1), v.flatten(0, 1)).view(q.shape)
 
@@ -67,16 +57,16 @@ Attention = Fused | Multiplied
 
 
 def attention_in(dtype: torch.dtype) -> type[Fused] | type[Multiplied]:
-    """How a lean twin in float32 or bfloat16 attends."""
+    """The attention of the fast path in float32 or bfloat16."""
     return Fused if dtype == torch.float32 else Multiplied
 
 
 def _added(mask: Tensor, dtype: torch.dtype, group: int) -> Tensor:
-    """What is added to scores [R, 1, group * n, S]."""
+    """The mask as a term of the scores [R, 1, group * n, S]: 0 or -inf."""
     added = torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, -torch.inf)
     return added.repeat(1, 1, group, 1) if group > 1 else added
 
 
-def _filled(x: Tensor, spare: int) -> Tensor:
+def _padded(x: Tensor, spare: int) -> Tensor:
     """[..., n, m] to [..., n + spare, m]."""
     return F.pad(x, (0, 0, 0, spare)) if spare else x

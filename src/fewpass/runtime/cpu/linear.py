@@ -1,11 +1,12 @@
-"""Products with weights that are laid out beforehand.
+"""Linear layers with weights in oneDNN's own layout.
 
-BLAS arranges the weights in panels anew in every call. For the rows of a window that is a good part of its time, for
-the rows of one token most of it (`bench/products.py`). oneDNN takes weights that it has arranged itself, for any number
-of rows; few rows in float32 are fastest where they stand on the right of the weights.
+BLAS packs the weights anew in every call, which for the rows of a window takes much of its time. oneDNN takes weights
+that it has packed itself, and rounds a row alike whatever the number of rows. One or two rows in float32 are faster on
+the right of unpacked weights (`bench/products.py`): `ar` takes 12 % less time for it.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,33 +14,57 @@ from torch import Tensor, nn
 FEW = 2  # rows in float32 that are multiplied on the right
 
 
-class Product:
-    """Linear layers of one input as one: x [R, D] to [R, E], the outputs of all layers side by side.
+class Linear:
+    """Linear layers of one input as a single product: x [R, D] to [R, E], their outputs side by side.
 
-    The weights are copied, once as they are and once in panels, and stay those of the moment. No gradients.
+    The weights are copied twice, as they are and packed. `few` rows at most are rounded differently from more. No
+    gradients.
     """
 
-    def __init__(self, layers: Sequence[nn.Linear]):
+    def __init__(self, layers: Sequence[nn.Linear], few: int = FEW):
         self._layers = layers
         self._weight = torch.cat([layer.weight for layer in layers])  # [E, D]
         self._bias = torch.cat([_bias(layer) for layer in layers])  # [E]
-        self._panels = torch.ops.mkldnn._reorder_linear_weight(self._weight)
-        self._few = FEW if self._weight.dtype == torch.float32 else 0  # in bfloat16 panels are faster for any number
+        self._packed = packed(self._weight)
+        self._few = few if self._weight.dtype == torch.float32 else 0
 
     def __call__(self, x: Tensor) -> Tensor:
-        if len(x) <= self._few:
-            return self._of_few(x)
-        return torch.ops.mkldnn._linear_pointwise(x, self._panels, self._bias, "none", [], "")
-
-    def _of_few(self, x: Tensor) -> Tensor:
-        right = x.expand(2, -1).contiguous() if len(x) == 1 else x  # a single one is another routine, and a slow one
+        if len(x) > self._few:
+            return product(x, self._packed, self._bias)
+        right = x.expand(2, -1).contiguous() if len(x) == 1 else x  # a single row would take a slower routine
         return torch.addmm(self._bias[:, None], self._weight, right.t()).t()[: len(x)].contiguous()
 
-    def current(self) -> bool:
-        """Are the weights of the layers still those that were copied? Asking takes less time than copying again."""
+    def is_current(self) -> bool:
+        """True while the layers hold the weights that were copied; takes less time than copying again."""
         sizes = [layer.out_features for layer in self._layers]
         copies = zip(self._layers, self._weight.split(sizes), self._bias.split(sizes), strict=True)
         return all(torch.equal(layer.weight, w) and torch.equal(_bias(layer), b) for layer, w, b in copies)
+
+
+class JanusHead:
+    """Janus' image head: hidden states [R, n, D] to logits [R, n, V].
+
+    No number of rows is an exception: the prefill has one position of every row.
+    """
+
+    def __init__(self, head: Any):
+        self.products = [Linear([head.proj_out], few=0), Linear([head.vision_head], few=0)]
+        self._activation = head.activation_fn
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        inner, outer = self.products
+        logits = outer(self._activation(inner(hidden.flatten(0, 1))))
+        return logits.view(*hidden.shape[:-1], -1)
+
+
+def packed(weight: Tensor) -> Tensor:
+    """A weight [E, D] in oneDNN's layout."""
+    return torch.ops.mkldnn._reorder_linear_weight(weight)
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x [R, D] times a packed weight, plus the bias [E]."""
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
 def _bias(layer: nn.Linear) -> Tensor:

@@ -1,8 +1,8 @@
-"""A pass through a transformer of Llama's layout in as few calls as torch allows: the same answers, in less time.
+"""A body of Llama's layout in as few calls of torch as possible.
 
-A small model on a CPU spends much of a pass between its products: on modules that are called, on views, masks and
-rotations that every layer makes again. Here queries, keys and values are one product, and so are both halves of the
-MLP; what all layers share is made once a pass.
+A small model on a CPU spends much of a pass between its products: in calls of modules, views, masks and rotations that
+every layer makes again. Here queries, keys and values are one product, and so are both halves of the MLP; the mask and
+the rotation are made once a pass.
 """
 
 from dataclasses import dataclass
@@ -14,39 +14,30 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from fewpass.runtime.cpu.attention import Attention, attention_in
-from fewpass.runtime.cpu.linear import Product
+from fewpass.runtime.cpu.linear import Linear
 from fewpass.runtime.kv_cache import SlotCache, SlotLayer
 
 
-class Lean:
-    """A function of what a `Body` takes, in float32 or bfloat16 on a CPU, with the weights that `model` has now.
-
-    What the layers add up to is kept in float32.
-    """
+class Llama:
+    """A function like `fewpass.runtime.transformer.Body`, with copies of the weights; residuals are float32."""
 
     def __init__(self, model: PreTrainedModel):
         self._rotary, self._norm = model.rotary_emb, Norm(model.norm)
         self._blocks = [Block(layer) for layer in model.layers[: model.config.num_hidden_layers]]
-
-    @property
-    def products(self) -> list[Product]:
-        return [product for block in self._blocks for product in block.products]
+        self.products = [product for block in self._blocks for product in block.products]
 
     def __call__(self, inputs: Tensor, position: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
         cos, sin = self._rotary(inputs, position)
-        shared = Shared.of(mask, cos, sin, self._blocks[0].kept, self._blocks[0].group)
+        shared = Shared.of(mask, cos, sin, self._blocks[0].heads, self._blocks[0].group)
         x = inputs.flatten(0, 1).float()  # [R * n, D]
-        for block, kept in zip(self._blocks, cache.layers, strict=True):
-            x = block(x, shared, kept)
+        for block, layer in zip(self._blocks, cache.layers, strict=True):
+            x = block(x, shared, layer)
         return self._norm(x).view(inputs.shape)
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What all layers of a pass have in common.
-
-    `cos` and `sin` [R, n, 1, d] turn heads, the first half of the sines negated.
-    """
+    """Values that all layers of a pass share: `cos` and `sin` [R, n, 1, d], the first half of the sines negated."""
 
     cos: Tensor
     sin: Tensor
@@ -59,43 +50,43 @@ class Shared:
         attention = attention_in(cos.dtype).of(mask, cos.dtype, heads, group)
         return cls(cos[:, :, None], signed[:, :, None], attention)
 
-    def turned(self, heads: Tensor) -> Tensor:
+    def rotated(self, heads: Tensor) -> Tensor:
         """Rotary embedding of heads [R, n, H, d]."""
         return (heads * self.cos).addcmul_(heads.roll(heads.shape[-1] // 2, -1), self.sin)
 
 
 class Block:
-    """One layer: attention, then the MLP, each added to what came in."""
+    """One layer: attention, then the MLP, each added to the residual."""
 
     def __init__(self, layer: Any):
         attention, mlp = layer.self_attn, layer.mlp
         self.width, self.group, self.scale = attention.head_dim, attention.num_key_value_groups, attention.scaling
-        self.kept = attention.k_proj.out_features // self.width  # heads of keys
-        self._before, self._between = Norm(layer.input_layernorm), Norm(layer.post_attention_layernorm)
-        self._qkv = Product([attention.q_proj, attention.k_proj, attention.v_proj])
-        self._out = Product([attention.o_proj])
-        self._gate_up, self._down = Product([mlp.gate_proj, mlp.up_proj]), Product([mlp.down_proj])
+        self.heads = attention.k_proj.out_features // self.width  # of keys
+        self._attention_norm, self._mlp_norm = Norm(layer.input_layernorm), Norm(layer.post_attention_layernorm)
+        self._qkv = Linear([attention.q_proj, attention.k_proj, attention.v_proj])
+        self._out = Linear([attention.o_proj])
+        self._gate_up, self._down = Linear([mlp.gate_proj, mlp.up_proj]), Linear([mlp.down_proj])
         self.products = self._qkv, self._out, self._gate_up, self._down
 
-    def __call__(self, x: Tensor, shared: Shared, kept: SlotLayer) -> Tensor:
-        x = x + self._out(self._attended(self._qkv(self._before(x)), shared, kept))
-        gate, up = self._gate_up(self._between(x)).chunk(2, -1)
+    def __call__(self, x: Tensor, shared: Shared, layer: SlotLayer) -> Tensor:
+        x = x + self._out(self._attended(self._qkv(self._attention_norm(x)), shared, layer))
+        gate, up = self._gate_up(self._mlp_norm(x)).chunk(2, -1)
         return x + self._down(F.silu(gate).mul_(up))
 
-    def _attended(self, qkv: Tensor, shared: Shared, kept: SlotLayer) -> Tensor:
-        """From queries, keys and values side by side [R * n, E] to what the heads found [R * n, H * d]."""
+    def _attended(self, qkv: Tensor, shared: Shared, layer: SlotLayer) -> Tensor:
+        """Queries, keys and values side by side [R * n, E] to the output of the heads [R * n, H * d]."""
         rows, n = shared.cos.shape[:2]
-        heads, queries = qkv.view(rows, n, -1, self.width), self.kept * self.group
-        turned = shared.turned(heads[:, :, : queries + self.kept]).transpose(1, 2)
-        values = heads[:, :, queries + self.kept :].transpose(1, 2)
-        k, v = kept.update(turned[:, queries:], values)  # [R, kept, S, d]
-        q = turned[:, :queries].reshape(rows, self.kept, self.group * n, self.width)
+        heads, queries = qkv.view(rows, n, -1, self.width), self.heads * self.group
+        rotated = shared.rotated(heads[:, :, : queries + self.heads]).transpose(1, 2)
+        values = heads[:, :, queries + self.heads :].transpose(1, 2)
+        k, v = layer.update(rotated[:, queries:], values)  # [R, heads, S, d]
+        q = rotated[:, :queries].reshape(rows, self.heads, self.group * n, self.width)
         found = shared.attention(q, k, v, self.scale)
         return found.reshape(rows, queries, n, self.width).transpose(1, 2).reshape(rows * n, -1)
 
 
 class Norm:
-    """Root mean square normalisation of x [R, D], by what the module holds at the time."""
+    """Root mean square normalisation of x [R, D] with the present weight of a module."""
 
     def __init__(self, module: Any):
         self._module = module

@@ -14,12 +14,10 @@ from fewpass.core.canvas import Grid
 from fewpass.core.codebook import Codebook
 from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model, Prompt
-from fewpass.models.checkpoint import Checkpoint
-from fewpass.models.defaults import sampling_of
-from fewpass.models.glm_painter import GlmPainter
+from fewpass.models.checkpoint import Checkpoint, sampling_of
+from fewpass.models.glm_image.diffusion import DiffusionDecoder
 from fewpass.models.layout import cells
-from fewpass.models.vocabulary import ImageVocabulary
-from fewpass.models.words import as_message, check_known, special
+from fewpass.models.vocabulary import ImageVocabulary, as_message, check_known, special
 from fewpass.runtime.session import Network
 from fewpass.runtime.transformer import Body
 
@@ -65,7 +63,7 @@ class GlmImage(Model):
         self.context = text.max_position_embeddings
         self.codes = model.config.vq_config.num_embeddings
         vocabulary = ImageVocabulary(model, torch.arange(self.codes))
-        self.painter: GlmPainter | None = None
+        self.diffusion_decoder: DiffusionDecoder | None = None
         self.network = Network(
             embed=vocabulary.embed,
             body=Body(model.model.language_model),
@@ -80,7 +78,7 @@ class GlmImage(Model):
             return super().load(checkpoint)
         tokenizer = checkpoint.inside(TEXT).tokenizer()
         loaded = cls(checkpoint.inside(PART).weights(cls.kind), tokenizer, checkpoint.name)
-        loaded.painter = GlmPainter(checkpoint)
+        loaded.diffusion_decoder = DiffusionDecoder(checkpoint)
         return loaded
 
     def grid(self, size: tuple[int, int] | None) -> Grid:
@@ -114,15 +112,15 @@ class GlmImage(Model):
         return codes.repeat_interleave(2, 1).repeat_interleave(2, 2).flatten(1)
 
     def check_pictures(self, prompts: Sequence[Prompt]) -> None:
-        if self.painter is None:
+        if self.diffusion_decoder is None:
             raise ValueError(f"{self.name} is not a whole diffusers pipeline: it draws tokens, not pictures")
-        self.painter.check(prompts)
+        self.diffusion_decoder.check(prompts)
 
     def pictures(self, tokens: Tensor, grid: Grid, prompts: Sequence[Prompt], seeds: Sequence[int]) -> Tensor:
         self.check_pictures(prompts)
-        assert self.painter is not None
+        assert self.diffusion_decoder is not None
         size = grid.cols * CELL, grid.rows * CELL
-        return self.painter(self.prior_tokens(tokens, grid), size, [str(prompt) for prompt in prompts], seeds)
+        return self.diffusion_decoder(self.prior_tokens(tokens, grid), size, [str(prompt) for prompt in prompts], seeds)
 
     def requested(self, ids: Tensor, arguments: Mapping[str, Any]) -> Grid:
         grids = arguments.get("image_grid_thw")

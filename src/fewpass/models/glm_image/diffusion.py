@@ -14,7 +14,7 @@ from fewpass.models.base import Prompt
 from fewpass.models.checkpoint import Checkpoint
 
 
-class GlmPainter:
+class DiffusionDecoder:
     """`steps` and `guidance` are those of the diffusion."""
 
     steps = 50

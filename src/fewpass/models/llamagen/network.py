@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, LlamaConfig, LlamaModel, PreTrainedModel
 from transformers.models.janus.configuration_janus import JanusVQVAEConfig
 
-from fewpass.models.vq_decoder import VqDecoder
+from fewpass.models.pixels import VqDecoder
 
 
 class LlamaGenConfig(LlamaConfig):

@@ -1,6 +1,7 @@
 """LlamaGen (arXiv 2406.06525), in its authors' own format."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Self
 
 import torch
@@ -12,13 +13,18 @@ from fewpass.core.codebook import Codebook
 from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model
 from fewpass.models.checkpoint import Checkpoint
+from fewpass.models.class_names import class_number, imagenet_classes
+from fewpass.models.json_files import read_json
 from fewpass.models.layout import cells, own_name, size_or
-from fewpass.models.llamagen_network import LlamaGenForImageGeneration
-from fewpass.models.llamagen_weights import load_llamagen
-from fewpass.models.pixels import in_float32, painted
-from fewpass.models.text_encoder import FOLDER, PUBLISHED, TextEncoder
+from fewpass.models.llamagen.captions import FOLDER, PUBLISHED, TextEncoder
+from fewpass.models.llamagen.network import LlamaGenForImageGeneration
+from fewpass.models.llamagen.weights import load_llamagen
+from fewpass.models.pixels import in_float32, to_pixels
 from fewpass.runtime.session import Network
 from fewpass.runtime.transformer import Body
+
+IMAGENET_LABELS = 1000  # the published class-conditional models
+SETTINGS = "fewpass.json"
 
 
 class Places:
@@ -35,9 +41,9 @@ class Places:
 class LlamaGen(Model):
     """A square image behind a class label, or behind the features of a caption; guidance contrasts with none.
 
-    A prompt is the number of a class; or a caption, or its features [P, C] as T5 gives them. The row without a
-    caption has as many slots of the learned stand-in as the caption has tokens, its last ones: in the authors' script
-    both rows have the same ones of their 120 slots masked.
+    A prompt is the number or the name of a class; or a caption, or its features [P, C] as T5 gives them. The row
+    without a caption has as many slots of the learned stand-in as the caption has tokens, its last ones: in the
+    authors' script both rows have the same ones of their 120 slots masked.
     """
 
     kind = LlamaGenForImageGeneration
@@ -47,6 +53,7 @@ class LlamaGen(Model):
         super().__init__(model, tokenizer, name)
         self.labels = model.config.labels
         self.guidance, self.sampling = (4.0, Sampling(top_k=2000)) if self.labels else (7.5, Sampling(top_k=1000))
+        self.classes = imagenet_classes() if self.labels == IMAGENET_LABELS else ()
         self.context = 2**20  # its positions go on and on
         self.encoder: TextEncoder | None = None
         embed = model.get_input_embeddings()
@@ -63,10 +70,32 @@ class LlamaGen(Model):
         loaded = cls(load_llamagen(checkpoint), None, checkpoint.name)
         if loaded.model.config.side:
             loaded.size_source = f"from the name of its file, {own_name(loaded.model.config.name_or_path)}"
+        home = checkpoint.folder if checkpoint.folder.is_dir() else checkpoint.folder.parent
+        if (home / SETTINGS).exists():
+            loaded._apply(home / SETTINGS)
         if not loaded.labels:
             config = loaded.model.config
             loaded.encoder = TextEncoder.find(checkpoint, config.caption_dim, config.caption_tokens)
         return loaded
+
+    def _apply(self, path: Path) -> None:
+        """Take size, names of classes, guidance and sampling from a fewpass.json.
+
+        Raises ValueError naming the file and the key of a value that does not fit the model.
+        """
+        given = {key: value for key, value in read_json(path).items() if value is not None}
+        self.guidance = float(given.get("guidance", self.guidance))
+        self.sampling = replace(self.sampling, **{key: given[key] for key in vars(self.sampling) if key in given})
+        if "size" in given:
+            side, rest = divmod(given["size"], self.pixels_per_code)
+            if rest:
+                raise ValueError(f"{path}: size must be a multiple of {self.pixels_per_code}, got {given['size']}")
+            self.model.config.side, self.size_source = side, f"from {SETTINGS}"
+        if "classes" in given:
+            self.classes = tuple(given["classes"])
+            if len(self.classes) != self.labels:
+                expected = f"{self.labels} names" if self.labels else "absent, since the model reads texts"
+                raise ValueError(f"{path}: classes must be {expected}, got {len(self.classes)} names")
 
     @property
     def pixels_per_code(self) -> int:
@@ -89,9 +118,11 @@ class LlamaGen(Model):
 
     def prompt_ids(self, prompt: str, grid: Grid) -> Tensor:
         if self.labels:
-            if not prompt.strip().isdecimal():
+            if prompt.strip().isdecimal():
+                return self.class_ids(int(prompt))
+            if not self.classes:
                 raise ValueError(f"{self.name} draws a class, a number from 0 to {self.labels - 1}, not {prompt!r}")
-            return self.class_ids(int(prompt))
+            return self.class_ids(class_number(prompt, self.classes, self.name))
         if self.encoder is None:
             raise ValueError(
                 f"{self.name} reads prompts through {PUBLISHED}, which is neither in a folder {FOLDER} beside it nor"
@@ -134,4 +165,4 @@ class LlamaGen(Model):
         return self.model.captions(ids.to(self.device, self.model.captions.nothing.dtype))
 
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
-        return painted(in_float32(self.model.vqmodel), tokens.view(-1, grid.rows, grid.cols), rounded=True)
+        return to_pixels(in_float32(self.model.vqmodel), tokens.view(-1, grid.rows, grid.cols), rounded=True)

@@ -9,7 +9,7 @@ from transformers.models.janus.configuration_janus import JanusVQVAEConfig
 
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.hub import fetch, loaded_revision
-from fewpass.models.vq_decoder import VqDecoder
+from fewpass.models.pixels import VqDecoder
 from fewpass.models.weights import one_line
 from fewpass.runtime.transformer import input_device
 

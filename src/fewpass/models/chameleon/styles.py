@@ -7,7 +7,7 @@ from transformers import ChameleonConfig
 from fewpass.core.canvas import Grid
 from fewpass.core.sampling import Sampling
 from fewpass.models.layout import cells, own_name, side_in, size_or, with_row_ends
-from fewpass.models.words import named
+from fewpass.models.vocabulary import named
 
 CELL = 16  # pixels per code
 SIDES = (512, 768, 1024)  # that Lumina-mGPT is published for

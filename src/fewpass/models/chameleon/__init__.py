@@ -11,15 +11,13 @@ from transformers import ChameleonForConditionalGeneration, PreTrainedTokenizerB
 from fewpass.core.canvas import Grid
 from fewpass.core.codebook import Codebook
 from fewpass.models.base import Model, Prompt
-from fewpass.models.chameleon_styles import END, START, TURN, style_of
-from fewpass.models.chameleon_weights import WORDS, check_enabled, load_chameleon, vocabulary_of_shape
-from fewpass.models.checkpoint import Checkpoint
-from fewpass.models.defaults import sampling_of
-from fewpass.models.pixels import painted
+from fewpass.models.chameleon.styles import END, START, TURN, style_of
+from fewpass.models.chameleon.vqgan import Vqgan, find_vqgan, vqgan_home
+from fewpass.models.chameleon.weights import WORDS, check_enabled, load_chameleon, vocabulary_of_shape
+from fewpass.models.checkpoint import Checkpoint, sampling_of
+from fewpass.models.pixels import to_pixels
 from fewpass.models.untrained import scatter, shape_of
-from fewpass.models.vocabulary import ImageVocabulary
-from fewpass.models.vqgan import Vqgan, find_vqgan, vqgan_home
-from fewpass.models.words import check_known, check_vocabulary, codes_in_order, named
+from fewpass.models.vocabulary import ImageVocabulary, check_known, check_vocabulary, codes_in_order, named
 from fewpass.runtime.session import Network
 from fewpass.runtime.transformer import Body
 
@@ -109,7 +107,7 @@ class Chameleon(Model):
 
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
         codes = tokens.view(-1, grid.rows, grid.cols)[..., : grid.cols - len(self.style.symbols)]
-        return painted(self.vqgan, codes.clamp(max=(grid.codes or grid.vocab) - 1))
+        return to_pixels(self.vqgan, codes.clamp(max=(grid.codes or grid.vocab) - 1))
 
     def with_images(self, ids: Tensor, arguments: Mapping[str, Any]) -> Tensor:
         images = (arguments.get("mm_encoder_outputs") or {}).get("image")
