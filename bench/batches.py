@@ -20,13 +20,13 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--together", type=int, default=8, help="images in a batch")
+    parser.add_argument("--batch-size", type=int, default=8, help="images in a batch")
     parser.add_argument("--windows", default="8 16 32", help="of jacobi_ngram")
     options = parser.parse_args()
-    if min(options.rounds, options.together) < 1 or not options.windows.split():
-        parser.error(f"{options.rounds} rounds, {options.together} together, windows {options.windows!r}: none is left")
+    if min(options.rounds, options.batch_size) < 1 or not options.windows.split():
+        parser.error(f"{options.rounds} rounds, {options.batch_size} images, windows {options.windows!r}: none is left")
     torch.set_num_threads(options.threads)
-    pipe, every, n = fewpass.load("emoji", "cpu", options.dtype), held_out_prompts(), options.together
+    pipe, every, n = fewpass.load("emoji", "cpu", options.dtype), held_out_prompts(), options.batch_size
     pipe(every[:n], decoder="jacobi_ngram")
     found: dict[tuple[str, int], list[float]] = defaultdict(list)
     for turn in range(options.rounds):

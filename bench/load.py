@@ -201,7 +201,7 @@ def main() -> int:
     given = parser.parse_args()
     own = None
     if given.url is None:
-        command = [sys.executable, "-m", "fewpass", "serve", "--port", "0", "--dtype", "float64", "--queue", "32"]
+        command = [sys.executable, "-m", "fewpass", "serve", "--port", "0", "--dtype", "float64", "--max-queue", "32"]
         own = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         given.url, given.pid = (
             next(m[1] for m in (re.search(r"at (\S+)/v1", line) for line in own.stderr) if m),

@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--size", choices=("small", "B", "L", "XL", "XXL", "3B"), default="XL")
     parser.add_argument("--decoder", default="mc_sjd(window=15)", help="spelling of a decoder")
     parser.add_argument("--passes", type=int, default=10)
-    parser.add_argument("--images", type=int, default=1, help="images in the batch")
+    parser.add_argument("--batch-size", type=int, default=1, help="images in the batch")
     parser.add_argument("--top-k", type=int, default=0, help="0 is every code")
     parser.add_argument("--guidance", type=float, default=7.5, help="guidance scale; 1 is one row per image")
     parser.add_argument("--threads", type=int, default=1)
@@ -37,7 +37,8 @@ def main() -> None:
         model, GenerationOptions(guidance=options.guidance, temperature=1.0, top_k=options.top_k, top_p=1.0)
     )
     task = Task(settings, random_prompts(model, 1))
-    timed = time_passes(task, fewpass.decoder(options.decoder), 2 * options.passes, options.images)  # half with parts
+    decoder, passes = fewpass.decoder(options.decoder), 2 * options.passes  # half of them with parts
+    timed = time_passes(task, decoder, passes, options.batch_size)
     split = [each for each in timed if each.body is not None]
     body, head, elsewhere = (median(getattr(each, part) for each in split) for part in ("body", "head", "elsewhere"))
     shares = {"body": body, "head": head, "elsewhere": elsewhere}

@@ -34,22 +34,22 @@ def main() -> None:
     parser.add_argument("--model", default="emoji")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--batches", type=int, default=12, help="of different prompts")
-    parser.add_argument("--together", type=int, default=1, help="images in a batch")
+    parser.add_argument("--rounds", type=int, default=12, help="batches of different prompts")
+    parser.add_argument("--batch-size", type=int, default=1, help="images in a batch")
     parser.add_argument(
         "--decoders", default="ar; jacobi_ngram(8); jacobi_ngram(16); jacobi_ngram(32)", help="spellings separated by ;"
     )
     options = parser.parse_args()
-    if min(options.batches, options.together) < 1:
-        parser.error(f"--batches {options.batches}, --together {options.together}: at least 1 of each is needed")
+    if min(options.rounds, options.batch_size) < 1:
+        parser.error(f"--rounds {options.rounds}, --batch-size {options.batch_size}: at least 1 of each is needed")
     torch.set_num_threads(options.threads)
     model, every = fewpass.load(options.model, "cpu", options.dtype).model, held_out_prompts()
     entries = [Entry(fewpass.decoder(spelling)) for spelling in options.decoders.split(";")]
-    for batch in range(options.batches + 1):
-        prompts = [every[(batch * options.together + i) % len(every)] for i in range(options.together)]
-        draw_in_turns(model, entries, prompts, torch.arange(options.together) + batch * options.together)
-        print(f"batch {batch} of {options.batches}", flush=True)
-    print("", table(entries, options.together), sep="\n")
+    for batch in range(options.rounds + 1):
+        prompts = [every[(batch * options.batch_size + i) % len(every)] for i in range(options.batch_size)]
+        draw_in_turns(model, entries, prompts, torch.arange(options.batch_size) + batch * options.batch_size)
+        print(f"batch {batch} of {options.rounds}", flush=True)
+    print("", table(entries, options.batch_size), sep="\n")
 
 
 @torch.inference_mode()
@@ -74,14 +74,14 @@ def draw_in_turns(model: Model, entries: list[Entry], prompts: list[str], seeds:
                 passes[id(one)] += torch.tensor([not done for done in canvas.finished])
 
 
-def table(entries: list[Entry], together: int) -> str:
+def table(entries: list[Entry], batch_size: int) -> str:
     """The table in Markdown. Passes include the prefill."""
     lines = ["| decoder | passes | seconds an image | ratio | least | largest | first batch |", "|---|" + "--:|" * 6]
     base = entries[0].seconds
     for one in entries:
         first, *ratios = (s / b for s, b in zip(one.seconds, base, strict=True))
         figures = (sum(one.seconds[1:]) / sum(base[1:]), min(ratios), max(ratios), first)
-        cells = [f"{mean(one.passes):.1f}", f"{mean(one.seconds[1:]) / together:.3f}", *(f"{x:.3f}" for x in figures)]
+        cells = [f"{mean(one.passes):.1f}", f"{mean(one.seconds[1:]) / batch_size:.3f}", *(f"{x:.3f}" for x in figures)]
         lines.append(f"| {one.decoder} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -15,12 +15,12 @@ from filelock import FileLock
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-import fewpass.batch.parquet
+import fewpass.batch.results
 import fewpass.cli.batch
 import fewpass.integrations.ray
 from fewpass.batch.draw import draw
 from fewpass.batch.entries import Entry, entries_of
-from fewpass.batch.outcome import Drawn, Failed
+from fewpass.batch.results import Drawn, Failed
 from fewpass.cli import main
 from fewpass.engine.scheduler import Group
 from fewpass.io.png_metadata import png, read_settings
@@ -75,7 +75,7 @@ def timeless(results: list[dict]) -> list[dict]:
     return [{key: value for key, value in line.items() if key != "seconds"} for line in results]
 
 
-def test_images_are_those_of_the_pipeline(batch, pipeline):
+def test_batch_draws_the_images_of_the_pipeline(batch, pipeline):
     fixed = {"temperature": 0.9, "decoder": "jacobi_ngram"}
     assert batch("--seed", "40", "--temperature", "0.9") == (0, "")
     expected = {
@@ -99,14 +99,14 @@ def test_images_are_those_of_the_pipeline(batch, pipeline):
 
 
 @pytest.mark.parametrize("size", ["1", "3"])
-def test_how_many_are_drawn_at_once_changes_nothing(batch, size):
+def test_batch_size_changes_no_image(batch, size):
     batch("--seed", "1")
     batch("--seed", "1", "--batch-size", size, output="other")
     assert pixels() == pixels("other")
     assert timeless(lines()) == timeless(lines("other"))
 
 
-def test_a_failing_prompt_is_recorded_and_the_rest_goes_on(batch):
+def test_failing_prompt_is_recorded_and_others_are_drawn(batch):
     Path("p.txt").write_text("two\na dragon\nred stars\n")
     code, said = batch(file="p.txt")
     assert (code, said) == (1, "1 failed, see 'out/results.jsonl'\n")
@@ -116,7 +116,7 @@ def test_a_failing_prompt_is_recorded_and_the_rest_goes_on(batch):
     assert batch(file="p.txt") == (code, said)
 
 
-def test_what_has_failed_is_tried_again_if_asked(batch, monkeypatch):
+def test_retry_failed_draws_failed_prompts_again(batch, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(Group, "advance", lambda self: 1 / 0)
         assert batch("--seed", "1")[0] == 1
@@ -128,7 +128,7 @@ def test_what_has_failed_is_tried_again_if_asked(batch, monkeypatch):
     assert timeless(lines()) == timeless(lines("other"))
 
 
-def test_what_does_not_fit_is_drawn_in_smaller_groups(pipeline, monkeypatch):
+def test_out_of_memory_halves_the_batch(pipeline, monkeypatch):
     def crowded(self, advance=Group.advance):
         if len(self.jobs) > 2:
             raise torch.OutOfMemoryError("no room")
@@ -143,7 +143,7 @@ def test_what_does_not_fit_is_drawn_in_smaller_groups(pipeline, monkeypatch):
     assert all(isinstance(outcome, Failed) for outcome in draw(pipeline, None, entries, 5))
 
 
-def test_a_lost_device_ends_the_run_and_keeps_what_is_drawn(batch, monkeypatch):
+def test_lost_device_ends_the_run_and_keeps_its_images(batch, monkeypatch):
     def lost(self, advance=Group.advance):
         advance(self)
         if Path("out/images").exists() and len(pixels()) > 1:
@@ -196,7 +196,7 @@ def _kill_at(moment: int) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-def test_killed_at_any_moment_it_goes_on(batch):
+def test_run_killed_at_any_moment_is_resumed(batch):
     Path("p.csv").write_text("id,prompt\na,two\nb,red\n")
     batch("--seed", "1", output="whole")
     killed, expected = 0, pixels("whole")
@@ -216,7 +216,7 @@ def test_killed_at_any_moment_it_goes_on(batch):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-def test_killed_over_and_over_it_comes_to_its_end(batch):
+def test_run_killed_repeatedly_is_finished(batch):
     starts = 1
     while dying(6, lambda: batch("--seed", "1", "--batch-size", "1")):
         starts += 1
@@ -225,7 +225,7 @@ def test_killed_over_and_over_it_comes_to_its_end(batch):
     assert len(pixels()) == 5
 
 
-def test_no_image_is_drawn_twice(batch, monkeypatch):
+def test_resumed_run_draws_no_image_twice(batch, monkeypatch):
     batch("--seed", "1")
     whole = lines()
     for missing in (b"", Path("out/results.jsonl").read_bytes()[:-20]):
@@ -235,7 +235,7 @@ def test_no_image_is_drawn_twice(batch, monkeypatch):
         assert lines() == whole
 
 
-def test_a_model_whose_path_is_no_text_reaches_the_results(batch):
+def test_model_path_that_is_not_utf8_reaches_the_results(batch):
     model = os.fsdecode(b"caf\xe9")
     for _ in range(2):
         assert batch("--seed", "1", "--model", model) == (0, "")
@@ -245,7 +245,7 @@ def test_a_model_whose_path_is_no_text_reaches_the_results(batch):
     assert parquet.read_table("out/results.parquet")["model"][0].as_py() == r"caf\udce9"
 
 
-def test_settings_of_a_line_draw_the_same_image_again(batch, pipeline):
+def test_settings_of_a_line_draw_the_image_again(batch, pipeline):
     batch("--seed", "1", "--size", "8x8")
     for line in lines():
         again = pipeline.again(line["settings"])
@@ -274,7 +274,7 @@ def flipped(whole: bytes) -> bytes:
     ids=["empty", "half", "junk", "flipped", "jpeg", "huge"],
 )
 @pytest.mark.parametrize("with_line", [True, False])
-def test_an_image_that_does_not_open_is_kept_aside_and_drawn_again(batch, pipeline, monkeypatch, damage, with_line):
+def test_damaged_image_is_renamed_and_drawn_again(batch, pipeline, monkeypatch, damage, with_line):
     batch("--seed", "1")
     before, whole, results = pixels(), contents(), lines()
     path = Path("out/images/e.png")
@@ -300,7 +300,7 @@ def test_an_image_that_does_not_open_is_kept_aside_and_drawn_again(batch, pipeli
     assert all(kept[p] == whole[p] for p in kept if p.name not in ("e.png", "results.jsonl"))
 
 
-def test_an_image_that_is_lost_is_drawn_again(batch):
+def test_missing_image_is_drawn_again(batch):
     batch("--seed", "1")
     before = pixels()
     Path("out/images/b.png").unlink()
@@ -319,12 +319,12 @@ FOREIGN = {
     "its options is {'decoder': 'jacobi_ngram(window=32)', 'top_k': 3}": {
         "options": {"decoder": "jacobi_ngram(window=32)", "top_k": 3}
     },
-    "its settings are not whole": {"trace": 7},
+    "its settings are incomplete": {"trace": 7},
 }
 
 
 @pytest.mark.parametrize("named", FOREIGN)
-def test_an_image_of_something_else_stops_the_job(batch, named):
+def test_image_of_another_run_is_refused(batch, named):
     batch("--seed", "1")
     path = Path("out/images/e.png")
     with Image.open(path) as image:
@@ -337,7 +337,7 @@ def test_an_image_of_something_else_stops_the_job(batch, named):
 
 
 @pytest.mark.parametrize("settings", [None, "{}", "[]", "7", "{", DEEP, '{"settings": 5}', '{"settings": [1]}'])
-def test_an_image_without_settings_stops_the_job(batch, settings):
+def test_image_without_settings_is_refused(batch, settings):
     batch("--seed", "1")
     path, info = Path("out/images/e.png"), PngInfo()
     if settings is not None:
@@ -370,7 +370,7 @@ def test_an_image_without_settings_stops_the_job(batch, settings):
         "\0\0\0",
     ],
 )
-def test_a_line_that_is_not_of_this_run_does_not_count(batch, line):
+def test_line_of_another_run_is_ignored(batch, line):
     batch("--seed", "1")
     before, results = pixels(), lines()
     Path("out/images/e.png").unlink()
@@ -387,7 +387,7 @@ def test_a_line_that_is_not_of_this_run_does_not_count(batch, line):
     assert timeless(lines()) == timeless(results)
 
 
-def test_what_others_have_added_to_a_line_stays(batch):
+def test_added_fields_of_a_line_are_kept(batch):
     batch("--seed", "1")
     scored = [{**line, "score": i} for i, line in enumerate(lines())]
     Path("out/results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in scored))
@@ -409,7 +409,7 @@ def test_what_others_have_added_to_a_line_stays(batch):
     ],
 )
 @pytest.mark.parametrize("seed", [["--seed", "1"], []])
-def test_a_damaged_description_of_the_run_is_refused(batch, content, seed):
+def test_damaged_batch_json_is_refused(batch, content, seed):
     batch("--seed", "1")
     Path("out/batch.json").write_text(content)
     before = contents()
@@ -428,7 +428,7 @@ def resumed(*arguments: str) -> int:
     return main(["batch", "p.csv", "-o", "out", "--dtype", "float64", *arguments])
 
 
-def test_a_folder_of_an_earlier_version_is_gone_on_with(earlier, monkeypatch, capsys):
+def test_folder_of_an_earlier_version_is_resumed(earlier, monkeypatch, capsys):
     before = contents()
     monkeypatch.setattr(fewpass.cli.batch, "open_model", None)
     assert resumed() == 1
@@ -442,7 +442,7 @@ def test_a_folder_of_an_earlier_version_is_gone_on_with(earlier, monkeypatch, ca
             assert line["settings"].items() <= read_settings(f"out/{line['image']}").items()
 
 
-def test_a_lost_image_of_an_earlier_version_is_drawn_with_its_seed(earlier):
+def test_missing_image_of_an_earlier_version_keeps_its_seed(earlier):
     before = pixels()
     Path("out/images/b.png").unlink()
     assert resumed() == 1
@@ -461,14 +461,14 @@ def test_a_lost_image_of_an_earlier_version_is_drawn_with_its_seed(earlier):
         (["--model", "other"], "its model is 'emoji', not 'other'"),
     ],
 )
-def test_a_folder_of_an_earlier_version_is_refused_by_name_for_another_job(earlier, capsys, arguments, named):
+def test_folder_of_an_earlier_version_is_refused_for_another_run(earlier, capsys, arguments, named):
     before = contents()
     assert resumed(*arguments) == 2
     assert named in capsys.readouterr().err
     assert contents() == before | {Path("out/.lock"): b""}
 
 
-def test_a_folder_of_an_earlier_version_is_refused_with_auto_spelled_out(earlier, capsys):
+def test_folder_of_an_earlier_version_is_refused_with_auto_spelled_out(earlier, capsys):
     before = contents()
     with pytest.warns(UserWarning, match="'auto' is read as 'jacobi_ngram'"):
         assert resumed("--decoder", "auto") == 2
@@ -493,7 +493,7 @@ def test_images_of_auto_in_an_earlier_folder_are_drawn_again_from_their_lines(ea
         assert set(np.unique(difference)) <= {0, 1}  # that version rounded pixels
 
 
-def test_seeds_that_were_drawn_are_remembered(batch):
+def test_random_seeds_are_kept_in_batch_json(batch):
     batch()
     before = pixels()
     shutil.rmtree("out/images")
@@ -503,7 +503,7 @@ def test_seeds_that_were_drawn_are_remembered(batch):
     assert pixels("other") != before
 
 
-def test_several_images_of_each_prompt(batch, pipeline):
+def test_count_draws_several_images_of_each_prompt(batch, pipeline):
     Path("p.jsonl").write_text('{"id": "a", "prompt": "two", "seed": 5}\n{"id": "b", "prompt": "red"}\n')
     batch("--count", "2", "--seed", "1", file="p.jsonl")
     assert [(line["id"], line["seed"]) for line in lines()] == [("a-0", 5), ("a-1", 6), ("b-0", 3), ("b-1", 4)]
@@ -519,7 +519,7 @@ def test_tags_of_benchmarks_and_kept_columns_reach_the_results(batch):
     assert lines("other")[0]["tags"] == {"source": ["x", 1]} == read_settings("other/images/00000.png")["tags"]
 
 
-def test_a_folder_of_prompts_is_drawn_as_by_eval(batch):
+def test_folder_of_prompts_is_read_as_by_eval(batch):
     Path("dpg").mkdir()
     for name, text in (("2", "red\n"), ("10", " two\nstars\n")):
         Path("dpg", f"{name}.txt").write_text(text)
@@ -530,7 +530,7 @@ def test_a_folder_of_prompts_is_drawn_as_by_eval(batch):
     ]
 
 
-def test_the_results_as_parquet(batch):
+def test_parquet_holds_the_results(batch):
     parquet = pytest.importorskip("pyarrow.parquet")
     Path("p.txt").write_text("two\na dragon\n")
     batch("--parquet", file="p.txt")
@@ -566,7 +566,7 @@ BAD = [
     ("p.csv", "id,prompt\na,two\na,red\n", ["p.csv:3: ", "'a'", "p.csv:2"]),
     ("p.csv", "id,prompt\nAb,two\naB,red\n", ["p.csv:3: ", "'aB'"]),
     ("p.csv", "id,prompt\n../a,two\n", ["p.csv:2: ", "'../a'"]),
-    ("p.csv", "id,prompt\n,two\nb,red\n", ["p.csv:2: ", "no id"]),
+    ("p.csv", "id,prompt\n,two\nb,red\n", ["p.csv:2: ", "id is missing"]),
     ("p.csv", "prompt,colour\ntwo,red\n", ["p.csv:2: ", "'colour'", "negative_prompt"]),
     ("p.csv", "prompt,seed\ntwo,1.5\n", ["p.csv:2: ", "seed", "'1.5'"]),
     ("p.csv", "prompt,seed\ntwo,-1\n", ["p.csv:2: ", "seed", "-1"]),
@@ -585,7 +585,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "content", "named"), BAD)
-def test_bad_rows(batch, name, content, named):
+def test_bad_rows_are_named(batch, name, content, named):
     Path(name).write_text(content)
     said = refused(batch, file=name)
     assert all(part in said for part in named), said
@@ -607,19 +607,19 @@ def test_bad_rows(batch, name, content, named):
         (["--ray", "--device", "cuda:1"], "'cuda:1'"),
     ],
 )
-def test_bad_options(batch, monkeypatch, arguments, named):
+def test_bad_options_are_named(batch, monkeypatch, arguments, named):
     monkeypatch.setattr(fewpass.integrations.ray, "find_spec", lambda name: name)
     assert named in refused(batch, *arguments)
 
 
 @pytest.mark.parametrize(("module", "option"), [("pyarrow", "--parquet"), ("ray", "--ray")])
-def test_what_is_missing_is_said_with_the_extra(batch, monkeypatch, module, option):
-    monkeypatch.setattr(fewpass.batch.parquet, "find_spec", lambda name: None)
+def test_missing_package_is_named_with_its_extra(batch, monkeypatch, module, option):
+    monkeypatch.setattr(fewpass.batch.results, "find_spec", lambda name: None)
     monkeypatch.setattr(fewpass.integrations.ray, "find_spec", lambda name: None)
     assert f'pip install "fewpass[{option[2:]}]"' in refused(batch, option)
 
 
-def test_a_folder_of_another_run_is_refused(batch):
+def test_folder_of_another_run_is_refused(batch):
     batch("--seed", "1")
     assert "its seed is 1, not 2" in refused(batch, "--seed", "2")
     assert "its model is 'emoji', not 'other'" in refused(batch, "--model", "other")
@@ -628,7 +628,7 @@ def test_a_folder_of_another_run_is_refused(batch):
     assert "prompts" in refused(batch)
 
 
-def test_a_folder_with_another_purpose_is_refused(batch):
+def test_folder_of_another_purpose_is_refused(batch):
     Path("out").mkdir()
     Path("out/thesis.txt").write_text("all of it")
     assert "'out' is not empty" in refused(batch)
@@ -637,7 +637,7 @@ def test_a_folder_with_another_purpose_is_refused(batch):
     assert "''" in refused(batch, output="")
 
 
-def test_two_runs_in_one_folder_at_once_are_refused(batch):
+def test_concurrent_run_in_one_folder_is_refused(batch):
     batch("--seed", "1")
     with FileLock("out/.lock"):
         assert "another run is at work in 'out'" in refused(batch, "--seed", "1")

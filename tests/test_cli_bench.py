@@ -16,7 +16,7 @@ from fewpass.cli import main
 from tests import families
 from tests.test_bench import committed
 
-TINY = ["--prompts", "1", "--windows", "0 2", "--batches", "1 2", "--repetitions", "1", "--passes", "4"]
+TINY = ["--prompts", "1", "--windows", "0 2", "--batch-sizes", "1 2", "--repetitions", "1", "--passes", "4"]
 TRACED = {"mc_sjd(window=4)": (1, 3, 2, 5, 1, 4), "jacobi_ngram": (1, 2, 2, 3, 1, 4, 1, 2)}  # 16 tokens
 LLAMA = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2}
 LLAMAGEN = LLAMA | {"model_type": "llamagen", "intermediate_size": 32, "vocab_size": 24, "side": 4}
@@ -68,7 +68,7 @@ SHAPES = {  # what config.json says, the size that is asked for, and how many to
     ),
     "glm": (
         lambda folder: json.loads((families.write_glm_image(folder) / "config.json").read_text()),
-        ["--size", "64x64", "--batches", "", "--windows", "", "--decoders", "mc_sjd(window=4)"],
+        ["--size", "64x64", "--batch-sizes", "", "--windows", "", "--decoders", "mc_sjd(window=4)"],
         4 + 256,
     ),
     "llamagen": (of_llamagen, [], 16),
@@ -114,7 +114,7 @@ def test_bench_traces_can_be_replayed(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(fewpass.bench.plots, "draw", lambda found: b"")
     prompts, out = tmp_path / "prompts.csv", tmp_path / "a" / "b"
     prompts.write_text("id,prompt\n1,two stars\n2,red\n")
-    arguments = ["--decoders", "mc_sjd(window=4); zipar(window=2)", "--batches", "3", "--windows", "0,2"]
+    arguments = ["--decoders", "mc_sjd(window=4); zipar(window=2)", "--batch-sizes", "3", "--windows", "0,2"]
     arguments += ["--prompts", str(prompts), "--repetitions", "1", "-o", str(out), "--dtype", "float64"]
     assert main(["bench", "--model", str(folder), *arguments]) == 0
     said, found = capsys.readouterr(), json.loads((out / "bench.json").read_text())
@@ -139,7 +139,7 @@ def test_bench_traces_can_be_replayed(folder, tmp_path, capsys, monkeypatch):
 
 
 def test_bench_measures_the_bundled_model(tmp_path):
-    arguments = ["--prompts", "1", "--windows", "0", "--batches", "", "--repetitions", "1", "--passes", "2"]
+    arguments = ["--prompts", "1", "--windows", "0", "--batch-sizes", "", "--repetitions", "1", "--passes", "2"]
     assert main(["bench", "--decoders", "ar", "--no-transformers", *arguments, "-o", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "bench.json").read_text())
     assert found["decoders"][0]["passes"] == 256
@@ -173,7 +173,7 @@ EARLY = [  # seen before any model is loaded
     (["--prompts", "absent.txt"], "absent.txt"),
     (["--windows", "-1"], "'-1'"),
     (["--windows", "many"], "'many'"),
-    (["--batches", "0 1"], "'0 1'"),
+    (["--batch-sizes", "0 1"], "'0 1'"),
     (["--repetitions", "0"], "'0'"),
     (["--passes", "few"], "'few'"),
     (["--threads", "0"], "'0'"),
@@ -224,7 +224,7 @@ SMALL = [
     "--decoders",
     "ar",
     "--no-transformers",
-    "--batches",
+    "--batch-sizes",
     "",
     "--windows",
     "0",

@@ -23,7 +23,7 @@ def column(spelling="sjd(window=15, guess=uniform)", passes=16, tokens=16):
     return Column(spelling, True, RED, committed, tokens, 1.5)
 
 
-def test_one_sheet_of_all_that_was_asked_for(folder, tmp_path, capsys):
+def test_compare_writes_one_sheet(folder, tmp_path, capsys):
     path = tmp_path / "sheet.png"
     asked = "ar; sjd(window=4); ;sjdpp"
     assert main(["compare", "two", "-o", str(path), "--decoders", asked, "--model", str(folder), "--seed", "3"]) == 0
@@ -53,7 +53,7 @@ def find(sheet, wanted):
     return (*where.min(0), *(where.max(0) + 1))
 
 
-def test_images_are_as_wide_as_their_column():
+def test_sheet_scales_images_to_their_column():
     top, left, bottom, right = find(draw_sheet("two", "", [column()]), RED.getpixel((0, 0)))
     assert (left, right - left, bottom - top) == (MARGIN, TILE[0], TILE[0])
 
@@ -72,7 +72,7 @@ def test_heat_has_one_scale_for_all_decoders():
 
 
 @pytest.mark.parametrize("width", [1, 2, 5])
-def test_nothing_is_cut_off(width):
+def test_sheet_cuts_no_text(width):
     long = "a prompt of very many words " * 4
     options = "window=32, threshold=0.3, guess=left_sample, more=options, than=fit"
     sheet = np.array(draw_sheet(long, "a subtitle that is long " * 3, [column(f"sjdpp({options})")] * width))
@@ -82,13 +82,13 @@ def test_nothing_is_cut_off(width):
     assert (sheet[:edge] == PAPER).all()
 
 
-def test_many_decoders_are_spread_evenly_over_lines():
+def test_sheet_spreads_decoders_evenly_over_lines():
     six, three = (draw_sheet("two", "", [column()] * n) for n in (6, 3))
     assert six.width == three.width
     assert six.height > 1.5 * three.height
 
 
-def test_colours_grow_lighter():
+def test_colour_scale_grows_lighter():
     lightness = colour(np.linspace(0, 1, 200)).astype(float) @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(lightness) > -1).all()
     assert lightness[-1] - lightness[0] > 150
@@ -119,7 +119,7 @@ def test_decoders_are_a_table_on_a_terminal(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "160")
     assert main(["decoders"]) == 0
     said = capsys.readouterr().out
-    assert "what it does" in said
+    assert "description" in said
     assert "\t" not in said
     assert all(name in said for name in RECIPES)
 

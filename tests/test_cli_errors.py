@@ -38,7 +38,7 @@ EARLY = [  # seen before the model is loaded
     (["generate", "two", "--temperature", "-1"], "-1"),
     (["generate", "two", "--guidance", "much"], "'much'"),
     (["generate", "two", "--count", "0"], "'0'"),
-    (["generate", "two", "--together", "0"], "'0'"),
+    (["generate", "two", "--batch-size", "0"], "'0'"),
     (["generate", "two", "--size", "large"], "'large'"),
     (["generate", "two", "--model", "absent"], "'absent'"),
     (["generate", "two", "--device", "tpu"], "'tpu'"),
@@ -99,14 +99,14 @@ def ids(cases):
 
 
 @pytest.mark.parametrize(("arguments", "named"), EARLY, ids=ids(EARLY))
-def test_before_the_model_is_loaded(refused, monkeypatch, arguments, named):
+def test_bad_options_are_refused_before_the_model_is_loaded(refused, monkeypatch, arguments, named):
     if "--model" not in arguments and "--device" not in arguments and "--dtype" not in arguments:
         monkeypatch.setattr(fewpass.loading, "load", None)
     assert named in refused(arguments)
 
 
 @pytest.mark.parametrize(("arguments", "named"), LATE, ids=ids(LATE))
-def test_after_the_model_is_loaded(refused, folder, arguments, named):
+def test_bad_values_are_refused_after_the_model_is_loaded(refused, folder, arguments, named):
     assert named in refused([*arguments, "--model", str(folder)])
 
 
@@ -121,20 +121,20 @@ def drop_a_weight(shard: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [shorten, drop_a_weight, Path.unlink])
-def test_damaged_weights(refused, folder, tmp_path, damage):
+def test_damaged_weights_are_one_line(refused, folder, tmp_path, damage):
     shutil.copytree(folder, tmp_path / "broken")
     damage(tiny.shards(tmp_path / "broken")[0])
     assert "broken" in refused(["generate", "two", "--model", "broken"])
 
 
-def test_an_error_leaves_the_old_file(refused, folder, tmp_path):
+def test_error_keeps_the_old_file(refused, folder, tmp_path):
     (tmp_path / "a.png").write_bytes(b"old")
     refused(["generate", "dragon", "-o", "a.png", "--model", str(folder)])
     assert (tmp_path / "a.png").read_bytes() == b"old"
 
 
 @pytest.mark.parametrize("command", ["generate", "compare"])
-def test_ctrl_c_while_drawing(folder, tmp_path, monkeypatch, capsys, command):
+def test_ctrl_c_while_drawing_is_130(folder, tmp_path, monkeypatch, capsys, command):
     def interrupt(*_):
         raise KeyboardInterrupt
 
@@ -147,7 +147,7 @@ def test_ctrl_c_while_drawing(folder, tmp_path, monkeypatch, capsys, command):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_ctrl_c_while_importing(monkeypatch):
+def test_ctrl_c_while_importing_is_130(monkeypatch):
     def interrupt(self, name, path=None, target=None):
         if name == "typer":
             raise KeyboardInterrupt
@@ -155,3 +155,28 @@ def test_ctrl_c_while_importing(monkeypatch):
     monkeypatch.setattr(sys, "meta_path", [type("Finder", (), {"find_spec": interrupt})(), *sys.meta_path])
     monkeypatch.delitem(sys.modules, "typer", raising=False)
     assert main(["--version"]) == 130
+
+
+@pytest.mark.parametrize(
+    ("command", "former", "current", "value"),
+    [
+        ("generate", "--together", "--batch-size", "0"),
+        ("eval", "--together", "--batch-size", "0"),
+        ("bench", "--batches", "--batch-sizes", "0"),
+        ("serve", "--batch", "--batch-size", "0"),
+        ("serve", "--prompt", "--max-prompt-length", "0"),
+        ("serve", "--queue", "--max-queue", "x"),
+    ],
+)
+@pytest.mark.parametrize("joined", [True, False])
+def test_former_option_names_are_accepted_with_one_line(capsys, command, former, current, value, joined):
+    given = [f"{former}={value}"] if joined else [former, value]
+    assert main([command, *["two"] * (command == "generate"), *given]) == 2
+    deprecation, refusal = capsys.readouterr().err.splitlines()
+    assert deprecation == f"fewpass: {former} is deprecated, use {current}"
+    assert f"'{value}'" in refusal
+
+
+def test_prompt_after_two_dashes_is_no_option(capsys):
+    assert main(["generate", "-o", "absent/one.png", "--", "--together"]) == 2
+    assert "deprecated" not in capsys.readouterr().err

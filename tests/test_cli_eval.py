@@ -40,7 +40,7 @@ def run(folder, tmp_path_factory):
     (path / "prompts.txt").write_text("\n".join(PROMPTS))
     out = path / "out"
     arguments = ["eval", "-o", str(out), "--model", str(folder), "--prompts", str(path / "prompts.txt")]
-    arguments += ["--decoders", DECODERS, "--pairs", "1", "--together", "2", "--benchmarks", "t2i-compbench"]
+    arguments += ["--decoders", DECODERS, "--pairs", "1", "--batch-size", "2", "--benchmarks", "t2i-compbench"]
     assert main(arguments) == 0
     return out, arguments
 
@@ -97,7 +97,7 @@ def test_report_contains_all_sections(run):
     ]:
         assert word in html
     command = re.search(r"<pre>(fewpass eval .*)</pre>", html)[1]
-    assert "--together 2" in command
+    assert "--batch-size 2" in command
     assert "--resume" not in command
     assert html.count("data:image/png") == 6
     assert len(list((out / "figures").iterdir())) == 7  # the gallery is in the page image by image
@@ -148,7 +148,7 @@ BAD = [
     (["--law-images", "-5"], "-5"),
     (["--law-images", "500"], "500"),
     (["--limit", "0"], "'0'"),
-    (["--together", "0"], "'0'"),
+    (["--batch-size", "0"], "'0'"),
     (["--seed", "-1"], "-1"),
     (["--reference", "absent"], "'absent'"),
     (["--model", "absent"], "'absent'"),
@@ -278,7 +278,7 @@ def test_joint_law_is_measured_in_steps_and_reported(folder, tmp_path, monkeypat
     [
         (None, True, 1.0, 50_000, None),
         (None, True, 0.5, 25_000, None),
-        (None, True, 4 / 500, 0, "--limit leaves 400 images for a figure, and fewer than 10000 show nothing"),
+        (None, True, 4 / 500, 0, "--limit leaves 400 images for a figure, fewer than 10000"),
         (12_000, True, 4 / 500, 12_000, None),
         (0, True, 1.0, 0, "(--law-images)"),
         (None, False, 1.0, 0, "(--law-images)"),

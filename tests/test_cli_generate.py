@@ -11,9 +11,9 @@ from PIL import Image
 
 import fewpass
 from fewpass.cli import main
-from fewpass.cli.film import LAST
 from fewpass.io.png_metadata import read_settings
 from fewpass.pipeline import BLANK
+from fewpass.viz.animation import LAST
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def pixels(path):
         return np.array(image.convert("RGB"))
 
 
-def test_one_image_into_one_file(generate, tmp_path):
+def test_generate_writes_one_file(generate, tmp_path):
     said = generate("two red stars", "-o", "stars.png", "--seed", "7")
     assert names(tmp_path) == ["stars.png"]
     trace = read_settings("stars.png")["trace"]
@@ -48,11 +48,11 @@ def test_one_image_into_one_file(generate, tmp_path):
     assert re.search(r"^1 image in [\d.]+ s, after [\d.]+ s of loading; .*: lossless$", said, re.M)
 
 
-def test_a_lossy_decoder_is_called_lossy(generate):
+def test_generate_names_lossy_decoders(generate):
     assert "sjdpp(window=32, threshold=0.1, guess=left_sample): lossy" in generate("two", "--decoder", "sjdpp")
 
 
-def test_the_file_holds_the_picture_and_what_draws_it_again(generate, folder):
+def test_png_holds_the_picture_and_its_settings(generate, folder):
     options = ["--decoder", "sjd(window=4, guess=left)", "--guidance", "2.5", "--temperature", "0.9", "--top-k", "9"]
     generate("two red stars", "-o", "a.png", "--seed", "7", *options, "--top-p", "0.8", "--negative-prompt", "blue")
     kept = read_settings("a.png")
@@ -73,7 +73,7 @@ def test_the_file_holds_the_picture_and_what_draws_it_again(generate, folder):
     assert tuple(kept[name] for name in names) == asked
 
 
-def test_several_images_go_into_a_folder_under_stable_names(generate, tmp_path):
+def test_folder_has_stable_names(generate, tmp_path):
     said = generate("two red stars", "a BLUE  stars!".replace("!", ""), "-o", "drawn", "--seed", "5", "--count", "2")
     expected = [
         "drawn/00-two-red-stars-5.png",
@@ -88,7 +88,7 @@ def test_several_images_go_into_a_folder_under_stable_names(generate, tmp_path):
     assert [read_settings(name)["prompt"] for name in expected[1:3]] == ["two red stars", "a BLUE  stars"]
 
 
-def test_a_folder_may_exist_and_may_have_a_suffix(generate, tmp_path):
+def test_folder_may_exist_and_have_a_suffix(generate, tmp_path):
     (tmp_path / "v1.0").mkdir()
     generate("two", "-o", "v1.0", "--seed", "1")
     generate("two", "-o", "v2.0/", "--seed", "1")
@@ -96,9 +96,9 @@ def test_a_folder_may_exist_and_may_have_a_suffix(generate, tmp_path):
     assert names(tmp_path) == ["00-two-1.png", "v1.0/00-two-1.png", "v2.0/00-two-1.png"]
 
 
-def test_batches_change_no_image(generate):
+def test_batch_size_changes_no_image(generate):
     for together in ("1", "3"):
-        generate("two", "red", "-o", together, "--seed", "1", "--count", "2", "--together", together)
+        generate("two", "red", "-o", together, "--seed", "1", "--count", "2", "--batch-size", together)
     for name in ("00-two-1.png", "01-two-2.png", "02-red-3.png", "03-red-4.png"):
         assert (pixels(f"1/{name}") == pixels(f"3/{name}")).all()
         assert read_settings(f"1/{name}")["trace"]["images_together"] == 1
@@ -137,7 +137,7 @@ def test_prompts_from_standard_input(generate, tmp_path, monkeypatch):
     assert names(tmp_path / "out") == ["00-two-0.png", "01-red-1.png"]
 
 
-def test_window_replaces_the_decoders_own(generate):
+def test_window_replaces_that_of_the_decoder(generate):
     generate("two", "-o", "a.png", "--decoder", "sjd(window=9, guess=left)", "--window", "3")
     assert read_settings("a.png")["decoder"] == "sjd(window=3, guess=left)"
     generate("two", "-o", "a.png", "--decoder", "sjdpp(threshold=inf)", "--window", "0")
@@ -146,7 +146,7 @@ def test_window_replaces_the_decoders_own(generate):
     assert read_settings("a.png")["decoder"] == "jacobi_ngram(window=3)"
 
 
-def test_without_a_seed_images_differ_and_say_theirs(generate):
+def test_random_seeds_differ_and_are_printed(generate):
     first, second = generate("two", "-o", "a.png"), generate("two", "-o", "b.png")
     seeds = [read_settings(name)["seed"] for name in ("a.png", "b.png")]
     assert seeds[0] != seeds[1]
@@ -154,7 +154,7 @@ def test_without_a_seed_images_differ_and_say_theirs(generate):
     assert f"seed {seeds[1]}," in second
 
 
-def test_steps_show_the_image_as_it_grew(generate):
+def test_steps_has_a_frame_for_each_pass(generate):
     said = generate("two", "-o", "a.png", "--seed", "1", "--steps", "a.gif", "--decoder", "ar")
     assert "a.gif: 16 frames" in said
     with Image.open("a.gif") as film:
@@ -172,23 +172,23 @@ def test_steps_show_the_image_as_it_grew(generate):
     assert abs(frames[-1].astype(int) - pixels("a.png")).mean() < 8  # 256 colours
 
 
-def test_drawing_leaves_no_other_file(generate, tmp_path):
+def test_generate_writes_no_other_file(generate, tmp_path):
     generate("two", "-o", "a.png", "--steps", "a.gif")
     assert names(tmp_path) == ["a.gif", "a.png"]
 
 
-def test_progress_is_shown_on_a_terminal_in_tokens(folder, tmp_path, monkeypatch, capsys):
+def test_progress_on_a_terminal_counts_tokens(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")  # what rich takes for a terminal
     monkeypatch.setenv("TERM", "xterm")
     out = str(tmp_path / "out")
-    assert main(["generate", "two", "red", "one", "--model", str(folder), "-o", out, "--together", "2"]) == 0
+    assert main(["generate", "two", "red", "one", "--model", str(folder), "-o", out, "--batch-size", "2"]) == 0
     printed = capsys.readouterr()
     assert "48/48 tokens" in printed.err
     assert f"loading {folder}" in printed.err.replace("\n", "")
     assert "tokens per pass" in printed.out
 
 
-def test_the_settings_are_one_json_text(generate):
+def test_settings_are_one_json_text(generate):
     generate("two", "-o", "a.png")
     with Image.open("a.png") as image:
         assert json.loads(image.text["fewpass"])["prompt"] == "two"

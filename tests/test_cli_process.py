@@ -16,7 +16,7 @@ from fewpass.io.png_metadata import read_settings
 FEWPASS = [sys.executable, "-m", "fewpass"]
 
 
-def test_help_does_not_wait_for_torch():
+def test_help_imports_no_torch():
     code = (
         "import sys; from fewpass.cli import main; main(['--help']); main(['generate', '--help']);"
         "main(['generate']); sys.exit('loaded: ' + str({'torch', 'transformers', 'PIL'} & set(sys.modules)))"
@@ -27,18 +27,18 @@ def test_help_does_not_wait_for_torch():
         assert command in done.stdout
 
 
-def test_version(capsys):
+def test_version_is_printed(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"fewpass {fewpass.__version__}\n"
     assert fewpass.__version__ == version("fewpass")
 
 
-def test_without_a_command_it_explains_itself(capsys):
+def test_no_command_prints_help(capsys):
     assert main([]) == 0
     assert "generate" in capsys.readouterr().out
 
 
-def test_an_error_is_one_line_and_exit_code_2():
+def test_error_is_one_line_and_exit_code_2():
     done = subprocess.run([*FEWPASS, "generate", "two", "--seed", "x"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "fewpass: Invalid value for '--seed': 'x' is not a whole number\n"
@@ -75,7 +75,7 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_spinner_is_there_before_torch_is_loaded(command, terminal, tmp_path):
+def test_spinner_is_shown_before_torch_is_loaded(command, terminal, tmp_path):
     (tmp_path / "prompts.txt").write_text("two stars")
     environment = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR")}
     environment |= {"FORCE_COLOR": "1", "TERM": "xterm"} if terminal else {}
@@ -104,7 +104,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
-def test_ctrl_c_leaves_nothing(folder, tmp_path):
+def test_ctrl_c_leaves_no_file(folder, tmp_path):
     arguments = ["generate", "two red stars", "--model", str(folder), "-o", str(tmp_path / "a.png"), "--decoder", "ar"]
     environment = os.environ | {"FORCE_COLOR": "1", "TERM": "xterm"}
     command = [sys.executable, "-c", SLOWLY, *arguments]
@@ -123,7 +123,7 @@ def test_ctrl_c_leaves_nothing(folder, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_from_nothing_to_an_image_of_the_bundled_model(tmp_path):
+def test_generate_draws_with_the_bundled_model(tmp_path):
     path = tmp_path / "stars.png"
     done = subprocess.run(
         [*FEWPASS, "generate", "two stars on a blue background", "-o", str(path)], capture_output=True, text=True

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -139,7 +140,7 @@ def drawn(nodes, pipeline, **changes):
     return getattr(node(), node.FUNCTION)(pipeline=pipeline, **{**defaults(node), "prompt": "two red stars", **changes})
 
 
-def test_the_example_draws(nodes, host, folder):
+def test_example_workflow_draws(nodes, host, folder):
     workflow = json.loads((FOLDER / "workflow_api.json").read_text())
     assert workflow["1"]["inputs"]["model"] in BUNDLED
     workflow["1"]["inputs"]["model"], workflow["2"]["inputs"]["prompt"] = str(folder), "two red stars"
@@ -153,7 +154,7 @@ def test_the_example_draws(nodes, host, folder):
     assert host.updates[-1][:2] == (4 * 16, 4 * 16)
 
 
-def test_both_workflows_say_the_same(nodes):
+def test_both_workflows_are_equal(nodes):
     api = json.loads((FOLDER / "workflow_api.json").read_text())
     page = json.loads((FOLDER / "example_workflows" / "fewpass.json").read_text())
     links = {link[0]: link for link in page["links"]}
@@ -185,20 +186,20 @@ def test_widgets_become_settings(nodes, pipeline):
     assert cost.splitlines()[1].startswith(f"seed 4: {int(expected.trace.passes[1])} forward passes for 16 tokens, ")
 
 
-def test_seeds_of_the_host_are_taken_modulo_2_to_the_63(nodes, pipeline):
+def test_seeds_are_taken_modulo_2_to_the_63(nodes, pipeline):
     widget = nodes["FewpassSampler"].INPUT_TYPES()["required"]["seed"][1]
     assert (widget["max"], "2**63" in widget["tooltip"]) == (2**64 - 1, True)
     _, cost = drawn(nodes, pipeline, seed=2**64 - 1, images=2)
     assert [line.split(":")[0] for line in cost.splitlines()] == [f"seed {2**63 - 1}", "seed 0"]
 
 
-def test_what_is_not_set_is_the_models_own(nodes, pipeline):
+def test_unset_widgets_are_the_models_own_values(nodes, pipeline):
     images, _ = drawn(nodes, pipeline, seed=3)
     expected = pipeline("two red stars", seed=3)
     assert ((images[0] * 255).round().numpy() == np.array(expected.images[0])).all()
 
 
-def test_every_pass_moves_the_bar_and_previews_are_what_is_final(nodes, pipeline, host, monkeypatch):
+def test_bar_and_preview_show_committed_tokens(nodes, pipeline, host, monkeypatch):
     monkeypatch.setattr(f"{nodes['FewpassSampler'].__module__}.PREVIEW_EVERY", 0)
     drawn(nodes, pipeline, decoder="ar", seed=3)
     assert [update[:2] for update in host.updates] == [(n, 16) for n in range(1, 17)]
@@ -209,7 +210,7 @@ def test_every_pass_moves_the_bar_and_previews_are_what_is_final(nodes, pipeline
     assert [(kind, image.tobytes()) for kind, image, _ in previews[:-1]] == [("JPEG", i.tobytes()) for i in seen[:-1]]
 
 
-def test_the_user_interrupts(nodes, pipeline, host):
+def test_interrupt_ends_the_drawing(nodes, pipeline, host):
     host.interrupt_at = 3
     with pytest.raises(Interrupted):
         drawn(nodes, pipeline, decoder="ar")
@@ -218,7 +219,7 @@ def test_the_user_interrupts(nodes, pipeline, host):
     drawn(nodes, pipeline)
 
 
-def test_models_may_lie_in_the_hosts_folder(nodes, folder, tmp_path):
+def test_models_folder_of_comfyui_is_searched(nodes, folder, tmp_path):
     (tmp_path / "models" / "fewpass").mkdir(parents=True)
     (tmp_path / "models" / "fewpass" / "small").symlink_to(folder)
     (pipe,) = nodes["FewpassLoader"]().load("small", "default", "float32")
@@ -238,3 +239,22 @@ def test_models_may_lie_in_the_hosts_folder(nodes, folder, tmp_path):
 def test_bad_values_are_named(nodes, pipeline, changes, named):
     with pytest.raises(ValueError, match=named):
         drawn(nodes, pipeline, **changes)
+
+
+def test_requirements_are_the_checkout_that_holds_the_folder():
+    lines = (FOLDER / "requirements.txt").read_text().split()
+    assert [(FOLDER / line).resolve() for line in lines] == [FOLDER.parents[1]]
+    assert tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text())["project"]["name"] == "fewpass"
+
+
+def test_pyproject_describes_the_node_in_this_version():
+    described = tomllib.loads((FOLDER / "pyproject.toml").read_text())
+    assert described["project"]["version"] == fewpass.__version__
+    assert "dependencies" not in described["project"]
+    assert {"PublisherId", "DisplayName"} <= described["tool"]["comfy"].keys()
+
+
+def test_readme_and_docs_install_alike():
+    pages = [FOLDER / "README.md", FOLDER.parents[1] / "docs" / "comfyui.md"]
+    commands = [[line for line in page.read_text().splitlines() if line.startswith("$ ")] for page in pages]
+    assert commands[0] == commands[1] != []

@@ -1,4 +1,4 @@
-"""The demo without a browser: who draws next, what is asked, and what is shown."""
+"""The demo without a browser: turns, options and views."""
 
 import base64
 import io
@@ -14,15 +14,12 @@ from PIL import Image
 
 import fewpass
 import fewpass.cli.demo
-import fewpass.demo.race
+import fewpass.demo.comparison
 from fewpass.cli import main
-from fewpass.demo.board import board, verdict
-from fewpass.demo.contest import contest
+from fewpass.demo.comparison import Comparison, Models, compare
 from fewpass.demo.drawing import Stream
-from fewpass.demo.panel import Panel, View, heat
-from fewpass.demo.race import Race
-from fewpass.demo.shelf import Shelf
-from fewpass.demo.words import EXAMPLES, alert, examples_of, told_of
+from fewpass.demo.html import EXAMPLES, alert, board, describe, examples_of, verdict
+from fewpass.demo.view import Panel, View, heat
 from fewpass.io.png_metadata import KEY
 from fewpass.viz.colour_scale import colour
 from tests.tiny import SIDE
@@ -31,12 +28,12 @@ N = SIDE**2
 PROMPT = "two red stars"
 
 
-# Turns.
+# Comparison.
 
 
 @dataclass
 class Runner:
-    """A stream whose passes take what they are said to."""
+    """A stream whose passes take given seconds."""
 
     passes: list[float]
     trace: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(seconds=0.0))
@@ -51,29 +48,29 @@ class Runner:
         self.done += 1
 
 
-def test_both_have_had_the_same_time_up_to_one_pass():
+def test_times_of_both_differ_by_at_most_one_pass():
     quick, slow = Runner([1.0] * 50), Runner([4.0, 2.5, 7.0, 3.0] * 3)
-    race = Race([quick, slow])
+    comparison = Comparison([quick, slow])
     while not (quick.finished or slow.finished):
-        race.turn()
+        comparison.step()
         assert abs(quick.trace.seconds - slow.trace.seconds) <= 7
-    while not race.over:
-        race.turn()
+    while not comparison.finished:
+        comparison.step()
     assert (quick.trace.seconds, slow.trace.seconds) == (50, 49.5)
 
 
-def test_who_would_be_first_alone_is_first():
+def test_first_to_finish_is_first_alone_too():
     for first, second in ((3.0, 4.0), (4.0, 3.0)):
         runners = [Runner([first] * 10), Runner([second / 2] * 20)]
-        race = Race(runners)
+        comparison = Comparison(runners)
         while not any(runner.finished for runner in runners):
-            race.turn()
+            comparison.step()
         assert [runner.finished for runner in runners] == [first < second, second < first]
 
 
-def test_looks_take_a_third_of_the_time_at_most(monkeypatch):
+def test_updates_take_a_third_of_the_time_at_most(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(fewpass.demo.race.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(fewpass.demo.comparison.time, "perf_counter", lambda: now[0])
 
     class Timed(Runner):
         def __next__(self):
@@ -81,54 +78,54 @@ def test_looks_take_a_third_of_the_time_at_most(monkeypatch):
             super().__next__()
 
     looking = 0.0
-    for _ in Race([Timed([0.01] * 5000)]).looks(lambda: False):
+    for _ in Comparison([Timed([0.01] * 5000)]).updates(lambda: False):
         now[0] += 1.0  # a dear look
         looking += 1.0
     assert 0.28 < looking / now[0] <= 0.34
-    shown = sum(1 for _ in Race([Timed([0.01] * 1000)]).looks(lambda: False))
+    shown = sum(1 for _ in Comparison([Timed([0.01] * 1000)]).updates(lambda: False))
     assert 80 < shown < 110  # and ten in a second if they cost nothing
 
 
-def test_a_race_that_is_stopped_draws_no_further():
+def test_stopped_comparison_draws_no_further():
     runner = Runner([1.0] * 10)
-    for _ in Race([runner]).looks(lambda: runner.done == 3):
+    for _ in Comparison([runner]).updates(lambda: runner.done == 3):
         pass
     assert runner.done == 3
 
 
-# What is asked.
+# Options.
 
 
-def test_both_draw_what_the_pipeline_draws(pipeline):
-    race = contest(pipeline, PROMPT, "sjd", 4, 2.0, "7")
-    while not race.over:
-        race.turn()
-    for stream, decoder in zip(race.streams, ("ar", "sjd(window=4)"), strict=True):
+def test_comparison_equals_calls_of_the_pipeline(pipeline):
+    comparison = compare(pipeline, PROMPT, "sjd", 4, 2.0, "7")
+    while not comparison.finished:
+        comparison.step()
+    for stream, decoder in zip(comparison.streams, ("ar", "sjd(window=4)"), strict=True):
         alone = pipeline(PROMPT, decoder=decoder, guidance=2.0, seed=7)
         assert torch.equal(stream.result().tokens, alone.tokens)
         assert stream.trace.passes.tolist() == alone.trace.passes.tolist()  # warming up counts for nothing
-    assert not race.same
+    assert not comparison.same
 
 
 def test_stop_ends_the_warm_up(pipeline, monkeypatch):
     passes, drawn = [], Stream.__next__
     monkeypatch.setattr(Stream, "__next__", lambda stream: (passes.append(1), drawn(stream))[1])
-    race = contest(pipeline, PROMPT, "sjd", 4, 2.0, "7", lambda: len(passes) >= 2)
+    comparison = compare(pipeline, PROMPT, "sjd", 4, 2.0, "7", lambda: len(passes) >= 2)
     assert len(passes) == 2
-    assert not race.over
-    assert list(race.looks(lambda: True)) == []
+    assert not comparison.finished
+    assert list(comparison.updates(lambda: True)) == []
 
 
 def test_jacobi_draws_the_same_tokens(pipeline):
-    race = contest(pipeline, PROMPT, "jacobi", None, None, "7")
-    while not race.over:
-        race.turn()
-    assert race.same
+    comparison = compare(pipeline, PROMPT, "jacobi", None, None, "7")
+    while not comparison.finished:
+        comparison.step()
+    assert comparison.same
 
 
-def test_without_a_seed_both_draw_with_one_nobody_chose(pipeline):
-    races = [contest(pipeline, PROMPT, "sjd", None, None, " ") for _ in range(2)]
-    first, second = [[stream.job.seed for stream in race.streams] for race in races]
+def test_blank_seed_is_random_and_shared(pipeline):
+    comparisons = [compare(pipeline, PROMPT, "sjd", None, None, " ") for _ in range(2)]
+    first, second = [[stream.job.seed for stream in comparison.streams] for comparison in comparisons]
     assert first[0] == first[1] != second[0]
 
 
@@ -146,59 +143,59 @@ def test_without_a_seed_both_draw_with_one_nobody_chose(pipeline):
         ({"seed": "-1"}, "a seed must lie in .*got -1"),
     ],
 )
-def test_what_will_not_do_is_named(pipeline, wrong, message):
+def test_values_out_of_range_are_named(pipeline, wrong, message):
     given = {"prompt": PROMPT, "spelling": "sjd", "window": None, "guidance": None, "seed": "7"} | wrong
     with pytest.raises(ValueError, match=message):
-        contest(pipeline, **given)
+        compare(pipeline, **given)
 
 
-def test_one_model_is_in_memory_at_a_time():
+def test_models_keep_one_in_memory():
     loaded = []
-    shelf = Shelf(["a", "b", "a"], lambda name: loaded.append(name) or object())
-    assert shelf.names == ["a", "b"]
-    assert shelf["a"] is shelf["a"]
-    assert shelf["b"] is not shelf["a"]
+    models = Models(["a", "b", "a"], lambda name: loaded.append(name) or object())
+    assert models.names == ["a", "b"]
+    assert models["a"] is models["a"]
+    assert models["b"] is not models["a"]
     assert loaded == ["a", "b", "a"]
     with pytest.raises(ValueError, match="there is no model '/etc' here; there is a, b"):
-        shelf["/etc"]
+        models["/etc"]
 
 
-# What is shown.
+# Views.
 
 
 def picture(url):
     return Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,"))))
 
 
-def test_a_look_in_the_middle(pipeline):
-    race = contest(pipeline, PROMPT, "mc_sjd", 4, None, "7")
-    panel = Panel(race.streams[0], None)
-    assert panel.look().picture == ""
+def test_view_of_an_unfinished_drawing(pipeline):
+    comparison = compare(pipeline, PROMPT, "mc_sjd", 4, None, "7")
+    panel = Panel(comparison.streams[0])
+    assert panel.view().picture == ""
     for _ in range(5):
-        next(race.streams[0])
-    view = panel.look()
+        next(comparison.streams[0])
+    view = panel.view()
     assert (view.passes, view.tokens, view.total, view.finished) == (5, 5, N, False)
     alpha = np.array(picture(view.picture))[::2, ::2, 3]
     assert (alpha.ravel() > 0).tolist() == [True] * 5 + [False] * (N - 5)
     assert (np.array(picture(view.heat))[..., 3].ravel() > 0).tolist() == [True] * 5 + [False] * (N - 5)
 
 
-def test_a_finished_picture_can_be_drawn_again(pipeline):
-    race = contest(pipeline, PROMPT, "mc_sjd", 4, None, "7")
-    for _ in race.looks(lambda: False):
+def test_view_of_a_finished_drawing_holds_its_settings(pipeline):
+    comparison = compare(pipeline, PROMPT, "mc_sjd", 4, None, "7")
+    for _ in comparison.updates(lambda: False):
         pass
-    panel = Panel(race.streams[1], None)
-    view, spent = panel.look(), race.streams[1].trace.seconds
+    panel = Panel(comparison.streams[1])
+    view, spent = panel.view(), comparison.streams[1].trace.seconds
     assert view.finished
     assert view.seconds <= spent
-    assert panel.look() is view
+    assert panel.view() is view
     shown = picture(view.picture)
     alone = pipeline(PROMPT, decoder="mc_sjd(window=4)", seed=7).images[0]
     assert np.array_equal(np.array(shown), np.array(alone))
-    assert f'"decoder": "{race.streams[1].job.decoder}"' in shown.info[KEY]
+    assert f'"decoder": "{comparison.streams[1].job.decoder}"' in shown.info[KEY]
 
 
-def test_heat_is_when_tokens_became_final():
+def test_heat_is_the_pass_that_committed_each_token():
     pixels = np.array(Image.open(io.BytesIO(heat(np.array([[1, 16], [4, 0]]), 16))))
     assert pixels[0, 0].tolist() == [*colour(np.array(0.0)).tolist(), 255]
     assert pixels[0, 1].tolist() == [*colour(np.array(1.0)).tolist(), 255]
@@ -221,15 +218,15 @@ def views(**rival):
         ({"seconds": 7.0}, False, "4.0 times fewer, but 7.0 s instead of 5.0 s"),
         ({"passes": 256}, False, "mc_sjd took 256 passes, as many as ar, and"),
         ({}, False, "Lossless: another picture from the same distribution."),
-        ({"decoder": fewpass.sjdpp()}, False, "Lossy: not exactly the model's distribution any more."),
+        ({"decoder": fewpass.sjdpp()}, False, "Lossy: not exactly the model's distribution."),
         ({}, True, "The pictures are the same, token for token."),
     ],
 )
-def test_the_verdict_says_what_happened(rival, same, said):
+def test_verdict_compares_passes_seconds_and_pictures(rival, same, said):
     assert said in verdict(views(**rival), same)
 
 
-def test_the_board_shows_both_and_one_scale():
+def test_board_shows_both_panels_and_one_scale():
     page = board(views(), "so & so")
     assert re.findall(r'aria-label="(\w+)" data-passes="(\d+)"', page) == [("ar", "256"), ("mc_sjd", "64")]
     assert "so &amp; so" in page
@@ -237,20 +234,20 @@ def test_the_board_shows_both_and_one_scale():
     assert "<span>1</span><span>17</span><span>65</span><span>144</span><span>256</span>" in page
 
 
-def test_nothing_that_was_typed_becomes_html():
+def test_alert_escapes_html():
     assert "<b>" not in alert("unknown decoder '<b>'")
 
 
-def test_decoders_are_explained():
-    window, told = told_of("sjdpp(window=9)")
+def test_describe_gives_window_and_text():
+    window, told = describe("sjdpp(window=9)")
     assert window == 9
     assert "Lossy" in told
-    assert told_of("ar")[0] is None
-    assert "<code>ar</code>" in told_of("jacobi")[1]
-    assert told_of("nonsense") == told_of(None) == (None, "")
+    assert describe("ar")[0] is None
+    assert "<code>ar</code>" in describe("jacobi")[1]
+    assert describe("nonsense") == describe(None) == (None, "")
 
 
-def test_the_examples_are_prompts_that_the_model_can_read(emoji):
+def test_examples_are_in_the_words_of_the_model(emoji):
     grid = emoji.model.grid(None)
     for text in EXAMPLES["emoji"]:
         assert len(emoji.model.prompt_ids(text, grid)) > 3
@@ -260,10 +257,10 @@ def test_the_examples_are_prompts_that_the_model_can_read(emoji):
 # On the command line.
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys):
+def test_missing_extra_is_named_with_its_command(monkeypatch, capsys):
     monkeypatch.setattr(fewpass.cli.demo, "find_spec", lambda name: None)
     assert main(["demo"]) == 2
-    assert capsys.readouterr().err == 'fewpass: the demo is a page made with Gradio: pip install "fewpass[demo]"\n'
+    assert capsys.readouterr().err == 'fewpass: gradio is not installed: pip install "fewpass[demo]"\n'
 
 
 @pytest.mark.parametrize(
@@ -276,7 +273,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys):
         (["--model", "no/such model"], "no/such model"),
     ],
 )
-def test_what_cannot_be_served_is_one_line(arguments, said, monkeypatch, capsys):
+def test_bad_options_are_one_line(arguments, said, monkeypatch, capsys):
     monkeypatch.setattr(fewpass.cli.demo, "find_spec", lambda name: "it is there")
     assert main(["demo", *arguments]) == 2
     printed = capsys.readouterr()
@@ -284,7 +281,7 @@ def test_what_cannot_be_served_is_one_line(arguments, said, monkeypatch, capsys)
     assert (printed.out, printed.err.count("\n")) == ("", 1)
 
 
-def test_a_port_in_use_is_named_before_anything_is_loaded(monkeypatch, capsys):
+def test_port_in_use_is_named_before_models_are_loaded(monkeypatch, capsys):
     monkeypatch.setattr(fewpass.cli.demo, "find_spec", lambda name: "it is there")
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

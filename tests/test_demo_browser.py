@@ -30,7 +30,7 @@ pytestmark = [
 N = SIDE**2
 LAPTOP, PHONE = {"width": 1366, "height": 768}, {"width": 390, "height": 844}
 
-# The program as it is, but slow enough to be watched, and telling what it does.
+# The program with slower passes, and a log of its events.
 SERVER = """
 import signal, sys, time
 
@@ -51,7 +51,7 @@ from fewpass.engine.trace import Trace
 
 def watch(self, canvases, watch=Trace.watch):
     for canvas in watch(self, canvases):
-        time.sleep(0.2)  # a race takes seconds, whatever else the machine does
+        time.sleep(0.2)  # so that a comparison takes seconds
         print("PASS", flush=True)
         yield canvas
 
@@ -155,7 +155,7 @@ def choose(page, decoder, told):
     page.wait_for_function("told => document.querySelector('#fp-about').innerText.includes(told)", arg=told)
 
 
-def test_a_race(visit):
+def test_comparison_shows_both_decoders(visit):
     page = visit()
     page.fill("#fp-prompt textarea", "two red stars")
     choose(page, "gs_sjd", "Gumbel")
@@ -189,7 +189,7 @@ def test_a_race(visit):
     assert page.evaluate("() => document.querySelector('.fp-picture img').naturalWidth") == 2 * SIDE
 
 
-def test_stop(visit, server):
+def test_stop_ends_the_comparison(visit, server):
     page = visit()
     sample = page.locator("#fp-examples button").nth(1)
     sample.click()
@@ -209,7 +209,7 @@ def test_stop(visit, server):
     wait_for_end(page)
 
 
-def test_a_tab_that_is_closed_draws_no_further(visit, server):
+def test_closed_tab_draws_no_further(visit, server):
     page, before = visit(), server.settled()
     page.fill("#fp-prompt textarea", "two red stars")
     choose(page, "sjd", "draw all drafts anew")
@@ -220,7 +220,7 @@ def test_a_tab_that_is_closed_draws_no_further(visit, server):
     assert server.settled() - before < 2 * N
 
 
-def test_a_click_is_answered_before_the_server_answers(visit):
+def test_click_is_shown_before_the_server_answers(visit):
     page = visit()
     page.fill("#fp-prompt textarea", "two red stars")
     page.route("**/gradio_api/**", lambda route: (page.wait_for_timeout(2000), route.continue_()))
@@ -234,7 +234,7 @@ def test_a_click_is_answered_before_the_server_answers(visit):
     page.wait_for_selector("#fp-run:not([disabled])")
 
 
-def test_the_warm_up_is_said_and_can_be_stopped(visit, server):
+def test_warm_up_is_shown_and_can_be_stopped(visit, server):
     page, before = visit(), server.settled()
     page.fill("#fp-prompt textarea", "two red stars")
     page.click("#fp-run")
@@ -244,14 +244,14 @@ def test_the_warm_up_is_said_and_can_be_stopped(visit, server):
     assert server.settled() - before <= 4
 
 
-def test_a_laptop_shows_all_controls_without_scrolling(visit):
+def test_laptop_shows_all_controls_without_scrolling(visit):
     page = visit()
     for name in ("prompt", "run", "stop", "model", "decoder", "window", "guidance", "seed", "board .fp-note"):
         box = page.locator(f"#fp-{name}").bounding_box()
         assert box["y"] + box["height"] <= LAPTOP["height"], name
 
 
-def test_bad_input_is_answered_on_the_page(visit):
+def test_bad_input_is_shown_on_the_page(visit):
     page = visit()
     for field, typed, said in (
         ("#fp-prompt textarea", "a <b>dragon</b>", "<b>dragon</b>"),
@@ -270,7 +270,7 @@ def test_bad_input_is_answered_on_the_page(visit):
         page.wait_for_selector("#fp-run:not([disabled])")
 
 
-def test_a_phone_shows_both_panels_side_by_side(visit):
+def test_phone_shows_both_panels_side_by_side(visit):
     page = visit(PHONE)
     left, right = (box.bounding_box() for box in page.locator(".fp-picture").all())
     assert left["y"] == right["y"]
@@ -281,7 +281,7 @@ def test_a_phone_shows_both_panels_side_by_side(visit):
         assert inner["x"] + inner["width"] <= outer["x"] + outer["width"]
 
 
-def test_pages_may_ask_nobody_else(visit):
+def test_page_contacts_no_other_host(visit):
     page = visit()
     answer = page.request.get(page.url)
     assert "default-src 'self'" in answer.headers["content-security-policy"]

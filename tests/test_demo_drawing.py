@@ -18,7 +18,7 @@ def under_way(pipeline, decoder):
 
 
 @pytest.mark.parametrize("decoder", ["ar", "mc_sjd", "zipar(window=2)"])
-def test_it_is_the_drawing_that_a_call_makes(pipeline, decoder):
+def test_stream_equals_a_call(pipeline, decoder):
     stream, called = under_way(pipeline, decoder), pipeline(PROMPT, decoder=decoder, seed=3)
     assert not stream.finished
     passes = sum(1 for _ in stream)
@@ -31,7 +31,7 @@ def test_it_is_the_drawing_that_a_call_makes(pipeline, decoder):
     assert streamed.images == called.images
 
 
-def test_drawings_that_take_turns_do_not_disturb_each_other(pipeline):
+def test_streams_that_take_turns_are_independent(pipeline):
     decoders = ["ar", "mc_sjd", "ar"]
     streams = [Stream(pipeline, pipeline.job(PROMPT, decoder=d, seed=s)) for s, d in enumerate(decoders)]
     for _ in itertools.zip_longest(*streams):
@@ -40,7 +40,7 @@ def test_drawings_that_take_turns_do_not_disturb_each_other(pipeline):
         assert torch.equal(stream.result().tokens, pipeline(PROMPT, decoder=decoder, seed=seed).tokens)
 
 
-def test_it_may_be_left_at_any_time(pipeline):
+def test_stream_gives_a_result_after_any_pass(pipeline):
     stream = under_way(pipeline, "ar")
     for _ in range(5):
         next(stream)
@@ -53,11 +53,11 @@ def test_it_may_be_left_at_any_time(pipeline):
     assert torch.equal(stream.result().tokens, pipeline(PROMPT, decoder="ar", seed=3).tokens)
 
 
-def test_the_result_of_nothing_is_that_of_the_prompts_pass(pipeline):
+def test_result_before_the_first_pass_is_that_of_the_prefill(pipeline):
     assert under_way(pipeline, "ar").result().trace.passes.tolist() == [1]
 
 
-def test_the_seconds_are_its_own(pipeline, monkeypatch):
+def test_seconds_are_those_of_the_passes(pipeline, monkeypatch):
     now = [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
     stream = under_way(pipeline, None)

@@ -25,7 +25,7 @@ def test_replace_writes_and_replaces(tmp_path):
     assert names(tmp_path) == ["a.png"]
 
 
-def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path, monkeypatch):
+def test_replace_shows_the_old_file_until_the_new_one_is_complete(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
     seen = []
@@ -40,7 +40,7 @@ def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("moment", ["in the middle of writing", "before renaming"])
-def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, moment):
+def test_interrupted_replace_keeps_the_old_file_only(tmp_path, monkeypatch, moment):
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
 
@@ -62,7 +62,7 @@ def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path, monkeypa
     assert names(tmp_path) == ["a.png"]
 
 
-def test_a_full_disk_is_a_value_error_with_the_path(tmp_path, monkeypatch):
+def test_replace_names_the_path_on_a_full_disk(tmp_path, monkeypatch):
     def full(self, data):
         raise OSError(28, "No space left on device")
 
@@ -71,14 +71,14 @@ def test_a_full_disk_is_a_value_error_with_the_path(tmp_path, monkeypatch):
         replace(tmp_path / "a.png", b"data")
 
 
-def test_a_link_stays_a_link(tmp_path):
+def test_replace_keeps_links(tmp_path):
     (tmp_path / "link.png").symlink_to(tmp_path / "real.png")
     replace(tmp_path / "link.png", b"data")
     assert (tmp_path / "link.png").is_symlink()
     assert (tmp_path / "real.png").read_bytes() == b"data"
 
 
-def test_others_may_read_what_the_umask_lets_them(tmp_path):
+def test_replace_respects_the_umask(tmp_path):
     before = os.umask(0o022)
     try:
         replace(tmp_path / "a.png", b"data")
@@ -87,14 +87,14 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path):
     assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o644
 
 
-def test_what_can_be_written_passes_and_nothing_is_left(tmp_path):
+def test_check_writable_leaves_no_file(tmp_path):
     check_writable(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"")
     check_writable(tmp_path / "b.png")
     assert names(tmp_path) == ["b.png"]
 
 
-def test_what_cannot_be_written_is_named(tmp_path, monkeypatch):
+def test_check_writable_names_the_path(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"nowhere.*no such folder"):
         check_writable(tmp_path / "nowhere" / "a.png")
     with pytest.raises(ValueError, match="not a file"):
@@ -110,7 +110,7 @@ def test_what_cannot_be_written_is_named(tmp_path, monkeypatch):
         check_folder(tmp_path)
 
 
-def test_settings_come_back_from_the_image(tmp_path):
+def test_read_settings_returns_those_of_png(tmp_path):
     path = tmp_path / "a.png"
     settings = {"prompt": "zwei Sterne — 星", "seed": 2**63 - 1, "top_p": 0.9, "trace": {"committed": [1, 2]}}
     replace(path, png(Image.new("RGB", (3, 2), (1, 2, 3)), settings))
@@ -120,7 +120,7 @@ def test_settings_come_back_from_the_image(tmp_path):
         assert image.getpixel((0, 0)) == (1, 2, 3)
 
 
-def test_other_files_have_no_settings(tmp_path):
+def test_read_settings_refuses_other_files(tmp_path):
     Image.new("RGB", (1, 1)).save(tmp_path / "plain.png")
     (tmp_path / "text.png").write_text("no image")
     (tmp_path / "huge.png").write_bytes(huge())

@@ -39,7 +39,7 @@ def results(output: str) -> list[dict]:
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
-def test_a_worker_that_is_killed_loses_nothing_and_changes_nothing(cluster, folder, tmp_path, monkeypatch, capsys):
+def test_killed_worker_changes_no_image(cluster, folder, tmp_path, monkeypatch, capsys):
     grave = tmp_path / "grave"
 
     class Mortal(fleet.Worker):
@@ -87,5 +87,5 @@ def test_more_workers_than_fit_are_refused(cluster, folder, tmp_path, monkeypatc
         ({"CPU": 16, "GPU": 3}, {"device": "cpu"}, (4, {"num_cpus": 4})),
     ],
 )
-def test_a_worker_for_each_gpu_or_for_some_cores(resources, options, share):
+def test_workers_get_a_gpu_or_some_cores(resources, options, share):
     assert fleet.Fleet("local", "emoji", **options).share(resources) == share

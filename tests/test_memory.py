@@ -189,7 +189,7 @@ def test_out_of_memory_halves_the_batch_once(pipeline, monkeypatch, error):
     assert (len(said), asked) == (1, [4, 2, 2])
     assert torch.equal(result.tokens, plain.tokens)
     with pytest.warns(RuntimeWarning, match="out of memory with 4 images at once: going on with 2"):
-        seen = dict(pipeline.stream(["one"], batch=4, decoder="ar", seed=1, count=4))
+        seen = dict(pipeline.stream(["one"], batch_size=4, decoder="ar", seed=1, count=4))
     assert all(torch.equal(seen[i].tokens[0], plain.tokens[i]) for i in range(4))
 
 
@@ -205,7 +205,7 @@ def test_out_of_memory_twice_is_one_clear_line(pipeline, monkeypatch):
         pytest.warns(RuntimeWarning, match="going on with 2"),
         pytest.raises(OutOfMemory, match=r"^out of memory with 2"),
     ):
-        list(pipeline.stream(["one"], batch=4, decoder="ar", seed=1, count=4))
+        list(pipeline.stream(["one"], batch_size=4, decoder="ar", seed=1, count=4))
 
 
 def test_other_errors_are_not_taken_for_want_of_memory(pipeline, monkeypatch):

@@ -169,7 +169,7 @@ def test_wrap_and_generate_refuse_nan(broken_pipeline):
 
 
 def test_stream_yields_finished_images_before_the_error(broken_pipeline):
-    stream = broken_pipeline.stream(["red stars", "one", "blue stars"], batch=2, decoder="ar", seed=1)
+    stream = broken_pipeline.stream(["red stars", "one", "blue stars"], batch_size=2, decoder="ar", seed=1)
     assert sorted(next(stream)[0] for _ in range(2)) == [0, 1]
     with pytest.raises(ModelError, match=LINE):
         next(stream)

@@ -7,9 +7,10 @@ from dataclasses import fields
 import pytest
 import torch
 
-from fewpass.batch.options import OPTIONS, checked
+from fewpass.batch.options import OPTIONS, read_options
 from fewpass.cli.batch import batch
 from fewpass.cli.generate import generate
+from fewpass.cli.options import flat
 from fewpass.engine.options import NAMES, GenerationOptions, InvalidOption, Options
 from fewpass.engine.request import bind, options_of
 
@@ -19,7 +20,7 @@ PROMPT = "two red stars"
 def test_every_option_is_an_argument_of_a_call_and_of_commands():
     assert set(NAMES) <= set(Options.__annotations__)
     for command in (generate, batch):
-        assert set(NAMES) <= set(inspect.signature(command).parameters)
+        assert set(NAMES) <= set(inspect.signature(flat(command)).parameters)
 
 
 def test_every_option_is_a_field_of_the_http_api():
@@ -55,9 +56,9 @@ def test_settings_without_min_p_draw_the_image_again(pipeline):
 
 
 def test_min_p_of_a_row_is_read_from_text():
-    assert checked("min_p", "0.25") == 0.25
+    assert read_options({"min_p": "0.25"}) == {"min_p": 0.25}
     with pytest.raises(ValueError, match=r"min_p must lie in \[0, 1\], got 2"):
-        checked("min_p", "2")
+        read_options({"min_p": "2"})
 
 
 @pytest.mark.parametrize(

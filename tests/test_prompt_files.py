@@ -26,7 +26,7 @@ def rows(tmp_path, monkeypatch):
     return read
 
 
-def test_text_is_one_prompt_per_line(rows):
+def test_text_has_one_prompt_per_line(rows):
     read = rows("a.txt", "\ufefftwo stars\r\n  caf\u00e9 \u2028 noir \r \nthree\n\n \n".encode())
     assert [(row.prompt, row.place) for row in read] == [
         ("two stars", "a.txt:1"),
@@ -43,7 +43,7 @@ def test_csv_cells_may_hold_commas_quotes_and_lines(rows):
     ]
 
 
-def test_tsv_knows_no_quotes(rows):
+def test_tsv_has_no_quotes(rows):
     read = rows("a.tsv", 'prompt\tseed\n"Stop" says a sign\t7\na 3" disc\t\nblue\n')
     assert [(row.prompt, row.fields) for row in read] == [
         ('"Stop" says a sign', {"seed": "7"}),
@@ -60,7 +60,7 @@ def test_json_lines_keep_their_values(rows):
     ]
 
 
-def test_partiprompts(rows):
+def test_partiprompts_columns_become_tags(rows):
     read = rows(
         "PartiPrompts.tsv", "Prompt\tCategory\tChallenge\tNote\npeace\tAbstract\tBasic\t\nan F1\tVehicles\tBasic"
     )
@@ -70,13 +70,13 @@ def test_partiprompts(rows):
     ]
 
 
-def test_geneval(rows):
+def test_geneval_keys_become_tags(rows):
     tags = {"tag": "counting", "include": [{"class": "bus", "count": 2}], "exclude": [{"class": "bus", "count": 3}]}
     (row,) = rows("evaluation_metadata.jsonl", json.dumps({**tags, "prompt": "a photo of two buses"}))
     assert (row.prompt, row.fields, row.tags) == ("a photo of two buses", {}, tags)
 
 
-def test_captions_of_coco(rows):
+def test_captions_of_coco_are_read(rows):
     captions = [{"image_id": 9, "id": 38, "caption": "A bike. \n"}, {"image_id": 4, "id": 40, "caption": "A cat."}]
     coco = {"info": {}, "images": [{"id": 9, "file_name": "9.jpg"}], "annotations": captions}
     assert rows("captions_val.json", json.dumps(coco)) == [
@@ -96,7 +96,7 @@ def written(separator: str, ending: str = "\n") -> str:
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("first", ["", "sep={}\n", '"sep={}"\n'])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be-bom"])
-def test_csv_of_spreadsheets_is_read_whatever_separates_it(rows, separator, first, encoding):
+def test_csv_separator_is_detected(rows, separator, first, encoding):
     text = first.format(separator) + written(separator, "\r\n")
     if encoding.endswith("-bom"):
         text, encoding = "\ufeff" + text, encoding.removesuffix("-bom")
@@ -108,7 +108,7 @@ def test_csv_of_spreadsheets_is_read_whatever_separates_it(rows, separator, firs
     ]
 
 
-def test_csv_blanks_before_a_quoted_cell_are_no_part_of_it(rows):
+def test_csv_blanks_before_a_quoted_cell_are_skipped(rows):
     assert rows("a.csv", 'id, prompt\n1, "two stars"\n2,  "red, ""big"""\n') == [
         Row("two stars", "a.csv:2", {"id": "1"}),
         Row('red, "big"', "a.csv:3", {"id": "2"}),
@@ -140,7 +140,7 @@ def test_blank_lines_and_blanks_around_prompts_are_left_out_in_every_format(rows
     assert [(row.prompt, row.fields) for row in rows(name, content)] == [("two", {}), ("red", {})]
 
 
-def test_a_quotation_in_tsv_keeps_its_quotes(rows):
+def test_tsv_quotation_keeps_its_quotes(rows):
     assert rows("a.tsv", 'prompt\tid\n"Stop"\t1\n')[0].prompt == '"Stop"'
 
 
@@ -195,7 +195,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "content", "named"), BAD)
-def test_a_mistake_is_named_with_its_place(rows, name, content, named):
+def test_bad_files_are_named_with_their_line(rows, name, content, named):
     with pytest.raises(ValueError, match=re.escape(named[0])) as caught:
         rows(name, content)
     said = str(caught.value)
@@ -203,7 +203,7 @@ def test_a_mistake_is_named_with_its_place(rows, name, content, named):
     assert "\n" not in said
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_missing_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"absent\.txt"):
         read_rows(tmp_path / "absent.txt")
 

@@ -92,7 +92,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             if self.memory["starved"] and not self.fatal:
                 self.halved, self.batch = True, self.memory["starved"] // 2
                 self.most, self.returned = max(self.most, before), True
-            assert self.scheduler.batch == self.batch
+            assert self.scheduler.batch_size == self.batch
             for outcome in over:
                 assert outcome.job in self.added, "a job that is over or dropped, or was never added"
                 self.added.remove(outcome.job)

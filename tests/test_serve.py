@@ -37,7 +37,7 @@ def served(folder):
 
 @pytest.fixture(scope="module")
 def server(served):
-    with Running(served, Limits(batch=3, body=20_000, prompt=200)) as running:
+    with Running(served, Limits(batch_size=3, body=20_000, max_prompt_length=200)) as running:
         yield running
 
 
@@ -506,7 +506,7 @@ def ask_later(running, **body):
 
 
 def test_full_queue_is_429_with_retry_after(served):
-    with Running(served, Limits(batch=1, queue=1)) as running:
+    with Running(served, Limits(batch_size=1, max_queue=1)) as running:
         gate = Gate(running)
         threads = [ask_later(running, seed=i) for i in range(2)]
         until(lambda: running.engine.images == 2)
@@ -524,7 +524,7 @@ def test_full_queue_is_429_with_retry_after(served):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_disconnected_client_frees_its_rows_within_a_pass(served, stream):
-    with Running(served, Limits(batch=2)) as running:
+    with Running(served, Limits(batch_size=2)) as running:
         gate = Gate(running)
         stays = ask_later(running, seed=1, decoder="ar")
         body = json.dumps({"prompt": PROMPT, "n": 2, "stream": stream, "decoder": "ar"})
@@ -595,7 +595,7 @@ def test_readyz_is_503_after_the_engine_stopped(served, monkeypatch, caplog):
 
 
 def test_stop_finishes_begun_images_and_refuses_waiting_ones(served, pipeline):
-    with Running(served, Limits(batch=1)) as running:
+    with Running(served, Limits(batch_size=1)) as running:
         gate = Gate(running)
         drawn = ask_later(running, seed=3)
         until(lambda: running.engine.images == 1)

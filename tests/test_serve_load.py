@@ -28,7 +28,7 @@ SECONDS = float(os.environ.get("FEWPASS_LOAD_SECONDS", "30"))
 
 @pytest.fixture(scope="module")
 def server(folder):
-    with Running(fewpass.load(folder, "cpu", "float64"), Limits(batch=8, queue=24)) as running:
+    with Running(fewpass.load(folder, "cpu", "float64"), Limits(batch_size=8, max_queue=24)) as running:
         yield running
 
 

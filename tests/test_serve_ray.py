@@ -33,7 +33,8 @@ class Served:
 
     def __init__(self, folder):
         command = [sys.executable, "-m", "fewpass", "serve", "--ray", "--replicas", "2", "--cores", "1", "--port", "0"]
-        limits = ["--batch", "4", "--queue", "60", "--prompt", "200", "--name", "mine", "--dtype", "float64"]
+        limits = ["--batch-size", "4", "--max-queue", "60", "--max-prompt-length", "200"]
+        limits += ["--name", "mine", "--dtype", "float64"]
         own = {"FEWPASS_API_KEY": "sesame", "RAY_OVERRIDE_RESOURCES": '{"CPU": 2}', "RAY_USAGE_STATS_ENABLED": "0"}
         self.process = subprocess.Popen(
             [*command, *limits, "--model", str(folder)],

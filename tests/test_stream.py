@@ -20,7 +20,7 @@ def tokens(results):
 
 @pytest.mark.parametrize(("recipe", "batch"), [*((name, 3) for name in RECIPES), ("mc_sjd", 1), ("mc_sjd", 8)])
 def test_stream_draws_what_single_calls_draw(pipeline, recipe, batch):
-    streamed = tokens(pipeline.stream(PROMPTS, batch=batch, decoder=recipe, seed=5))
+    streamed = tokens(pipeline.stream(PROMPTS, batch_size=batch, decoder=recipe, seed=5))
     for i, prompt in enumerate(PROMPTS):
         assert streamed[i] == pipeline(prompt, decoder=recipe, seed=5 + i).tokens[0].tolist()
 
@@ -28,7 +28,7 @@ def test_stream_draws_what_single_calls_draw(pipeline, recipe, batch):
 def test_results_are_those_of_calls_in_every_respect(pipeline):
     options = {"guidance": 2.0, "temperature": 0.9, "top_k": 20, "top_p": 0.95, "negative_prompt": "one"}
     options["decoder"] = "jacobi_ngram"  # whose passes do not depend on how fast they are
-    for i, result in pipeline.stream(PROMPTS, batch=4, seed=3, logprobs=True, **options):
+    for i, result in pipeline.stream(PROMPTS, batch_size=4, seed=3, logprobs=True, **options):
         alone = pipeline(PROMPTS[i], seed=3 + i, logprobs=True, **options)
         assert result.settings == alone.settings
         assert result.seeds == alone.seeds
@@ -39,7 +39,7 @@ def test_results_are_those_of_calls_in_every_respect(pipeline):
 
 
 def test_images_come_as_they_are_finished(pipeline):
-    order = [i for i, _ in pipeline.stream(PROMPTS * 4, batch=4, decoder="mc_sjd", seed=1)]
+    order = [i for i, _ in pipeline.stream(PROMPTS * 4, batch_size=4, decoder="mc_sjd", seed=1)]
     assert sorted(order) == list(range(len(PROMPTS) * 4))
     assert order != sorted(order)
 
@@ -48,7 +48,7 @@ def test_next_prompt_enters_when_an_image_is_finished(pipeline):
     """Autoregression finishes all four at once; a lossless decoder does not, and no place may stay empty then."""
     full = []
     stream = pipeline.stream(
-        PROMPTS * 2, batch=3, decoder="mc_sjd", seed=1, on_step=lambda c: full.append(len(c.tokens))
+        PROMPTS * 2, batch_size=3, decoder="mc_sjd", seed=1, on_step=lambda c: full.append(len(c.tokens))
     )
     for _ in stream:
         pass
@@ -60,7 +60,7 @@ def test_next_prompt_enters_when_an_image_is_finished(pipeline):
 def test_endless_prompts_are_read_as_places_fall_free(pipeline):
     read = []
     endless = (read.append(i) or PROMPTS[i % len(PROMPTS)] for i in itertools.count())
-    stream = pipeline.stream(endless, batch=3, seed=0)
+    stream = pipeline.stream(endless, batch_size=3, seed=0)
     for done in range(1, 12):
         next(stream)
         assert len(read) <= done + 3
@@ -68,12 +68,12 @@ def test_endless_prompts_are_read_as_places_fall_free(pipeline):
 
 
 def test_count_and_seeds(pipeline):
-    counted = dict(pipeline.stream(PROMPTS[:2], batch=2, seed=7, count=2))
+    counted = dict(pipeline.stream(PROMPTS[:2], batch_size=2, seed=7, count=2))
     assert [counted[i].seeds for i in range(4)] == [[7], [8], [9], [10]]
     assert [counted[i].settings[0]["prompt"] for i in range(4)] == [PROMPTS[0]] * 2 + [PROMPTS[1]] * 2
-    listed = dict(pipeline.stream(PROMPTS, batch=2, seed=itertools.count(100, -3)))
+    listed = dict(pipeline.stream(PROMPTS, batch_size=2, seed=itertools.count(100, -3)))
     assert [listed[i].seeds for i in range(5)] == [[100 - 3 * i] for i in range(5)]
-    drawn = dict(pipeline.stream(PROMPTS, batch=2))
+    drawn = dict(pipeline.stream(PROMPTS, batch_size=2))
     assert len({result.seeds[0] for result in drawn.values()}) == 5
 
 
@@ -87,7 +87,7 @@ def test_jobs_with_settings_of_their_own_share_a_batch(pipeline):
         {"negative_prompt": "one", "seed": 4},
     ]
     jobs = [pipeline.job(PROMPTS[1], **options) for options in own]
-    streamed = tokens(pipeline.stream([*jobs, *jobs], batch=5))
+    streamed = tokens(pipeline.stream([*jobs, *jobs], batch_size=5))
     for i, options in enumerate(own):
         assert streamed[i] == streamed[i + len(own)] == pipeline(PROMPTS[1], **options).tokens[0].tolist()
     assert jobs[0].batch_key == jobs[1].batch_key == jobs[5].batch_key
@@ -101,21 +101,22 @@ def test_guidance_of_one_batch_may_differ_by_image(pipeline):
         lambda model, args, kwargs: rows.append(len(kwargs["inputs_embeds"])), with_kwargs=True
     )
     jobs = [pipeline.job("red stars", guidance=g, decoder="ar", seed=0) for g in (2, 3, 4)]
-    list(pipeline.stream(jobs, batch=3))
+    list(pipeline.stream(jobs, batch_size=3))
     hook.remove()
     assert rows == [6] * N
 
 
 def test_on_step_stops_a_stream(pipeline):
     passes = []
-    assert list(pipeline.stream(PROMPTS, batch=2, on_step=lambda canvas: passes.append(1) or len(passes) < 3)) == []
+    stopped = pipeline.stream(PROMPTS, batch_size=2, on_step=lambda canvas: passes.append(1) or len(passes) < 3)
+    assert list(stopped) == []
     assert len(passes) == 3
 
 
 REFUSED = {
     "one prompt": ({"prompts": "red stars"}, "several texts, got 'red stars'"),
-    "no batch": ({"batch": 0}, "batch must be a whole number of images >= 1, got 0"),
-    "half a batch": ({"batch": 1.5}, "batch .*1.5"),
+    "no batch": ({"batch_size": 0}, "batch_size must be a whole number of images >= 1, got 0"),
+    "half a batch": ({"batch_size": 1.5}, "batch_size .*1.5"),
     "count 0": ({"count": 0}, "count .*0"),
     "guidance below 0": ({"guidance": -1}, "guidance .*-1"),
     "seed below 0": ({"seed": -1}, "seed .*-1"),
@@ -143,7 +144,7 @@ LATE = {
 def test_a_prompt_that_will_not_do_is_named_when_it_comes(pipeline, case):
     prompts, options, message = LATE[case]
     with pytest.raises(ValueError, match=message):
-        list(pipeline.stream(prompts, batch=1, **options))
+        list(pipeline.stream(prompts, batch_size=1, **options))
 
 
 # The scheduler itself.

@@ -1,4 +1,4 @@
-"""fewpass in ComfyUI: put this folder into `custom_nodes`."""
+"""fewpass in ComfyUI, see README.md."""
 
 from .nodes import Loader, Sampler
 

@@ -1,4 +1,4 @@
-"""The two nodes: one loads a model, the other draws with it."""
+"""The two nodes: a loader and a sampler."""
 
 import time
 from pathlib import Path
@@ -14,16 +14,16 @@ from torch import Tensor
 import fewpass
 from fewpass.core.canvas import Canvas
 
-OWN = -1  # in a widget: the model's own value
-MODELS = "fewpass"  # the folder of `models` where checkpoints may lie
+OWN = -1  # value of a widget that stands for the model's own
+MODELS = "fewpass"  # folder of checkpoints in ComfyUI's `models`
 PREVIEW = 512  # pixels
-SEEDS = 2**63  # how many there are; the host has 2**64
-FIRST = "jacobi_ngram"  # of the decoders: lossless for every model, with a window that does not follow the machine
+SEEDS = 2**63  # number of seeds; ComfyUI has 2**64
+FIRST = "jacobi_ngram"  # in the list of decoders, which makes it the default
 PREVIEW_EVERY = 1.0  # seconds
 
 
 class Loader:
-    """A model by its name, as `fewpass.load` takes it, or the name of a folder in `models/fewpass`."""
+    """Node that loads a model by a name of `fewpass.load`, or the name of a folder in `models/fewpass`."""
 
     CATEGORY = "fewpass"
     DESCRIPTION = "Loads an autoregressive text-to-image model: a folder in transformers' format, or a hub repository."
@@ -33,6 +33,7 @@ class Loader:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, dict[str, Any]]:
+        """Widgets and inputs of the node."""
         tip = "emoji is the bundled model; else a folder, the name of one in models/fewpass, or a hub repository"
         return {
             "required": {
@@ -43,13 +44,13 @@ class Loader:
         }
 
     def load(self, model: str, device: str, dtype: str) -> tuple[fewpass.Pipeline]:
-        """Raises ValueError for a model that is not there or not known."""
+        """Load the model. Raises ValueError for one that is missing or of an unknown family."""
         own = Path(folder_paths.models_dir, MODELS, model)
         return (fewpass.load(own if own.is_dir() else model, _place(device), None if dtype == "default" else dtype),)
 
 
 def _place(device: str) -> str | None:
-    """The device asked for; by default the host's, if it is one that fewpass can draw on."""
+    """The device chosen; by default that of ComfyUI, if fewpass supports it."""
     if device != "default":
         return device
     host = torch.device(comfy.model_management.get_torch_device())
@@ -57,7 +58,7 @@ def _place(device: str) -> str | None:
 
 
 class Sampler:
-    """Images of a prompt, with a preview of what is final, until they are done or the user interrupts."""
+    """Node that draws images of a prompt, with a preview, until they are finished or the user interrupts."""
 
     CATEGORY = "fewpass"
     DESCRIPTION = "Draws images of a prompt. -1 (for the size 0) is the model's own value."
@@ -68,7 +69,8 @@ class Sampler:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, dict[str, Any]]:
-        names = sorted(fewpass.RECIPES, key=lambda name: name != FIRST)  # what stands there if nobody chooses
+        """Widgets and inputs of the node."""
+        names = sorted(fewpass.RECIPES, key=lambda name: name != FIRST)
         return {
             "required": {
                 "pipeline": ("FEWPASS_PIPELINE",),
@@ -84,7 +86,10 @@ class Sampler:
                         "tooltip": "taken modulo 2**63: fewpass has 63 bits",
                     },
                 ),
-                "images": ("INT", {"default": 1, "min": 1, "max": 256, "tooltip": "drawn together; seeds count up"}),
+                "images": (
+                    "INT",
+                    {"default": 1, "min": 1, "max": 256, "tooltip": "batch size; seeds count up"},
+                ),
                 "decoder": (names,),
                 "decoder_options": ("STRING", {"default": "", "tooltip": "such as window=16, guess=left"}),
                 "guidance": ("FLOAT", {"default": OWN, "min": OWN, "max": 100.0, "step": 0.1}),
@@ -112,7 +117,7 @@ class Sampler:
         width: int,
         height: int,
     ) -> tuple[Tensor, str]:
-        """IMAGE is [B, H, W, 3] float32 in 0..1. Raises ValueError naming the value that will not do."""
+        """Draw images: IMAGE [B, H, W, 3] float32 in 0..1. Raises ValueError naming the value that is out of range."""
         if (width == 0) != (height == 0):
             raise ValueError(f"give width and height, or 0 for both; not {width} and {height}")
         result = pipeline(
@@ -136,7 +141,7 @@ def _given(value: float) -> float | None:
 
 
 def _cost(result: fewpass.Result) -> str:
-    """A line for each image."""
+    """Forward passes, a line for each image."""
     trace, tokens = result.trace, result.tokens.shape[1]
     return "\n".join(
         f"seed {seed}: {passes} forward passes for {tokens} tokens, {tokens / passes:.2f} tokens per pass"
@@ -145,7 +150,7 @@ def _cost(result: fewpass.Result) -> str:
 
 
 class _Watcher:
-    """Shows every pass to the host, and stops where the user wants to."""
+    """Reports every pass to ComfyUI, and raises its interrupt."""
 
     def __init__(self, pipeline: fewpass.Pipeline):
         self.pipeline, self.bar, self.shown = pipeline, None, time.monotonic()

@@ -103,14 +103,14 @@ class Pipeline:
         self,
         prompts: Iterable[Given | Job],
         *,
-        batch: int = 8,
+        batch_size: int = 8,
         count: int = 1,
         seed: int | Iterable[int] | None = None,
         on_step: Callable[[Canvas], object] | None = None,
         logprobs: bool = False,
         **options: Any,
     ) -> Iterator[tuple[int, Result]]:
-        """Draw prompts as they come, `batch` images at a time: each image's number and result as soon as it is done.
+        """Draw prompts as they come, `batch_size` images at a time, and yield each image's number and result when done.
 
         `prompts` may be lazy and without end: one is taken as soon as there is capacity for its images, which share
         forward passes with those that are being drawn. The `options` are those of a call; `seed` may be an iterable
@@ -124,7 +124,7 @@ class Pipeline:
         if isinstance(prompts, str | bytes | Tensor) or not isinstance(prompts, Iterable):
             raise ValueError(f"prompts must be several texts, got {shown(prompts)}")
         count, read = _count(count, options), GenerationOptions.of(options)
-        bound, scheduler = bind(self.model, read), Scheduler(self.model, batch)
+        bound, scheduler = bind(self.model, read), Scheduler(self.model, batch_size)
         seeds = seeding.endless(read.seed if seed is None else seed)
         jobs = bound.jobs(prompts, seeds, whole("count", count, least=1))
         return self._stream(scheduler, jobs, on_step, logprobs)

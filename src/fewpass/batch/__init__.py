@@ -1,1 +1,1 @@
-"""Many prompts from a file, a folder of images out: `fewpass batch`."""
+"""A file of prompts to a folder of images: `fewpass batch`."""

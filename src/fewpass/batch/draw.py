@@ -1,4 +1,4 @@
-"""The inner loop of a batch: entries in, images or errors out."""
+"""Entries to images or errors, in this process."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from fewpass.batch.entries import Entry, by_options
-from fewpass.batch.outcome import Drawn, Failed, Outcome
+from fewpass.batch.results import Drawn, Failed, Outcome
 from fewpass.core.errors import ModelError, OutOfMemory
 from fewpass.engine.request import Job
 from fewpass.engine.result import record
@@ -15,14 +15,15 @@ from fewpass.io.png_metadata import png
 from fewpass.pipeline import Pipeline
 
 
-def draw(pipe: Pipeline, dtype: str | None, entries: Iterable[Entry], together: int) -> Iterator[Outcome]:
-    """What becomes of each entry, at most `together` drawn at once.
+def draw(pipe: Pipeline, dtype: str | None, entries: Iterable[Entry], batch_size: int) -> Iterator[Outcome]:
+    """Draw entries, at most `batch_size` at a time, and yield the outcome of each as soon as it is known.
 
-    An entry that cannot be drawn takes no other with it: where an error ends several, as when memory runs out, they
-    are drawn again, half as many at once. What an image becomes does not depend on the others.
-    Raises ValueError if the device itself has failed.
+    Where one error ends several drawings, as out of memory does, they are drawn again in batches of half the size.
+
+    Raises:
+        ValueError: if the device itself has failed.
     """
-    scheduler, drawing, again = Scheduler(pipe.model, together), dict[Job, Entry](), list[Entry]()
+    scheduler, drawing, again = Scheduler(pipe.model, batch_size), dict[Job, Entry](), list[Entry]()
     coming = iter(by_options(entries))
     while True:
         while scheduler.capacity > 0 and (entry := next(coming, None)) is not None:
@@ -42,25 +43,25 @@ def draw(pipe: Pipeline, dtype: str | None, entries: Iterable[Entry], together: 
                     raise over.error
                 yield _drawn(pipe, entry, over, dtype)
             except torch.AcceleratorError as error:
-                raise ValueError(f"the device has failed, start again to go on: {described(error)}") from error
+                raise ValueError(f"the device has failed, start again to resume: {described(error)}") from error
             except Exception as error:
-                if together == 1 or isinstance(error, ModelError):
+                if batch_size == 1 or isinstance(error, ModelError):
                     yield Failed(entry, described(error))
                 else:
                     again.append(entry)
     if again:
-        yield from draw(pipe, dtype, again, together // 2)
+        yield from draw(pipe, dtype, again, batch_size // 2)
 
 
 def _drawn(pipe: Pipeline, entry: Entry, over: Finished, dtype: str | None) -> Drawn:
     result = pipe.result([over.job], over.canvas, over.trace)
     own = {"id": entry.id, "tags": dict(entry.tags), "options": dict(entry.options)}
     kept: dict[str, Any] = {**own, **record(result, 0)}
-    del kept["trace"]["images_together"]  # they came and went
+    del kept["trace"]["images_together"]  # which varied while the image was drawn
     return Drawn(entry, png(result.images[0], kept), kept)
 
 
 def described(error: Exception) -> str:
-    """An error in one line."""
+    """An error in one line, with its type if it is not one of fewpass."""
     kind = "" if isinstance(error, ValueError | ModelError | OutOfMemory) else f"{type(error).__name__}: "
     return kind + " ".join(str(error).split())

@@ -1,26 +1,26 @@
-"""The images of a batch, each with its name and all that it depends on."""
+"""The images of a batch: name, prompt, seed and options of each."""
 
 import hashlib
 import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from fewpass.batch.options import OPTIONS, checked, whole
+from fewpass.batch.options import OPTIONS, read_options, whole
 from fewpass.core.messages import meant
 from fewpass.engine.seeds import assign
 from fewpass.io.prompt_files import Row
 
 NAME = re.compile(r"\w[\w.-]*")
-LONGEST = 200  # bytes of an id, which is also a file's name
+LONGEST = 200  # bytes of an id, which names a file too
 MOST = 10_000_000  # images of a batch
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One image to be drawn: `options` are those of `Pipeline.__call__`, `tags` are only handed on."""
+    """One image to be drawn, with options of `Pipeline.__call__`; `tags` are copied into the results."""
 
     id: str
     prompt: str
@@ -29,25 +29,24 @@ class Entry:
     tags: Mapping[str, Any]
 
     def to_json(self) -> str:
+        """The entry as text, see `from_json`."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
+        """Read an entry that `to_json` wrote."""
         entry = cls(**json.loads(text))
-        return cls(entry.id, entry.prompt, entry.seed, _with_tuples(entry.options), entry.tags)
-
-
-def _with_tuples(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+        options = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.options.items()}
+        return replace(entry, options=options)
 
 
 def by_options(entries: Iterable[Entry]) -> list[Entry]:
-    """Entries of equal options one after the other: they share forward passes."""
+    """Sort entries so that those of equal options, which share forward passes, follow each other."""
     return sorted(entries, key=lambda entry: json.dumps(entry.options, sort_keys=True))
 
 
 def digest(entries: Sequence[Entry]) -> str:
-    """What tells two lists of entries apart."""
+    """A hash of all entries."""
     state = hashlib.sha256()
     for entry in entries:
         state.update(entry.to_json().encode())
@@ -57,11 +56,20 @@ def digest(entries: Sequence[Entry]) -> str:
 def entries_of(
     rows: Sequence[Row], options: Mapping[str, Any], seed: int, count: int = 1, keep: Sequence[str] = ()
 ) -> list[Entry]:
-    """`count` entries of each row.
+    """Make `count` entries of each row.
 
-    A row without an id is called by its number. The k-th image of a row has its seed + k, and where the row says
-    none, image i of all has `seed` + i. `options` hold for rows that do not say otherwise; the columns `keep` become
-    tags. Raises ValueError naming the row and what is wrong with it.
+    Args:
+        rows: Prompts with the columns of their row.
+        options: Options of all rows; columns of a row take precedence.
+        seed: Seed of the first image; image i of all uses `seed` + i, and image k of a row with a seed that seed + k.
+        count: Images of each row.
+        keep: Columns that become tags.
+
+    Returns:
+        Entries named by the ids of their rows, or by the numbers of the rows if there are no ids.
+
+    Raises:
+        ValueError: naming the row and the value that is out of range.
     """
     if len(rows) * count > MOST:
         raise ValueError(f"a batch must have at most {MOST} images, got {len(rows)} prompts with {count} images each")
@@ -71,7 +79,7 @@ def entries_of(
         try:
             name = _name(row.fields["id"]) if "id" in row.fields else f"{number:0{digits}}"
             if named and "id" not in row.fields:
-                raise ValueError("there is no id, and other rows have one")
+                raise ValueError("an id is missing: other rows have one")
             own, tags = _read_fields(row, keep)
             drawn = seeds[number * count : (number + 1) * count]
             if "seed" in row.fields:
@@ -86,20 +94,17 @@ def entries_of(
 
 
 def _read_fields(row: Row, keep: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A row's own options and its tags."""
-    options, tags = {}, dict(row.tags)
-    for name, value in row.fields.items():
-        if name in OPTIONS:
-            options[name] = checked(name, value)
-        elif name in keep:
-            tags[name] = value
-        elif name not in ("id", "seed"):
-            known = ["id", "seed", *OPTIONS]
+    """The options and the tags of a row."""
+    known = ["id", "seed", *OPTIONS]
+    for name in row.fields:
+        if name not in known and name not in keep:
             near = meant(name, [*known, "prompt"])
             raise ValueError(
                 f"there is no setting {name!r}{near}; there are {', '.join(known)}, and columns named by --keep"
             )
-    return options, tags
+    options = {name: value for name, value in row.fields.items() if name in OPTIONS}
+    kept = {name: value for name, value in row.fields.items() if name in keep}
+    return read_options(options), {**row.tags, **kept}
 
 
 def _check_kept(rows: Sequence[Row], keep: Sequence[str]) -> None:
@@ -122,7 +127,7 @@ def _name(value: object) -> str:
 
 
 def _check_unique(entries: Sequence[Entry], places: Sequence[str]) -> None:
-    """No two names may be one on a disk that ignores case."""
+    """Raise ValueError for two ids that are one file name on a disk that ignores case."""
     seen: dict[str, int] = {}
     for number, entry in enumerate(entries):
         before = seen.setdefault(unicodedata.normalize("NFKC", entry.id).casefold(), number)

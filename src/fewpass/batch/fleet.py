@@ -1,4 +1,4 @@
-"""A batch drawn by the workers of a Ray cluster: one for each GPU, or for some CPU cores."""
+"""Entries to images on a Ray cluster: one worker for each GPU, or for some CPU cores."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 from fewpass.batch.draw import draw
 from fewpass.batch.entries import Entry, by_options
-from fewpass.batch.outcome import Drawn, Failed, Outcome
+from fewpass.batch.results import Drawn, Failed, Outcome
 from fewpass.integrations.ray import Crew, connected, last_line, quiet
 
 
@@ -16,46 +16,49 @@ from fewpass.integrations.ray import Crew, connected, last_line, quiet
 class Fleet(Crew):
     """Workers that draw the entries of a batch."""
 
-    def draw(self, entries: Sequence[Entry], together: int) -> Iterator[Outcome]:
-        """What becomes of each entry, in any order; `together` are drawn at once by a worker.
+    def draw(self, entries: Sequence[Entry], batch_size: int) -> Iterator[Outcome]:
+        """Draw entries, `batch_size` at a time on each worker, and yield their outcomes in any order.
 
-        The images do not depend on the workers. What a worker had in hands when it died is drawn by another.
-        Raises ValueError if the cluster cannot be reached, is too small, or its workers cannot start.
+        The images do not depend on the workers. The entries of a worker that dies are drawn by another.
+
+        Raises:
+            ValueError: if the cluster cannot be reached, is too small, or its workers cannot start.
         """
         import ray.data
         from ray.exceptions import RayError
 
         ordered = by_options(entries)
-        parts = [ordered[start : start + together] for start in range(0, len(ordered), together)]
+        parts = [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
         waiting = {entry.id: entry for entry in ordered}
         with connected(self.address), _without_bars():
             workers, share = self.share(ray.cluster_resources())
             items = [{"entries": json.dumps([entry.to_json() for entry in part])} for part in parts]
             drawn = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
                 Worker,
-                fn_constructor_args=(self, self.source, share, together),
+                fn_constructor_args=(self, self.source, share, batch_size),
                 batch_size=1,
                 compute=ray.data.ActorPoolStrategy(size=workers),
                 **share,
             )
             try:
                 for row in drawn.iter_rows():
-                    if entry := waiting.pop(row["id"], None):  # nothing twice, if a worker died after it had answered
+                    if entry := waiting.pop(row["id"], None):  # one outcome each, if a worker dies later
                         yield _outcome(entry, row)
             except RayError as error:
                 raise ValueError(f"Ray: {last_line(error)}") from error
 
 
 class Worker:
-    """One process of the fleet, with the model in memory."""
+    """A process of the cluster with the model in memory."""
 
-    def __init__(self, fleet: Fleet, source: str, share: Mapping[str, int], together: int):
-        self.fleet, self.together = fleet, together
+    def __init__(self, fleet: Fleet, source: str, share: Mapping[str, int], batch_size: int):
+        self.fleet, self.batch_size = fleet, batch_size
         self.pipe = fleet.open(source, share)
 
     def __call__(self, batch: Mapping[str, Sequence[str]]) -> dict[str, list[Any]]:
+        """Draw the entries of a block of Ray Data, and return its columns."""
         entries = [Entry.from_json(text) for part in batch["entries"] for text in json.loads(part)]
-        outcomes = list(draw(self.pipe, self.fleet.dtype, entries, self.together))
+        outcomes = list(draw(self.pipe, self.fleet.dtype, entries, self.batch_size))
         return {
             "id": [outcome.entry.id for outcome in outcomes],
             "png": [outcome.png if isinstance(outcome, Drawn) else b"" for outcome in outcomes],
@@ -72,7 +75,7 @@ def _outcome(entry: Entry, row: Mapping[str, Any]) -> Outcome:
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """Ray Data, showing nothing of its own."""
+    """Keep progress bars and log lines of Ray Data off the terminal."""
     from ray.data import DataContext
 
     context = DataContext.get_current()

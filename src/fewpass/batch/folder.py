@@ -1,4 +1,4 @@
-"""Where a batch goes: a folder that can be left at any moment and gone on with later."""
+"""The folder of a batch, which survives interruptions at any moment."""
 
 import json
 import reprlib
@@ -10,20 +10,20 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from fewpass.batch.entries import Entry
-from fewpass.batch.outcome import Drawn, Outcome, drawn_line, failed_line, file_of
+from fewpass.batch.results import Drawn, Outcome, drawn_line, failed_line, file_of
 from fewpass.engine.seeds import LIMIT
 from fewpass.io.atomic import TEMPORARY, aside, check_folder, replace, sweep
 from fewpass.io.png_metadata import read_whole
 
 RUN, RESULTS, IMAGES, LOCK = "batch.json", "results.jsonl", "images", ".lock"
-KEYS = ("model", "dtype", "seed", "images", "digest")  # what tells one run from another
+KEYS = ("model", "dtype", "seed", "images", "digest")  # two runs that differ in one of these are different runs
 
 
 class Folder:
-    """`batch.json` says what is drawn here, `images/` holds it, `results.jsonl` has a line for every image or failure.
+    """`batch.json` describes the run, `images/` holds its images, `results.jsonl` a line for every image or failure.
 
-    An image is put in its place in one step and then gets its line, which is one write. Whatever is missing after a
-    kill can thus be told from the images: they carry what their lines say, and no line counts without its image.
+    An image is moved into place in one step; then its line is appended in one write. Images hold the data of their
+    lines, so lines that are missing after a kill are restored from them. A line without its image is ignored.
     """
 
     def __init__(self, path: Path):
@@ -32,9 +32,10 @@ class Folder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out, whether this one ends well or not. A folder that stays empty is removed.
+        """Keep other processes out. A folder that was created for this and stayed empty is removed.
 
-        Raises ValueError if another one is at work, or nothing can be written.
+        Raises:
+            ValueError: if another process holds the lock, or nothing can be written.
         """
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"cannot write into {str(self.path)!r}: it is not a folder")
@@ -56,7 +57,7 @@ class Folder:
             lock.release()
 
     def run(self) -> dict[str, Any] | None:
-        """What is drawn here, None if nothing is yet. Raises ValueError if the folder has another purpose."""
+        """The content of `batch.json`, None in an empty folder. Raises ValueError for a folder of another purpose."""
         try:
             found = json.loads((self.path / RUN).read_bytes())
         except FileNotFoundError:
@@ -74,14 +75,14 @@ class Folder:
         return found
 
     def check(self, run: Mapping[str, Any]) -> None:
-        """Raise ValueError naming a difference if this is the folder of another run than `run`."""
+        """Raise ValueError naming a difference if the folder holds another run."""
         before = self.run() or run
         for what in KEYS:
             if before[what] != run[what]:
                 raise ValueError(_difference(self.path, what, before[what], run[what]))
 
     def begin(self, run: Mapping[str, Any]) -> None:
-        """Make this the folder of `run`, unless it is already, and remove what a kill has left half-written."""
+        """Write `batch.json` unless it exists, and remove temporary files of a killed run."""
         self.check(run)
         if not (self.path / RUN).exists():
             replace(self.path / RUN, json.dumps(run, indent=2).encode() + b"\n")
@@ -92,10 +93,12 @@ class Folder:
     def left(
         self, run: Mapping[str, Any], entries: Sequence[Entry], again: bool = False
     ) -> tuple[list[Entry], list[str]]:
-        """The entries that are still to be drawn, and a line for what is damaged in the folder.
+        """The entries that are still to be drawn, and a line for each damaged file, which is renamed.
 
-        Those that have failed are drawn only if they are to be tried `again`. What is damaged is kept under another
-        name. Raises ValueError for an image that is not of this run; then nothing is changed.
+        Failed entries are drawn only with `again`.
+
+        Raises:
+            ValueError: for an image of another run, before any file is changed.
         """
         known, wrong = self._read(run, {entry.id: entry for entry in entries})
         left, damaged = list[Entry](), dict[Path, str]()
@@ -120,7 +123,7 @@ class Folder:
         return left, notes
 
     def save(self, outcome: Outcome) -> None:
-        """Keep what has become of an entry."""
+        """Write the image of an entry, if there is one, and its line."""
         if isinstance(outcome, Drawn):
             replace(self.images / file_of(outcome.entry), outcome.png)
             line = drawn_line(outcome.entry, outcome.record)
@@ -133,7 +136,7 @@ class Folder:
         self.lines[outcome.entry.id] = line
 
     def finish(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:
-        """Bring the results into the order of the entries; those there are."""
+        """Rewrite the results in the order of the entries, and return their lines."""
         lines = [self.lines[entry.id] for entry in entries if entry.id in self.lines]
         data = b"".join(map(_encoded, lines))
         if data != self._raw():
@@ -141,9 +144,11 @@ class Folder:
         return lines
 
     def _drawn(self, run: Mapping[str, Any], entry: Entry, path: Path) -> dict[str, Any] | None:
-        """The line of an entry's image, None if there is no such file.
+        """The line of an entry's image, None if the file is missing.
 
-        Raises Damaged for a file that is no whole image, ValueError for an image of something else.
+        Raises:
+            Damaged: for a file that is not a complete image.
+            ValueError: for an image of another run.
         """
         if not path.exists():
             return None
@@ -157,7 +162,7 @@ class Folder:
             line = drawn_line(entry, record or {})
             _encoded(line)
         except (KeyError, TypeError, IndexError, RecursionError):
-            reason = reason or "its settings are not whole"
+            reason = reason or "its settings are incomplete"
         if reason:
             raise ValueError(f"{str(path)!r} is not an image of this run: {reason}; move it out of the folder")
         return line
@@ -165,7 +170,7 @@ class Folder:
     def _read(
         self, run: Mapping[str, Any], entries: Mapping[str, Entry]
     ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """The lines of this run by their ids, and what is wrong with the others."""
+        """The lines of this run by their ids, and a message for each of the others."""
         known, wrong = {}, []
         lines = self._raw().split(b"\n")
         for number, text in enumerate(lines, start=1):
@@ -177,7 +182,7 @@ class Folder:
                     raise ValueError
                 _encoded(line)
             except (ValueError, TypeError, KeyError, RecursionError):
-                if not text.strip() or number == len(lines):  # an interruption leaves half a line at the end
+                if not text.strip() or number == len(lines):  # half a line at the end, after an interruption
                     continue
                 reason = "this is not a line of this run"
             if reason:
@@ -187,7 +192,7 @@ class Folder:
         return known, wrong
 
     def _keep_results(self, wrong: Sequence[str]) -> str:
-        """Copy the results to another name, since lines will be missing from them."""
+        """Copy the results to another name before lines are dropped from them."""
         kept = aside(self.results)
         replace(kept, self._raw())
         more = f", and {len(wrong) - 1} more lines" if len(wrong) > 1 else ""
@@ -198,13 +203,13 @@ class Folder:
 
 
 class Damaged(ValueError):
-    """A file that is no whole image."""
+    """A file that is not a complete image."""
 
 
 def mismatch(found: Mapping[str, Any], entry: Entry, run: Mapping[str, Any]) -> str | None:
-    """In what a record or a line of the results differs from an entry of `run`; None if in nothing.
+    """The first difference between a record or a line of the results and an entry of `run`, None if there is none.
 
-    What `found` leaves out, as lines of failures do, is not compared; prompt and seed are never left out.
+    Keys that `found` lacks, as lines of failures do, are not compared, except prompt and seed.
     """
     options = json.loads(json.dumps(entry.options))
     known = {**found.get("settings", {}), **found}
@@ -220,7 +225,7 @@ def mismatch(found: Mapping[str, Any], entry: Entry, run: Mapping[str, Any]) -> 
 
 def _encoded(line: Mapping[str, Any]) -> bytes:
     text = json.dumps(line, ensure_ascii=False)
-    return text.encode(errors="backslashreplace") + b"\n"  # bytes in a path that are no UTF-8, as JSON escapes them
+    return text.encode(errors="backslashreplace") + b"\n"  # bytes in a path that are not UTF-8, as JSON escapes them
 
 
 def _difference(path: Path, what: str, before: object, now: object) -> str:

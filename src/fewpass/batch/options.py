@@ -1,6 +1,7 @@
-"""Options that a row may have of its own, as people write them in tables and in JSON."""
+"""Options that a row may set, written as text in tables and as JSON values in JSON."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -11,17 +12,19 @@ KINDS = {option.name: option.metadata["kind"] for option in fields(GenerationOpt
 OPTIONS = tuple(KINDS)
 
 
-def checked(name: str, value: object) -> Any:
-    """The value of an option of `Pipeline.__call__`, written as text or as JSON.
+def read_options(given: Mapping[str, object]) -> dict[str, Any]:
+    """Read options of `Pipeline.__call__`, written as text or as JSON values; options that are None are left out.
 
-    Raises ValueError naming option and value if the value is out of range.
+    Raises ValueError naming the option and the value that is out of range.
     """
-    read: Any = {int: whole, float: _real, str: _text, object: _any}[KINDS[name]](name, value)
-    options = GenerationOptions(**{name: read}).checked()
-    return str(options.decoder) if name == "decoder" else getattr(options, name)
+    read: dict[type, Any] = {int: whole, float: _real, str: _text, object: _any}
+    values = {name: read[KINDS[name]](name, value) for name, value in given.items() if value is not None}
+    options = GenerationOptions(**values).checked()
+    return {name: str(options.decoder) if name == "decoder" else getattr(options, name) for name in values}
 
 
 def whole(name: str, value: object) -> int:
+    """Read an integer below 2**63."""
     number = value
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,30}", value.strip()):
         number = int(value)
@@ -40,7 +43,7 @@ def _real(name: str, value: object) -> float:
 
 
 def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or not value.strip() or re.search("[\ud800-\udfff]", value):  # no UTF-8
+    if not isinstance(value, str) or not value.strip() or re.search("[\ud800-\udfff]", value):  # surrogates
         raise ValueError(f"{name} must be a text, not {value!r}")
     return value
 

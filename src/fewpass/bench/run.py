@@ -25,7 +25,7 @@ class Plan:
 
     decoders: Sequence[Decoder]
     windows: Sequence[int]
-    batches: Sequence[int]
+    batch_sizes: Sequence[int]
     repetitions: int
     passes: int
 
@@ -74,7 +74,7 @@ class Benchmark:
                     yield Step(f"{decoder}, window {window}", self.plan.passes, self._timing(decoder, chosen, window))
 
     def _batches(self, turn: int) -> Iterator[Step]:
-        for batch in self.plan.batches:
+        for batch in self.plan.batch_sizes:
             for decoder in self.plan.decoders:
                 expected = self._passes(decoder) * (1 + batch) / 2  # a batch is faster than its images, one by one
                 yield Step(f"{batch} images together, {decoder}", expected, self._together(decoder, batch, turn))

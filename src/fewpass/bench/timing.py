@@ -69,7 +69,7 @@ def draw(task: Task, decoder: Decoder, numbers: Sequence[int]) -> Drawn:
 
     batch.draw(note_prefill)
     times.append(now(device))
-    if batch.scheduler.most < len(numbers) or batch.scheduler.batch < len(numbers):
+    if batch.scheduler.most < len(numbers) or batch.scheduler.batch_size < len(numbers):
         raise OutOfMemory(f"{len(numbers)} images do not fit into memory together")
     if task.no_pixels is None:
         tokens = batch.canvas.tokens[:, : grid.size]

@@ -10,22 +10,22 @@ LONGEST = 1200  # characters of a message
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0, 2 for input or a model that will not do, or 130 after Ctrl-C."""
+    """Run one command and return its exit code: 0, 2 after an error in one line, or 130 after Ctrl-C."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text of the terminal's
+        sys.stdout.reconfigure(errors="backslashreplace")  # for file names that it cannot encode
     try:
         import typer
 
         from fewpass.cli.app import app
         from fewpass.core.errors import ModelError, OutOfMemory
 
-        # All that typer raises about arguments: ClickException, which has no public name of its own.
+        # The base class of typer's errors about arguments, ClickException, has no public name in typer.
         usage_error = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
         try:
             return app(argv, prog_name="fewpass", standalone_mode=False) or 0
         except usage_error as error:
             return _fail(error.format_message().replace("Value error, ", ""))
-        except (ValueError, ModelError, OutOfMemory) as error:
+        except (ValueError, ImportError, ModelError, OutOfMemory) as error:
             return _fail(error)
         except OSError as error:
             return _fail(f"{error.filename!r}: {error.strerror}" if error.filename else error)
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _fail(message: object) -> int:
     text = " ".join(line.strip() for line in str(message).splitlines())
-    if len(text) > LONGEST:  # typed, most of it; the reason is at either end
+    if len(text) > LONGEST:  # the middle repeats a long argument
         text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
     print("fewpass:", text, file=sys.stderr)
     return FAILED

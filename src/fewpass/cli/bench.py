@@ -1,4 +1,4 @@
-"""`fewpass bench`"""
+"""`fewpass bench`."""
 
 import sys
 from pathlib import Path
@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.inputs import read_prompts
-from fewpass.cli.tables import show
-from fewpass.cli.terminal import load_torch, open_model, silence_transformers, waiting
+from fewpass.cli.terminal import load_torch, open_model, show, silence_transformers
 from fewpass.engine.options import GenerationOptions
-from fewpass.io.atomic import check_folder, located
-from fewpass.viz.progress import do
+from fewpass.io.atomic import check_folder
+from fewpass.io.targets import output_folder
+from fewpass.viz.progress import do, waiting
 
 if TYPE_CHECKING:
     from fewpass.bench.baseline import Baseline
@@ -22,55 +21,44 @@ if TYPE_CHECKING:
 DEFAULT = "ar; mc_sjd; jacobi_ngram"
 
 
-@o.with_options(without=["decoder", "negative_prompt", "seed"])
 def bench(
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FOLDER", help="For bench.json, bench.png.")
-    ] = "benchmark",
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="As everywhere; emoji if not given.")] = None,
+    output: Annotated[str, o.option("FOLDER", "Folder of bench.json and bench.png.", "--output", "-o")] = "benchmark",
+    model: Annotated[str | None, o.option("NAME", f"{o.MODEL}; by default emoji.")] = None,
     random: Annotated[
-        str | None,
-        typer.Option(metavar="CONFIG", help="Instead: a published shape, or where a config.json is; random weights."),
+        str | None, o.option("CONFIG", "Random weights of a published shape, or of a config.json.")
     ] = None,
     trace: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FILE", help="For --random: what was drawn by fewpass, .png or .json. May be repeated."),
+        list[str] | None, o.option("FILE", "Trace for --random, a .png or .json; may be repeated.")
     ] = None,
     decoders: Annotated[
-        str | None, typer.Option(metavar="SPELLINGS", help=f"With ; between them, or all. By default {DEFAULT!r}.")
+        str | None, o.option("SPELLINGS", f"Decoders separated by ;, or all; by default {DEFAULT}.")
     ] = None,
-    prompts: Annotated[str, typer.Option(metavar="N or FILE", help=f"How many, or {o.FILES}")] = "3",
-    windows: Annotated[
-        str, typer.Option(metavar="NUMBERS", help="Drafts in a pass whose cost is measured, or ''.")
-    ] = "0 4 8 16 32 64",
-    batches: Annotated[
-        str, typer.Option(metavar="NUMBERS", help="How many images are drawn together, or ''.")
-    ] = "1 2 4 8",
-    repetitions: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Of everything.")] = 3,
-    passes: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Timed for each window.")] = 16,
-    transformers: Annotated[
-        bool, typer.Option(help="Whether to draw with transformers' own generate too, where it can.")
-    ] = True,
+    prompts: Annotated[str, o.option("N or FILE", f"Number of prompts, or {o.FILES}")] = "3",
+    windows: Annotated[str, o.option("NUMBERS", "Windows whose forward pass is timed, or ''.")] = "0 4 8 16 32 64",
+    batch_sizes: Annotated[str, o.option("NUMBERS", "Batch sizes whose throughput is measured, or ''.")] = "1 2 4 8",
+    repetitions: Annotated[int, o.number("Repetitions of each measurement.")] = 3,
+    passes: Annotated[int, o.number("Forward passes timed for each window.")] = 16,
+    transformers: Annotated[bool, typer.Option(help="Draw with transformers' generate too, if supported.")] = True,
     options: GenerationOptions = o.DEFAULT,
-    threads: Annotated[int | None, typer.Option(parser=o.at_least_one, metavar="N", help="Of the processor.")] = None,
+    threads: Annotated[int | None, o.number("CPU threads.")] = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
 ) -> int:
-    """Measure on this machine: seconds, passes, memory and throughput, by decoder, window and batch.
+    """Measure on this machine: seconds, passes, memory and throughput, by decoder, window and batch size.
 
-    The exit code is 1 if the picture could not be drawn.
+    The exit code is 1 if the figure could not be drawn.
     """
     folder = _folder(output)
     if model is not None and random is not None:
         raise ValueError(f"give --model {model!r} or --random {random!r}, not both")
     if trace and random is None:
         raise ValueError(
-            f"--trace {trace[0]!r} has no effect without --random: the model itself decides what it accepts"
+            f"--trace {trace[0]!r} has no effect without --random: a model with weights accepts drafts by itself"
         )
-    drafts, together = _numbers(windows, "windows", 0), _numbers(batches, "batches", 1)
+    drafts, images = _numbers(windows, "windows", 0), _numbers(batch_sizes, "batch_sizes", 1)
     if random is not None and not prompts.isdecimal():
         raise ValueError(f"{prompts!r}: a model with random weights reads no texts; give a number of prompts")
-    texts = None if prompts.isdecimal() else read_prompts([], prompts)
+    texts = None if prompts.isdecimal() else o.read_prompts([], prompts)
     if prompts.isdecimal() and not int(prompts):
         raise ValueError(f"prompts must be a number >= 1 or a file, not {prompts!r}")
     load_torch()
@@ -91,8 +79,8 @@ def bench(
     known = traces_of(noted, chosen) if trace else None
     if threads is not None:
         torch.set_num_threads(threads)
-    named = "emoji" if model is None else model
-    own = _untrained(random, device, dtype) if random is not None else open_model(named, device, dtype).model
+    place, named = o.Place(device, dtype), "emoji" if model is None else model
+    own = open_model(named, place).model if random is None else _untrained(random, place)
     settings = bind(own, options)
     if drafts and drafts[-1] > settings.grid.size - 2:
         raise ValueError(f"window {drafts[-1]} is too wide for an image of {settings.grid.size} tokens")
@@ -106,14 +94,14 @@ def bench(
         source = f"traces in {', '.join(trace)}" if trace else "traces of the bundled model, recorded in this run"
         notes.insert(0, summary.random_weights(source))
         if known is None:
-            bundled = open_model("emoji", str(own.device), "float32")
+            bundled = open_model("emoji", o.Place(str(own.device), "float32"))
             recording = Recording(bundled, good, own_prompts("emoji", int(prompts)))
             do(recording.steps(), "recording traces")
             known = recording.traces
     against = _against(task, notes) if transformers else None
     if task.no_pixels is not None:
         notes.append(f"Pixels are not in the seconds: {task.no_pixels}.")
-    run = Benchmark(task, Plan(good, drafts, together, repetitions, passes), known, against)
+    run = Benchmark(task, Plan(good, drafts, images, repetitions, passes), known, against)
     do(run.steps(), "measuring")
     found = report.report(run, torch.get_num_threads(), notes)
     paths, failed = report.write(folder, found)
@@ -123,12 +111,8 @@ def bench(
 
 
 def _folder(typed: str) -> Path:
-    """Raises ValueError if nothing can be written there. Nothing is created yet."""
-    if not typed or "\0" in typed:
-        raise ValueError(f"an output must be a folder, not {typed!r}")
-    path = located(typed)
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"cannot write into {typed!r}: it is not a folder")
+    """Raise ValueError if nothing can be written there. Nothing is created yet."""
+    path = output_folder(typed)
     check_folder(next(folder for folder in (path, *path.absolute().parents) if folder.exists()))
     return path
 
@@ -140,14 +124,14 @@ def _numbers(typed: str, name: str, least: int) -> list[int]:
     return numbers
 
 
-def _untrained(source: str, device: str | None, dtype: str | None) -> "Model":
+def _untrained(source: str, place: o.Place) -> "Model":
     from fewpass.bench.shape import untrained
     from fewpass.runtime.device import chosen_device, chosen_dtype
 
-    where = chosen_device(device)
+    where = chosen_device(place.device)
     with waiting(f"building {source}"):
         silence_transformers()
-        return untrained(source, where, chosen_dtype(dtype, where))
+        return untrained(source, where, chosen_dtype(place.dtype, where))
 
 
 def _against(task: "Task", notes: list[str]) -> "Baseline | None":

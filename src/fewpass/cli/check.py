@@ -1,4 +1,4 @@
-"""`fewpass check`"""
+"""`fewpass check`."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.tables import show
-from fewpass.cli.terminal import load_torch, open_model
+from fewpass.cli.terminal import load_torch, open_model, show
 from fewpass.core.checks import read_size
 
 if TYPE_CHECKING:
@@ -20,22 +19,20 @@ if TYPE_CHECKING:
 STATUS = {True: "ok", False: "FAILED", None: ""}
 UNSEEN = (
     ("ids of the prompt", "compare them with those of the authors' script"),
-    ("images", "draw some and look at them: no picture is judged here"),
+    ("images", "draw some and look at them: this command judges no picture"),
     ("other sizes, prompts and dtypes", "the checks used those above, random prompts and random codes"),
 )
 
 
 def check(
-    model: Annotated[str, typer.Argument(metavar="FOLDER", help="A model: its name, or a folder.")],
-    prompt: Annotated[str | None, typer.Option(metavar="TEXT", help="Prompt whose token ids are shown.")] = None,
-    size: o.Size = None,
+    model: Annotated[str, typer.Argument(metavar="FOLDER", help=f"{o.MODEL}.")],
+    prompt: Annotated[str | None, o.option("TEXT", "Prompt whose token ids are printed.")] = None,
+    size: Annotated[str | None, o.option("WxH", "Image size in pixels.")] = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
-    dtypes: Annotated[
-        str, typer.Option(metavar="NAMES", help="Other dtypes to load and test, such as float16,bfloat16.")
-    ] = "",
+    dtypes: Annotated[str, o.option("NAMES", "More dtypes to load and check, such as float16,bfloat16.")] = "",
 ) -> int:
-    """Show how a model is read, and check that it does what decoders rely on. The exit code is 1 if it does not."""
+    """Print how a model is read, and check the contract that decoders rely on. The exit code is 1 if it fails."""
     pixels = read_size(size)
 
     load_torch()
@@ -46,7 +43,7 @@ def check(
     where = chosen_device(device)
     others = [chosen_dtype(name.strip(), where) for name in dtypes.split(",") if name.strip()]
     lines, weights = _checked(model, prompt, pixels, where, "float32" if dtype is None else dtype)
-    for other in others:  # the model before is gone by now
+    for other in others:  # the model of the line above is freed by now
         lines += _in_dtype(model, prompt, pixels, where, other, weights)
     lines += [Line("not verified", what, why) for what, why in UNSEEN]
     show(["part", "what", "found", ""], [[line.part, line.what, line.found, STATUS[line.passed]] for line in lines])
@@ -56,18 +53,18 @@ def check(
 def _checked(
     name: str, prompt: str | None, size: tuple[int, int] | None, device: "torch.device", dtype: str
 ) -> tuple[list["Line"], int]:
-    """All lines of the dtype that the model is described in, and the number of its weights."""
+    """All lines of one dtype, and the number of weights."""
     import torch
 
     from fewpass.models import folder_of
     from fewpass.testing.description import Line, describe, sample_prompt
     from fewpass.testing.model_checks import layouts, numbers
 
-    own = open_model(name, str(device), dtype).model
+    own = open_model(name, o.Place(str(device), dtype)).model
     grids, text = layouts(own, size), prompt or sample_prompt(own)
     with torch.inference_mode():
         lines = [*describe(own, folder_of(name), text, grids[0]), *numbers(own, grids[0], text)]
-    untested = [Line("contract", "not checked", "there are no finite logits to compare")]
+    untested = [Line("contract", "not checked", "no finite logits to compare")]
     lines += _contract(own, grids) if lines[-1].passed else untested
     return lines, sum(weight.numel() for weight in own.model.parameters())
 
@@ -94,7 +91,7 @@ def _in_dtype(
     dtype: "torch.dtype",
     weights: int,
 ) -> list["Line"]:
-    """The lines of another dtype, in which the model is loaded if there is memory for it."""
+    """The lines of another dtype; the model is loaded if its weights fit into memory."""
     import torch
 
     from fewpass.engine.memory import available, spelled
@@ -105,6 +102,6 @@ def _in_dtype(
     if free is not None and need > free:
         refusal = f"not loaded: the weights take {spelled(need)}, and {spelled(free)} are free"
         return [Line("numbers", f"weights in {short}", refusal, passed=False)]
-    own = open_model(name, str(device), short).model
+    own = open_model(name, o.Place(str(device), short)).model
     with torch.inference_mode():
         return list(numbers(own, layouts(own, size)[0], prompt or sample_prompt(own)))

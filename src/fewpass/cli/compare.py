@@ -1,4 +1,4 @@
-"""`fewpass compare`"""
+"""`fewpass compare`."""
 
 import sys
 from functools import partial
@@ -7,54 +7,41 @@ from typing import Annotated, Any
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.inputs import read_decoder, read_prompts
-from fewpass.cli.tables import show
-from fewpass.cli.terminal import load_torch, open_model
+from fewpass.cli.terminal import load_torch, open_model, show
 from fewpass.engine.options import GenerationOptions
-from fewpass.io.atomic import check_writable, located, replace
-from fewpass.io.targets import check_suffix
+from fewpass.io.atomic import replace
+from fewpass.io.targets import output_file
 from fewpass.viz.progress import committed_tokens
 
 
-@o.with_options(without=["decoder"])
 def compare(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="In quotes.")],
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="A .png file.")] = "sheet.png",
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="A prompt, in quotes.")],
+    output: Annotated[str, o.option("FILE", "A .png file.", "--output", "-o")] = "sheet.png",
     decoders: o.Decoders = "ar; sjd; mc_sjd; jacobi_ngram",
     model: o.Model = "emoji",
     options: GenerationOptions = o.DEFAULT,
-    device: o.Device = None,
-    dtype: o.Dtype = None,
-    compile: o.Compile = False,
+    place: o.Place = o.Place(),
 ) -> None:
-    """Draw one prompt with several decoders: one sheet of images, costs, and when each token became final."""
-    (text,), path = read_prompts([prompt], None), located(output)
-    check_suffix(path, ".png")
-    check_writable(path)
+    """Draw one prompt with several decoders: one sheet of images, passes, and the pass that committed each token."""
+    (text,) = o.read_prompts([prompt], None)
+    path = output_file(output, ".png")
 
     load_torch()
 
-    from fewpass.decoders.recipes import RECIPES
     from fewpass.engine.result import law, record
     from fewpass.engine.seeds import assign
     from fewpass.io.png_metadata import png
     from fewpass.viz.sheet import Column, draw_sheet
 
-    spellings = list(RECIPES) if decoders.strip() == "all" else [s for s in decoders.split(";") if s.strip()]
-    if not spellings:
-        raise ValueError(f"there is no decoder in {decoders!r}")
-    chosen, seeds = [read_decoder(spelling) for spelling in spellings], assign(options.seed, 1)
+    chosen, seeds = o.read_decoders(decoders), assign(options.seed, 1)
     given = options.checked().given | {"seed": seeds}
-    pipe = open_model(model, device, dtype, compile)
-
+    pipe = open_model(model, place)
     draw = partial(pipe, text, **given)
-    # The first passes of a process are slow.
-    draw(decoder=chosen[0], on_step=lambda canvas: max(canvas.lengths) < 4)
-    columns, records = [], []
+    draw(decoder=chosen[0], on_step=lambda canvas: max(canvas.lengths) < 4)  # the first passes of a process are slow
+    columns, records, grid = [], [], pipe.model.grid(given.get("size"))
     with committed_tokens(len(chosen)) as progress:
         for decoder in chosen:
             result = draw(decoder=decoder, on_step=progress)
-            grid = pipe.model.grid(given.get("size"))
             committed = result.trace.committed[0, grid.start :].view(grid.rows, grid.cols).numpy()
             columns.append(
                 Column(str(decoder), decoder.lossless, result.images[0], committed, grid.size, result.trace.seconds)
@@ -73,7 +60,7 @@ def compare(
 
 
 def _conditions(settings: dict[str, Any]) -> str:
-    """What all decoders had in common."""
+    """The settings that all decoders share."""
     words = [f"{settings['model']}", f"seed {settings['seed']}", f"guidance {settings['guidance']:g}"]
     words += [f"temperature {settings['temperature']:g}"]
     words += [f"top-k {settings['top_k']}"] if settings["top_k"] else []

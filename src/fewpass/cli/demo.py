@@ -1,49 +1,59 @@
-"""`fewpass demo`"""
+"""`fewpass demo`."""
 
 import os
+import socket
 from importlib.util import find_spec
 from typing import Annotated
 
-import typer
-
 from fewpass.cli import options as o
-from fewpass.cli.terminal import load_torch, open_model, waiting
+from fewpass.cli.terminal import load_torch, open_model
+from fewpass.viz.progress import waiting
 
+PORTS = range(7860, 7960)  # as Gradio's
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def demo(
-    model: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="To choose from on the page; may be given several times.")
-    ] = None,
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="0.0.0.0 lets other machines in.")] = LOCAL[0],
-    port: Annotated[
-        int | None, typer.Option(parser=o.whole, metavar="N", help="By default the first from 7860 on that is free.")
-    ] = None,
-    device: o.Device = None,
-    dtype: o.Dtype = None,
-    compile: o.Compile = False,
+    model: Annotated[list[str] | None, o.option("NAME", "Model to choose on the page; may be repeated.")] = None,
+    host: Annotated[str, o.option("ADDRESS", "Address to listen on; 0.0.0.0 lets other machines in.")] = LOCAL[0],
+    port: Annotated[int | None, o.number("Port; by default the first free one from 7860 on.", o.whole)] = None,
+    place: o.Place = o.Place(),
 ) -> None:
     """Serve a page on which `ar` and another decoder draw the same prompt side by side. Ctrl-C ends it."""
     if port is not None and not 0 < port < 65536:
-        raise ValueError(f"a port lies in 1 to 65535, not {port}")
+        raise ValueError(f"a port must lie in 1 to 65535, got {port}")
     if find_spec("gradio") is None:
-        raise ValueError('the demo is a page made with Gradio: pip install "fewpass[demo]"')
+        raise ImportError('gradio is not installed: pip install "fewpass[demo]"')
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
     load_torch()
 
-    from fewpass.demo.address import listen, url
-    from fewpass.demo.shelf import Shelf
+    from fewpass.demo.comparison import Models
 
-    with listen(host, port) as listening:
-        shelf = Shelf(model or ["emoji"], lambda name: open_model(name, device, dtype, compile))
-        shelf[shelf.names[0]].model.check_ready()  # what cannot be loaded, or cannot draw, is said now
+    with _listen(host, port) as listening:
+        models = Models(model or ["emoji"], lambda name: open_model(name, place))
+        models[models.names[0]].model.check_ready()  # errors of the first model come before the page opens
 
         with waiting("loading gradio"):
             from fewpass.demo.server import serve
 
-        print(url(listening), flush=True)
+        print(_url(listening), flush=True)
         if host not in LOCAL:
-            print("whoever can reach this machine can use the page", flush=True)
-        serve(shelf, dtype, listening)
+            print("every machine that can reach this one can use the page", flush=True)
+        serve(models, listening)
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    """Open a listening socket, on the first free one of `PORTS` by default. Raises ValueError with the reason."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for number in PORTS if port is None else (port,):
+        try:
+            return socket.create_server((host, number), family=family)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    raise ValueError(f"cannot listen on {host}{f':{port}' if port else ''}: {reason}")
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"

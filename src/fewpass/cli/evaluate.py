@@ -1,4 +1,4 @@
-"""`fewpass eval`"""
+"""`fewpass eval`."""
 
 import math
 import shlex
@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.inputs import read_decoder, say_unused
-from fewpass.cli.tables import show
-from fewpass.cli.terminal import load_torch, open_model, waiting
+from fewpass.cli.terminal import load_torch, open_model, show
 from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import located
-from fewpass.viz.progress import Step, do, spoken
+from fewpass.io.targets import output_folder
+from fewpass.viz.progress import Step, do, spoken, waiting
 
 if TYPE_CHECKING:
     from fewpass.evaluation.drawer import Drawer, Trial
@@ -24,59 +23,31 @@ if TYPE_CHECKING:
     from fewpass.evaluation.joint_law import LawRow
     from fewpass.io.prompt_files import Row
 
-LAW_IMAGES, FEWEST = 50_000, 10_000  # below that, next to no image of the toy is expected often enough to be counted
+LAW_IMAGES, FEWEST = 50_000, 10_000  # below that, too few images of the toy have counts that a test can use
 PAIRS = 50
 
 
-@o.with_options(without=["decoder", "seed"])
 def evaluate(
     context: typer.Context,
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FOLDER", help="Where all goes.")] = "evaluation",
+    output: Annotated[str, o.option("FOLDER", "Folder of images and report.", "--output", "-o")] = "evaluation",
     model: o.Model = "emoji",
-    prompts: Annotated[
-        str | None, typer.Option(metavar="FILE", help=f"{o.FILES} Held-out prompts for bundled models.")
-    ] = None,
+    prompts: Annotated[str | None, o.option("FILE", f"Prompts, by default held-out ones of emoji: {o.FILES}")] = None,
     decoders: o.Decoders = "all",
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            parser=o.at_least_one, metavar="N", help="Only N prompts; --pairs and --law-images shrink in proportion."
-        ),
-    ] = None,
+    limit: Annotated[int | None, o.number("Use N prompts; --pairs and --law-images shrink in proportion.")] = None,
     count: o.Count = 1,
-    pairs: Annotated[
-        int | None,
-        typer.Option(
-            parser=o.whole,
-            metavar="N",
-            help=f"The first N prompts are drawn twice to see diversity; {PAIRS} by default.",
-        ),
-    ] = None,
+    pairs: Annotated[int | None, o.number(f"Prompts drawn twice, for diversity; by default {PAIRS}.", o.whole)] = None,
     options: GenerationOptions = o.DEFAULT,
-    seed: Annotated[int, typer.Option(parser=o.whole, metavar="N", help="Of the first prompt.")] = 0,
-    together: Annotated[
-        int, typer.Option(parser=o.at_least_one, metavar="N", help="Images in one batch, which share its seconds.")
-    ] = 1,
-    law_images: Annotated[
-        int | None,
-        typer.Option(
-            parser=o.whole,
-            metavar="N",
-            help=f"Toy images for each figure of the law, 0 to leave it out; {LAW_IMAGES} for bundled models.",
-        ),
-    ] = None,
-    benchmarks: Annotated[
-        str, typer.Option(metavar="NAMES", help="Folders for geneval, t2i-compbench, dpg-bench, hpsv2; commas between.")
-    ] = "",
-    reference: Annotated[str | None, typer.Option(metavar="FOLDER", help="Real images, for FID.")] = None,
-    clip: Annotated[str | None, typer.Option(metavar="NAME", help="A CLIP model that is at hand.")] = None,
-    inception: Annotated[str | None, typer.Option(metavar="FILE", help="Weights of Inception.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
-    device: o.Device = None,
-    dtype: o.Dtype = None,
-    compile: o.Compile = False,
+    seed: Annotated[int, o.number("Seed of the first prompt.", o.whole)] = 0,
+    batch_size: o.BatchSize = 1,
+    law_images: Annotated[int | None, o.number("Toy images per figure of the joint law, 0 for none.", o.whole)] = None,
+    benchmarks: Annotated[str, o.option("NAMES", "Layouts: geneval, t2i-compbench, dpg-bench, hpsv2.")] = "",
+    reference: Annotated[str | None, o.option("FOLDER", "Real images, for FID.")] = None,
+    clip: Annotated[str | None, o.option("NAME", "CLIP model that is on disk.")] = None,
+    inception: Annotated[str | None, o.option("FILE", "Weights of Inception.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in the folder.")] = False,
+    place: o.Place = o.Place(),
 ) -> int:
-    """Draw the same prompts with several decoders, and write a report of how fast and how good they are.
+    """Draw the same prompts with several decoders, and report their speed and quality.
 
     The exit code is 1 if a figure of the report could not be drawn.
     """
@@ -84,15 +55,14 @@ def evaluate(
 
     from fewpass.evaluation.folder import RunFolder
 
-    folder = RunFolder(_folder(output))
+    folder = RunFolder(output_folder(output))
     folder.check(resume)
     if pairs is not None and pairs < 0:
         raise ValueError(f"pairs must be a number of prompts, not {pairs}")
     if law_images and law_images < FEWEST:
-        raise ValueError(f"law_images must be 0 or at least {FEWEST}, not {law_images}: fewer show nothing")
+        raise ValueError(f"law_images must be 0 or at least {FEWEST}, got {law_images}")
     conditions = options.checked()
 
-    from fewpass.decoders.recipes import RECIPES
     from fewpass.evaluation.benchmarks import benchmarks_of
     from fewpass.evaluation.drawer import Drawer, Trial
     from fewpass.evaluation.folder import items_of
@@ -104,11 +74,7 @@ def evaluate(
     from fewpass.models.zoo import BUNDLED
 
     check_installed()
-    everything = decoders.strip() == "all"
-    chosen = [read_decoder(s) for s in (RECIPES if everything else decoders.split(";")) if s.strip()]
-    chosen = list({str(decoder): decoder for decoder in chosen}.values())
-    if not chosen:
-        raise ValueError(f"there is no decoder in {decoders!r}")
+    chosen = o.read_decoders(decoders)
     rows, source = _prompts(prompts, model in BUNDLED, model)
     share = min(1.0, (limit or len(rows)) / len(rows))
     twice = math.ceil(PAIRS * share) if pairs is None else pairs
@@ -122,18 +88,18 @@ def evaluate(
     )
     images, skipped = _law_images(law_images, model in BUNDLED, share)
 
-    pipe = open_model(model, device, dtype, compile)
-    drawer, fitting = Drawer(pipe, dtype, conditions, together), list[Trial]()
+    pipe = open_model(model, place)
+    drawer, fitting = Drawer(pipe, place.dtype, conditions, batch_size), list[Trial]()
     with waiting("trying the decoders"):
         for trial in drawer.trials(chosen, items):
             if trial.reason is None:
                 fitting.append(trial)
-            elif everything:
+            elif decoders.strip() == "all":
                 reason = trial.reason.removeprefix(f"{trial.decoder}: ")
-                skipped.append(f"{trial.decoder}: this model will not do ({reason}).")
+                skipped.append(f"{trial.decoder}: not supported by this model ({reason}).")
             else:
                 raise ValueError(trial.reason)
-    settings = settings_of(pipe, dtype, conditions, seed, together)
+    settings = settings_of(pipe, place.dtype, conditions, seed, batch_size)
     folder.begin(settings)
     law = list[LawRow]()
     steps = [*_law(law, folder, images), *_drawing(folder, drawer, fitting, items)]
@@ -150,7 +116,7 @@ def evaluate(
         exports,
         law,
         images,
-        _again(context),
+        _command(context),
         skipped,
     )
     with waiting("measuring, and writing the report"):
@@ -161,19 +127,19 @@ def evaluate(
 
 
 def _law_images(asked: int | None, bundled: bool, share: float) -> tuple[int, list[str]]:
-    """Toy images for each figure of the law, and why there are none; by default, the `share` of the prompts' too."""
+    """Toy images for each figure of the law, by default the same `share` as of the prompts, and why there are none."""
     if asked:
         return asked, []
     images = int(LAW_IMAGES * share)
     if asked is None and bundled and images >= FEWEST:
         return images, []
-    why = f"; --limit leaves {images} images for a figure, and fewer than {FEWEST} show nothing"
+    why = f"; --limit leaves {images} images for a figure, fewer than {FEWEST}"
     why = why if asked is None and bundled else ""
     return 0, [f"The law on the toy model (--law-images); it does not depend on the model{why}."]
 
 
-def _again(context: typer.Context) -> str:
-    """The command that does the same in an empty folder."""
+def _command(context: typer.Context) -> str:
+    """The command line that repeats the run in an empty folder."""
     words = ["fewpass", str(context.info_name)]
     for option in context.command.params:
         source = context.get_parameter_source(str(option.name))
@@ -182,23 +148,17 @@ def _again(context: typer.Context) -> str:
     return shlex.join(words)
 
 
-def _folder(typed: str) -> Path:
-    if not typed or "\0" in typed:
-        raise ValueError(f"an output must be a folder, not {typed!r}")
-    return located(typed)
-
-
 def _prompts(typed: str | None, bundled: bool, model: str) -> "tuple[list[Row], str]":
-    """The prompts, and what they are."""
+    """The prompts, and their description for the report."""
     from fewpass.io.prompt_files import Row, read_rows
     from fewpass.models.emoji.scenes import evaluation_prompts
 
     if typed is not None:
         rows = read_rows(typed)
-        say_unused(typed, [row.fields for row in rows])
+        o.print_unused(typed, [row.fields for row in rows])
         return rows, f"prompts of {Path(typed).name}"
     if not bundled:
-        raise ValueError(f"{model!r} has no prompts of its own: give a file of prompts with --prompts")
+        raise ValueError(f"{model!r} has no prompts of its own: give a file with --prompts")
     return [Row(text, f"held-out prompt {n}") for n, text in enumerate(evaluation_prompts())], "held-out prompts"
 
 
@@ -209,7 +169,7 @@ def _reference(typed: str) -> Path:
 
 
 def _law(rows: "list[LawRow]", folder: "RunFolder", images: int) -> list[Step]:
-    """Each adds one row of the law to `rows`."""
+    """Steps that each append one row of the law to `rows`."""
     from fewpass.evaluation.joint_law import measured, seconds_of_a_row, subjects
 
     if not images:
@@ -219,21 +179,21 @@ def _law(rows: "list[LawRow]", folder: "RunFolder", images: int) -> list[Step]:
 
 
 def _drawing(folder: "RunFolder", drawer: "Drawer", trials: "list[Trial]", items: "list[Item]") -> Iterator[Step]:
-    """All decoders draw a batch before any draws the next, so that what else the machine does hurts all alike."""
-    for start in range(0, len(items), drawer.together):
-        batch = items[start : start + drawer.together]
+    """Steps in which all decoders draw a batch before any draws the next, so that they share the machine's load."""
+    for start in range(0, len(items), drawer.batch_size):
+        batch = items[start : start + drawer.batch_size]
         for trial in trials:
             missing = sum(not folder.image(str(trial.decoder), item).exists() for item in batch)
             yield Step(
                 f"image {start + 1}, {trial.decoder}",
-                trial.seconds * missing / drawer.together,
+                trial.seconds * missing / drawer.batch_size,
                 partial(drawer.draw, folder, trial.decoder, batch),
                 str(trial.decoder),
             )
 
 
 def _print_plan(steps: list[Step], decoders: int, items: "list[Item]", images: int, skipped: list[str]) -> None:
-    """What will be done, what will not, and about how long it takes."""
+    """Print the number of images, the estimated time, and the parts that are left out."""
     prompts = len({item.number for item in items})
     plan = [f"images of {prompts} prompts: {len(items)} with each of {decoders} decoders"]
     plan += [f"{images} toy images for each figure of the law"] * (images > 0)

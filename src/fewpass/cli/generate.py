@@ -1,73 +1,74 @@
-"""`fewpass generate`"""
+"""`fewpass generate`."""
 
 import dataclasses
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.inputs import read_decoder, read_prompts
 from fewpass.cli.terminal import load_torch, open_model
 from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import replace
-from fewpass.io.targets import Target, film_file
+from fewpass.io.targets import Target, output_file
 from fewpass.viz.progress import committed_tokens
 
+if TYPE_CHECKING:
+    from fewpass.core.canvas import Canvas
 
-@o.with_options()
+
 def generate(
-    prompt: Annotated[list[str] | None, typer.Argument(metavar="PROMPT", help="Each in quotes.")] = None,
-    prompts: Annotated[str | None, typer.Option(metavar="FILE", help=f"More prompts: {o.FILES}")] = None,
-    source: Annotated[
-        str | None, typer.Option("--from", metavar="FILE", help="Draw again what this PNG of fewpass shows.")
-    ] = None,
-    output: Annotated[str, typer.Option("--output", "-o", metavar="PATH", help="A .png file, or a folder.")] = ".",
-    model: Annotated[str | None, typer.Option(metavar="NAME", help=f"{o.MODEL} By default emoji.")] = None,
+    prompt: Annotated[list[str] | None, typer.Argument(metavar="PROMPT", help="Prompts, each in quotes.")] = None,
+    prompts: Annotated[str | None, o.option("FILE", f"More prompts: {o.FILES}")] = None,
+    source: Annotated[str | None, o.option("FILE", "Draw the image of this PNG of fewpass again.", "--from")] = None,
+    output: Annotated[str, o.option("PATH", "A .png file, or a folder.", "--output", "-o")] = ".",
+    model: Annotated[str | None, o.option("NAME", f"{o.MODEL}; by default emoji.")] = None,
     options: GenerationOptions = o.DEFAULT,
-    window: Annotated[
-        int | None, typer.Option(parser=o.whole, metavar="N", help="Instead of the decoder's own window.")
-    ] = None,
+    window: Annotated[int | None, o.number("Window of the decoder: drafts per forward pass.", o.whole)] = None,
     count: o.Count = 1,
-    steps: Annotated[str | None, typer.Option(metavar="FILE", help="A .gif file: the image as it grew.")] = None,
-    together: Annotated[
-        int, typer.Option(parser=o.at_least_one, metavar="N", help="Images in one batch: a matter of time and memory.")
-    ] = 16,
-    device: o.Device = None,
-    dtype: o.Dtype = None,
-    compile: o.Compile = False,
+    steps: Annotated[str | None, o.option("FILE", "A .gif file: the image after each forward pass.")] = None,
+    batch_size: o.BatchSize = 16,
+    place: o.Place = o.Place(),
 ) -> None:
-    """Draw images of prompts and say what they cost. Every file carries the settings that draw it again."""
+    """Draw images of prompts, and print their forward passes. Each file holds the settings that draw it again."""
     chosen = {"prompt": prompt, "prompts": prompts, "window": window, **options.given}
-    kept = {} if source is None else _kept(source, count, chosen)
-    texts = [str(kept["prompt"])] if kept else read_prompts(prompt or [], prompts)
+    kept = {} if source is None else _settings_of(source, count, chosen)
+    texts = [str(kept["prompt"])] if kept else o.read_prompts(prompt or [], prompts)
     images = len(texts) * count
-    target, film_path = Target.of(output, images), film_file(steps, images)
+    target = Target.of(output, images)
+    if steps is not None and images > 1:
+        raise ValueError(f"{steps!r} can show one image, not {images}")
+    animation, canvases = steps and output_file(steps, ".gif"), list["Canvas"]()
 
     started = time.monotonic()
     load_torch()
 
-    from fewpass.cli.film import Film
+    from fewpass.decoders.recipes import decoder as decoder_of
     from fewpass.engine.result import image_line, record, total_line
     from fewpass.engine.seeds import assign
     from fewpass.io.png_metadata import png
+    from fewpass.pipeline import BLANK
+    from fewpass.viz.animation import gif
 
-    # What can be seen to be wrong is said before the model is loaded.
+    # Everything that can be checked without the model is checked before it is loaded.
     if window is not None:
-        options = dataclasses.replace(options, decoder=read_decoder(str(options.decoder or "jacobi_ngram"), window))
+        named = decoder_of("jacobi_ngram" if options.decoder is None else options.decoder)
+        options = dataclasses.replace(options, decoder=named.with_options(window=window))
     call, seeds = options.checked().given, assign(options.seed, images)
-    pipe = open_model(
-        kept.get("model", "emoji") if model is None else model,
-        device,
-        kept.get("dtype") if dtype is None else dtype,
-        compile,
-    )
-    film, loading, seconds = Film(), time.monotonic() - started, 0.0
+    dtype = kept.get("dtype") if place.dtype is None else place.dtype
+    name = kept.get("model", "emoji") if model is None else model
+    pipe = open_model(name, o.Place(place.device, dtype, place.compile))
+    loading, seconds = time.monotonic() - started, 0.0
     with committed_tokens(images) as progress:
-        on_step = film.watch(progress) if film_path else progress
-        for start in range(0, images, together):
-            numbers = range(start, min(start + together, images))
+
+        def on_step(canvas: "Canvas") -> None:
+            if animation:
+                canvases.append(canvas.select(canvas.length.new_zeros(1)))
+            progress(canvas)
+
+        for start in range(0, images, batch_size):
+            numbers = range(start, min(start + batch_size, images))
             if kept:
                 result = pipe.again(kept | ({"model": pipe.model.name} if model else {}), on_step=on_step)
             else:
@@ -79,22 +80,22 @@ def generate(
                 path = target.file(start + i, str(result.settings[i]["prompt"]), result.seeds[i])
                 replace(path, png(image, record(result, i)))
                 print(f"{path}: {image_line(result, i)}")
-    if film_path:
-        replace(film_path, film.gif(pipe))
-        print(f"{film_path}: {len(film.canvases)} frames")
+    if animation:
+        replace(animation, gif([pipe.render(canvas)[0] for canvas in canvases], BLANK))
+        print(f"{animation}: {len(canvases)} frames")
     shared = result.settings[0]
     print(total_line(images, seconds, loading, shared["decoder"], shared["lossless"]))
 
 
-def _kept(source: str, count: int, chosen: Mapping[str, object]) -> dict[str, Any]:
-    """The settings in an image. Raises ValueError if others were chosen beside it, or it holds none."""
+def _settings_of(source: str, count: int, chosen: Mapping[str, object]) -> dict[str, Any]:
+    """The settings in an image. Raises ValueError if it holds none, or others were chosen on the command line."""
     others = [name for name, value in chosen.items() if value not in (None, [])] + ["count"] * (count != 1)
     if others:
         raise ValueError(f"{others[0]} has no effect with --from: {source!r} is drawn with its own settings")
 
     from fewpass.io.png_metadata import read_settings
 
-    kept = read_settings(source)
-    if "prompt" not in kept:
+    settings = read_settings(source)
+    if "prompt" not in settings:
         raise ValueError(f"{source!r} does not hold the settings of one image")
-    return kept
+    return settings

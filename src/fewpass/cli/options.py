@@ -1,42 +1,56 @@
-"""The options that commands share, and how numbers are read: typer's own messages do not say what was typed."""
+"""The options that commands share, and how their values are read: typer's own messages do not repeat the value."""
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import fields
-from typing import Annotated, Any
+import sys
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import Field, dataclass, fields, is_dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fewpass.core.checks import check_unicode
 from fewpass.core.messages import shown
 from fewpass.engine.options import GenerationOptions
+from fewpass.io.prompt_files import FROM_NAMES, read_rows
+
+if TYPE_CHECKING:
+    from fewpass.core.protocol import Decoder
 
 MANY = 10**6  # images of a prompt
 DEFAULT = GenerationOptions()
 
 
-def whole(typed: str) -> int:
+def option(metavar: str, help: str, *names: str, parser: Callable[[str], Any] | None = None) -> Any:
+    """An option with a value."""
+    return typer.Option(*names, metavar=metavar, help=help, parser=parser)
+
+
+def whole(typed: str, least: int | None = None, most: int | None = None) -> int:
+    """Read an integer."""
     try:
-        return int(typed)
+        number = int(typed)
     except ValueError:
         raise ValueError(f"{shown(typed)} is not a whole number") from None
+    if least is not None and number < least:
+        raise ValueError(f"{shown(typed)} is less than {least}")
+    if most is not None and number > most:
+        raise ValueError(f"{shown(typed)} is more than {most}")
+    return number
 
 
 def at_least_one(typed: str) -> int:
-    number = whole(typed)
-    if number < 1:
-        raise ValueError(f"{shown(typed)} is less than 1")
-    return number
+    """Read an integer >= 1."""
+    return whole(typed, 1)
 
 
 def count(typed: str) -> int:
-    number = at_least_one(typed)
-    if number > MANY:
-        raise ValueError(f"{shown(typed)} is more than {MANY}")
-    return number
+    """Read a number of images of a prompt."""
+    return whole(typed, 1, MANY)
 
 
 def real(typed: str) -> float:
+    """Read a number."""
     try:
         return float(typed)
     except ValueError:
@@ -44,58 +58,114 @@ def real(typed: str) -> float:
 
 
 def text(typed: str) -> str:
+    """Read a text that UTF-8 can encode."""
     check_unicode("a text", typed)
     return typed
 
 
-MODEL = "A bundled model, a folder in transformers' format, or a hub repository."
-Model = Annotated[str, typer.Option(metavar="NAME", help=MODEL)]
-Decoders = Annotated[
-    str, typer.Option(metavar="SPELLINGS", help="With ; between them, such as 'ar; sjd(window=16)', or all.")
-]
-Count = Annotated[int, typer.Option(parser=count, metavar="N", help="Images of each prompt.")]
-Size = Annotated[str | None, typer.Option(metavar="WxH", help="Size in pixels; one number is a square.")]
-Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu or cuda; the GPU if there is one.")]
-Dtype = Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16, float16 or float64.")]
-Compile = Annotated[bool, typer.Option("--compile", help="With torch.compile: worth it for many images.")]
-Ray = Annotated[
-    str | None, typer.Option("--ray", metavar="[ADDRESS]", help="On a Ray cluster; this machine without ADDRESS.")
-]
-Cores = Annotated[
-    int | None,
-    typer.Option(parser=at_least_one, metavar="N", help="Of each process on the cluster without GPUs; up to 4."),
-]
-FILES = "a .txt, .csv, .tsv, .jsonl or .json file, a folder of a benchmark, or - for standard input."
-OWN = "* The model's own if not given."
+PARSERS: dict[type, Callable[[str], Any]] = {int: whole, float: real, str: text}
 
 
-def with_options(without: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the options of an image, in the place of its parameter `options`, a `GenerationOptions`."""
-    asked = {option.name: _parameter(option) for option in fields(GenerationOptions) if option.name not in without}
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        def run(**given: Any) -> Any:
-            options = GenerationOptions(**{name: given.pop(name) for name in asked})
-            return command(options=options, **given)
-
-        parameters: list[inspect.Parameter] = []
-        for name, parameter in inspect.signature(command).parameters.items():
-            parameters += asked.values() if name == "options" else [parameter.replace(kind=parameter.KEYWORD_ONLY)]
-        run.__name__, run.__doc__ = command.__name__, command.__doc__
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        return run
-
-    return decorate
+def number(help: str, parser: Callable[[str], Any] = at_least_one) -> Any:
+    """An option with an integer, >= 1 unless `parser` reads other ones."""
+    return option("N", help, parser=parser)
 
 
-def _parameter(option: Any) -> inspect.Parameter:
-    about = option.metadata
-    kind: Any = str if about["kind"] is object else about["kind"]
-    told = typer.Option(
-        parser={int: whole, float: real, str: text}[kind],
-        metavar=about["metavar"],
-        help=about["help"] + " *" * about.get("own", False),
-    )
-    annotation = Annotated[kind | None, told]
-    return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+FILES = "a .txt, .csv, .tsv, .jsonl or .json file, the folder of a benchmark, or - for standard input."
+OWN = "* By default the model's own."
+MODEL = "A bundled model, a folder in transformers' format, or a hub repository"
+Model = Annotated[str, option("NAME", f"{MODEL}.")]
+Decoders = Annotated[str, option("SPELLINGS", "Decoders separated by ;, such as 'ar; sjd(window=16)', or all.")]
+Count = Annotated[int, number("Images of each prompt.", count)]
+BatchSize = Annotated[int, number("Images drawn at the same time.")]
+Device = Annotated[str | None, option("NAME", "cpu or cuda; by default the GPU if there is one.")]
+Dtype = Annotated[str | None, option("NAME", "float32, bfloat16, float16 or float64.")]
+Ray = Annotated[str | None, option("[ADDRESS]", "Ray cluster; without ADDRESS, this machine.", "--ray")]
+Cores = Annotated[int | None, number("CPU cores of each process on Ray; by default up to 4.")]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The hardware and the precision of a model."""
+
+    device: Device = None
+    dtype: Dtype = None
+    compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile: worth it for many images.")] = False
+
+
+def flat(command: Callable[..., Any], without: Collection[str] = ()) -> Callable[..., Any]:
+    """Turn each parameter of a command that is a dataclass into the options that the fields of the class describe.
+
+    `without` are fields of `GenerationOptions` that the command lacks.
+    """
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = list[inspect.Parameter]()
+    groups = dict[str, tuple[Any, list[str]]]()
+    for p in inspect.signature(command).parameters.values():
+        own = [p.replace(kind=keyword)]
+        if is_dataclass(p.annotation):
+            own = [_parameter(field) for field in fields(p.annotation) if field.name not in without]
+            groups[p.name] = p.annotation, [one.name for one in own]
+        parameters += own
+
+    @wraps(command)
+    def call(**values: Any) -> Any:
+        for name, (group, names) in groups.items():
+            values[name] = group(**{each: values.pop(each) for each in names})
+        return command(**values)
+
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {p.name: p.annotation for p in parameters}
+    return call
+
+
+def _parameter(field: "Field[Any]") -> inspect.Parameter:
+    """A field of a dataclass as an option; those of `GenerationOptions` describe themselves in their metadata."""
+    annotation: Any = field.type
+    if about := field.metadata:
+        kind: Any = str if about["kind"] is object else about["kind"]
+        help = about["help"] + " *" * about.get("own", False)
+        annotation = Annotated[kind | None, option(about["metavar"], help, parser=PARSERS[kind])]
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation)
+
+
+def read_prompts(typed: Sequence[str], file: str | None) -> list[str]:
+    """The prompts typed, then those of `file`, see `fewpass.io.prompt_files`.
+
+    Raises ValueError if there is none, one is empty, or the file cannot be read.
+    """
+    for prompt in typed:
+        if not prompt.strip():
+            raise ValueError(f"a prompt must be a text, not blank, got {prompt!r}")
+        check_unicode("a prompt", prompt)
+    rows = [] if file is None else read_rows(file)
+    print_unused(file, [{**row.fields, **row.tags} for row in rows])
+    prompts = [*typed, *(row.prompt for row in rows)]
+    if not prompts:
+        raise ValueError("there is no prompt")
+    return prompts
+
+
+def print_unused(file: str | None, columns: Iterable[Iterable[str]]) -> None:
+    """Name the columns of `file` that the command ignores."""
+    names = list(dict.fromkeys(name for row in columns for name in row if name not in FROM_NAMES))
+    if names:
+        print(f"{file}: only the prompts are used, not {', '.join(map(repr, names))}", file=sys.stderr)
+
+
+def read_decoders(spellings: str) -> "list[Decoder]":
+    """Decoders separated by `;`, or `all`, without repetitions. Raises ValueError for a text that names none."""
+    from fewpass.decoders.recipes import RECIPES, decoder
+
+    names = RECIPES if spellings.strip() == "all" else [name for name in spellings.split(";") if name.strip()]
+    chosen = [decoder(name) for name in names]
+    if not chosen:
+        raise ValueError(f"there is no decoder in {spellings!r}")
+    return list({str(one): one for one in chosen}.values())
+
+
+def check_ray(address: str | None, **options: object) -> None:
+    """Raise ValueError for an option that needs --ray where that is not given."""
+    for name, value in options.items():
+        if address is None and value is not None:
+            raise ValueError(f"--{name} {value} has no effect without --ray")

@@ -1,4 +1,4 @@
-"""`fewpass serve`"""
+"""`fewpass serve`."""
 
 import os
 import sys
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.optional import check_ray
 from fewpass.cli.terminal import load_torch, open_model
 
 if TYPE_CHECKING:
@@ -21,43 +20,31 @@ LOCAL = ("127.0.0.1", "::1", "localhost")
 
 def serve(
     model: o.Model = "emoji",
-    host: Annotated[str, typer.Option(metavar="NAME", help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(parser=o.whole, metavar="N", help="0: any that is free.")] = 8000,
-    api_key: Annotated[str | None, typer.Option(envvar=KEY, metavar="KEY", help="Clients must know it.")] = None,
-    batch: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Images drawn at a time.")] = 8,
-    queue: Annotated[int, typer.Option(parser=o.whole, metavar="N", help="Images that may wait.")] = 64,
-    images: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="In one request.")] = 10,
-    pixels: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="In one image.")] = 1024 * 1024,
-    prompt: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="Characters in one prompt.")] = 4000,
-    window: Annotated[int, typer.Option(parser=o.at_least_one, metavar="N", help="The largest for clients.")] = 256,
-    timeout: Annotated[float, typer.Option(parser=o.real, metavar="S", help="Seconds for a request.")] = 600,
-    grace: Annotated[float, typer.Option(parser=o.real, metavar="S", help="Seconds to finish in when stopped.")] = 30,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="What clients call the model.")] = None,
-    sizes: Annotated[
-        str, typer.Option(metavar="WHICH", help="exact, or nearest: draw the most similar size that there is.")
-    ] = "exact",
-    cors: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ORIGIN", help="Of web pages that may ask, such as https://example.org; may come again."),
-    ] = None,
-    max_per_address: Annotated[
-        int | None, typer.Option(parser=o.at_least_one, metavar="N", help="Connections from one address.")
-    ] = None,
+    host: Annotated[str, o.option("NAME", "Address to listen on; 0.0.0.0 lets other machines in.")] = LOCAL[0],
+    port: Annotated[int, o.number("Port, 0 for any free one.", o.whole)] = 8000,
+    api_key: Annotated[str | None, typer.Option(envvar=KEY, metavar="KEY", help="Key that clients must send.")] = None,
+    batch_size: o.BatchSize = 8,
+    max_queue: Annotated[int, o.number("Images that may wait.", o.whole)] = 64,
+    max_images: Annotated[int, o.number("Images in a request.")] = 10,
+    max_pixels: Annotated[int, o.number("Pixels in an image.")] = 1024 * 1024,
+    max_prompt_length: Annotated[int, o.number("Characters in a prompt.")] = 4000,
+    max_window: Annotated[int, o.number("Drafts in the window of a client's decoder.")] = 256,
+    max_per_address: Annotated[int | None, o.number("Connections from one address.")] = None,
+    timeout: Annotated[float, o.option("S", "Seconds for a request.", parser=o.real)] = 600,
+    grace: Annotated[float, o.option("S", "Seconds to finish requests after a signal to stop.", parser=o.real)] = 30,
+    name: Annotated[str | None, o.option("NAME", "Name of the model for clients; by default its own.")] = None,
+    sizes: Annotated[str, o.option("WHICH", "exact, or nearest: replace a size by the most similar one.")] = "exact",
+    cors: Annotated[list[str] | None, o.option("ORIGIN", "Origin of allowed web pages; may be repeated.")] = None,
     ray: o.Ray = None,
-    replicas: Annotated[
-        int | None,
-        typer.Option(parser=o.at_least_one, metavar="N", help="On the cluster; as many as fit if not given."),
-    ] = None,
+    replicas: Annotated[int | None, o.number("Replicas on Ray; by default as many as fit.")] = None,
     cores: o.Cores = None,
-    device: o.Device = None,
-    dtype: o.Dtype = None,
-    compile: o.Compile = False,
+    place: o.Place = o.Place(),
 ) -> None:
     """Serve a model over HTTP, as OpenAI's images API: POST /v1/images/generations."""
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise ValueError(f"serving needs {', '.join(missing)}: pip install 'fewpass[serve]'")
-    check_ray(ray, replicas=replicas, cores=cores)
+        raise ImportError(f"serving needs {', '.join(missing)}: pip install 'fewpass[serve]'")
+    o.check_ray(ray, replicas=replicas, cores=cores)
 
     load_torch()
 
@@ -65,15 +52,15 @@ def serve(
     from fewpass.serve.limits import Limits
     from fewpass.serve.middleware import check_key, cors_options
 
-    check_key(os.environ.get(KEY) if api_key is None else api_key)  # typer takes an empty variable for none
+    check_key(os.environ.get(KEY) if api_key is None else api_key)  # typer reads an empty variable as None
     cors_options(cors or [])
     limits = Limits(
-        batch,
-        queue,
-        images,
-        pixels,
-        prompt,
-        window,
+        batch_size,
+        max_queue,
+        max_images,
+        max_pixels,
+        max_prompt_length,
+        max_window,
         timeout=timeout,
         grace=grace,
         connections=most_connections(),
@@ -83,7 +70,7 @@ def serve(
     with listen(host, port) as bound:
         where = f"http://{_named(host)}:{bound.getsockname()[1]}"
         if ray is None:
-            pipe = open_model(model, device, dtype, compile)
+            pipe = open_model(model, place)
             pipe.model.check_ready()
 
             from fewpass.serve.app import create_app
@@ -95,7 +82,7 @@ def serve(
             server.run([bound])
             return
         port = bound.getsockname()[1]
-    service = _service(ray, model, device, dtype, replicas, cores, compile)
+    service = _service(ray, model, replicas, cores, place)
     _warn(where, host, api_key)
 
     from rich.console import Console
@@ -109,28 +96,20 @@ def serve(
         service.run(host, port, limits, api_key, name, cors or (), announce)
 
 
-def _service(
-    address: str,
-    model: str,
-    device: str | None,
-    dtype: str | None,
-    replicas: int | None,
-    cores: int | None,
-    compile: bool,
-) -> "Service":
-    """The server asked for with --ray."""
+def _service(address: str, model: str, replicas: int | None, cores: int | None, place: o.Place) -> "Service":
+    """The server on a Ray cluster."""
     try:
         from fewpass.serve.replicas.service import Service
     except ImportError as error:
-        raise ValueError(f"--ray needs {error.name}: pip install 'fewpass[serve-ray]'") from error
-    service = Service(address, model, device, dtype, replicas, cores, compile)
+        raise ImportError(f"--ray needs {error.name}: pip install 'fewpass[serve-ray]'") from error
+    service = Service(address, model, place.device, place.dtype, replicas, cores, place.compile)
     service.check()
     return service
 
 
 def _warn(where: str, host: str, api_key: str | None) -> None:
     if host not in LOCAL and api_key is None:
-        print(f"fewpass: whoever reaches {where} can draw; --api-key keeps strangers out", file=sys.stderr)
+        print(f"fewpass: every client that reaches {where} can draw, unless --api-key is set", file=sys.stderr)
 
 
 def _named(host: str) -> str:

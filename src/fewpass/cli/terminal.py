@@ -1,31 +1,30 @@
-"""What is shown while the user waits, on standard error; nothing where that is not a terminal."""
+"""The terminal: spinners while torch and models are loaded, and tables."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fewpass.viz.progress import waiting
+
 if TYPE_CHECKING:
+    from fewpass.cli.options import Place
     from fewpass.pipeline import Pipeline
 
 
-SLOW = 1.0  # seconds of waiting that are worth a line
-
-
 def load_torch() -> None:
-    """Import torch with a spinner: to be called before the first import that needs it, which would be silent."""
+    """Import torch with a spinner; to be called before the first import that needs it, which would show nothing."""
     with waiting("loading torch"):
         import torch  # noqa: F401
 
 
-def open_model(name: str, device: str | None, dtype: str | None, compile: bool = False) -> "Pipeline":
+def open_model(name: str, place: "Place") -> "Pipeline":
     """`fewpass.load`, without the progress bars and warnings of transformers."""
     with waiting(f"loading {name}"):
         silence_transformers()
 
         from fewpass.loading import load
 
-        return load(name, device, dtype, compile=compile)
+        return load(name, place.device, place.dtype, compile=place.compile)
 
 
 def silence_transformers() -> None:
@@ -36,16 +35,19 @@ def silence_transformers() -> None:
     logging.set_verbosity(logging.CRITICAL)
 
 
-@contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """A spinner that names what is being waited for; if that was long, a line afterwards says how long."""
+def show(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table if standard output is a terminal, else lines of fields separated by tabs, without a heading."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            print(*row, sep="\t")
+        return
+    from rich import box
     from rich.console import Console
-    from rich.text import Text
+    from rich.table import Table
 
-    console, started = Console(stderr=True), time.monotonic()
-    with console.status(Text(what)) as status:
-        status.update(spinner="dots")  # shows it at once; imports may keep rich's own thread from doing so
-        yield
-    seconds = time.monotonic() - started
-    if console.is_terminal and seconds >= SLOW:
-        console.print(Text(f"{what}: {seconds:.1f} s", style="dim"))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(markup=False, highlight=False, emoji=False).print(table)

@@ -1,1 +1,1 @@
-"""A page to play with: two decoders draw one prompt side by side. Needs the extra `demo`."""
+"""A page on which two decoders draw one prompt side by side. Needs the extra `demo`."""

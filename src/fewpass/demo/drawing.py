@@ -1,4 +1,4 @@
-"""A drawing that goes on by one forward pass at a time."""
+"""A drawing that advances one forward pass at a time."""
 
 from collections.abc import Iterator
 
@@ -11,10 +11,10 @@ from fewpass.pipeline import Pipeline
 
 
 class Stream(Iterator[Canvas]):
-    """Yields the canvas of one job after every pass, the prefill included, until the image is finished.
+    """Yields the canvas of one request after the prefill and every other pass, until the image is finished.
 
-    `trace` is up to date after every pass; its seconds are those spent in here, not what the caller does meanwhile.
-    Several may be under way at once, if they take turns in one thread.
+    `trace` is up to date after every pass; its seconds leave out the caller's work. Several streams may take turns in
+    one thread.
     """
 
     def __init__(self, pipe: Pipeline, job: Job):
@@ -26,6 +26,7 @@ class Stream(Iterator[Canvas]):
 
     @property
     def finished(self) -> bool:
+        """Whether the image is finished."""
         return self.canvas is not None and all(self.canvas.finished)
 
     def __next__(self) -> Canvas:
@@ -43,7 +44,7 @@ class Stream(Iterator[Canvas]):
         return self.canvas
 
     def result(self) -> Result:
-        """The image as far as it is drawn."""
+        """The result with the tokens drawn so far."""
         canvas = self.canvas or next(self)
         with self._clock:
             made = self.pipe.result([self.job], canvas, self.trace)

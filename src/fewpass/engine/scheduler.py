@@ -104,15 +104,15 @@ class Group:
 
 
 class Scheduler:
-    """Draw jobs, at most `batch` images at a time, first come, first served.
+    """Draw jobs, at most `batch_size` images at a time, first come, first served.
 
     A job joins the batch as soon as there is capacity, and memory, for it. Jobs of equal batch key share forward
     passes. An image does not depend on the others. When memory runs out, half as many images are drawn at a time from
     then on, once, and the jobs that it concerned begin again. Not thread-safe.
     """
 
-    def __init__(self, model: Model, batch: int):
-        self.model, self.batch = model, whole("batch", batch, least=1, of="images")
+    def __init__(self, model: Model, batch_size: int):
+        self.model, self.batch_size = model, whole("batch_size", batch_size, least=1, of="images")
         self.clock, self.memory = Clock(model.device), MemoryBudget(model)
         self.waiting: deque[Job] = deque()
         self.passes = 0  # forward passes so far, prefills included
@@ -127,7 +127,7 @@ class Scheduler:
     @property
     def capacity(self) -> int:
         """How many more jobs could be drawn at once; negative if more were added."""
-        return self.batch - len(self.drawing) - len(self.waiting)
+        return self.batch_size - len(self.drawing) - len(self.waiting)
 
     def add(self, job: Job) -> None:
         self.waiting.append(job)
@@ -175,7 +175,7 @@ class Scheduler:
 
     def _next(self) -> list[Job]:
         """The waiting jobs that could share the next prefill: of the first one's batch key, as there is capacity."""
-        places = 0 if self._full else max(self.batch - len(self.drawing), 0)
+        places = 0 if self._full else max(self.batch_size - len(self.drawing), 0)
         first = list(islice(self.waiting, places))
         return [job for job in first if job.batch_key == first[0].batch_key]
 
@@ -222,7 +222,7 @@ class Scheduler:
             error.__traceback__ = None  # it holds on to the memory
             at_once = len(self.drawing) + len(jobs)
             try:
-                self.batch = self.memory.halve(jobs, at_once)
+                self.batch_size = self.memory.halve(jobs, at_once)
             except Exception as final:
                 error = final
             else:

@@ -30,15 +30,15 @@ class Trial:
 
 
 class Drawer:
-    """Draws items with one model and one set of options, `together` in a batch."""
+    """Draws items with one model and one set of options, `batch_size` in a batch."""
 
-    def __init__(self, pipe: Pipeline, dtype: str | None, conditions: GenerationOptions, together: int):
-        self.pipe, self.dtype, self.conditions, self.together = pipe, dtype, conditions, together
+    def __init__(self, pipe: Pipeline, dtype: str | None, conditions: GenerationOptions, batch_size: int):
+        self.pipe, self.dtype, self.conditions, self.batch_size = pipe, dtype, conditions, batch_size
         self.bound = bind(pipe.model, conditions)
 
     def trials(self, decoders: Sequence[Decoder], items: Sequence[Item]) -> Iterator[Trial]:
         """Begin the first batch with every decoder, as warm-up and to estimate the time."""
-        first = items[: self.together]
+        first = items[: self.batch_size]
         prompts, seeds = [item.row.prompt for item in first], [item.seed for item in first]
         for decoder in decoders:
             try:

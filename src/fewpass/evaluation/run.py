@@ -25,7 +25,7 @@ from fewpass.runtime.device import chosen_dtype
 
 
 def settings_of(
-    pipe: Pipeline, dtype: str | None, conditions: GenerationOptions, seed: int, together: int
+    pipe: Pipeline, dtype: str | None, conditions: GenerationOptions, seed: int, batch_size: int
 ) -> dict[str, Any]:
     """The settings that a resumed run must share, so that its images and seconds are comparable."""
     model, given = pipe.model, conditions.given
@@ -36,7 +36,7 @@ def settings_of(
         **own,
         **given,
         "seed": seed,
-        "together": together,
+        "batch_size": batch_size,
         "device": str(model.device),
         "dtype": str(chosen_dtype(dtype, model.device)).removeprefix("torch."),
         "machine": machine(model.device),
@@ -154,7 +154,7 @@ class Evaluation:
         words += [f"top-k {s['top_k']}"] if s["top_k"] else []
         words += [f"top-p {s['top_p']:g}"] if s["top_p"] < 1 else []
         words += [f"min-p {s['min_p']:g}"] if s["min_p"] else []
-        words += [f"{s['together']} images at a time" if s["together"] > 1 else "one image at a time", s["dtype"]]
+        words += [f"{s['batch_size']} images at a time" if s["batch_size"] > 1 else "one image at a time", s["dtype"]]
         return f"{', '.join(words)}; {s['machine']}."
 
 

@@ -1,1 +1,1 @@
-"""Files: prompts, images, settings. Nothing here imports the rest of fewpass."""
+"""Files: prompts, images, settings."""

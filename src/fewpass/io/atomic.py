@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are complete or absent."""
 
 import os
 import re
@@ -7,23 +7,23 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
-TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")  # the names of files that are not whole yet
+TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")  # names of incomplete files
 
 
 def located(name: str | Path) -> Path:
-    """The path that a user has typed, with `~` for the home folder."""
+    """A path with `~` expanded to the home folder."""
     return Path(os.path.expanduser(name))
 
 
 def check_writable(path: Path) -> None:
-    """Raise ValueError saying why a file cannot be written to `path`. Nothing is left behind."""
+    """Raise ValueError with the reason if a file cannot be written to `path`."""
     if path.exists() and not path.is_file():
         raise ValueError(f"cannot write {str(path)!r}: it is not a file")
     check_folder(path.resolve().parent)
 
 
 def check_folder(folder: Path) -> None:
-    """Raise ValueError saying why no file can be written into `folder`. Nothing is left behind."""
+    """Raise ValueError with the reason if no file can be written into `folder`."""
     try:
         if not folder.is_dir():
             raise ValueError(f"cannot write into {str(folder)!r}: there is no such folder")
@@ -34,9 +34,10 @@ def check_folder(folder: Path) -> None:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Put `data` at `path` in one step: whoever reads finds the old file or the new one, whatever interrupts this.
+    """Write `data` to `path` in one step: readers find the old file or the new one, after any interruption.
 
-    Raises ValueError if it cannot be written.
+    Raises:
+        ValueError: if it cannot be written.
     """
     path = path.resolve()  # a link stays a link
     fresh = path.with_name(f".{secrets.token_hex(8)}.tmp")
@@ -50,13 +51,13 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def aside(path: Path) -> Path:
-    """Where a damaged file is to be kept: `NAME.damaged`, or `NAME.damaged.2` and so on where that is taken."""
+    """A free path for a damaged file: `NAME.damaged`, `NAME.damaged.2` and so on."""
     names = (path.with_name(f"{path.name}.damaged{f'.{n}' if n > 1 else ''}") for n in count(1))
     return next(name for name in names if not os.path.lexists(name))
 
 
 def sweep(folder: Path) -> None:
-    """Remove what calls of `replace` have left in `folder` that were killed. Nobody may be writing there."""
+    """Remove temporary files of killed calls of `replace`; no process may be writing to the folder."""
     for left in folder.glob(".*.tmp"):
         if TEMPORARY.fullmatch(left.name):
             left.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Where figures were measured, and with what."""
+"""The machine and the versions behind a measurement."""
 
 import os
 import platform
@@ -8,13 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 from torch import nn
 
-from fewpass import __version__
-
-PACKAGES = ("torch", "transformers", "numpy", "pillow", "torchmetrics", "matplotlib")
+PACKAGES = ("fewpass", "torch", "transformers", "numpy", "pillow", "torchmetrics", "matplotlib")
 
 
 def machine(device: torch.device) -> str:
-    """The processor, and the GPU if that is where the model is: `AMD EPYC 9654, 8 threads`."""
+    """The CPU and its threads, after the GPU if the model is on one: `AMD EPYC 9654, 8 of 16 threads`."""
     several, patience = torch.get_num_threads() > 1, os.environ.get("OMP_WAIT_POLICY", "").upper()
     asleep = ", asleep while they wait" if several and patience == "PASSIVE" else ""
     processor = f"{_processor()}, {torch.get_num_threads()} of {os.cpu_count()} threads{asleep}"
@@ -22,7 +20,8 @@ def machine(device: torch.device) -> str:
 
 
 def versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "fewpass": __version__}
+    """Versions of Python and of the installed packages."""
+    found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = version(package)
@@ -32,7 +31,7 @@ def versions() -> dict[str, str]:
 
 
 def fingerprint(model: nn.Module) -> str:
-    """What tells the weights of one model from those of another: a hash of some numbers of every tensor."""
+    """A hash of some numbers of every weight tensor."""
     digest = sha256()
     for name, weight in sorted(model.state_dict().items()):
         flat = weight.detach().flatten()

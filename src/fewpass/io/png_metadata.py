@@ -1,4 +1,4 @@
-"""What an image says about itself."""
+"""The settings inside a PNG file."""
 
 import io
 import json
@@ -13,7 +13,7 @@ KEY = "fewpass"  # of the text chunk that holds the settings as JSON
 
 
 def png(image: Image.Image, settings: dict[str, Any]) -> bytes:
-    """The image as a PNG file that carries `settings`."""
+    """Encode an image as a PNG file that holds `settings`."""
     info = PngInfo()
     info.add_text(KEY, json.dumps(settings))
     data = io.BytesIO()
@@ -22,7 +22,7 @@ def png(image: Image.Image, settings: dict[str, Any]) -> bytes:
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:
-    """The settings in a file that `png` made. Raises ValueError if there are none."""
+    """Read the settings of a file that `png` encoded. Raises ValueError if there are none."""
     try:
         with Image.open(path) as image:
             settings = _settings(image)
@@ -36,9 +36,11 @@ def read_settings(path: str | Path) -> dict[str, Any]:
 
 
 def read_whole(path: Path) -> dict[str, Any] | None:
-    """The settings in a PNG file, None if it has none, after all of the image was decoded.
+    """Decode a whole PNG file, and return its settings, None if it has none.
 
-    Raises ValueError saying what is wrong with the image, OSError if the file cannot be read at all.
+    Raises:
+        ValueError: for an image that cannot be decoded.
+        OSError: if the file cannot be read.
     """
     data = path.read_bytes()
     try:

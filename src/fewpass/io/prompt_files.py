@@ -16,7 +16,7 @@ from typing import Any
 from fewpass.io.atomic import located
 
 PARTI = ("prompt", "category", "challenge", "note")  # the columns of PartiPrompts.tsv
-GENEVAL = ("tag", "include", "exclude")  # what GenEval's lines say of a prompt
+GENEVAL = ("tag", "include", "exclude")  # keys of GenEval's lines
 FROM_NAMES = ("item_id", "style", "index")  # tags from the names of files and the order in them
 SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}  # in a .csv, as messages name them
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\n', re.IGNORECASE)  # before the heading, for Excel
@@ -26,10 +26,10 @@ DEEPEST = 100  # levels of JSON
 
 @dataclass(frozen=True)
 class Row:
-    """One prompt and where it stands, like `prompts.csv:3`; blanks around the prompt are left out.
+    """One prompt without blanks around it, and its place in a file, like `prompts.csv:3`.
 
-    `fields` is what the file's author says beside it, by column: text in tables, any JSON value in JSON; cells that are
-    empty or null are left out. `tags` is what a benchmark says of its prompt, in the benchmark's own words.
+    `fields` holds the other columns of its row: text in tables, JSON values in JSON; cells that are empty or null are
+    left out. `tags` holds the columns of known benchmarks.
     """
 
     prompt: str
@@ -44,7 +44,7 @@ class Row:
 
 
 def read_rows(path: str | Path) -> list[Row]:
-    """The rows of a file of prompts, which its suffix says how to read, or of a folder of such files.
+    """Read a file of prompts, by its suffix, or a folder of such files.
 
     .txt, a file without a suffix, and `-`, standard input, have one prompt per line. .csv and .tsv have a heading with
     a column `prompt`; a .tsv has no quotes. .jsonl has an object with a `prompt` per line. PartiPrompts' .tsv and
@@ -53,7 +53,8 @@ def read_rows(path: str | Path) -> list[Row]:
 
     Text is UTF-8, or UTF-16 with a byte order mark. Blank lines are skipped, and so are those of separators alone.
 
-    Raises ValueError naming the file, the line and what is wrong there.
+    Raises:
+        ValueError: naming the file, the line and the fault.
     """
     name, path = str(path), located(path)
     if path.is_dir():
@@ -223,7 +224,7 @@ def _captions(name: str, given: Any) -> Iterator[Row]:
 
 
 def _parsed(place: str, text: str) -> Any:
-    """JSON, without what readers of JSON disagree about: keys that come twice, NaN, and halves of characters."""
+    """Parse JSON, but refuse repeated keys, NaN and surrogates, which readers of JSON treat differently."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict[str, Any]()

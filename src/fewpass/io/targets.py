@@ -1,4 +1,4 @@
-"""Where images go."""
+"""Output files and folders."""
 
 import os
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Target:
 
     @classmethod
     def of(cls, typed: str, images: int) -> "Target":
-        """Raises ValueError if `images` images cannot be written to what was typed. Nothing is created yet."""
+        """Read an output path. Raises ValueError if `images` images cannot be written there; creates nothing."""
         if not typed or "\0" in typed:
             raise ValueError(f"an output must be a file or a folder, not {typed!r}")
         path = located(typed)
@@ -34,8 +34,7 @@ class Target:
         if not self.is_folder:
             if self.images > 1:
                 raise ValueError(f"{self.images} images need a folder, and {str(self.path)!r} is a file's name")
-            check_suffix(self.path, ".png")
-            check_writable(self.path)
+            output_file(str(self.path), ".png")
         elif self.path.exists() and not self.path.is_dir():
             raise ValueError(f"cannot write into {str(self.path)!r}: it is not a folder")
         else:
@@ -61,17 +60,24 @@ def slug(prompt: str) -> str:
 
 
 def check_suffix(path: Path, suffix: str) -> None:
+    """Raise ValueError for a file name that does not end in `suffix`."""
     if path.suffix.lower() != suffix:
         raise ValueError(f"{str(path)!r} must end in {suffix}")
 
 
-def film_file(typed: str | None, images: int) -> Path | None:
-    """Where an animation goes. Raises ValueError if it cannot be written there, or there is more than one image."""
-    if typed is None:
-        return None
-    if images > 1:
-        raise ValueError(f"{typed!r} can show one image as it grew, not {images}")
+def output_folder(typed: str) -> Path:
+    """The path of a folder that the user has typed, which need not exist. Raises ValueError if it cannot be one."""
+    if not typed or "\0" in typed:
+        raise ValueError(f"an output must be a folder, not {typed!r}")
     path = located(typed)
-    check_suffix(path, ".gif")
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"cannot write into {typed!r}: it is not a folder")
+    return path
+
+
+def output_file(typed: str, suffix: str) -> Path:
+    """The path of a file that the user has typed. Raises ValueError if it cannot be written, or ends otherwise."""
+    path = located(typed)
+    check_suffix(path, suffix)
     check_writable(path)
     return path

@@ -75,7 +75,7 @@ class Engine:
     def __init__(self, pipe: Pipeline, limits: Limits, metrics: Metrics):
         self.pipe, self.limits, self.metrics = pipe, limits, metrics
         self.images = 0  # being drawn or waiting
-        self._scheduler = Scheduler(pipe.model, limits.batch)
+        self._scheduler = Scheduler(pipe.model, limits.batch_size)
         self._pending: dict[int, PendingRequest] = {}  # by the identity of each unfinished image
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -102,7 +102,7 @@ class Engine:
             raise _stopping()
         with self._lock:
             if self.images + len(jobs) > self.limits.capacity:
-                wait = str(min(max(math.ceil(self._seconds * self.images / self.limits.batch), 1), 600))
+                wait = str(min(max(math.ceil(self._seconds * self.images / self.limits.batch_size), 1), 600))
                 message = f"{self.images} images are being drawn or wait already; try again in {wait} s"
                 raise ApiError(429, message, code="rate_limit_exceeded", headers={"Retry-After": wait})
             self.images += len(jobs)

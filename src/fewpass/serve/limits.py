@@ -6,7 +6,7 @@ from typing import Literal
 from fewpass.core.messages import shown
 
 CONNECTIONS = 1000
-MOST = {"images": 10, "prompt": 32_000}  # OpenAI's own
+MOST = {"max_images": 10, "max_prompt_length": 32_000}  # OpenAI's own
 
 
 @dataclass(frozen=True)
@@ -14,12 +14,12 @@ class Limits:
     """Limits of a server. Times are in seconds.
 
     Attributes:
-        batch: Images drawn at a time.
-        queue: Images that may wait besides them.
-        images: Images of one request.
-        pixels: Pixels of one image.
-        prompt: Characters of one prompt.
-        window: Drafts per forward pass of a client's decoder.
+        batch_size: Images drawn at a time.
+        max_queue: Images that may wait besides them.
+        max_images: Images of one request.
+        max_pixels: Pixels of one image.
+        max_prompt_length: Characters of one prompt.
+        max_window: Drafts per forward pass of a client's decoder.
         body: Bytes of a request's body.
         timeout: Time to answer a request.
         stall: Time for a client to send its headers, to send its body, or to read a part of its answer.
@@ -32,12 +32,12 @@ class Limits:
         ValueError: A limit is out of its range.
     """
 
-    batch: int = 8
-    queue: int = 64
-    images: int = 10
-    pixels: int = 1024 * 1024
-    prompt: int = 4000
-    window: int = 256
+    batch_size: int = 8
+    max_queue: int = 64
+    max_images: int = 10
+    max_pixels: int = 1024 * 1024
+    max_prompt_length: int = 4000
+    max_window: int = 256
     body: int = 1 << 20  # all fields at their longest, with every letter escaped, fit
     timeout: float = 600.0
     stall: float = 30.0
@@ -54,7 +54,7 @@ class Limits:
             elif name in ("timeout", "stall"):
                 if not value > 0:
                     raise ValueError(f"{name} must be a number of seconds > 0, got {value}")
-            elif name in ("queue", "grace"):
+            elif name in ("max_queue", "grace"):
                 if not value >= 0:
                     raise ValueError(f"{name} must be a number >= 0, got {value}")
             elif value is not None and value < 1:
@@ -65,4 +65,4 @@ class Limits:
     @property
     def capacity(self) -> int:
         """Images that can be drawn or wait at once."""
-        return self.batch + self.queue
+        return self.batch_size + self.max_queue

@@ -50,14 +50,14 @@ class RequestParser:
         width, height = map(int, asked.split("x"))
         if self.limits.sizes == "nearest" and self._sizes:
             return min(self._sizes, key=lambda size: (hypot(log(size[0] / width), log(size[1] / height)), size))
-        if width * height > self.limits.pixels:
-            raise ValueError(f"images have at most {self.limits.pixels} pixels here, got {asked}")
+        if width * height > self.limits.max_pixels:
+            raise ValueError(f"images have at most {self.limits.max_pixels} pixels here, got {asked}")
         return width, height
 
     @cached_property
     def _sizes(self) -> set[tuple[int, int]]:
         """Sizes in multiples of 8 pixels that the model draws with at most as many tokens as its own size."""
-        edges, pixels = range(8, 2048 + 1, 8), self.limits.pixels
+        edges, pixels = range(8, 2048 + 1, 8), self.limits.max_pixels
         asked = ((w, h) for w in edges for h in edges if w * h <= pixels and max(w, h) <= 4 * min(w, h))
         return set(filter(self._is_drawn, asked))
 
@@ -74,14 +74,14 @@ def _check(body: GenerationRequest, model: Model, limits: Limits) -> None:
         message = f"there is no model {shown(body.model)}; this server has {model.name!r}"
         raise ApiError(404, message, param="model", code="model_not_found")
     with naming("n"):
-        if (body.n or 1) > min(limits.images, limits.capacity):
-            raise ValueError(f"n must be at most {min(limits.images, limits.capacity)} here, got {body.n}")
+        if (body.n or 1) > min(limits.max_images, limits.capacity):
+            raise ValueError(f"n must be at most {min(limits.max_images, limits.capacity)} here, got {body.n}")
     for name, text in (("prompt", body.prompt), ("negative_prompt", body.negative_prompt or "-")):
         with naming(name):
             if not text.strip():
                 raise ValueError(f"{name} must not be blank, got {shown(text)}")
-            if len(text) > limits.prompt:
-                raise ValueError(f"{name} has {len(text)} characters; at most {limits.prompt} are read here")
+            if len(text) > limits.max_prompt_length:
+                raise ValueError(f"{name} has {len(text)} characters; at most {limits.max_prompt_length} are read here")
     with naming("partial_images"):
         if body.partial_images and not body.stream:
             raise ValueError(f"partial_images {body.partial_images} has no effect without stream")
@@ -92,7 +92,7 @@ def _decoder(body: GenerationRequest, model: Model, limits: Limits) -> Decoder:
     if body.window is not None:
         decoder = decoder.with_options(window=body.window)
     for option, value in decoder.options.items():
-        most = limits.window if option == "window" else OPTION
+        most = limits.max_window if option == "window" else OPTION
         if isinstance(value, int) and value > most:
             raise ValueError(f"{option} is at most {most} here, got {shown(value)}")
     if isinstance(decoder, Tree) and decoder.candidates**decoder.levels > BRANCHES:

@@ -11,7 +11,7 @@ ANCHORS = (
 
 
 def colour(shares: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Numbers between 0 and 1 as RGB: [...] -> [..., 3]."""
+    """Map numbers between 0 and 1 to RGB: [...] -> [..., 3]."""
     at = np.clip(shares, 0, 1) * (len(ANCHORS) - 1)
     low = np.minimum(at.astype(int), len(ANCHORS) - 2)
     mixed = ANCHORS[low] + (at - low)[..., None] * (ANCHORS[low + 1] - ANCHORS[low])
@@ -19,7 +19,7 @@ def colour(shares: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def share(passes: NDArray[np.integer], slowest: int) -> NDArray[np.floating]:
-    """Where passes lie on the colour scale: its square root, so that fast decoders have their share of colours too."""
+    """Positions of passes on the colour scale: square roots, so that fast decoders use many colours too."""
     return ((passes - 1) / max(1, slowest - 1)) ** 0.5
 
 

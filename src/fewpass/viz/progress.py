@@ -5,27 +5,38 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 EVERY = 30.0  # seconds between two lines in a log
+SLOW = 1.0  # seconds of waiting that are worth a line
 
 
 class Pace:
-    """Images per second and seconds left of `total` images, `before` of which an earlier run has drawn."""
+    """Work done, its rate and the seconds left, in any unit; an earlier run has done `before` of `total`."""
 
-    def __init__(self, total: int, before: int, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, total: float, before: float = 0, clock: Callable[[], float] = time.monotonic):
         self.total, self.before, self.done, self.clock = total, before, before, clock
-        self.started = clock()
+        self.started = self._logged = clock()
 
     @property
     def rate(self) -> float:
-        """Images per second of this run, 0 if nothing is known yet."""
+        """Units per second of this run, 0 before the first."""
         seconds = self.clock() - self.started
         return (self.done - self.before) / seconds if seconds > 0 else 0.0
 
     @property
     def seconds_left(self) -> float | None:
+        """Seconds to the end at this rate, None before the first unit."""
         return (self.total - self.done) / self.rate if self.rate else None
+
+    def log(self, line: str, now: bool = False) -> None:
+        """Print a line if none was printed for `EVERY` seconds, or `now`."""
+        if now or self.clock() - self._logged >= EVERY:
+            self._logged = self.clock()
+            print(line, file=sys.stderr, flush=True)
 
     def __str__(self) -> str:
         return f"{self.done}/{self.total} images, {self.rate:.3g} images/s, {spoken(self.seconds_left)} left"
@@ -43,76 +54,60 @@ def spoken(seconds: float | None) -> str:
 
 
 @contextmanager
-def images_drawn(total: int, before: int) -> Iterator[Callable[[], None]]:
-    """Shows the pace. What it gives is to be called once for every image that is done."""
+def waiting(what: str) -> Iterator[None]:
+    """Show a spinner beside `what`, and afterwards the seconds if they were many."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+    from rich.text import Text
 
-    pace, console = Pace(total, before), Console(stderr=True)
-    columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"))
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        redirect_stdout=sys.stdout.isatty(),
-    ) as progress:
-        task, said = progress.add_task(str(pace), total=total, completed=before), pace.started
-
-        def show() -> None:
-            nonlocal said
-            pace.done += 1
-            progress.update(task, completed=pace.done, description=str(pace))
-            if not console.is_terminal and pace.clock() - said >= EVERY:
-                said = pace.clock()
-                print(pace, file=sys.stderr, flush=True)
-
-        yield show
+    console, started = Console(stderr=True), time.monotonic()
+    with console.status(Text(what)) as status:
+        status.update(spinner="dots")  # shows it at once; imports may keep rich's own thread from doing so
+        yield
+    seconds = time.monotonic() - started
+    if console.is_terminal and seconds >= SLOW:
+        console.print(Text(f"{what}: {seconds:.1f} s", style="dim"))
 
 
 @contextmanager
 def committed_tokens(images: int, what: str = "drawing") -> Iterator[Callable[[Any], None]]:
-    """A bar of the tokens that are final, of `images` images in all; gives a function to call with every canvas.
+    """Show a bar of the committed tokens of `images` images, and yield the function to call with each canvas.
 
-    Images may be drawn some at a time: those of canvases that are finished stay counted.
+    Images may be drawn in several batches: tokens of finished canvases stay counted.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} tokens"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not (console.is_terminal or console.is_jupyter),
-        redirect_stdout=sys.stdout.isatty(),  # lines printed meanwhile go above the bar, or to where they are piped
-    ) as progress:
-        task = progress.add_task(what, total=None, visible=False)
-        before = 0
+    with _bars("{task.completed:.0f}/{task.total:.0f} tokens") as progress:
+        task, before = progress.add_task(what, total=None, visible=False), 0
 
         def show(canvas: Any) -> None:
             nonlocal before
             done = int(canvas.final.sum())
-            size = canvas.grid.size
-            progress.update(task, completed=before + done, total=images * size, visible=True)
+            progress.update(task, completed=before + done, total=images * canvas.grid.size, visible=True)
             if all(canvas.finished):
                 before += done
 
         yield show
 
 
+@contextmanager
+def images_drawn(total: int, before: int) -> Iterator[Callable[[], None]]:
+    """Show the pace, and yield the function to call once for each image that is done."""
+    pace = Pace(total, before)
+    with _bars(time_left=False) as progress:  # which the pace says
+        task = progress.add_task(str(pace), total=total, completed=before)
+
+        def show() -> None:
+            pace.done += 1
+            progress.update(task, completed=pace.done, description=str(pace))
+            if progress.disable:
+                pace.log(str(pace))
+
+        yield show
+
+
 @dataclass(frozen=True)
 class Step:
-    """A part of long work in words, its cost in any unit that all steps share, and how it is done.
+    """A part of long work: its name, its cost in any unit that all steps share, and the function that does it.
 
-    Steps with the same `of` share a line of the display, which is there from the first of them to the last.
+    `of` names a group of steps, such as those of one decoder.
     """
 
     what: str
@@ -122,37 +117,43 @@ class Step:
 
 
 def do(steps: Iterable[Step], what: str, clock: Callable[[], float] = time.monotonic) -> None:
-    """One step after the other, with the time left: bars on a terminal; elsewhere a line now and then.
+    """Do the steps one after the other, and show the time left.
 
-    Elsewhere, a line comes when half a minute has passed since the last one, and after the last step of an `of`.
+    Off a terminal, a line is printed every half minute and after the last step of each group.
     """
-    from rich.console import Console
     from rich.markup import escape
+
+    steps = list(steps)
+    last = {step.of: number for number, step in enumerate(steps) if step.of}
+    pace = Pace(sum(step.cost for step in steps), clock=clock)
+    with _bars() as progress:
+        bar = progress.add_task(what, total=pace.total)
+        for number, step in enumerate(steps):
+            progress.update(bar, description=escape(step.what))
+            step.run()
+            pace.done += step.cost
+            progress.update(bar, completed=pace.done)
+            if progress.disable:
+                line = f"{step.what}: {number + 1} of {len(steps)} steps, {spoken(pace.seconds_left)} left"
+                pace.log(line, now=last.get(step.of) == number)
+
+
+@contextmanager
+def _bars(*texts: str, time_left: bool = True) -> Iterator["Progress"]:
+    """Bars on standard error, disabled where that is not a terminal."""
+    from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-    steps, console = list(steps), Console(stderr=True)
-    last = {step.of: number for number, step in enumerate(steps) if step.of}
-    total, done, started = sum(step.cost for step in steps), 0.0, clock()
-    said = started
-    columns = (SpinnerColumn(), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        whole = progress.add_task(what, total=total)
-        lines = {
-            of: progress.add_task(escape(of), total=sum(s.cost for s in steps if s.of == of), visible=False)
-            for of in last
-        }
-        for number, step in enumerate(steps):
-            progress.update(whole, description=escape(step.what))
-            if step.of:
-                progress.update(lines[step.of], visible=True)
-            step.run()
-            done += step.cost
-            progress.advance(whole, step.cost)
-            if step.of:
-                progress.update(lines[step.of], advance=step.cost, visible=last[step.of] > number)
-            if not console.is_terminal and (clock() - said >= EVERY or last.get(step.of) == number):
-                said = clock()
-                left = (said - started) * (total - done) / done if done else None
-                print(
-                    f"{step.what}: {number + 1} of {len(steps)} steps, {spoken(left)} left", file=sys.stderr, flush=True
-                )
+    console = Console(stderr=True)
+    with Progress(
+        SpinnerColumn(),
+        BarColumn(),
+        *map(TextColumn, texts),
+        *[TimeRemainingColumn()] * time_left,
+        TextColumn("{task.description}"),
+        console=console,
+        transient=True,
+        disable=not (console.is_terminal or console.is_jupyter),
+        redirect_stdout=sys.stdout.isatty(),  # lines printed meanwhile go above the bar, or to where they are piped
+    ) as progress:
+        yield progress

@@ -1,4 +1,4 @@
-"""One prompt drawn by several decoders, on one sheet."""
+"""A sheet of one prompt drawn by several decoders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ TILE, LEGEND = (256, 384), 96  # least and greatest width of an image; height of
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """What one decoder made of the prompt.
+    """The image and the costs of one decoder.
 
-    `committed` [rows, cols] is the pass at which each token of the image became final. `tokens` counts all that were
-    drawn, which some models' layouts make more.
+    `committed` [rows, cols] is the pass at which each token of the image became final. `tokens` counts all
+    drawn tokens, row ends included.
     """
 
     spelling: str
@@ -35,11 +35,12 @@ class Column:
 
     @property
     def passes(self) -> int:
+        """Forward passes of the image."""
         return int(self.committed.max())
 
 
 def draw_sheet(title: str, subtitle: str, columns: Sequence[Column]) -> Image.Image:
-    """Images side by side with what they cost; under each, one colour scale for all, when its tokens became final."""
+    """Draw images side by side with their costs, and under each a map of the passes that committed its tokens."""
     tile = min(max(columns[0].image.width, TILE[0]), TILE[1])
     abreast = -(-len(columns) // -(-len(columns) // ABREAST))  # as many on every line
     inner = abreast * tile + (abreast - 1) * GAP

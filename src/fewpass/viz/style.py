@@ -1,4 +1,4 @@
-"""How all figures look."""
+"""The style of all figures."""
 
 import io
 import warnings
@@ -17,7 +17,7 @@ TINTS: Mapping[bool | None, str] = {True: "#167458", False: "#c2611a", None: FAI
 BASE = "#3c3888"  # autoregression
 WORDS = {True: "lossless", False: "lossy", None: "unknown"}
 DPI = 200
-LEAST = 5.5, 3.0  # inches of a figure, or what is written along its sides does not fit
+LEAST = 5.5, 3.0  # inches of a figure that its labels need
 LOOK = {
     "figure.facecolor": PAPER,
     "axes.facecolor": PAPER,
@@ -61,7 +61,7 @@ OTHER_SCRIPTS = (  # for prompts, where these fonts are installed
 
 @contextmanager
 def look() -> Iterator[None]:
-    """Figures made inside look like ours; nobody else's do."""
+    """Apply the style to figures that are made inside the context."""
     fonts = set(needed("matplotlib.font_manager").get_font_names())
     family = [FONT, *(name for name in OTHER_SCRIPTS if name in fonts)]
     with needed("matplotlib").rc_context(LOOK | {"font.family": family}), warnings.catch_warnings():
@@ -95,10 +95,12 @@ def colours() -> Any:
 
 
 def tint(decoder: str, lossless: bool | None) -> str:
+    """The colour of a decoder."""
     return BASE if decoder == "ar" else TINTS[lossless]
 
 
 def png(drawn: Any) -> bytes:
+    """Encode a figure as PNG."""
     data = io.BytesIO()
     drawn.savefig(data, format="png", dpi=DPI, metadata={"Software": None})
     return data.getvalue()

@@ -1,4 +1,4 @@
-"""A drawing as the page shows it."""
+"""Snapshots of a drawing for the page."""
 
 import io
 from base64 import b64encode
@@ -17,12 +17,12 @@ from fewpass.io.png_metadata import png
 from fewpass.pipeline import Pipeline
 from fewpass.viz.colour_scale import colour, share
 
-PREVIEW = 512  # pixels at most, for a picture that is still being drawn
+PREVIEW = 512  # largest side in pixels, for an unfinished picture
 
 
 @dataclass(frozen=True)
 class View:
-    """One look at a drawing. Pictures are data: URLs, "" for none; `rows` and `cols` are those of its tokens."""
+    """The state of a drawing [rows, cols] after some forward pass. Pictures are data: URLs, "" for none."""
 
     decoder: Decoder
     rows: int
@@ -36,30 +36,26 @@ class View:
     finished: bool = False
 
     @classmethod
-    def pair(cls, pipe: Pipeline, rival: str) -> list["View"]:
-        """`ar` and its rival before anything is drawn."""
+    def pair(cls, pipe: Pipeline, other: str) -> list["View"]:
+        """`ar` and another decoder before the first pass."""
         grid = pipe.model.grid(None)
-        return [cls(decoder_of(name), grid.rows, grid.cols, grid.size) for name in ("ar", rival)]
+        return [cls(decoder_of(name), grid.rows, grid.cols, grid.size) for name in ("ar", other)]
 
 
 class Panel:
-    """Looks at one drawing. The seconds are those of its passes: making pictures of it is not its own cost."""
+    """Takes views of one drawing. Their seconds are those of its passes, without the making of previews."""
 
-    def __init__(self, stream: Stream, dtype: str | None):
-        self.stream, self._dtype = stream, dtype
+    def __init__(self, stream: Stream):
+        self.stream = stream
         self._last: View | None = None
 
-    def look(self) -> View:
-        """What is to be seen now; a finished picture carries the settings that draw it again."""
+    def view(self) -> View:
+        """The state now; a finished picture holds the settings that draw it again."""
         if self._last is not None and self._last.finished:
             return self._last
         stream, seconds = self.stream, self.stream.trace.seconds
         committed, grid = stream.trace.committed[0].numpy(), stream.job.grid
-        if stream.finished:
-            result = stream.result()
-            picture = png(result.images[0], record(result, 0))
-        else:
-            picture = _preview(stream)
+        picture = _finished(stream) if stream.finished else _preview(stream)
         self._last = View(
             stream.job.decoder,
             grid.rows,
@@ -76,19 +72,24 @@ class Panel:
 
 
 def heat(committed: NDArray[np.integer], slowest: int) -> bytes:
-    """The pass at which each token [rows, cols] became final as a PNG of a pixel each, clear where none has."""
+    """Encode the passes [rows, cols] that committed each token as a PNG of a pixel each, transparent where 0."""
     colours: NDArray[Any] = colour(share(np.maximum(committed, 1), slowest))
     alpha = np.where(committed > 0, 255, 0).astype(np.uint8)
     return _png(Image.fromarray(np.dstack([colours, alpha])))
 
 
+def _finished(stream: Stream) -> bytes:
+    result = stream.result()
+    return png(result.images[0], record(result, 0))
+
+
 def _preview(stream: Stream) -> bytes:
-    """The picture as far as it is final, clear elsewhere."""
+    """The picture with transparent pixels where tokens are not committed."""
     if stream.canvas is None:
         return b""
     picture, grid = stream.pipe.render(stream.canvas)[0], stream.job.grid
     final = stream.canvas.final[0, grid.start :].view(grid.rows, grid.cols).cpu().numpy()
-    seen = final[:, : picture.width // (picture.height // grid.rows)]  # row ends are no part of the picture
+    seen = final[:, : picture.width // (picture.height // grid.rows)]  # row ends are not pixels
     picture.putalpha(Image.fromarray(seen.astype(np.uint8) * 255).resize(picture.size, Image.Resampling.NEAREST))
     picture.thumbnail((PREVIEW, PREVIEW))
     return _png(picture)

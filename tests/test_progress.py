@@ -7,7 +7,7 @@ import pytest
 from fewpass.viz.progress import Pace, Step, do, spoken
 
 
-def test_the_rate_is_that_of_this_run():
+def test_pace_counts_this_run_only():
     now = [100.0]
     pace = Pace(total=50, before=10, clock=lambda: now[0])
     assert (pace.rate, pace.seconds_left) == (0, None)
@@ -22,11 +22,11 @@ def test_the_rate_is_that_of_this_run():
     ("seconds", "said"),
     [(0.4, "0:00"), (65, "1:05"), (3600, "1:00:00"), (86400 * 2 + 3 * 3600 + 61, "2 d 3:01:01"), (None, "?")],
 )
-def test_times_are_spoken(seconds, said):
+def test_spoken_formats_times(seconds, said):
     assert spoken(seconds) == said
 
 
-def test_a_log_has_a_line_when_a_decoder_is_done_and_every_half_minute(capsys):
+def test_do_logs_each_decoder_and_every_half_minute(capsys):
     now = [0.0]
 
     def step(what, of=""):
@@ -42,7 +42,7 @@ def test_a_log_has_a_line_when_a_decoder_is_done_and_every_half_minute(capsys):
     ]
 
 
-def test_a_terminal_has_a_line_for_each_decoder_under_way(monkeypatch, capsys):
+def test_do_shows_bars_on_a_terminal(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     do([Step(f"image {n}, sjd", 1, lambda: time.sleep(0.3), "sjd") for n in (1, 2)], "all")
@@ -51,6 +51,6 @@ def test_a_terminal_has_a_line_for_each_decoder_under_way(monkeypatch, capsys):
     assert "steps" not in shown
 
 
-def test_work_without_steps_is_done(capsys):
+def test_do_accepts_no_steps(capsys):
     do([], "all")
     assert capsys.readouterr().err == ""

@@ -1,32 +1,40 @@
-"""The two panels, in HTML."""
+"""The HTML of the page: the two panels, and lines about decoders and errors."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 
-from fewpass.demo.panel import View
+from fewpass.decoders.recipes import decoder as decoder_of
+from fewpass.decoders.recipes import named
+from fewpass.demo.view import View
 from fewpass.engine.result import law
 from fewpass.viz.colour_scale import ANCHORS, ticks
 
 MEANING = "Pass at which each token became final"
+EXAMPLES = {
+    "emoji": (
+        "two stars on a blue background",
+        "an owl on a white background",
+        "a heart left of a cat on a teal background",
+        "three pineapples on a yellow background",
+    )
+}
+OTHERS = ("a red fox in the snow", "a lighthouse at dusk, oil painting", "a bowl of oranges on a wooden table")
 
 
 def board(views: Sequence[View], note: str = "") -> str:
-    """All drawings side by side, a note on how they stand, and the colour scale they share."""
+    """Both drawings side by side, a note, and their colour scale."""
     panels = "".join(map(_panel, views))
-    slowest = max(view.total for view in views)  # what autoregression needs, so that colours mean the same throughout
-    return f'<div class="fp-panels">{panels}</div>{_note(note)}{_legend(slowest)}'
+    slowest = max(view.total for view in views)  # passes of `ar`, so that colours keep their meaning
+    note = f'<p class="fp-note" role="status">{escape(note)}</p>'
+    return f'<div class="fp-panels">{panels}</div>{note}{_legend(slowest)}'
 
 
 def verdict(views: Sequence[View], same: bool) -> str:
-    """What a finished race says about `ar`, which is first, and its rival. `same`: did they draw the same tokens?"""
+    """Compare passes, seconds and pictures of two finished drawings, `ar` first; `same` if their tokens are equal."""
     slow, fast = views
-    name = _name(fast)
-    if fast.passes == slow.passes:
-        passes = f"{name} took {fast.passes} passes, as many as ar"
-    else:
-        passes = (
-            f"{name} took {fast.passes} passes instead of {slow.passes}: {slow.passes / fast.passes:.1f} times fewer"
-        )
+    fewer = f"instead of {slow.passes}: {slow.passes / fast.passes:.1f} times fewer"
+    passes = f"{fast.passes} passes{', as many as ar' if fast.passes == slow.passes else f' {fewer}'}"
     word = "and" if fast.seconds <= slow.seconds else "but"
     seconds = f"{word} {fast.seconds:.1f} s instead of {slow.seconds:.1f} s of this machine's time"
     if same:
@@ -34,8 +42,8 @@ def verdict(views: Sequence[View], same: bool) -> str:
     elif fast.decoder.lossless:
         pictures = "Lossless: another picture from the same distribution."
     else:
-        pictures = "Lossy: not exactly the model's distribution any more."
-    return f"{passes}, {seconds}. {pictures}"
+        pictures = "Lossy: not exactly the model's distribution."
+    return f"{str(fast.decoder).partition('(')[0]} took {passes}, {seconds}. {pictures}"
 
 
 def _panel(view: View) -> str:
@@ -44,7 +52,8 @@ def _panel(view: View) -> str:
     word = law(view.decoder.lossless)
     done = 100 * view.tokens / view.total
     rate = f"{view.tokens / view.passes:.2f}" if view.passes else "0"
-    save = _save(view, name) if view.finished else ""
+    href = f'href="{view.picture}" download="{escape(name)}.png"'
+    save = f'<a class="fp-save" {href}>Save PNG</a>' if view.finished else ""
     return f"""
 <section class="fp-panel{" fp-finished" * view.finished}" aria-label="{escape(name)}" data-passes="{view.passes}">
 <header><h2>{escape(name)}</h2><span class="fp-law fp-{word.split()[0]}">{word}</span>
@@ -65,20 +74,12 @@ def _panel(view: View) -> str:
 
 
 def _lattice(view: View) -> str:
-    """The shape of a drawing, and how many tokens there are each way."""
+    """The shape of a drawing and its numbers of tokens, as CSS."""
     return f"aspect-ratio:{view.cols}/{view.rows};--cols:{view.cols};--rows:{view.rows}"
 
 
 def _image(url: str, alternative: str) -> str:
     return f'<img src="{url}" alt="{escape(alternative)}" decoding="sync">' if url else ""
-
-
-def _save(view: View, name: str) -> str:
-    return f'<a class="fp-save" href="{view.picture}" download="{escape(name)}.png">Save PNG</a>'
-
-
-def _note(note: str) -> str:
-    return f'<p class="fp-note" role="status">{escape(note)}</p>'
 
 
 def _legend(slowest: int) -> str:
@@ -90,5 +91,29 @@ def _legend(slowest: int) -> str:
 <div class="fp-ticks">{numbers}</div></div>"""
 
 
-def _name(view: View) -> str:
-    return str(view.decoder).partition("(")[0]
+def examples_of(model: str) -> tuple[str, ...]:
+    """Sample prompts in the words of a model."""
+    return EXAMPLES.get(model, OTHERS)
+
+
+def describe(spelling: str | None) -> tuple[int | None, str]:
+    """The window of a decoder and its description; None and an empty text if it has none or cannot be read."""
+    try:
+        chosen = decoder_of(spelling or "")
+    except ValueError:
+        return None, ""
+    recipe = named(chosen.recipe)
+    text = " ".join((recipe.__doc__ or "").split())
+    words = re.sub(r"`(.+?)`", r"<code>\1</code>", escape(text))
+    source = f'<span class="fp-source">{escape(recipe.source)}</span>'
+    return chosen.options.get("window"), f"<p>{words} {source}</p>"
+
+
+def alert(message: str) -> str:
+    """A line about an error."""
+    return f'<p class="fp-alert" role="alert">{escape(message)}</p>'
+
+
+def status(message: str) -> str:
+    """A line about work in progress."""
+    return f'<p class="fp-waiting" role="status">{escape(message)} …</p>'

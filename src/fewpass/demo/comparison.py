@@ -1,0 +1,123 @@
+"""Two decoders that draw the same prompt on one machine, and the models they draw with."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from fewpass.core.messages import meant
+from fewpass.core.protocol import Decoder
+from fewpass.decoders.recipes import ar
+from fewpass.decoders.recipes import decoder as decoder_of
+from fewpass.demo.drawing import Stream
+from fewpass.engine.seeds import assign
+from fewpass.pipeline import Pipeline
+
+WARM_UP = 4  # forward passes
+LEAST = 0.1  # seconds between two updates
+
+
+class Models:
+    """Models by name, loaded on demand; one at a time is kept in memory."""
+
+    def __init__(self, names: Sequence[str], load: Callable[[str], Pipeline]):
+        self.names, self._load = list(dict.fromkeys(names)), load
+        self._loaded: tuple[str, Pipeline] | None = None
+
+    def __getitem__(self, name: str) -> Pipeline:
+        """Raises ValueError for a model that is not offered, or cannot be loaded."""
+        if name not in self.names:
+            raise ValueError(
+                f"there is no model {name!r} here{meant(name, self.names)}; there is {', '.join(self.names)}"
+            )
+        if self._loaded is None or self._loaded[0] != name:
+            self._loaded = None  # freed before the next one is loaded
+            self._loaded = name, self._load(name)
+        return self._loaded[1]
+
+
+class Comparison:
+    """Streams that take turns: the next forward pass belongs to the one with the least time so far.
+
+    While both draw, their times differ by at most one pass. So the first to finish here is also the first where each
+    has the machine to itself, and `trace.seconds` of each is its time there.
+    """
+
+    def __init__(self, streams: Sequence[Stream]):
+        self.streams = streams
+
+    @property
+    def finished(self) -> bool:
+        """Whether all images are finished."""
+        return all(stream.finished for stream in self.streams)
+
+    @property
+    def same(self) -> bool:
+        """Whether all streams drew the same tokens."""
+        first, *others = (stream.canvas.tokens[:, : stream.job.grid.size] for stream in self.streams if stream.canvas)
+        return all(other.equal(first) for other in others)
+
+    def step(self) -> None:
+        """One forward pass of one stream."""
+        unfinished = [stream for stream in self.streams if not stream.finished]
+        turn = min(unfinished, key=lambda stream: stream.trace.seconds)
+        next(turn)
+
+    def updates(self, stopped: Callable[[], bool]) -> Iterator[None]:
+        """Draw until all images are finished or `stopped` returns True, and yield now and then.
+
+        The caller's work between two steps of this iterator takes at most a third of the time.
+        """
+        due = 0.0
+        while not self.finished and not stopped():
+            self.step()
+            if time.perf_counter() >= due:
+                began = time.perf_counter()
+                yield
+                ended = time.perf_counter()
+                due = ended + max(LEAST, 2 * (ended - began))
+
+
+def compare(
+    pipe: Pipeline,
+    prompt: str,
+    spelling: str | None,
+    window: float | None,
+    guidance: float | None,
+    seed: str,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Comparison:
+    """Compare `ar` and another decoder on one prompt, with the same seed and settings.
+
+    Args:
+        pipe: The model.
+        prompt: Text of the prompt.
+        spelling: The other decoder, such as `sjd(window=16)`.
+        window: Its window, None for its own.
+        guidance: Guidance scale, None for the model's own.
+        seed: Digits of the seed, blank for a random one.
+        stopped: Ends the warm-up, a few passes of each decoder, when it returns True.
+
+    Raises:
+        ValueError: naming the value that is out of range.
+    """
+    if not spelling:
+        raise ValueError("choose a decoder")
+    other, (number,) = decoder_of(spelling), assign(_whole(seed), 1)
+    if window is not None:
+        other = other.with_options(window=window)
+
+    def drawing(decoder: Decoder) -> Stream:
+        return Stream(pipe, pipe.job(prompt, decoder=decoder, guidance=guidance, seed=number))
+
+    for decoder in (ar(), other):
+        if not stopped():
+            for _ in zip(range(WARM_UP), drawing(decoder), strict=False):
+                if stopped():
+                    break
+    return Comparison([drawing(ar()), drawing(other)])
+
+
+def _whole(seed: str) -> int | None:
+    try:
+        return int(seed) if seed.strip() else None
+    except ValueError:
+        raise ValueError(f"a seed must be a whole number, not {seed!r}") from None
