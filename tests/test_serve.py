@@ -225,7 +225,7 @@ REFUSED = {
     "window too large in rows": ({"decoder": "pjd(window=10000000)"}, "decoder", "10000000"),
     "too many neighbours": ({"decoder": "lantern(neighbours=16000)"}, "decoder", "16000"),
     "huge tree": ({"decoder": "sjd_pac(candidates=9, depth=9)"}, "decoder", "candidates=9"),
-    "window of ar": ({"decoder": "ar", "window": 3}, "window", "3"),
+    "window of ar": ({"decoder": "ar", "window": 3}, "window", "ar has no option 'window'"),
     "guidance": ({"guidance": -0.5}, "guidance", "-0.5"),
     "temperature": ({"temperature": -1}, "temperature", "-1"),
     "top_k": ({"top_k": 1.5}, "top_k", "1.5"),
