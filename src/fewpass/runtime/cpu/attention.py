@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewpass.runtime.kv_cache import BUCKET
+
 BLOCK, LEAST = 32, 4  # queries of a block in torch's attention; blocks with fewer than `LEAST` are rounded differently
 
 
@@ -39,15 +41,22 @@ class Fused:
 
 @dataclass(frozen=True)
 class Multiplied:
-    """Two matrix products, for bfloat16: oneDNN's are faster than torch's attention and rounded alike."""
+    """Two matrix products, for bfloat16: oneDNN's are faster than torch's attention and rounded alike.
 
-    mask: Tensor  # [R * H, n, S]
+    Only the first `slots` are multiplied, a multiple of 64 that covers those in use.
+    """
+
+    mask: Tensor  # [R * H, n, slots]
+    slots: int
 
     @classmethod
     def of(cls, mask: Tensor, dtype: torch.dtype, heads: int, group: int) -> Self:
-        return cls(_added(mask, dtype, group).expand(-1, heads, -1, -1).flatten(0, 1))
+        used = int(mask.flatten(0, 2).any(0).nonzero().max())
+        slots = min((used // BUCKET + 1) * BUCKET, mask.shape[-1])
+        return cls(_added(mask[..., :slots], dtype, group).expand(-1, heads, -1, -1).flatten(0, 1), slots)
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        k, v = k[:, :, : self.slots], v[:, :, : self.slots]
         keys = k.contiguous().flatten(0, 1)  # copied row by row, else torch copies number by number
         scores = torch.baddbmm(self.mask, q.flatten(0, 1), keys.transpose(1, 2), alpha=scale)
         return torch.bmm(scores.softmax(-1), v.flatten(0, 1)).view(q.shape)

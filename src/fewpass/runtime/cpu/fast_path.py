@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from fewpass.runtime.cpu.capability import BODIES, is_janus_head, supports
-from fewpass.runtime.cpu.linear import JanusHead, Linear
+from fewpass.runtime.cpu.linear import FEW, JanusHead, Linear
 from fewpass.runtime.cpu.llama import Llama
 from fewpass.runtime.kv_cache import SlotCache
 from fewpass.runtime.session import Network
@@ -41,7 +41,7 @@ class FastPath:
     def __init__(self, plain: Network, model: PreTrainedModel):
         self.plain, self._model, self._running = plain, model, plain
         self._modules, self._products = list[nn.Module](), list[Linear]()
-        self.outdated = True
+        self.outdated, self._prefill = True, False
 
     @property
     def network(self) -> Network:
@@ -57,8 +57,16 @@ class FastPath:
     def embed(self, tokens: Tensor) -> Tensor:
         return self.network.embed(tokens)
 
+    def body(self, inputs: Tensor, position: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
+        if cache.empty:
+            self.outdated = self._prefill = True
+        return self.network.body(inputs, position, mask, cache)
+
     def head(self, hidden: Tensor) -> Tensor:
-        return self.network.head(hidden)
+        if not self._prefill:
+            return self.network.head(hidden)
+        self._prefill = False  # its single positions are repeated, so that they round alike in any batch
+        return self.network.head(hidden.expand(-1, FEW + 1, -1).contiguous())[:, :1]
 
     def _renew(self) -> None:
         head: Any = self.plain.head if is_janus_head(self.plain.head) else None
@@ -91,9 +99,7 @@ class FastBody(Body):
         self._path = path
 
     def __call__(self, inputs: Tensor, position: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
-        if cache.empty:
-            self._path.outdated = True
-        return self._path.network.body(inputs, position, mask, cache)
+        return self._path.body(inputs, position, mask, cache)
 
 
 def tabled(embed: Callable[[Tensor], Tensor], codes: int) -> Callable[[Tensor], Tensor]:

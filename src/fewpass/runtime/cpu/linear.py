@@ -17,16 +17,16 @@ FEW = 2  # rows in float32 that are multiplied on the right
 class Linear:
     """Linear layers of one input as a single product: x [R, D] to [R, E], their outputs side by side.
 
-    The weights are copied twice, as they are and packed. `few` rows at most are rounded differently from more. No
-    gradients.
+    The weights are copied twice, as they are and packed. In float32 up to `FEW` rows are rounded
+    differently from more. No gradients.
     """
 
-    def __init__(self, layers: Sequence[nn.Linear], few: int = FEW):
+    def __init__(self, layers: Sequence[nn.Linear]):
         self._layers = layers
         self._weight = torch.cat([layer.weight for layer in layers])  # [E, D]
         self._bias = torch.cat([_bias(layer) for layer in layers])  # [E]
         self._packed = packed(self._weight)
-        self._few = few if self._weight.dtype == torch.float32 else 0
+        self._few = FEW if self._weight.dtype == torch.float32 else 0
 
     def __call__(self, x: Tensor) -> Tensor:
         if len(x) > self._few:
@@ -42,13 +42,10 @@ class Linear:
 
 
 class JanusHead:
-    """Janus' image head: hidden states [R, n, D] to logits [R, n, V].
-
-    No number of rows is an exception: the prefill has one position of every row.
-    """
+    """Janus' image head: hidden states [R, n, D] to logits [R, n, V]."""
 
     def __init__(self, head: Any):
-        self.products = [Linear([head.proj_out], few=0), Linear([head.vision_head], few=0)]
+        self.products = [Linear([head.proj_out]), Linear([head.vision_head])]
         self._activation = head.activation_fn
 
     def __call__(self, hidden: Tensor) -> Tensor:
