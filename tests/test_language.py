@@ -174,20 +174,13 @@ def test_check_of_pages_keeps_line_numbers(tmp_path):
     assert faults(prose(page)) == ["line 9: 'race': write Gumbel-max, or comparison"]
 
 
-OUTDATED = {"performance.md": "names a decoder of the past"}
 PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.name not in EXEMPT)]
-
-
-def page_of(path: Path):
-    reason = OUTDATED.get(path.name)
-    marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
-    return pytest.param(path, id=path.name, marks=marks)
 
 
 NAME = re.compile(r"([a-z][a-z_]+)(\(([\w.]+=[\w.]+(, )?)*\))?")
 
 
-@pytest.mark.parametrize("page", [page_of(page) for page in PAGES])
+@pytest.mark.parametrize("page", PAGES)
 def test_decoders_named_in_docs_exist(page):
     known = fewpass.RECIPES
     for span in re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8")):
