@@ -153,8 +153,8 @@ def test_float32_flips_few_of_100_000_tokens(record_property):
     assert rate < 10
 
 
-def test_bfloat16_flips_no_token_of_a_steady_network(record_property):
-    if not fewpass.load("emoji", "cpu", "bfloat16").model.network.steady:
+def test_bfloat16_flips_no_token_on_the_fast_path(record_property):
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         pytest.skip("oneDNN does not multiply in bfloat16 here, and then no promise is made")
     rate = flips("bfloat16", images=4, batch=2)
     record_property("bfloat16_flips_per_100000_tokens", rate)

@@ -16,14 +16,22 @@ ROOT = Path(__file__).parents[1]
 # Folders and pages whose prose follows the glossary of CONTRIBUTING. The rest of src and docs joins one by one.
 CLEAN = [
     "src/fewpass/batch",
+    "src/fewpass/bench",
     "src/fewpass/cli",
     "src/fewpass/demo",
+    "src/fewpass/evaluation",
     "src/fewpass/io",
+    "src/fewpass/serve",
     "src/fewpass/viz",
     "integrations/comfyui",
+    "README.md",
     "docs/batch.md",
+    "docs/bench.md",
     "docs/comfyui.md",
     "docs/demo.md",
+    "docs/evaluation.md",
+    "docs/index.md",
+    "docs/serving.md",
 ]
 EXEMPT = {"research-log.md", "changelog.md"}  # they quote names of their time
 SUBSTITUTIONS = {  # a regular expression -> the words to write instead; case is ignored, a blank is any white space
