@@ -7,7 +7,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
-    initialize,
     invariant,
     precondition,
     rule,
@@ -20,7 +19,6 @@ from tests.properties import REPEATABLE
 LAYERS, HEADS = 2, 2
 MOST_ROWS = 7
 EDGES = [0, 1, 2, 5, BUCKET - 2, BUCKET - 1, BUCKET, 2 * BUCKET - 2, 2 * BUCKET - 1, 2 * BUCKET, 200]
-PORTIONS = st.sampled_from([BUCKET, 3 * BUCKET])
 
 
 @dataclass
@@ -58,15 +56,11 @@ class CacheMachine(RuleBasedStateMachine):
     def total(self) -> int:
         return sum(len(pair.rows) for pair in self.pairs)
 
-    @initialize(portion=PORTIONS)
-    def choose_the_portion(self, portion):
-        self.portion = portion
-
     @precondition(lambda self: self.total < MOST_ROWS)
     @rule(lengths=st.lists(st.integers(1, 5), min_size=1, max_size=3), slots=st.sampled_from([6, *EDGES[4:]]))
     def open(self, lengths, slots):
         """A new cache whose first pass writes prompts, padded on the right."""
-        cache = SlotCache(LAYERS, len(lengths), slots, torch.device("cpu"), self.portion)
+        cache = SlotCache(LAYERS, len(lengths), slots, torch.device("cpu"))
         self.pairs.append(Pair(cache, [PlainRow() for _ in lengths]))
         slot = torch.arange(max(lengths)).expand(len(lengths), -1)
         self.write(self.pairs[-1], slot, real=slot < torch.tensor(lengths)[:, None])
@@ -133,7 +127,6 @@ class CacheMachine(RuleBasedStateMachine):
     @invariant()
     def caches_hold_what_was_written(self):
         for pair in self.pairs:
-            assert pair.cache.portion == self.portion
             written = [set(row.nonzero().flatten().tolist()) for row in pair.cache.written]
             assert written == [row.written for row in pair.rows]
             known = [(r, s, x) for r, row in enumerate(pair.rows) for s, x in row.held.items() if x is not None]

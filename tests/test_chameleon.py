@@ -223,7 +223,7 @@ def test_pictures_are_those_of_the_paper(pipe, folders):
 
 def test_defaults_are_those_of_the_authors(pipes):
     figures = {name: (p.model.guidance, *vars(p.model.sampling).values()) for name, p in pipes.items()}
-    assert figures == {"anole": (3.0, 0.7, 0, 0.9), "lumina": (4.0, 1.0, 2000, 1.0)}
+    assert figures == {"anole": (3.0, 0.7, 0, 0.9, 0.0), "lumina": (4.0, 1.0, 2000, 1.0, 0.0)}
 
 
 @pytest.mark.parametrize(

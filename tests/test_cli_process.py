@@ -90,15 +90,14 @@ def test_spinner_is_shown_before_torch_is_loaded(command, terminal, tmp_path):
 
 SLOWLY = """
 import sys, time
-from fewpass.engine.trace import Trace
+from fewpass.engine.scheduler import Scheduler
 from fewpass.cli import main
 
-def watch(self, canvases, watch=Trace.watch):
-    for canvas in watch(self, canvases):
-        yield canvas
-        time.sleep(1)
+def step(self, step=Scheduler.step):
+    time.sleep(1)
+    return step(self)
 
-Trace.watch = watch
+Scheduler.step = step
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -1,10 +1,10 @@
-"""Products by copies of the weights: those of the layers, for any number of rows."""
+"""Linear layers on copied weights equal the layers themselves, for any number of rows."""
 
 import pytest
 import torch
 from torch import nn
 
-from fewpass.runtime.cpu.linear import FEW, Product
+from fewpass.runtime.cpu.linear import FEW, Linear
 
 ROWS = (1, 2, FEW, FEW + 1, 20, 70)
 
@@ -24,18 +24,18 @@ def layers(dtype=torch.float32):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("rows", ROWS)
-def test_layers_are_answered_side_by_side(rows, dtype):
+def test_linear_equals_its_layers_side_by_side(rows, dtype):
     chosen, x = layers(dtype), torch.randn(rows, 24, dtype=dtype)
-    y = Product(chosen)(x)
+    y = Linear(chosen)(x)
     assert y.is_contiguous()
     assert y.dtype == dtype
     torch.testing.assert_close(y, torch.cat([layer(x) for layer in chosen], -1))
 
 
 @pytest.mark.parametrize("rows", ROWS)
-def test_copies_stay_what_they_were(rows):
+def test_linear_keeps_the_weights_it_copied(rows):
     chosen, x = layers(), torch.randn(rows, 24)
-    product = Product(chosen[:1])
+    product = Linear(chosen[:1])
     due = chosen[0](x)
     chosen[0].weight.data.mul_(2)
     chosen[0].bias.data.add_(1)
@@ -44,9 +44,9 @@ def test_copies_stay_what_they_were(rows):
 
 @pytest.mark.parametrize("part", ["weight", "bias"])
 @pytest.mark.parametrize("which", [0, 2])
-def test_a_product_knows_when_its_layers_have_changed(part, which):
+def test_is_current_sees_changed_weights(part, which):
     chosen = layers()
-    product = Product(chosen)
-    assert product.current()
+    product = Linear(chosen)
+    assert product.is_current()
     getattr(chosen[which], part).data[-1].add_(1e-3)  # behind the back of version counters
-    assert not product.current()
+    assert not product.is_current()
