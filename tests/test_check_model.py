@@ -276,7 +276,7 @@ def test_rows_that_are_not_on_their_own(models, untraced):
 
 def test_a_head_that_allows_what_the_layout_forbids(models, monkeypatch, untraced):
     monkeypatch.setattr(Grid, "forbid", lambda grid, index, logits: logits)
-    assert "what the layout dictates is certain" in broken(check_model(models["emu3"], GRIDS["emu3"][:1]))
+    assert "tokens that the layout dictates are certain" in broken(check_model(models["emu3"], GRIDS["emu3"][:1]))
 
 
 def test_a_cache_that_forgets_to_overwrite(models, monkeypatch, untraced):

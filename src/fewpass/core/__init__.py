@@ -1,1 +1,1 @@
-"""The loop, and what algorithms and models have in common. Nothing here imports transformers."""
+"""The loop, and the interfaces of decoders and models. Nothing here imports transformers."""

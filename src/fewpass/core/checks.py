@@ -10,12 +10,12 @@ from fewpass.core.messages import shown
 
 Size = int | str | Sequence[int | str]  # a square's side, "WIDTHxHEIGHT", or (width, height)
 MOST = 2**14  # drafts, candidates or neighbours: more than any image has tokens, and memory grows with them
-STRONGEST = 1e6  # guidance scale: what larger ones multiply may overflow
+STRONGEST = 1e6  # guidance scale: products with larger ones may overflow
 SIDE = 2**14  # pixels: a grid is laid out before it is known whether a model can read so many tokens
 
 
 def whole(name: str, value: object, least: int | None = None, most: int | None = None, of: str = "") -> int:
-    """`value`, a whole number of Python, NumPy or torch, as an int; `of` is what it counts.
+    """`value`, a whole number of Python, NumPy or torch, as an int; `of` names its unit.
 
     Raises ValueError if it is something else, or not from `least` to `most`.
     """
@@ -42,7 +42,7 @@ def real(name: str, value: object, least: float = -math.inf, finite: bool = Fals
 
 
 def scale(value: object) -> float:
-    """A scale of guidance. Raises ValueError for what is none."""
+    """A guidance scale. Raises ValueError for any other value."""
     number = real("guidance", value, 0, finite=True)
     if number > STRONGEST:
         raise ValueError(f"guidance must be a number <= {STRONGEST:.0f}, not {shown(value)}")
@@ -55,7 +55,7 @@ def plain(value: Any) -> Any:
 
 
 def _number(value: object) -> Any:
-    """What may be a number of Python. Raises TypeError for truth values, texts and arrays, of which one can be made."""
+    """A number of Python, if `value` may be one. Raises TypeError for truth values, texts and arrays."""
     number = plain(value)
     if isinstance(number, bool | str | bytes | bytearray) or hasattr(number, "ndim"):
         raise TypeError

@@ -18,7 +18,7 @@ class Drawing:
     `session` holds their prompts, `law` turns logits into the sampling distribution, `seeds` [B] int64 are theirs. The
     tokens of an image depend on its seed, not on the batch: `select` and `join` may be called between any two passes.
 
-    Raises ValueError naming what the decoder needs and the session lacks.
+    Raises ValueError naming a requirement of the decoder that the session lacks.
     """
 
     def __init__(self, session: Session, decoder: Decoder, law: Law, seeds: Tensor):
@@ -92,8 +92,8 @@ def decode(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Itera
     `canvas.tokens` is [B, N + margin], of which `canvas.length` [B] are committed. Finished images leave an elastic
     session.
 
-    Raises ValueError naming what the decoder needs and the session lacks, and ModelError for NaN or infinite logits
-    where a token is drawn or a draft verified.
+    Raises ValueError naming a requirement of the decoder that the session lacks, and ModelError for NaN or infinite
+    logits where a token is drawn or a draft verified.
     """
     drawing, elastic = Drawing(session, decoder, law, seeds), isinstance(session, ElasticSession)
     del session  # it takes memory, and the drawing has its own as soon as an image is finished

@@ -33,7 +33,7 @@ def gumbel_max(p: Tensor, key: Tensor) -> Tensor:
 def _scores(p: Tensor, x: Tensor) -> Tensor:
     """p / e, where e is the exponential number of the 64 bits x."""
     # float32 keeps its full relative precision near 0, where the largest scores come from; 1 itself would make e
-    # infinite and could let a token of probability 0 win.
+    # infinite and could let a token of probability 0 have the largest.
     u = bits(mix(x)).float().add_(0.5).mul_(2.0**-40).clamp_(max=1 - 2.0**-24)
     return p / u.neg_().log1p_().neg_()
 
@@ -42,7 +42,7 @@ def _invert(mass: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """Where the share u [..., 1] of all mass [..., n] is reached, and how far into the mass there, from 0 to 1."""
     cdf = mass.cumsum(-1, dtype=torch.float64)
     target = u * cdf[..., -1:]
-    at = torch.searchsorted(cdf, target, right=True).clamp_(max=mass.shape[-1] - 1)  # no mass at all: anything will do
+    at = torch.searchsorted(cdf, target, right=True).clamp_(max=mass.shape[-1] - 1)  # no mass at all: any token
     here = mass.gather(-1, at).double()
     into = (target - cdf.gather(-1, at) + here) / here.clamp(min=torch.finfo(torch.float64).tiny)
     return into.clamp_(0, 1 - 2.0**-52), at

@@ -141,13 +141,13 @@ class Decoder(ABC):
         return f"{name}({text})" if text else name
 
     def bind(self, info: SessionInfo) -> Self:
-        """The same decoder bound to a session. Raises ValueError if the session lacks what it needs."""
+        """The same decoder bound to a session. Raises ValueError if the session lacks a requirement."""
         return self
 
     @property
     @abstractmethod
     def margin(self) -> int:
-        """Positions past the image for which the canvas needs room."""
+        """Positions that the canvas needs past the image."""
 
     @abstractmethod
     def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
@@ -163,7 +163,7 @@ class Decoder(ABC):
 
 
 def bind(decoder: Decoder, info: SessionInfo) -> Decoder:
-    """The decoder bound to a session. Raises ValueError naming the decoder and what the session lacks."""
+    """The decoder bound to a session. Raises ValueError naming the decoder and the missing requirement."""
     try:
         return decoder.bind(info)
     except ValueError as error:

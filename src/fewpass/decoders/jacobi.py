@@ -17,7 +17,7 @@ from fewpass.decoders.rules import FixedPoint, Rule, Verdict
 
 @dataclass(frozen=True)
 class Jacobi(Decoder):
-    """Verify a window of drafts in one pass; commit those that the rule accepts, and one token more.
+    """Verify a window of drafts in one pass; commit the drafts that the rule accepts, and one token more.
 
     `window` counts drafts; 0 is autoregression. `guess` is the draft initialisation. The state is the ring of the
     distributions q that the drafts were drawn from.

@@ -7,7 +7,7 @@ from torch import Tensor
 class Proposals:
     """A ring of the distributions of the newest positions: position j of an image lies in row j % depth.
 
-    A window overwrites the rows that it has left behind, so nothing moves.
+    A window overwrites the rows of earlier positions, so nothing moves.
     """
 
     def __init__(self, ring: Tensor):
@@ -20,7 +20,7 @@ class Proposals:
 
     def read(self, index: Tensor) -> Tensor:
         """The distributions [B, n, V] at the positions `index` [B, n]."""
-        # rows of a matrix are copied several times faster than what an index of two dimensions finds
+        # rows of a matrix are copied several times faster than with an index of two dimensions
         return self.ring.flatten(0, 1).index_select(0, self._at(index)).unflatten(0, index.shape)
 
     def write(self, index: Tensor, q: Tensor) -> None:

@@ -82,7 +82,7 @@ def sjd_pac(window: int = 32, candidates: int = 3, depth: int = 3, guess: str = 
     """SJD-PAC: `mc_sjd` with several candidates for each of the next `depth` - 1 positions. Lossless.
 
     arXiv 2603.18599. `candidates` >= 1 for each position; `depth` >= 1 counts the levels of the tree with its root.
-    A pass asks about `depth` - 1 positions more than one of `mc_sjd`, and about the nodes of the tree beside the chain:
+    A pass takes `depth` - 1 positions more than one of `mc_sjd`, and the nodes of the tree beside the chain:
     sum of candidates^i - 1 for i = 1 ... `depth` - 1, at most 64. That is 12 more with the defaults.
     """
     return Tree(Jacobi(window, Speculative(redraft=couple), draft_init.named(guess)), candidates, depth)

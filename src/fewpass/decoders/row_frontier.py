@@ -88,7 +88,7 @@ class RowFrontier:
         """Feed the newest token of each row and `window` drafts behind it; first, the end of the last finished row.
 
         The first token of a row follows the end of the row above, which is unknown until that row is finished, unless
-        the layout dictates it. The newest token of the row above takes its place. So the cached keys and values of
+        the layout dictates it. The newest token of the row above stands in for it. So the cached keys and values of
         row ends are wrong or early, and are written anew while the row below is the topmost one.
         """
         j = torch.arange(window + 1, device=self.n.device)

@@ -30,7 +30,7 @@ class Rule(Protocol):
         """One token from each distribution: [B, n, V] -> [B, n]."""
 
     def __call__(self, x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> Verdict:
-        """Verify the drafts, and replace those that are rejected."""
+        """Verify the drafts, and replace the rejected ones."""
 
 
 @dataclass(frozen=True)

@@ -90,18 +90,18 @@ class Tree(Decoder):
     """Candidates x_0 ... x_{K-1} for each of the next `depth` - 1 positions, the same in every branch. Lossless.
 
     SJD-PAC, arXiv 2603.18599. The paper's tree is complete: K^i nodes at level i, of which all but one lie beside the
-    chain. A pass of the paper takes 64 inputs, the tree included. Here a pass asks about `window` + `depth` positions
+    chain. A pass of the paper takes 64 inputs, the tree included. Here a pass takes `window` + `depth` positions
     and the nodes beside the chain, at most `nodes`; of a larger tree, the likeliest are kept. All K candidates are
     tested at every node, with its answer; an accepted candidate without a node of its own ends the pass. So fewer nodes
     are as exact as all.
 
-    x_0 is the draft of `chain`, which keeps its drafts by maximal coupling ("adaptive continuation") and goes on behind
+    x_0 is the draft of `chain`, which keeps its drafts by maximal coupling ("adaptive continuation") and extends past
     the tree. The others are drawn from the same q without replacement; there are fewer where q is that narrow. The
     authors' release draws them from the residual instead and tests them as if they came from q, which is not exact; it
     also discards the answer behind the last draft, which here gives one token more.
 
-    Branches off the chain are kept in slots past the image. When one wins, its tokens are fed once more in the next
-    pass, at their positions: that takes `depth` - 1 more inputs, but no cache that can move what it holds.
+    Branches off the chain are kept in slots past the image. When one is accepted, its tokens are fed once more in the
+    next pass, at their positions: that takes `depth` - 1 more inputs, but no cache that can move its contents.
     """
 
     chain: Jacobi
@@ -165,7 +165,7 @@ class Tree(Decoder):
         x, q = self._candidates(canvas, state), Proposals(state[0]).read(index)
         images, beyond = torch.arange(len(y), device=y.device), y.shape[1] - 1 - L
 
-        def behind(node: Tensor) -> Tensor:  # the rest of the chain is asked about before the branches
+        def behind(node: Tensor) -> Tensor:  # the rest of the chain is fed before the branches
             return p[images, node + beyond * (node > L)][:, None]
 
         node, n = torch.zeros_like(images), torch.zeros_like(images)
@@ -204,9 +204,9 @@ class Tree(Decoder):
 
 
 def _choose(x: Tensor, q: Tensor, p: Tensor, index: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-    """The first of the candidates x [B, K] that stands and its number; or a token from what they leave of p, and K.
+    """The first of the candidates x [B, K] that stands and its number; or a token from the residual of p, and K.
 
-    Recursive rejection: x_k is tested as a draw from q against p; after it, q is what it was without x_k, and p is
+    Recursive rejection: x_k is tested as a draw from q against p; after it, q is the same without x_k, and p is
     (p - q)+, both made to sum to one. q, p [B, 1, V]; index [B, 1].
     """
     K = x.shape[1]

@@ -28,7 +28,7 @@ class CompiledBody:
 
     torch.compile treats every size of 1 as a constant, so one row and one position are graphs of their own: four at
     most. The prefill is not compiled. Where compilation fails (no C++ compiler, a layer that cannot be traced), one
-    warning says so and the plain body runs from then on.
+    warning names the error and the plain body runs from then on.
     """
 
     def __init__(self, plain: Pass, backend: str = "inductor"):

@@ -9,7 +9,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 
 def chosen_device(device: str | torch.device | None) -> torch.device:
-    """The device asked for, or the GPU if there is one.
+    """The requested device, or the GPU if there is one.
 
     Raises:
         ValueError: The device does not exist, or has no float64.
@@ -28,7 +28,7 @@ def chosen_device(device: str | torch.device | None) -> torch.device:
 
 
 def chosen_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    """The precision asked for; by default float32 on the CPU and bfloat16 on a GPU."""
+    """The requested precision; by default float32 on the CPU and bfloat16 on a GPU."""
     if dtype is None:
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     chosen = DTYPES.get(dtype) if isinstance(dtype, str) else dtype

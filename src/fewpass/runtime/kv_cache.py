@@ -47,7 +47,7 @@ class Slots:
 class SlotCache(Cache):
     """A KV cache in which position j of a row lies in slot j; `place` sets the slots of the next forward pass.
 
-    Rejected drafts are overwritten when their positions are asked about again. Slots that were never written, and
+    Rejected drafts are overwritten when their positions are fed again. Slots that were never written, and
     slots later than a query's own, are masked. The last slot takes positions past the
     image.
     """

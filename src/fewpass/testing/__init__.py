@@ -1,4 +1,4 @@
-"""Shipped checks: does a decoder draw from the law of the model, does a model do what decoders rely on?"""
+"""Shipped checks: does a decoder draw from the distribution of the model, does a model meet the decoders' contract?"""
 
 from fewpass.testing.toy import Draw, JointLaw, LawFigure, Toy, check_decoder, coming_and_going, drawn
 

@@ -22,7 +22,7 @@ TENSORS = {"codebook": "quantize.embedding.weight", "picture decoder": "decoder.
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a report. `passed` is None for what a person has to judge."""
+    """One line of a report. `passed` is None where a person has to judge."""
 
     part: str
     what: str

@@ -1,4 +1,4 @@
-"""The contract of a model family, shipped: what decoders rely on, checked on any checkpoint."""
+"""The contract between model families and decoders, checked on any checkpoint."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ CHECKS: dict[str, Callable[[Probe], tuple[Tensor, Tensor] | None]] = {
     "slots written before = fresh slots": overwritten,
     "prompts of different lengths together = each alone": together,
     "guided = its rows mixed by hand": guided,
-    "what the layout dictates is certain": forced,
+    "tokens that the layout dictates are certain": forced,
 }
 EXACT = (torch.float32, torch.float64)
 WINDOWS = (1, 4)  # and the whole image
@@ -44,7 +44,7 @@ class Finding:
 
 
 def check_model(model: Model, grids: Sequence[Grid] | None = None, seed: int = 0) -> list[Finding]:
-    """Check that a model of any family does what decoders rely on, with random prompts and tokens.
+    """Check that a model of any family meets the decoders' contract, with random prompts and tokens.
 
     `grids` are the layouts to check it on; by default some small ones, square and not, if the model draws them. A
     model in float32 is also compared with a copy of itself in bfloat16. Raises ModelError for logits that contain NaN
@@ -79,7 +79,7 @@ def _logits(probe: Probe, prompt: str) -> tuple[str, bool]:
 
 
 def layouts(model: Model, size: tuple[int, int] | None = None) -> list[Grid]:
-    """What a model is checked on: the layout of this size, or of some small ones, or the model's own."""
+    """The layouts to check a model on: the one of this size, or of some small ones, or the model's own."""
     if size is not None:
         return [model.grid(size)]
     found = []
@@ -112,7 +112,7 @@ def _findings(model: Model, grid: Grid, seed: int) -> Iterator[Finding]:
 
 
 def _compiled(probe: Probe) -> Finding:
-    """Once for all layouts: what is traced does not depend on them."""
+    """Once for all layouts: the traced graph does not depend on them."""
     try:
         error = difference(*compiled(probe))
     except torch._dynamo.exc.TorchDynamoException:  # it cannot be traced, or not once for all

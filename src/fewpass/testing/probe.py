@@ -86,7 +86,7 @@ def uncached(probe: Probe) -> tuple[Tensor, Tensor]:
 def compiled(probe: Probe) -> tuple[Tensor, Tensor]:
     """A pass that torch.compile has traced, into one graph that fits the next pass as well, and the same pass without.
 
-    Traced only: that is where a model says that it cannot be compiled. It takes no compiler, and rounds as before.
+    Traced only: a model that cannot be compiled fails there. It takes no compiler, and rounds as before.
     """
     session, images, window = probe.open(probe.prompts[:1]), probe.images[:1], probe.positions[:-1]
     plain, body = probe.ask(session, images, window), session.network.body

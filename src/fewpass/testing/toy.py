@@ -15,14 +15,14 @@ from fewpass.core.protocol import Decoder, ElasticSession, Query, Session
 from fewpass.core.sampling import Law
 from fewpass.core.splitmix import GOLDEN, bits, mix
 
-CHUNK = 20_000  # images drawn together: what they need stays in the processor's cache
+CHUNK = 20_000  # images drawn together: their tensors stay in the processor's cache
 
 
 class Toy:
-    """A session of B images on a tiny grid whose every conditional law is a hash of all that it may see.
+    """A session of B images on a tiny grid whose every conditional law is a hash of the visible tokens.
 
-    Hash functions make the laws as dissimilar as laws can be, so that a decoder that keeps a guess it should not
-    have kept is seen at once. `guidance` mixes in the logits of a second model, as classifier-free guidance does.
+    Hash functions make the laws as dissimilar as laws can be, so that a decoder that accepts a draft it should
+    have rejected is seen at once. `guidance` mixes in the logits of a second model, as classifier-free guidance does.
     The codes lie on a circle, each nearest to those before and after it.
     """
 
@@ -47,7 +47,7 @@ class Toy:
         return self.logits(prefix, query.index + 1)
 
     def word(self, tokens: Tensor, index: Tensor | int) -> Tensor:
-        """What `tokens` at the positions `index` add to a prefix."""
+        """The hashes that `tokens` at the positions `index` add to a prefix."""
         return mix((tokens + 1) * GOLDEN + index)
 
     def logits(self, prefix: Tensor, index: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ def coming_and_going(session: Session, decoder: Decoder, law: Law, seeds: Tensor
 
 @dataclass(frozen=True, eq=False)
 class JointLaw:
-    """What a toy image is, under one way of sampling: the exact probability of every image."""
+    """The exact probability of every toy image, under one way of sampling."""
 
     grid: Grid
     law: Law
@@ -147,7 +147,7 @@ class JointLaw:
 
 @dataclass(frozen=True)
 class LawFigure:
-    """How far a decoder's images are from the law of the model."""
+    """How far a decoder's images are from the distribution of the model."""
 
     z: float  # standardised chi-square: a few at most if the decoder is lossless
     total_variation: float
@@ -168,7 +168,7 @@ def check_decoder(
     Image i has the seed `seed` + i. `draw` is how: all in one batch, unless something else is to be tried. Cells that
     expect fewer than 10 images are pooled.
 
-    Raises ValueError if the decoder needs what a toy cannot offer.
+    Raises ValueError if the decoder needs more than a toy offers.
     """
     p = joint.probability
     n, expected = joint.counts(decoder, images, seed, draw), p * images

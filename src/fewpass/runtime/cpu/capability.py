@@ -48,7 +48,7 @@ def supports(model: PreTrainedModel, roots: Sequence[nn.Module]) -> bool:
 
 @functools.cache
 def operators_work(dtype: torch.dtype) -> bool:
-    """Test torch's private oneDNN operators on a small product; where they fail, one log line says so."""
+    """Test torch's private oneDNN operators on a small product; where they fail, write one log line."""
     if dtype not in BOUND or not torch.backends.mkldnn.is_available():
         return False
     try:

@@ -1,7 +1,7 @@
 """Linear layers with weights in oneDNN's own layout.
 
 BLAS packs the weights anew in every call, which for the rows of a window takes much of its time. oneDNN takes weights
-that it has packed itself, and rounds a row alike whatever the number of rows. One or two rows in float32 are faster on
+that it has packed itself, and rounds a row alike for any number of rows. One or two rows in float32 are faster on
 the right of unpacked weights (`bench/products.py`): `ar` takes 12 % less time for it.
 """
 
