@@ -24,7 +24,7 @@ LAWS_AT_ONCE = 48  # bytes for each asked position and code: probabilities, thei
 Part = TypeVar("Part")
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 SHARE = 0.9  # of the free memory that a drawing may plan with
-KNOWN = 64  # footprints that are kept: clients of a server may ask for ever new decoders
+KNOWN = 64  # footprints that are kept: clients of a server may request ever new decoders
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
@@ -32,8 +32,8 @@ MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 class Footprint:
     """Bytes that an image takes while it is drawn; the weights and the making of the picture are not among them.
 
-    `cache` are the keys and values of all its rows, `laws` what the decoder remembers between passes, `work` what a
-    pass computes and forgets.
+    `cache` are the keys and values of all its rows, `laws` the decoder's state between passes, `work` the temporary
+    tensors of a pass.
     """
 
     cache: int
@@ -53,7 +53,7 @@ class Footprint:
 
 
 def footprint(model: Model, jobs: Sequence[Job]) -> Footprint:
-    """What each of `jobs`, of equal batch key, takes in one batch with the others."""
+    """The memory that each of `jobs`, of equal batch key, takes in one batch with the others."""
     job, rows = jobs[0], max(len(job.rows) for job in jobs)
     prompt = max(len(row) for job in jobs for row in job.rows)
     laws, asked, spare = remembered(model, job.decoder, job.grid)
@@ -71,14 +71,14 @@ def cache_bytes(model: Model, slots: int) -> int:
 
 
 def law_bytes(model: Model, decoder: Decoder, grid: Grid) -> int:
-    """What a decoder remembers of an image between passes: the laws of its window, most of all."""
+    """Bytes of a decoder's state between passes: the laws of its window, most of all."""
     return remembered(model, decoder, grid)[0]
 
 
 def remembered(model: Model, decoder: Decoder, grid: Grid) -> tuple[int, int, int]:
-    """Bytes of a decoder's state, how many positions it asks about, and how many slots past the image it uses.
+    """Bytes of a decoder's state, the number of positions it queries in a pass, and of slots it uses past the image.
 
-    Found by letting it begin an image without a model. Decoders that open rows one by one ask about more later on.
+    Found by letting it begin an image without a model. Decoders that open rows one by one query more later.
     """
     ready = bind(decoder, SessionInfo(grid, model.network.codebook))
     seeds = torch.zeros(1, dtype=torch.long, device=model.device)
@@ -94,7 +94,7 @@ def remembered(model: Model, decoder: Decoder, grid: Grid) -> tuple[int, int, in
 
 
 def work_bytes(model: Model, rows: int, inputs: int, asked: int, slots: int, grid: Grid) -> int:
-    """An estimate of what the longest pass of an image needs for a moment.
+    """An estimate of the temporary memory of an image's longest pass.
 
     `inputs` positions go through the layers, of `rows` rows; laws are made of `asked` of them.
     """
@@ -109,7 +109,7 @@ def work_bytes(model: Model, rows: int, inputs: int, asked: int, slots: int, gri
 
 
 def available(device: torch.device) -> int | None:
-    """Bytes that may still be had on a device; None if nobody says."""
+    """Free bytes of a device; None if unknown."""
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept
@@ -118,14 +118,14 @@ def available(device: torch.device) -> int | None:
 
 
 def ran_out(error: Exception) -> bool:
-    """Is this an allocator's way to say that there is no memory left?"""
+    """Whether an allocator raised this error for lack of memory."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
     )
 
 
 def spelled(size: float) -> str:
-    """A number of bytes for people: `1.5 GiB`."""
+    """A number of bytes in binary units: `1.5 GiB`."""
     power = min(int(math.log2(max(size, 1))) // 10, len(UNITS) - 1)
     return f"{size / 1024**power:.4g} {UNITS[power]}"
 
@@ -156,7 +156,7 @@ def _machine() -> int | None:
 
 
 def _container() -> int | None:
-    """What a container, or a job of a cluster, has left of its share; files that it has read give way."""
+    """Free bytes of a container's limit, or of a control group's; the cache of files it has read counts as free."""
     try:
         most, used = (int((CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
         idle = re.search(r"^inactive_file (\d+)", (CGROUP / "memory.stat").read_text(), re.MULTILINE)
@@ -215,7 +215,7 @@ class MemoryBudget:
         return fewer
 
     def micro_batches(self, jobs: Sequence[Job], size: int, work: Callable[[range], Part]) -> list[Part]:
-        """What `work` makes of the numbers of all jobs, at most `size` of them at a time.
+        """The results of `work` for the numbers of all requests, at most `size` of them at a time.
 
         Raises OutOfMemory as `halve` does.
         """

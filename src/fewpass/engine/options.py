@@ -153,7 +153,7 @@ NAMES = tuple(option.name for option in fields(GenerationOptions))
 
 
 def _translated(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the arguments under diffusers' names out of `options`: those that are given, under our names."""
+    """Take the arguments under diffusers' names out of `options`: the given ones, under our names."""
     given = {name: options.pop(name, None) for name in ("guidance_scale", "height", "width", "generator")}
     height, width, generator = given["height"], given["width"], given["generator"]
     if (height is None) != (width is None):

@@ -24,7 +24,7 @@ from fewpass.models.base import Model, Prompt
 
 Given = Prompt | int | Sequence[int]  # as callers give them: the number of a class and token ids are plain numbers too
 IMAGES = 2**16  # of a call, which holds all of them in memory
-NOTED = re.compile(r"features \[\d+, \d+\] with SHA-256 [0-9a-f]{64}")  # what `written` makes of features
+NOTED = re.compile(r"features \[\d+, \d+\] with SHA-256 [0-9a-f]{64}")  # the form of features in `written`
 
 
 def prompts_of(prompt: Given | Sequence[Given], seed: object, count: int, classes: bool) -> tuple[list[Prompt], int]:
@@ -83,7 +83,7 @@ def read_prompt(given: object, blank: bool = False) -> Prompt:
 
 
 def written(prompt: Prompt) -> str | int | list[int]:
-    """A prompt as it may be noted down; of features, which are long, what tells them from others."""
+    """A prompt as it may be noted down; of features, which are long, the shape and a hash."""
     if isinstance(prompt, str):
         return prompt
     if not isinstance(prompt, Tensor):
@@ -96,7 +96,7 @@ def written(prompt: Prompt) -> str | int | list[int]:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """All that an image depends on, checked against the model that is to draw it: made by `Pipeline.job`.
+    """All settings of an image, checked against the model that is to draw it: made by `Pipeline.job`.
 
     `rows` are the token ids that the model reads: the prompt's first, with guidance those it is contrasted with.
     """
@@ -112,11 +112,11 @@ class Job:
 
     @property
     def batch_key(self) -> Hashable:
-        """Jobs of equal `batch_key` can share forward passes; seeds, prompts and scales of guidance may differ."""
+        """Requests of equal `batch_key` can share forward passes; seeds, prompts and guidance scales may differ."""
         return self.grid.grids, len(self.rows), self.decoder, self.sampling
 
     def settings(self, model: Model, size: tuple[int, int]) -> dict[str, Any]:
-        """What it takes to draw the image again, with the model's name, device and dtype, and the size in pixels."""
+        """Settings that draw the image again, with the model's name, device and dtype, and the size in pixels."""
         return {
             "prompt": written(self.prompt),
             "seed": self.seed,
@@ -149,13 +149,13 @@ class BoundOptions:
     negative_prompt: Prompt | None
 
     def jobs(self, prompts: Iterable[Given | Job], seeds: Iterator[int], count: int) -> Iterator[Job]:
-        """`count` jobs of each prompt, made when they are asked for, with the next seeds; jobs among them, once each.
+        """Yield `count` requests for each prompt, made on demand, with the next seeds, and given requests once each.
 
         Raises ValueError as `job` does, and where there are no seeds left.
         """
         for prompt in prompts:
             if isinstance(prompt, Job):
-                yield replace(prompt)  # the same job may come again
+                yield replace(prompt)  # the same request may be repeated
                 continue
             job: Job | None = None
             for _ in range(count):
@@ -211,7 +211,7 @@ def bind(model: Model, options: GenerationOptions) -> BoundOptions:
 def options_of(settings: Mapping[str, Any], model: Model) -> dict[str, Any]:
     """The arguments of a call of `model` that draw the image with these settings again.
 
-    Raises ValueError naming what is missing, or is not as it was when the image was drawn.
+    Raises ValueError naming a setting that is missing, or differs from when the image was drawn.
     """
     if isinstance(settings.get("settings"), Mapping):  # a line of a batch's results
         settings = {**settings, **settings["settings"]}

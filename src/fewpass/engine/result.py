@@ -22,7 +22,7 @@ from fewpass.io.targets import Target
 class Result:
     """The `images` of a call, their `tokens` [B, N] int64 and `seeds`, and the `trace` of their cost.
 
-    `logprobs` [B, N] are log-probabilities under the sampling distribution, if they were asked for. A drawing that was
+    `logprobs` [B, N] are log-probabilities under the sampling distribution, if they were requested. A drawing that was
     stopped has -1 for tokens, 0 for log-probabilities and grey for pixels that were not final. `settings` [B] draw each
     image again, with `Pipeline.again`.
     """

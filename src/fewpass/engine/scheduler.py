@@ -20,9 +20,9 @@ from fewpass.models.base import Model
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A job whose image is done: a canvas of one image, and what it cost.
+    """A request whose image is done: a canvas of one image, and its trace.
 
-    The seconds of the trace are those that the image was in the batch, together with others.
+    The trace counts the seconds that the image was in the batch, together with others.
     """
 
     job: Job
@@ -32,16 +32,16 @@ class Finished:
 
 @dataclass(frozen=True, eq=False)
 class Failed:
-    """A job that an error of the model, or an unforeseen one, has ended."""
+    """A request that an error of the model, or an unforeseen one, has ended."""
 
     job: Job
     error: Exception
 
 
 class Group:
-    """Jobs of equal batch key, drawn in the same forward passes; `since` is when each image came.
+    """Requests of equal batch key, drawn in the same forward passes; `since` is when each image came.
 
-    Making a group is the prefill of its jobs.
+    Making a group is the prefill of its requests.
     """
 
     def __init__(self, model: Model, jobs: Sequence[Job], clock: Clock):
@@ -66,7 +66,7 @@ class Group:
         self.jobs, self.since = self.jobs + other.jobs, self.since + other.since
 
     def keep(self, leaves: Sequence[bool]) -> None:
-        """Go on without the images for whose number in the group `leaves` is true."""
+        """Remove the images for whose number in the group `leaves` is true."""
         numbers = staying(leaves)
         images = self._images(numbers)
         self.drawing.select(images)
@@ -74,7 +74,7 @@ class Group:
         self.jobs, self.since = [self.jobs[i] for i in numbers], [self.since[i] for i in numbers]
 
     def copy(self, image: int) -> tuple[Canvas, Trace]:
-        """One image as far as it is, and what it has cost."""
+        """One image as far as it is drawn, and its trace."""
         (started, before), images = self.since[image], self._images([image])
         seconds, inside = time.perf_counter() - started, self.clock.seconds - before
         one = self.trace.select(images)
@@ -104,11 +104,11 @@ class Group:
 
 
 class Scheduler:
-    """Draw jobs, at most `batch_size` images at a time, first come, first served.
+    """Draw requests, at most `batch_size` images at a time, first come, first served.
 
-    A job joins the batch as soon as there is capacity, and memory, for it. Jobs of equal batch key share forward
-    passes. An image does not depend on the others. When memory runs out, half as many images are drawn at a time from
-    then on, once, and the jobs that it concerned begin again. Not thread-safe.
+    A request joins the batch as soon as there is capacity, and memory, for it. Requests of equal batch key share
+    forward passes. An image does not depend on the others. When memory runs out, half as many images are drawn from
+    then on, once, and the requests that it concerned begin again. Not thread-safe.
     """
 
     def __init__(self, model: Model, batch_size: int):
@@ -118,7 +118,7 @@ class Scheduler:
         self.passes = 0  # forward passes so far, prefills included
         self.most = 1  # images that were drawn at once so far
         self._groups: dict[Hashable, Group] = {}
-        self._full = False  # no memory for the next job, until another one leaves
+        self._full = False  # no memory for the next request, until another one leaves
 
     @property
     def drawing(self) -> list[Job]:
@@ -126,7 +126,7 @@ class Scheduler:
 
     @property
     def capacity(self) -> int:
-        """How many more jobs could be drawn at once; negative if more were added."""
+        """The number of further requests that could be drawn at once; negative if more were added."""
         return self.batch_size - len(self.drawing) - len(self.waiting)
 
     def add(self, job: Job) -> None:
@@ -134,7 +134,7 @@ class Scheduler:
 
     @torch.inference_mode()
     def drop(self, jobs: Sequence[Job]) -> None:
-        """Forget these jobs, whether they wait, are being drawn or are done already."""
+        """Forget these requests, whether they wait, are being drawn or are done already."""
         out, self._full = set(map(id, jobs)), False
         self.waiting = deque(job for job in self.waiting if id(job) not in out)
         for key, group in list(self._groups.items()):
@@ -146,9 +146,9 @@ class Scheduler:
 
     @torch.inference_mode()
     def step(self) -> list[Finished | Failed]:
-        """Run the prefill of waiting jobs that fit, else one forward pass of every group.
+        """Run the prefill of waiting requests that fit, else one forward pass of every group.
 
-        Returns the jobs that are over with it. An error ends only the jobs that it concerns.
+        Returns the requests that it ended. An error ends only the requests that it concerns.
         """
         alike = self._next()
         if not alike:
@@ -163,18 +163,18 @@ class Scheduler:
         return self._enter(alike[:n]) if n else self.step()
 
     def canvases(self) -> Iterator[tuple[list[Job], Canvas]]:
-        """The images that are being drawn, group by group; the loop goes on writing to these canvases."""
+        """The images that are being drawn, group by group; the loop still writes to these canvases."""
         for group in self._groups.values():
             yield group.jobs, group.drawing.canvas
 
     @torch.inference_mode()
     def so_far(self, job: Job) -> tuple[Canvas, Trace]:
-        """The canvas of a job that is being drawn, a copy, and its trace."""
+        """A copy of the canvas of a request that is being drawn, and its trace."""
         group = self._groups[job.batch_key]
         return group.copy(group.jobs.index(job))
 
     def _next(self) -> list[Job]:
-        """The waiting jobs that could share the next prefill: of the first one's batch key, as there is capacity."""
+        """The waiting requests that could share the next prefill: of the first one's batch key, within capacity."""
         places = 0 if self._full else max(self.batch_size - len(self.drawing), 0)
         first = list(islice(self.waiting, places))
         return [job for job in first if job.batch_key == first[0].batch_key]
@@ -216,7 +216,7 @@ class Scheduler:
         return over
 
     def _broken(self, jobs: Sequence[Job], error: Exception) -> list[Finished | Failed]:
-        """End the jobs that an error concerns; when memory has run out, let them begin again, fewer at a time."""
+        """End the requests that an error concerns; when memory has run out, let them begin again, fewer at a time."""
         self._full = False
         if ran_out(error):
             error.__traceback__ = None  # it holds on to the memory
@@ -232,9 +232,9 @@ class Scheduler:
 
 
 def drawn(scheduler: Scheduler, jobs: Iterable[Job]) -> Iterator[list[tuple[int, Finished]]]:
-    """Draw jobs, taken when there is capacity: after every step, the images that it finished, by their number.
+    """Draw requests, taken when there is capacity: after every step, the images that it finished, by their number.
 
-    The error of a job that failed is raised, behind the images that were finished in the same step.
+    The error of a request that failed is raised, behind the images that were finished in the same step.
     """
     coming, number = enumerate(jobs), dict[int, int]()
     while True:
@@ -243,7 +243,7 @@ def drawn(scheduler: Scheduler, jobs: Iterable[Job]) -> Iterator[list[tuple[int,
             number[id(job)] = i
         if not number:
             return
-        assert scheduler.waiting or scheduler.drawing, "a job was lost"
+        assert scheduler.waiting or scheduler.drawing, "a request was lost"
         over = scheduler.step()
         yield [(number.pop(id(one.job)), one) for one in over if isinstance(one, Finished)]
         for one in over:
@@ -252,7 +252,7 @@ def drawn(scheduler: Scheduler, jobs: Iterable[Job]) -> Iterator[list[tuple[int,
 
 
 class Batch:
-    """Jobs of one batch key, drawn to their end: the `canvas` and `trace` of all of them, in their order.
+    """Requests of one batch key, drawn to their end: the `canvas` and `trace` of all of them, in their order.
 
     Images that have not begun are blank.
     """

@@ -18,8 +18,8 @@ class Trace:
     """`passes` [B] counts forward passes with the prompt's, so autoregression needs N of them.
 
     `committed` [B, N] is the pass at which each token became final, 1 for token 0, and 0 where drawing stopped
-    before. `asked` [B, N] is how many positions each pass asked about, 0 behind the last. `seconds` is all that the
-    drawing took, `model_seconds` the part inside the model, prompts included.
+    before. `asked` [B, N] is the number of positions queried in each pass, 0 behind the last. `seconds` is the
+    duration of the drawing, `model_seconds` the part inside the model, prompts included.
     """
 
     committed: Tensor
@@ -39,7 +39,7 @@ class Trace:
 
     @property
     def passes(self) -> Tensor:
-        """[B] int64, the prompt's pass included."""
+        """[B] int64, the prefill included."""
         return self.committed.amax(1)
 
     @property

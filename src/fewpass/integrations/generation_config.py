@@ -93,7 +93,7 @@ def _sampling(named: Mapping[type, LogitsProcessor]) -> Sampling:
 
 
 def check(config: GenerationConfig, criteria: Iterable[StoppingCriteria], tokens: int) -> None:
-    """Raise ValueError for what an image of `tokens` new tokens cannot give."""
+    """Raise ValueError for settings that an image of `tokens` new tokens cannot follow."""
     for criterion in criteria:
         if type(criterion) not in (MaxLengthCriteria, EosTokenCriteria):
             raise ValueError(f"{type(criterion).__name__} is not supported: an image ends where its layout says")
@@ -110,7 +110,7 @@ def check(config: GenerationConfig, criteria: Iterable[StoppingCriteria], tokens
 
 
 def check_honoured(config: GenerationConfig, own: GenerationConfig) -> None:
-    """Raise ValueError naming what a call asks for beyond the checkpoint's `own`, if it would have no effect.
+    """Raise ValueError naming settings of a call, beyond the checkpoint's `own`, that would have no effect.
 
     For models whose `generate` is not called: nothing else reads their `config`.
     """
@@ -124,7 +124,7 @@ def check_honoured(config: GenerationConfig, own: GenerationConfig) -> None:
 def longest(inputs: Mapping[str, Any]) -> int | None:
     """The `max_length` that a call sets; None if it sets none, or max_new_tokens, which goes before it.
 
-    What `generate` prepares does not tell it from the default, which is meant for texts.
+    The configuration that `generate` prepares does not distinguish it from the default, which is meant for texts.
     """
     config = inputs.get("generation_config")
     asked = {**(config.to_dict() if config else {}), **inputs}

@@ -1,4 +1,4 @@
-"""What batch jobs and servers on a Ray cluster share: the connection, and what each process of theirs has there."""
+"""Connection to a Ray cluster and resources of each process there, for batch runs and servers."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fewpass.pipeline import Pipeline
 
 LOCAL = "local"  # the address of a cluster of this process's own, on this machine
-CORES = 4  # of a process, if nobody says how many
+CORES = 4  # of a process, by default
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Crew:
         if find_spec("ray") is None:
             raise ValueError('--ray needs Ray: pip install "fewpass[ray]"')
         if self.device not in (None, "cpu", "cuda"):
-            raise ValueError(f"with --ray a device is cpu or cuda, not {self.device!r}: Ray says which one")
+            raise ValueError(f"with --ray a device is cpu or cuda, not {self.device!r}: Ray chooses the GPU")
 
     @property
     def source(self) -> str:
@@ -46,7 +46,7 @@ class Crew:
         return str(Path(self.model).resolve()) if Path(self.model).is_dir() else self.model
 
     def share(self, resources: Mapping[str, float]) -> tuple[int, dict[str, int]]:
-        """How many processes there are on a cluster with these resources, and what each of them has, in Ray's words.
+        """The number of processes on a cluster with these resources, and the options of each of them for Ray.
 
         Raises ValueError if that is more than there is.
         """
@@ -79,7 +79,7 @@ class Crew:
 def connected(address: str) -> Iterator[bool]:
     """Ray, connected and silent; whether its cluster ends with this context.
 
-    What was not connected before is not afterwards. Raises ValueError if there is no cluster at `address`.
+    A connection that this opens is closed at the end. Raises ValueError if there is no cluster at `address`.
     """
     import ray
 
@@ -109,5 +109,5 @@ def quiet(name: str) -> Iterator[None]:
 
 
 def last_line(error: object) -> str:
-    """What an error that Ray has wrapped in tracebacks is about."""
+    """The message of an error that Ray has wrapped in tracebacks."""
     return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)

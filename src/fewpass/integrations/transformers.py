@@ -140,7 +140,7 @@ class Artist:
             raise ValueError(f"{self.model.name} draws from texts only: there are images among the inputs")
 
     def words(self, input_ids: Tensor, prepared: dict[str, Any]) -> Drawn:
-        """Prompts [B, P] and what follows them, [B, P + n]."""
+        """Prompts [B, P] and their image tokens, [B, P + n]."""
         model, config = self.model, prepared["generation_config"]
         if not model.in_vocabulary:
             raise ValueError(f"{model.name} draws codes that are no tokens of its vocabulary: call fewpass.generate")
