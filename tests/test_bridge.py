@@ -311,7 +311,7 @@ def test_size_in_a_lumina_prompt_is_that_of_the_image(tmp_path):
         lambda: pipe(ids, size=(32, 64)),
         lambda: fewpass.generate(pipe.model.model, input_ids=ids[None], width=32, height=64),
     ):
-        with pytest.raises(ValueError, match="token ids name the size 64x32: ask for the same"):
+        with pytest.raises(ValueError, match="token ids name the size 64x32: request the same"):
             draw()
 
 

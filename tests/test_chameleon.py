@@ -247,7 +247,7 @@ def test_lumina_reads_its_size_from_its_name(name, side):
 def test_lumina_without_a_size_in_its_name_needs_one(pipes):
     own = pipes["lumina"].model
     with pytest.raises(
-        ValueError, match=r"the name of .*lumina does not say what size it was trained for: give the size"
+        ValueError, match=r"the name of .*lumina does not contain the size it was trained for: give the size"
     ):
         own.grid(None)
     assert own.size_source == ""

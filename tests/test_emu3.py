@@ -190,9 +190,9 @@ def test_size_in_a_prompt_of_token_ids_is_that_of_the_image(folder, pipe, proces
     model = Emu3ForConditionalGeneration.from_pretrained(folder)
     inputs = inputs_of(processor, ["a cat"])
     ids, _ = inputs.input_ids, inputs.pop("image_sizes")
-    with pytest.raises(ValueError, match="token ids name the size 32x24: ask for the same"):
+    with pytest.raises(ValueError, match="token ids name the size 32x24: request the same"):
         fewpass.generate(model, **inputs, image_sizes=[[4, 3]])
-    with pytest.raises(ValueError, match="token ids name the size 32x24: ask for the same"):
+    with pytest.raises(ValueError, match="token ids name the size 32x24: request the same"):
         pipe(ids[0])
     assert pipe(ids[0], size=(32, 24), seed=0, guidance=1).images[0].size == (32, 24)
     huge = processor.tokenizer("<|extra_203|> a <|image start|> 0 * 4 <|image token|>", return_tensors="pt")

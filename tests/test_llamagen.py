@@ -295,7 +295,7 @@ def test_size_is_read_from_the_name_of_the_file(folders, tmp_path):
                 model.grid((64, 64))
         else:
             assert model.size_source == ""
-            with pytest.raises(ValueError, match=f"the name of {name} does not say what size it was trained for"):
+            with pytest.raises(ValueError, match=f"the name of {name} does not contain the size it was trained for"):
                 model.grid(None)
             for size, message in (((8, 6), "draws squares, not 8x6"), ((7, 7), "multiples of 2, not 7x7")):
                 with pytest.raises(ValueError, match=message):

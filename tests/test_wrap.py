@@ -194,9 +194,9 @@ def test_repositories_of_the_hub(folder, pipe, tmp_path, monkeypatch):
     loaded = load("someone/tiny-emu3", local_files_only=True)
     assert loaded.model.name == "someone/tiny-emu3"
     assert torch.equal(loaded("dog", size=SIZE, seed=0).tokens, pipe("dog", size=SIZE, seed=0).tokens)
-    with pytest.raises(ValueError, match=r"^'someone/else' is no folder, and not among what was downloaded before$"):
+    with pytest.raises(ValueError, match=r"^'someone/else' is no folder, and not among the earlier downloads$"):
         load("someone/else", local_files_only=True)
-    with pytest.raises(ValueError, match="not among what was downloaded"):
+    with pytest.raises(ValueError, match="not among the earlier downloads"):
         load("someone/tiny-emu3", revision="v2", local_files_only=True)
 
 

@@ -37,7 +37,7 @@ def load_model(
 ) -> Model:
     """The model in a folder or a repository of the hub, or a bundled one by its name.
 
-    Of a repository, what it says of itself is downloaded first, and the rest if the family is known.
+    Of a repository, the configurations are downloaded first, and the rest if the family is supported.
     Raises ValueError if there is none, or none of a family that is known.
     """
     described = _folder(name, revision, local_files_only, DESCRIPTIONS)

@@ -153,7 +153,7 @@ class Model(ABC):
         return None
 
     def requested(self, ids: Tensor, arguments: Mapping[str, Any]) -> Grid:
-        """The layout that a call of `generate` asks for, with a prompt `ids` [P] and these arguments."""
+        """The layout of a call of `generate`, with a prompt `ids` [P] and these arguments."""
         width, height = arguments.get("width"), arguments.get("height")
         if (width is None) != (height is None):
             raise ValueError(f"give width and height, or neither; not {width} and {height}")
@@ -228,5 +228,5 @@ class Model(ABC):
         self.check_prompt(prompt)
         size = self.size_in(prompt)
         if size is not None and self.grid(size).grids != grid.grids:
-            raise ValueError(f"{self.name}: the prompt's token ids name the size {size[0]}x{size[1]}: ask for the same")
+            raise ValueError(f"{self.name}: the prompt's token ids name the size {size[0]}x{size[1]}: request the same")
         return prompt.to(self.device)

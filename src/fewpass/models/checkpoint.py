@@ -26,7 +26,7 @@ WEIGHTS = (  # in the order in which transformers looks for them
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder in transformers' format, or the files of an older one; `name` is what the user called it.
+    """A folder in transformers' format, or the files of an older one; `name` is the user's name for it.
 
     `options` go to `from_pretrained`. With a `device_map` or a quantisation the weights are placed by transformers,
     and `device` is where all else goes.
@@ -101,7 +101,7 @@ class Checkpoint:
         return tokenizer
 
     def tensors(self, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
-        """The tensors whose names are `wanted`, also those that transformers does not read.
+        """The tensors whose names are `wanted`, also tensors that transformers does not read.
 
         From safetensors; from `pytorch_model*.bin`, read as data, if those hold none of them.
         """

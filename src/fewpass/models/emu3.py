@@ -46,7 +46,7 @@ class Emu3ForConditionalGeneration(transformers.Emu3ForConditionalGeneration):
 
 
 class Emu3(Model):
-    """Any size in multiples of 8 pixels, told to the model in front of the image; row ends close the rows.
+    """Any size in multiples of 8 pixels, given to the model in front of the image; row ends close the rows.
 
     As in the authors' script, a text is read with `POSITIVE` behind it, unless it ends so already, and contrasted with
     a negative prompt in front of the same size, `NEGATIVE` if none is given. A text that begins with the tokenizer's

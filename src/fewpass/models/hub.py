@@ -18,18 +18,18 @@ from fewpass.io.atomic import located
 from fewpass.models.weights import TORCH, one_line
 from fewpass.models.zoo import substitute_for
 
-FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # no code, and no pickles unless asked for by name
+FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # no code, and no pickles unless requested by name
 REPOSITORY = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:/(\w[\w.-]*\.pth?))?")  # and one of its files
 ADAPTER = "adapter_config.json"
 CONFIGS = ("config.json", "model_index.json", ADAPTER)
-DESCRIPTIONS = ["*config.json", "model_index.json"]  # they say what a model is, and are small
+DESCRIPTIONS = ["*config.json", "model_index.json"]  # they name the model family, and are small
 BESIDE = ("vq_ds16*.pt", "fewpass.json")  # the image tokenizer and the settings of a language model in a file of torch
 
 
 def fetch(name: str, revision: str | None, local_files_only: bool, files: Sequence[str] = FILES) -> Path | None:
     """The folder or file `name`, or a repository of that name or a file in one, downloaded; None if there is neither.
 
-    `files` are the patterns of what is downloaded where no file is named.
+    `files` are the patterns of the files to download where none is named.
     Raises ValueError if there is a repository but it cannot be had.
     """
     path = located(name)
@@ -57,9 +57,9 @@ def fetch(name: str, revision: str | None, local_files_only: bool, files: Sequen
         return None
     except LocalEntryNotFoundError as error:
         if incomplete := getattr(error, "snapshot_path", None):
-            # Files are absent that match the patterns. Only the loader can tell whether it needs them.
+            # Files are absent that match the patterns. Only the loader can decide whether it needs them.
             return _found(incomplete, repository, file)
-        why = "not among what was downloaded before" if local_files_only else "the hub cannot be reached"
+        why = "not among the earlier downloads" if local_files_only else "the hub cannot be reached"
         raise ValueError(f"{name!r} is no folder, and {why}") from None
     except (HfHubHTTPError, OSError) as error:
         raise ValueError(f"cannot download {name}: {one_line(error)}") from error
@@ -69,7 +69,7 @@ def fetch(name: str, revision: str | None, local_files_only: bool, files: Sequen
 def loaded_revision(config: PreTrainedConfig) -> str | None:
     """The commit of the hub that transformers has loaded a model from; None for that of the main branch.
 
-    The configuration tells it up to transformers 5.23. Since then it is known if a single one is in the cache.
+    The configuration holds it up to transformers 5.23. Since then it is known if a single one is in the cache.
     """
     home = Path(constants.HF_HUB_CACHE, f"models--{config.name_or_path.replace('/', '--')}")
     commits = [path.name for path in home.glob("snapshots/*")]

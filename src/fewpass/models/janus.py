@@ -24,8 +24,8 @@ from fewpass.runtime.transformer import Body
 class Janus(Model):
     """A square image of `num_image_tokens` codes behind a begin-of-image token.
 
-    The unconditional row is the prompt's own length of padding between BOS and BOI, all of it attended to: that is
-    what the model was trained with, and what transformers' `generate(generation_mode="image")` does.
+    The unconditional row is the prompt's own length of padding between BOS and BOI, all of it attended to, as in the
+    model's training and in transformers' `generate(generation_mode="image")`.
     """
 
     kind = JanusForConditionalGeneration
@@ -87,7 +87,7 @@ class Janus(Model):
         config = self.model.generation_config
         given = [(getattr(config, "generation_kwargs", None) or {}).get(name), getattr(config, name, None)]
         known = [getattr(self._tokenizer, name, None)]
-        # Without a generation_config.json, transformers makes one of config.json, which knows less than the tokenizer.
+        # Without a generation_config.json, transformers makes one of config.json, which holds less than the tokenizer.
         for token in [*known, *given] if config._from_model_config else [*given, *known]:
             if token is not None:
                 if type(token) is not int or not 0 <= token < self.model.config.text_config.vocab_size:

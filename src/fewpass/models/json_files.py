@@ -83,7 +83,7 @@ GENERATION = {
     "bos_token_id": TOKEN,
     "pad_token_id": TOKEN,
 }
-FEWPASS = {  # fewpass.json, beside files that do not say how a model is used
+FEWPASS = {  # fewpass.json, beside files without a model's settings
     "size": whole("a whole number of pixels >= 1", 1, 2**14),
     "classes": list_of("a list of names", NAME),
     "guidance": number("a number >= 0", 0, 1e6),

@@ -36,12 +36,12 @@ def side_in(name: str, sides: Iterable[int]) -> int:
 
 
 def size_or(size: tuple[int, int] | None, side: int, name: str) -> tuple[int, int]:
-    """The `size` asked for, else a square of the `side` that a model was trained for.
+    """The requested `size`, else a square of the `side` that a model was trained for.
 
     Raises ValueError if neither is known.
     """
     if size is None and not side:
-        raise ValueError(f"the name of {name} does not say what size it was trained for: give the size")
+        raise ValueError(f"the name of {name} does not contain the size it was trained for: give the size")
     return size or (side, side)
 
 

@@ -30,7 +30,7 @@ def to_pixels(decode: Decode, codes: Tensor, rounded: bool = False) -> Tensor:
 
 
 def in_float32(decode: Decode) -> Decode:
-    """`decode` with weights and codebook in float32, whatever the model's dtype, whose own weights stay as they are.
+    """`decode` with weights and codebook in float32, for any dtype of the model, whose own weights stay as they are.
 
     A weight of another dtype is converted when its layer runs, wherever it is kept: the memory is that of one layer.
     """

@@ -36,9 +36,9 @@ def load_weights(
 ) -> M:
     """The model of class `kind` in `folder`, whose weights are in `files`, on its device unless `options` place it.
 
-    Weights whose names begin with `absent` may be missing; `mend` may fill in those that have another shape.
+    Weights whose names begin with `absent` may be missing; `mend` may fill in weights of another shape.
     Raises ValueError if a weight is missing, has the wrong shape or cannot be read: transformers would fill it with
-    random numbers and go on.
+    random numbers without an error.
     """
     try:
         with _quiet():
@@ -64,7 +64,7 @@ def load_weights(
 
 
 def _check_size(kind: type[PreTrainedModel], folder: Path, files: Sequence[Path]) -> None:
-    """Raise ValueError if the model of config.json has far more weights than `files` have room for.
+    """Raise ValueError if the model of config.json has far more weights than `files` can hold.
 
     transformers would set up the whole model before it compares: a width of a million takes all memory.
     """
@@ -88,7 +88,7 @@ def build(
     try:
         with _quiet():
             model = kind.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype, **options)
-    except Exception as error:  # what options raise depends on what is installed
+    except Exception as error:  # the errors of options depend on the installed packages
         raise ValueError(f"cannot build the model of {config.name_or_path}: {one_line(error)}") from error
     return _placed(model, device, options)
 
@@ -139,9 +139,9 @@ HARMLESS: list[Any] = [Namespace]  # the options of a training script; nothing b
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The weights in a file of `torch.save` by their names, whether they are all that is in it or one part.
+    """The weights in a file of `torch.save` by their names, whether they are the whole file or one part.
 
-    Names lose what torch.compile and parallel training put in front of them.
+    Names lose the prefixes of torch.compile and parallel training.
 
     They stay on disk until they are used. Raises ValueError if the file cannot be read, or has code in it.
     """

@@ -1,4 +1,4 @@
-"""The published models that fewpass draws with, for people to choose from."""
+"""The published models that fewpass draws with, for users to choose from."""
 
 from dataclasses import dataclass
 from pathlib import Path

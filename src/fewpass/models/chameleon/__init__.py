@@ -57,7 +57,7 @@ class Chameleon(Model):
 
     @classmethod
     def load(cls, checkpoint: Checkpoint) -> Self:
-        # All that is quick, before the weights are read.
+        # Quick checks, before the weights are read.
         check_vocabulary(checkpoint.config.get("vocabulary_map"), WORDS, checkpoint.name)
         vqgan_home(checkpoint)
         tokenizer = checkpoint.tokenizer()

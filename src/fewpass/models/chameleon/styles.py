@@ -57,7 +57,7 @@ class Anole:
 
 @dataclass(frozen=True)
 class Lumina:
-    """Lumina-mGPT (arXiv 2408.02657): any size in multiples of 32 pixels, told in front of the image, and row ends."""
+    """Lumina-mGPT (arXiv 2408.02657): any size in multiples of 32 pixels, given in front of the image, and row ends."""
 
     words: dict[str, int]
     side: int  # of the images it was trained for, in pixels; 0 if it is not known
@@ -94,7 +94,7 @@ class Lumina:
 
 
 def style_of(config: ChameleonConfig, name: str, codes: int) -> Anole | Lumina:
-    """Lumina-mGPT says so: in its `architectures`, or by the `z_loss_weight` that its trainer left in config.json.
+    """The style of a checkpoint: Lumina-mGPT by its `architectures`, or its trainer's `z_loss_weight`, in config.json.
 
     Which size a Lumina-mGPT was trained for is in its name only.
     """

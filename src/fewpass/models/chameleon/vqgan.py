@@ -41,7 +41,7 @@ class Vqgan(VqDecoder):
 def find_vqgan(model: PreTrainedModel) -> Vqgan:
     """The decoder among the weights of the checkpoint that `model` comes from, or in the folder inside it.
 
-    It is in float32 like its authors', whatever the model's dtype, and beside the model: 4 bytes per weight.
+    It is in float32 like its authors', for any dtype of the model, and beside the model: 4 bytes per weight.
     Raises ValueError if there is none, or one that does not fit the model.
     """
     name = model.config.name_or_path

@@ -12,7 +12,7 @@ ROOM = 0.12  # of its side, by which an object's blur may reach beyond its squar
 def explain(pixels: np.ndarray, background: np.ndarray, colour: str) -> tuple[list[Match], bool]:
     """The best matches, and whether something visible is left that none of them covers.
 
-    Blur between two close objects can join them where a low contrast is asked for, and a high contrast can tear a
+    Blur between two close objects can join them where a low contrast is requested, and a high contrast can tear a
     pale object apart; neither looks like an emoji then.
     """
     visible, cuts = contrast(pixels, background), []

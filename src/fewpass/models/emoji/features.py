@@ -1,4 +1,4 @@
-"""What tells scenes apart, as 64 numbers: a small network that was trained to name what rendered scenes show.
+"""Features of scenes, 64 numbers: a small network that was trained to name the contents of rendered scenes.
 
 Distances between images are measured on these features. `training/features.py` made the weights.
 """
@@ -36,7 +36,7 @@ class SceneFeatures(nn.Module):
 
 
 class SceneNamer(nn.Module):
-    """The features and what they were trained for: logits of the background [B, 10], of the number of objects [B, 4],
+    """The features and their training targets: logits of the background [B, 10], of the number of objects [B, 4],
     and of each thing's presence [B, 86].
     """
 

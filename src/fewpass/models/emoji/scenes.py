@@ -1,4 +1,4 @@
-"""Prompts and the scenes they describe: what the bundled model draws, and which prompts it never saw."""
+"""Prompts and the scenes they describe: the domain of the bundled model, and the prompts held out of its training."""
 
 import json
 import re
@@ -69,7 +69,7 @@ class Scene:
 
     @property
     def plain_prompt(self) -> str:
-        """The prompt with every article written 'a': the form that decides what is held out."""
+        """The prompt with every article written 'a': the form that decides whether it is held out."""
         return self._write(lambda name: "a")
 
     def _write(self, article: Callable[[str], str]) -> str:

@@ -1,4 +1,4 @@
-"""Does an image show what its prompt says? Segmentation and comparison with the emoji; nothing is learned."""
+"""Scorer of images against their prompts, by segmentation and comparison with the emoji, without learned weights."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ CLEARLY = 1.5  # how many times as far apart along the relation's axis as across
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is right in an image; `seen` names what the scorer saw."""
+    """Correct parts of an image; `seen` names the objects that the scorer found."""
 
     background: bool
     objects: bool  # every thing seen is one the prompt names, in its colour, and none of those is missing

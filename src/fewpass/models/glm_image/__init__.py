@@ -48,7 +48,7 @@ class GlmImage(Model):
     """A small preview, then the picture itself, in multiples of 32 pixels. No guidance.
 
     Its codes become pixels by diffusion, in diffusers' `GlmImagePipeline`: that takes the `glm` extra, and a
-    checkpoint that is the whole pipeline. Until then all that can be shown is grey.
+    checkpoint that is the whole pipeline. Until then images are shown grey.
     """
 
     kind = GlmImageForConditionalGeneration

@@ -54,7 +54,7 @@ class LlamaGen(Model):
         self.labels = model.config.labels
         self.guidance, self.sampling = (4.0, Sampling(top_k=2000)) if self.labels else (7.5, Sampling(top_k=1000))
         self.classes = imagenet_classes() if self.labels == IMAGENET_LABELS else ()
-        self.context = 2**20  # its positions go on and on
+        self.context = 2**20  # its positions have no limit
         self.encoder: TextEncoder | None = None
         embed = model.get_input_embeddings()
         self.network = Network(

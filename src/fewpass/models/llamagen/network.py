@@ -26,7 +26,7 @@ class LlamaGenConfig(LlamaConfig):
 class GridRotary(nn.Module):
     """Rotary embedding of rows and columns: half the pairs of a head turn with the one, half with the other.
 
-    Position ids are [2, R, n], negative for what stands before the image. There cosine and sine are both zero, so
+    Position ids are [2, R, n], negative for slots before the image. There cosine and sine are both zero, so
     that queries and keys vanish: an image token attends to all of its prompt alike, and the prompt to itself.
     """
 

@@ -41,7 +41,7 @@ RENAMED = (  # our names for the language model's weights -> the authors'
     (r"vqmodel\.decoder\.up\.(\d+)", r"decoder.conv_blocks.\1"),
     (r"vqmodel\.", ""),
 )
-UNUSED = ("freqs_cis", "encoder.", "quant_conv.", "quantize.codebook_used")  # a table, and what reads images
+UNUSED = ("freqs_cis", "encoder.", "quant_conv.", "quantize.codebook_used")  # a table, and the encoder of images
 
 
 def load_llamagen(checkpoint: Checkpoint) -> LlamaGenForImageGeneration:
@@ -168,13 +168,13 @@ def files_of(path: Path) -> tuple[File, File]:
 
 
 def _candidates(path: Path, folder: Path) -> list[Path]:
-    """All files of a folder; with a file, those that by their name are no other language model."""
+    """All files of a folder; with a file, the ones that by their name are no other language model."""
     files = saved_by_torch(folder)
     return files if path.is_dir() else [path, *(file for file in files if file.name.startswith("vq") and file != path)]
 
 
 def _fitting(drawing: Path, pictures: dict[Path, Weights]) -> dict[Path, Weights]:
-    """Of several image tokenizers those that by their names belong to a language model; all were trained on ds16."""
+    """Of several image tokenizers the ones that by their names belong to a language model; all were trained on ds16."""
     kind = drawing.name.partition("_")[0]
     named = {f: w for f, w in pictures.items() if kind in f.name and "ds16" in f.name}
     return named if len(pictures) > 1 and named else pictures
