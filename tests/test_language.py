@@ -25,19 +25,26 @@ CLEAN = [
     "src/fewpass/evaluation",
     "src/fewpass/integrations",
     "src/fewpass/io",
+    "src/fewpass/models",
     "src/fewpass/runtime",
     "src/fewpass/serve",
     "src/fewpass/testing",
     "src/fewpass/viz",
     "integrations/comfyui",
     "README.md",
+    "docs/add-a-model.md",
     "docs/batch.md",
     "docs/bench.md",
+    "docs/choose.md",
     "docs/comfyui.md",
     "docs/demo.md",
     "docs/evaluation.md",
     "docs/index.md",
+    "docs/models.md",
+    "docs/performance.md",
     "docs/serving.md",
+    "docs/transformers.md",
+    "docs/versions.md",
 ]
 EXEMPT = {"research-log.md", "changelog.md"}  # they quote names of their time
 SUBSTITUTIONS = {  # a regular expression -> the words to write instead; case is ignored, a blank is any white space
@@ -103,7 +110,8 @@ ADVICE = {
     re.compile(rf"\b(?:{wrong.replace(' ', chr(92) + 's+')})\b", re.IGNORECASE): right
     for wrong, right in SUBSTITUTIONS.items()
 }
-SPANS = re.compile(r"`[^`\n]*`|(?<!\S)--[\w-]+|https?://\S+|\{[^{}]*\}|<!--.*?-->", re.DOTALL)  # code, not prose
+# Code and addresses, not prose.
+SPANS = re.compile(r"`[^`\n]*`|(?<!\S)--[\w-]+|https?://\S+|(?<=\])\([^()\s]*\)|\{[^{}]*\}|<!--.*?-->", re.DOTALL)
 FENCED = re.compile(r"^(```.*?^```|    \S[^\n]*)$", re.DOTALL | re.MULTILINE)
 
 
@@ -178,7 +186,7 @@ def test_check_finds_comments_docstrings_and_messages(text, word):
 
 
 def test_check_skips_code_spans_and_options():
-    text = '"""The option `guess` of `--who`, or {what} and --prompt-of-nobody guess=left."""\n'
+    text = '"""The option `guess` of `--who`, or {what} and --prompt-of-nobody guess=left, [log](log.md#who)."""\n'
     assert faults(prose_of_code(text)) == []
 
 
