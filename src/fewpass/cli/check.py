@@ -42,7 +42,8 @@ def check(
 
     where = chosen_device(device)
     others = [chosen_dtype(name.strip(), where) for name in dtypes.split(",") if name.strip()]
-    lines, weights = _checked(model, prompt, pixels, where, "float32" if dtype is None else dtype)
+    loaded = str(chosen_dtype(dtype, where)).removeprefix("torch.")  # as `fewpass.load` does
+    lines, weights = _checked(model, prompt, pixels, where, loaded)
     for other in others:  # the model of the line above is freed by now
         lines += _in_dtype(model, prompt, pixels, where, other, weights)
     lines += [Line("not verified", what, why) for what, why in UNSEEN]
