@@ -4,8 +4,8 @@ import copy
 import json
 import pickle
 from dataclasses import replace
+from importlib import import_module
 
-import httpx
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -20,8 +20,16 @@ from fewpass.engine.log_likelihood import score
 from fewpass.models.pixels import to_pixels
 from fewpass.testing import Toy, coming_and_going, drawn
 from tests import tiny
-from tests.serving import Running
 from tests.toys import GREEDY, PLAIN, WIDE, WIDE_ROW_ENDS
+
+
+@pytest.fixture
+def serving():
+    """What serves a pipeline in tests, and its client."""
+    for package in ("fastapi", "httpx", "openai", "psutil"):
+        pytest.importorskip(package, reason="what tests the server is not installed: pip install '.[serve-test]'")
+    return import_module("tests.serving")
+
 
 NAN, INF = float("nan"), float("inf")
 FAULTS = {"NaN": NAN, r"\+inf": INF, "-inf for every token": -INF}
@@ -230,8 +238,8 @@ def test_batch_records_nan_as_failed(damaged, tmp_path, capsys):
     assert len(list((tmp_path / "out" / "images").iterdir())) == 2
 
 
-def test_serve_answers_500_and_goes_on(broken_pipeline):
-    with Running(broken_pipeline) as running:
+def test_serve_answers_500_and_goes_on(broken_pipeline, serving):
+    with serving.Running(broken_pipeline) as running:
         answer = running.post({"prompt": "blue stars"})
         assert (answer.status_code, answer.json()["error"]["type"]) == (500, "server_error")
         assert answer.json()["error"]["message"].startswith(LINE)
@@ -308,18 +316,18 @@ def test_pixels_that_are_no_numbers_are_refused(value):
         to_pixels(lambda codes: torch.full((len(codes), 3, 2, 2), value), torch.zeros(1, 4))
 
 
-def test_serve_survives_previews_that_are_no_numbers(pipeline, monkeypatch):
+def test_serve_survives_previews_that_are_no_numbers(pipeline, monkeypatch, serving):
     def nothing(codes):
         return torch.full((len(codes), 3, 2 * tiny.SIDE, 2 * tiny.SIDE), NAN)
 
-    with Running(pipeline) as running:
+    with serving.Running(pipeline) as running:
         with monkeypatch.context() as patch:
             patch.setattr(pipeline.model.model.model.vqmodel, "decode", nothing)
             body = {"prompt": "red stars", "stream": True, "partial_images": 2, "decoder": "ar", "n": 2}
             answer = running.post(body)
             assert "pixels contain NaN or inf" in answer.text
         assert running.engine.ready
-        assert running.post({"prompt": "red stars"}).status_code == httpx.codes.OK
+        assert running.post({"prompt": "red stars"}).status_code == 200
         assert running.engine.images == 0
 
 
