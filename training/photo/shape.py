@@ -25,7 +25,7 @@ def config() -> LlamaGenConfig:
     return LlamaGenConfig(
         vocab_size=CODES,
         hidden_size=256,
-        intermediate_size=512,
+        intermediate_size=448,
         num_hidden_layers=6,
         num_attention_heads=4,
         rms_norm_eps=1e-5,
