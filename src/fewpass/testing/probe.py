@@ -1,7 +1,6 @@
 """Pairs of answers of a model that must be equal."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -81,21 +80,6 @@ def uncached(probe: Probe) -> tuple[Tensor, Tensor]:
     ids = network.positions(torch.arange(inputs.shape[1], device=inputs.device)[None], offset)
     hidden = network.body.uncached(inputs, ids)[:, prompt.shape[1] - 1 :]
     return steps, probe.grid.forbid(probe.positions[None], network.head(hidden).to(steps.dtype))
-
-
-def compiled(probe: Probe) -> tuple[Tensor, Tensor]:
-    """A pass that torch.compile has traced, into one graph that fits the next pass as well, and the same pass without.
-
-    Traced only: a model that cannot be compiled fails there. It takes no compiler, and rounds as before.
-    """
-    session, images, window = probe.open(probe.prompts[:1]), probe.images[:1], probe.positions[:-1]
-    plain, body = probe.ask(session, images, window), session.network.body
-    torch.compiler.reset()
-    trace = torch.compile(lambda *inputs: body(*inputs), fullgraph=True, dynamic=False, backend="eager")
-    session.network = replace(session.network, body=trace)
-    probe.ask(session, images.roll(1, 1), window)
-    with torch._dynamo.config.patch(error_on_recompile=True):
-        return probe.ask(session, images, window), plain
 
 
 def overwritten(probe: Probe) -> tuple[Tensor, Tensor]:
