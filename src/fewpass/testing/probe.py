@@ -28,6 +28,7 @@ class Probe:
 
     @cached_property
     def prompts(self) -> list[Tensor]:
+        """Random prompts of several lengths."""
         chance = torch.Generator().manual_seed(self.seed)
         return [self.model.random_prompt(length, chance) for length in LENGTHS]
 
@@ -42,9 +43,11 @@ class Probe:
 
     @property
     def positions(self) -> Tensor:
+        """All positions of the canvas [N]."""
         return torch.arange(self.grid.size, device=self.model.device)
 
     def open(self, prompts: Sequence[Prompt], guidance: float = 1.0) -> PromptSession:
+        """A session that continues these prompts."""
         return self.model.open(prompts, self.grid, guidance, [None] * len(prompts))
 
     def ask(self, session: PromptSession, images: Tensor, index: Tensor) -> Tensor:
@@ -65,6 +68,7 @@ class Probe:
 
 
 def alone(probe: Probe) -> Tensor:
+    """The logits behind the first prompt."""
     return probe.read(probe.prompts[:1], probe.images[:1])
 
 

@@ -75,6 +75,7 @@ class Vocabulary:
 
 @cache
 def vocabulary() -> Vocabulary:
+    """The words of the bundled model."""
     raw = json.loads(Path(__file__).with_name("vocabulary.json").read_text(encoding="utf-8"))
     things = tuple(Thing(o["singular"], o["plural"], o["emoji"], o["colour"]) for o in raw["objects"])
     backgrounds = {name: tuple(rgb) for name, rgb in raw["backgrounds"].items()}
