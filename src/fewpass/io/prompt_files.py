@@ -213,7 +213,7 @@ def _captions(name: str, given: Any) -> Iterator[Row]:
 
 
 def _parsed(place: str, text: str) -> Any:
-    """Parse JSON, but refuse what cannot be written as JSON in UTF-8 again: NaN, infinity, half of a character."""
+    """Parse JSON, but refuse values that UTF-8 and JSON cannot hold: NaN, infinity, half of a character."""
     try:
         value = json.loads(text, parse_int=_whole)
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()

@@ -12,7 +12,7 @@ DEEPEST = 1000  # layers: a million takes minutes to build
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; what the values mean is checked by those who use them.
+    """The object in a JSON file, whose values are checked where they are used.
 
     Raises:
         ValueError: The file cannot be read, or describes far too many layers; names the file.

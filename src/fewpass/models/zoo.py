@@ -29,7 +29,7 @@ class Substitute:
     load: str
 
     def refusal(self, name: str) -> str:
-        """The line for a user who loads one of them."""
+        """The line of the error that loading `name` raises."""
         return f"{name} is not supported: {self.why}; {self.load}"
 
 

@@ -36,8 +36,9 @@ class SceneFeatures(nn.Module):
 
 
 class SceneNamer(nn.Module):
-    """The features and their training targets: logits of the background [B, 10], of the number of objects [B, 4],
-    and of each thing's presence [B, 86].
+    """The features and their training targets.
+
+    Logits of the background [B, 10], of the number of objects [B, 4], and of each thing's presence [B, 86].
     """
 
     def __init__(self) -> None:

@@ -53,7 +53,7 @@ def boxes(mask: np.ndarray) -> list[Box]:
 
 
 def box_of(part: np.ndarray) -> Box:
-    """The smallest box around what is true in a mask."""
+    """The smallest box around the pixels of a mask."""
     ys, xs = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
     return Box(float(xs[0]), float(ys[0]), float(xs[-1] + 1), float(ys[-1] + 1))
 
