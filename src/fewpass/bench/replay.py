@@ -10,8 +10,8 @@ from fewpass.bench.traces import Counts
 from fewpass.core.canvas import Canvas
 from fewpass.core.noise import Noise
 from fewpass.core.protocol import Decoder, Query, SessionInfo, State
-from fewpass.decoders.pjd import Rows
-from fewpass.decoders.zipar import Wavefront
+from fewpass.decoders.pjd import ParallelRows
+from fewpass.decoders.zipar import ZipAR
 
 OUT_OF_ORDER = "makes tokens final out of raster order, and so cannot follow a trace"
 
@@ -74,7 +74,7 @@ def stretched(counts: Counts, size: int) -> tuple[int, ...]:
 
 def check(decoder: Decoder) -> None:
     """Raise ValueError for a decoder that cannot follow a trace."""
-    if isinstance(decoder, Rows | Wavefront):
+    if isinstance(decoder, ParallelRows | ZipAR):
         raise ValueError(f"{decoder} {OUT_OF_ORDER}")
 
 
