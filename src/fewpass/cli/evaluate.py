@@ -126,7 +126,7 @@ def _fitting(
 ) -> "tuple[list[Trial], list[str]]":
     """The decoders that work with the model, and a note on each other one.
 
-    Raises ValueError for a decoder that does not, unless `everything` was asked for.
+    Raises ValueError for a decoder that does not, unless `everything` was chosen.
     """
     fitting: list[Trial] = []
     skipped: list[str] = []

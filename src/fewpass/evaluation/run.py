@@ -116,7 +116,7 @@ def instruments_of(model: str, items: Sequence[Item], tools: Tools) -> tuple[Ins
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A run: its images, and what is measured on them."""
+    """A run: its images, and the instruments that measure them."""
 
     folder: RunFolder
     settings: Mapping[str, Any]

@@ -1,6 +1,6 @@
 """Features of images, 64 numbers each, between which distances of sets of images are measured.
 
-Each bundled model has a small network that was trained to name what its images show, by `training/features.py` and
+Each bundled model has a small network that was trained to name the contents of its images, by `training/features.py` and
 `training/photo/features.py`.
 """
 
