@@ -202,12 +202,12 @@ def test_layout_forbids_after_guidance(pipeline):
 
 def test_query_sees_what_is_written_and_not_later():
     cache = SlotCache(1, 2, 6, torch.device("cpu"))
-    first = cache.place(
+    first = cache.begin_pass(
         torch.tensor([[0, 1, 2], [0, 1, 2]]), real=torch.tensor([[True, True, True], [True, False, False]])
     )
     assert first[0, 0, :, :4].tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0]]
     assert first[1, 0, 2, :4].tolist() == [1, 0, 0, 0]  # padding is not real
-    then = cache.place(torch.tensor([[3, 4], [1, 2]]))
+    then = cache.begin_pass(torch.tensor([[3, 4], [1, 2]]))
     assert then[0, 0, :, :6].tolist() == [[1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 0]]
     assert then[1, 0, :, :6].tolist() == [[1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0]]
 
@@ -229,16 +229,16 @@ def test_rows_are_copied_only_if_they_have_to_move(rows, slots, fits):
 def test_slots_stay_in_buckets_after_select_and_join():
     """Otherwise an image would be rounded differently once another one has left."""
     cache = SlotCache(1, 2, 250, torch.device("cpu"))
-    cache.place(torch.zeros(2, 1, dtype=torch.long))
+    cache.begin_pass(torch.zeros(2, 1, dtype=torch.long))
     cache.layers[0].hold(*(torch.zeros(2, 2, 384, 4) for _ in range(2)))
     for each in (cache, part := cache.select(torch.tensor([1])), part.join(filled(1, 383))):
-        assert each.place(torch.full((len(each.written), 1), 200)).shape[-1] == 384
+        assert each.begin_pass(torch.full((len(each.written), 1), 200)).shape[-1] == 384
 
 
 def filled(rows: int, slots: int, first: int = 0) -> SlotCache:
     """A cache whose row r holds first + r everywhere, one slot of which may be seen."""
     cache = SlotCache(1, rows, slots, torch.device("cpu"))
-    cache.place(torch.zeros(rows, 1, dtype=torch.long))
+    cache.begin_pass(torch.zeros(rows, 1, dtype=torch.long))
     values = torch.arange(first, first + rows).view(-1, 1, 1, 1).expand(-1, 2, cache.written.shape[1], 4).float()
     cache.layers[0].hold(values.clone(), values.clone())
     return cache
@@ -246,5 +246,5 @@ def filled(rows: int, slots: int, first: int = 0) -> SlotCache:
 
 def test_slots_that_were_skipped_are_masked():
     cache = SlotCache(1, 1, 6, torch.device("cpu"))
-    cache.place(torch.tensor([[0, 3]]))
-    assert cache.place(torch.tensor([[5]]))[0, 0, 0, :6].tolist() == [1, 0, 0, 1, 0, 1]
+    cache.begin_pass(torch.tensor([[0, 3]]))
+    assert cache.begin_pass(torch.tensor([[5]]))[0, 0, 0, :6].tolist() == [1, 0, 0, 1, 0, 1]

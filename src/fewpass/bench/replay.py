@@ -16,9 +16,9 @@ from torch import Tensor
 from fewpass.core.canvas import Canvas
 from fewpass.core.noise import Noise
 from fewpass.core.protocol import Decoder, Query, SessionInfo, State
-from fewpass.decoders.pjd import Rows
+from fewpass.decoders.pjd import ParallelRows
 from fewpass.decoders.recipes import decoder as decoder_of
-from fewpass.decoders.zipar import Wavefront
+from fewpass.decoders.zipar import ZipAR
 from fewpass.io.atomic import located
 from fewpass.io.png_metadata import read_settings
 from fewpass.pipeline import Pipeline
@@ -87,7 +87,7 @@ def stretched(trace: Trace, size: int) -> list[int]:
 
 def check(decoder: Decoder) -> None:
     """Raise ValueError for a decoder that cannot follow a trace."""
-    if isinstance(decoder, Rows | Wavefront):
+    if isinstance(decoder, ParallelRows | ZipAR):
         raise ValueError(f"{decoder} makes tokens final out of raster order, and so cannot follow a trace")
 
 

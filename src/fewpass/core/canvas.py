@@ -44,7 +44,7 @@ class Grid:
         """Columns of the widest grid."""
         return max(cols for _, cols in self.grids)
 
-    def place(self, index: Tensor) -> tuple[Tensor, Tensor]:
+    def locate(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The offset of each position [...] in its own grid, and the columns of that grid."""
         into, width, start = index, torch.zeros_like(index), 0
         for rows, cols in self.grids:

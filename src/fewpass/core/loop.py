@@ -9,21 +9,21 @@ from fewpass.core.canvas import Canvas
 from fewpass.core.errors import ModelError, not_finite
 from fewpass.core.noise import Noise
 from fewpass.core.protocol import Decoder, ElasticSession, Session, SessionInfo, bind
-from fewpass.core.sampling import Law
+from fewpass.core.sampling import Sampler
 
 
 class Drawing:
     """A ragged batch of images; each commits its own number of tokens in every pass.
 
-    `session` holds their prompts, `law` turns logits into the sampling distribution, `seeds` [B] int64 are theirs. The
+    `session` holds their prompts, `sampling` turns logits into probabilities, `seeds` [B] int64 are theirs. The
     tokens of an image depend on its seed, not on the batch: `select` and `join` may be called between any two passes.
 
     Raises ValueError naming a requirement of the decoder that the session lacks.
     """
 
-    def __init__(self, session: Session, decoder: Decoder, law: Law, seeds: Tensor):
+    def __init__(self, session: Session, decoder: Decoder, sampling: Sampler, seeds: Tensor):
         self.decoder = bind(decoder, SessionInfo.of(session))
-        self.session, self.law, self.seeds = session, law, seeds
+        self.session, self.sampling, self.seeds = session, sampling, seeds
         self.step = torch.zeros_like(seeds)
         self.canvas = Canvas.blank(session.grid, seeds, decoder.margin)
         p, first = self._distribution(session.first, self.canvas.ahead(1)), self.canvas.ahead(1)
@@ -47,7 +47,7 @@ class Drawing:
     def _distribution(self, logits: Tensor, index: Tensor) -> Tensor:
         """The sampling distribution at the positions `index` [B, n]; the canvas notes faults of the logits."""
         self.canvas.inspect(logits, index)
-        return self.law(logits)
+        return self.sampling(logits)
 
     def errors(self, canvas: Canvas) -> list[ModelError | None]:
         """The error of each image on a `canvas` whose logits were faulty; None for the others."""
@@ -69,7 +69,7 @@ class Drawing:
         self.state = tuple(part[images] for part in self.state)
 
     def join(self, other: "Drawing") -> None:
-        """Append the images of `other`, which has the same decoder, law and grid."""
+        """Append the images of `other`, which has the same decoder, sampling and grid."""
         assert isinstance(self.session, ElasticSession)
         assert isinstance(other.session, ElasticSession)
         self.session = self.session.join(other.session)
@@ -86,7 +86,7 @@ def staying(leaves: Sequence[bool]) -> list[int]:
 
 
 @torch.inference_mode()
-def decode(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Iterator[Canvas]:
+def decode(session: Session, decoder: Decoder, sampling: Sampler, seeds: Tensor) -> Iterator[Canvas]:
     """Draw one image for each of `seeds` [B] int64; yield the same canvas after every pass, the prefill included.
 
     `canvas.tokens` is [B, N + margin], of which `canvas.length` [B] are committed. Finished images leave an elastic
@@ -95,7 +95,7 @@ def decode(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Itera
     Raises ValueError naming a requirement of the decoder that the session lacks, and ModelError for NaN or infinite
     logits where a token is drawn or a draft verified.
     """
-    drawing, elastic = Drawing(session, decoder, law, seeds), isinstance(session, ElasticSession)
+    drawing, elastic = Drawing(session, decoder, sampling, seeds), isinstance(session, ElasticSession)
     del session  # it takes memory, and the drawing has its own as soon as an image is finished
     images = torch.arange(len(seeds), device=seeds.device)
     whole = drawing.canvas.select(images)

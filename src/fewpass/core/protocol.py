@@ -120,7 +120,7 @@ class Decoder(ABC):
 
     @property
     def lossless(self) -> bool | None:
-        """Whether images have exactly the law of autoregression, by its recipe; None if it was made by hand."""
+        """Whether images have the distribution of autoregression, by its recipe; None for a decoder made by hand."""
         return self.made_by.lossless if self.made_by else None
 
     def with_options(self, **options: Any) -> "Decoder":

@@ -193,7 +193,7 @@ class Tree(Decoder):
         return torch.cat([canvas.read(canvas.ahead(self.levels))[..., None], state[1]], -1)
 
     def _widen(self, canvas: Canvas, state: State, noise: Noise) -> State:
-        """Add all candidates but the first, from the laws of the drafts, without replacement: [B, levels, K - 1]."""
+        """Add all candidates but the first, from q, without replacement: [B, levels, K - 1]."""
         index = canvas.ahead(self.levels)
         q, x, others = Proposals(*state).read(index), canvas.read(index), []
         for k in range(1, self.candidates):

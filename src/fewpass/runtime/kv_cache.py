@@ -45,7 +45,7 @@ class Slots:
 
 
 class SlotCache(Cache):
-    """A KV cache in which position j of a row lies in slot j; `place` sets the slots of the next forward pass.
+    """A KV cache in which position j of a row lies in slot j; `begin_pass` sets the slots of the next forward pass.
 
     Rejected drafts are overwritten when their positions are fed again. Slots that were never written, and
     slots later than a query's own, are masked. The last slot takes positions past the
@@ -71,7 +71,7 @@ class SlotCache(Cache):
         """True before the first forward pass, the prefill."""
         return not self.layers[0].is_initialized
 
-    def place(self, slot: Tensor, real: Tensor | None = None, sees: Tensor | None = None) -> Tensor:
+    def begin_pass(self, slot: Tensor, real: Tensor | None = None, sees: Tensor | None = None) -> Tensor:
         """Set the slots that the next pass writes.
 
         Args:

@@ -70,7 +70,7 @@ class PromptSession:
         inputs = pad_sequence(rows, batch_first=True)  # [R, P, D], padded on the right
         slot = torch.arange(inputs.shape[1], device=device).expand(len(rows), -1)
         cache = SlotCache(network.layers, len(rows), inputs.shape[1] + grid.size, device)
-        mask = cache.place(slot, real=slot < offset[:, None])
+        mask = cache.begin_pass(slot, real=slot < offset[:, None])
         hidden = network.body(inputs, network.positions(slot, offset), mask, cache)
         first = network.head(hidden[torch.arange(len(rows), device=device), offset - 1][:, None])
         session = cls(network, grid, cache, offset, weights, first)
@@ -93,7 +93,7 @@ class PromptSession:
         slot = position if query.slot is None else self._rows(query.slot) + self.offset[:, None]
         sees = None if query.sees is None else self._behind_prompt(self._rows(query.sees))
         inputs, ids = self.network.embed(self._rows(query.tokens)), self.network.positions(position, self.offset)
-        hidden = self.network.body(inputs, ids, self.cache.place(slot, sees=sees), self.cache)
+        hidden = self.network.body(inputs, ids, self.cache.begin_pass(slot, sees=sees), self.cache)
         return self._guide(self.network.head(hidden), query.index)
 
     @cached_property
