@@ -1,7 +1,7 @@
 """Features of images, 64 numbers each, between which distances of sets of images are measured.
 
-Each bundled model has a small network that was trained to name the contents of its images, by `training/features.py` and
-`training/photo/features.py`.
+Each bundled model has a small network that was trained to name the contents of its images: see `training/features.py`
+and `training/photo/features.py`.
 """
 
 from pathlib import Path
