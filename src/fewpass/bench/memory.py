@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from fewpass.bench.task import Task
 from fewpass.core.loop import Drawing
 from fewpass.core.protocol import Decoder
-from fewpass.engine.memory import cache_bytes, law_bytes
+from fewpass.engine.memory import cache_bytes
 from fewpass.runtime.kv_cache import bucket
 from fewpass.runtime.session import PromptSession
 
@@ -69,6 +69,5 @@ def measured(task: Task, decoder: Decoder) -> dict[str, int]:
         "cache_stated": stated_cache(task, [0]),
         "cache_at_opening": opened,
         "cache_allocated": allocated_cache(session),
-        "laws_stated": law_bytes(task.model, decoder, task.settings.grid),
         "laws_allocated": allocated_laws(drawing.state),
     }
