@@ -38,7 +38,6 @@ def test_more_rows_and_wider_windows_take_more(pipeline):
     base = of("one", decoder="jacobi(window=3)")
     assert of("one", decoder="jacobi(window=3)", guidance=1) < base
     assert of("one", decoder="jacobi(window=6)") > base
-    assert cache_bytes(pipeline.model, 10) * 2 == cache_bytes(pipeline.model, 20)
 
 
 def test_slots_come_in_buckets_on_a_cpu():
@@ -51,8 +50,8 @@ def test_cache_of_an_image_is_counted_exactly():
     pipe = fewpass.load("emoji", "cpu")
     session = pipe.model.open(["two stars"], pipe.model.grid(None), 3.0, [None])
     held = sum(x.nbytes for layer in session.cache.layers for x in (layer.keys, layer.values))
-    assert held == 2 * cache_bytes(pipe.model, 384)
-    assert held < image_bytes(pipe.model, [pipe.job("two stars")]) < 1.5 * held
+    jobs = [pipe.job("two stars")]
+    assert held == cache_bytes(pipe.model, jobs) < image_bytes(pipe.model, jobs) < 1.5 * held
 
 
 def test_what_is_free_is_read_from_the_system(tmp_path, monkeypatch):

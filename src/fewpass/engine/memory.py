@@ -24,19 +24,19 @@ def image_bytes(model: Model, jobs: Sequence[Job]) -> int:
 
     Its KV cache is nearly all of it; the weights and the pixels are not among them.
     """
-    job, rows = jobs[0], max(len(job.rows) for job in jobs)
-    positions = min(job.decoder.margin, job.grid.size) + job.grid.widest
-    prompt = max(len(row) for job in jobs for row in job.rows)
-    slots = bucket(prompt + job.grid.size + 1, model.device)
-    return rows * cache_bytes(model, slots) + positions * job.grid.vocab * PER_CODE
+    decoder, grid = jobs[0].decoder, jobs[0].grid
+    positions = min(decoder.margin, grid.size) + grid.widest
+    return cache_bytes(model, jobs) + positions * grid.vocab * PER_CODE
 
 
-def cache_bytes(model: Model, slots: int) -> int:
-    """The keys and values of one row of the network that holds so many slots."""
+def cache_bytes(model: Model, jobs: Sequence[Job]) -> int:
+    """The bytes of the KV cache of each of `jobs` in one batch with the others."""
+    rows, prompt = max(len(job.rows) for job in jobs), max(len(row) for job in jobs for row in job.rows)
+    slots = bucket(prompt + jobs[0].grid.size + 1, model.device)
     config = model.model.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return 2 * config.num_hidden_layers * heads * width * slots * model.model.dtype.itemsize
+    return 2 * config.num_hidden_layers * heads * width * rows * slots * model.model.dtype.itemsize
 
 
 def available(device: torch.device) -> int | None:
