@@ -45,9 +45,9 @@ def boxes(mask: np.ndarray) -> list[Box]:
     """One box per object in the mask."""
     height, width = (side // STEP * STEP for side in mask.shape)
     mask, reach = mask[:height, :width], round(REACH * mask.shape[1] / 128 / STEP)
-    coarse = mask.reshape(height // STEP, STEP, -1, STEP).any((1, 3))
+    coarse: np.ndarray = np.asarray(mask.reshape(height // STEP, STEP, -1, STEP).any((1, 3)))
     for _ in range(reach):
-        coarse = _with_neighbours(coarse, False).any(0)
+        coarse = np.asarray(_with_neighbours(coarse, False).any(0))
     parts = [part.repeat(STEP, 0).repeat(STEP, 1) & mask for part in _components(coarse)]
     return [box_of(part) for part in parts if part.sum() > SPECK * mask.size]
 
