@@ -224,7 +224,7 @@ def test_batch_out_of_memory_is_noted_and_larger_ones_are_skipped(task, monkeypa
 
 
 def test_published_shapes_belong_to_supported_families():
-    assert {read_shape(name)["model_type"] for name in shape_names()} == set(FAMILIES)
+    assert {read_shape(name)["model_type"] for name in shape_names()} <= set(FAMILIES)
 
 
 @pytest.mark.parametrize(("policy", "threads", "asleep"), [("PASSIVE", 2, True), ("PASSIVE", 1, False), ("", 2, False)])

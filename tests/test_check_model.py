@@ -235,7 +235,7 @@ def test_the_bundled_model_knows_the_words_of_its_command():
 def test_the_published_models(capsys):
     assert main(["models"]) == 0
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    assert {line[1] for line in lines} == set(FAMILIES)
+    assert {line[1] for line in lines} <= set(FAMILIES)
     for model, _, _, memory, _, command in lines:
         assert re.fullmatch(r"[\d.]+ GB( with its .+)?", memory)
         assert command.startswith(("fewpass generate", "hf download", "pip install"))

@@ -24,11 +24,10 @@ def png(image: Image.Image, settings: dict[str, Any]) -> bytes:
 def read_settings(path: str | Path) -> dict[str, Any]:
     """Read the settings of a file that `png` encoded. Raises ValueError if there are none."""
     try:
-        with Image.open(path) as image:
-            settings = _settings(image)
+        settings = read_whole(Path(path))
     except FileNotFoundError:
         raise ValueError(f"there is no file {str(path)!r}") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ValueError):
         settings = None
     if settings is None:
         raise ValueError(f"{str(path)!r} is not an image drawn by fewpass")
@@ -48,18 +47,13 @@ def read_whole(path: Path) -> dict[str, Any] | None:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
                 image.load()
-                return _settings(image)
+                settings = json.loads(image.info.get(KEY, "null"))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise ValueError(f"an image must have at most {Image.MAX_IMAGE_PIXELS} pixels") from None
+    except (json.JSONDecodeError, RecursionError):
+        return None
     except MemoryError:
         raise
     except Exception:  # Pillow raises all kinds
         raise ValueError("this is not a whole PNG file") from None
-
-
-def _settings(image: Image.Image) -> dict[str, Any] | None:
-    try:
-        settings = json.loads(image.info[KEY])
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return None
     return settings if isinstance(settings, dict) else None
