@@ -122,7 +122,7 @@ def test_it_draws_what_a_pipeline_draws(emu3):
     drawn = emu3.generate(ids[None], **asked, seed=3, custom_generate=DRAW)
     pipe = fewpass.wrap(emu3)
     same = pipe(ids, size=(32, 24), decoder=DECODER, guidance=2.0, negative_prompt=torch.tensor([9, 9]), seed=3, **own)
-    assert torch.equal(pipe.model.words(same.tokens), drawn[:, 3:-3])
+    assert torch.equal(pipe.model.vocabulary_ids(same.tokens), drawn[:, 3:-3])
     other = pipe(ids, size=(32, 24), decoder=DECODER, guidance=1.0, seed=3, **own)
     assert not torch.equal(same.tokens, other.tokens)
 
@@ -221,7 +221,7 @@ def test_a_chameleon_processor_and_a_pipeline_read_the_same_prompt(models, folde
     assert prepared["input_ids"].tolist() == [read[:-1].tolist()]
     drawn = models["chameleon"].generate(**prepared, max_new_tokens=18, guidance_scale=3.0, custom_generate=DRAW)
     same = pipe("a cat", temperature=0, guidance=3.0, seed=0).tokens
-    assert torch.equal(drawn[:, len(read) : -1], pipe.model.words(same))
+    assert torch.equal(drawn[:, len(read) : -1], pipe.model.vocabulary_ids(same))
 
 
 @pytest.mark.parametrize("guidance", [2.0, 5.0])
@@ -248,7 +248,7 @@ def test_default_decoder_of_generate_and_custom_generate_is_that_of_a_pipeline(e
     ids, asked = torch.tensor([5, 6, 7]), {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 3}
     expected = fewpass.wrap(emu3)(ids, size=(32, 24), guidance=1.0, temperature=1.0, top_k=0, top_p=1.0, seed=3)
     assert expected.settings[0]["decoder"] == "jacobi_ngram(window=16)"
-    words = fewpass.wrap(emu3).model.words(expected.tokens)
+    words = fewpass.wrap(emu3).model.vocabulary_ids(expected.tokens)
     passes = []
     asked |= {"max_new_tokens": 18, "on_step": lambda canvas: passes.append(canvas.asked), **EMU3}
     assert torch.equal(fewpass.generate(emu3, input_ids=ids[None], **asked)[:, 3:-3], words)

@@ -309,7 +309,7 @@ def test_missing_and_unfit_weights_are_named(tmp_path, folders):
     [
         ("anole", (64, 96), "draws 64x64 only, not 64x96"),
         ("lumina", (64, 80), "multiples of 32, not 64x80"),
-        ("lumina", (64, 32 * 13), "has no words for the size 64x416"),
+        ("lumina", (64, 32 * 13), "has no tokens for the size 64x416"),
         ("lumina", (64 * 3, 64 * 3), "reads 160 tokens"),
     ],
 )

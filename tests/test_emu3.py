@@ -202,7 +202,7 @@ def test_size_in_a_prompt_of_token_ids_is_that_of_the_image(folder, pipe, proces
 
 def test_pictures_are_those_of_the_processor(pipe, processor):
     result = pipe("a cat", size=(8 * COLS, 8 * ROWS), seed=3, negative_prompt="")
-    words = pipe.model.words(result.tokens)
+    words = pipe.model.vocabulary_ids(result.tokens)
     closing = torch.tensor([pipe.model.closing])
     decoded = pipe.model.model.decode_image_tokens(image_tokens=torch.cat([words, closing], 1), height=ROWS, width=COLS)
     (expected,) = processor.postprocess(list(decoded.float()), return_tensors="PIL.Image.Image")["pixel_values"]

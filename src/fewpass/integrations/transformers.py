@@ -85,7 +85,7 @@ def generate(
         config = inputs.get("generation_config") or model.generation_config
         scale = options.pop("guidance_scale", None) or config.guidance_scale or call.model.guidance
         negative = (options.pop(f"negative_prompt_{name}", None) for name in ("ids", "attention_mask"))
-        draw, options["generation_mode"] = partial(draw, guidance=(float(scale), *negative)), "text"
+        draw = partial(draw, guidance=(float(scale), *negative))
     return model.generate(**options, custom_generate=draw, seed=seed, on_step=on_step)
 
 
@@ -159,7 +159,7 @@ class Call:
         if guidance is not None:
             scale, ids, mask = guidance
             request = replace(request, guidance=scale).contrasted(ids, mask, len(prompts))
-        tokens = model.words(self.draw(prompts, opening, grid, request)).to(input_ids.device)
+        tokens = model.vocabulary_ids(self.draw(prompts, opening, grid, request)).to(input_ids.device)
         if model.in_vocabulary:
             before, after = (tokens.new_tensor(words).expand(len(tokens), -1) for words in (opening, model.closing))
             tokens = torch.cat([input_ids, before, tokens, after], 1)

@@ -171,7 +171,7 @@ class Model(ABC):
         """Token ids between a prompt `ids` [P] of `generate` and the first image token."""
         return ()
 
-    def words(self, tokens: Tensor) -> Tensor:
+    def vocabulary_ids(self, tokens: Tensor) -> Tensor:
         """Canvas tokens as ids of the model's vocabulary, as `generate` returns them: [B, N] to [B, N]."""
         return tokens
 

@@ -51,6 +51,11 @@ class Checkpoint:
         """config.json. Raises ValueError if it is none."""
         return read_json(self.folder / "config.json")
 
+    @property
+    def home(self) -> Path:
+        """The folder, also of a checkpoint that is a file."""
+        return self.folder if self.folder.is_dir() else self.folder.parent
+
     def inside(self, name: str) -> "Checkpoint":
         """The checkpoint in a subfolder."""
         return replace(self, folder=self.folder / name)

@@ -27,7 +27,7 @@ from fewpass.runtime.session import Network
 from fewpass.runtime.transformer import Body
 
 SIDE = 720
-WORDS = "<|visual token"  # how the words of images begin
+IMAGE_TOKEN = "<|visual token"  # how the names of image tokens begin
 POSITIVE = " masterpiece, film grained, best quality."  # the authors draw every prompt with this behind it
 NEGATIVE = (
     "lowres, bad anatomy, bad hands, text, error, missing fingers, extra digit, fewer digits, cropped, worst quality,"
@@ -132,11 +132,11 @@ class Emu3(Model):
         return self.grid((cols * self.pixels_per_code, rows * self.pixels_per_code))
 
     def size_in(self, ids: Tensor) -> tuple[int, int] | None:
-        text = "".join(self._words[number] for number in ids.tolist() if number in self._words)
+        text = "".join(self._names[number] for number in ids.tolist() if number in self._names)
         header = re.search(r"<\|image start\|>(\d+)\*(\d+)<\|image token\|>$", text)
         return header and (int(header[2]) * self.pixels_per_code, int(header[1]) * self.pixels_per_code)
 
-    def words(self, tokens: Tensor) -> Tensor:
+    def vocabulary_ids(self, tokens: Tensor) -> Tensor:
         return self.vocabulary.ids[tokens]
 
     def _ids(self, prompt: str, grid: Grid) -> Tensor:
@@ -145,7 +145,7 @@ class Emu3(Model):
         return torch.tensor(self.tokenizer(text).input_ids, device=self.device)
 
     @cached_property
-    def _words(self) -> dict[int, str]:
+    def _names(self) -> dict[int, str]:
         return {number: word for word, number in self.model.config.vocabulary_map.items()}
 
 
@@ -166,5 +166,5 @@ def _split_as_qwen(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBas
 def _vocabulary(words: int, codes: int) -> dict[str, int]:
     """For a shape that comes without one: the codes are the last words, as in the published model."""
     framing = ("<image>", "<|extra_200|>", "<|extra_201|>", "<|image end|>")
-    visual = {f"{WORDS} {code:06d}|>": words - codes + code for code in range(codes)}
+    visual = {f"{IMAGE_TOKEN} {code:06d}|>": words - codes + code for code in range(codes)}
     return {word: number for number, word in enumerate(framing)} | visual

@@ -23,10 +23,9 @@ def untrained_network(kind: type[M], config: Mapping[str, Any], device: torch.de
 @torch.no_grad()
 def scatter(module: nn.Module) -> None:
     """Random numbers in all matrices, ones in the scales of norms, zeros in biases: nothing overflows."""
-    chances: dict[torch.device, torch.Generator] = {}
+    chance = torch.Generator(next(module.parameters()).device).manual_seed(0)
     for name, weight in module.named_parameters():
         if weight.dim() > 1:
-            chance = chances.setdefault(weight.device, torch.Generator(weight.device).manual_seed(0))
             weight.normal_(0, SPREAD, generator=chance)
         else:
             weight.fill_(0.0 if name.endswith("bias") else 1.0)

@@ -134,7 +134,7 @@ class Chameleon(Model):
     def opening(self, ids: Tensor, grid: Grid) -> tuple[int, ...]:
         return () if self.style.size_after(ids.tolist()) else tuple(self.style.header(grid))
 
-    def words(self, tokens: Tensor) -> Tensor:
+    def vocabulary_ids(self, tokens: Tensor) -> Tensor:
         return self.vocabulary.ids[tokens]
 
     def _tensor(self, ids: list[int]) -> Tensor:

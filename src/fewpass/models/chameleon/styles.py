@@ -11,8 +11,8 @@ from fewpass.models.vocabulary import named
 
 CELL = 16  # pixels per code
 SIDES = (512, 768, 1024)  # that Lumina-mGPT is published for
-START = "<s>"  # config.bos_token_id is 1 in the published checkpoints, which is the word <pad>
-CODE = "IMGIMG"  # how the words of images begin
+START = "<s>"  # config.bos_token_id is 1 in the published checkpoints, which is <pad>
+CODE = "IMGIMG"  # how the names of image tokens begin
 BEGIN, END, TURN, ROW_END = "<racm3:break>", "<eoss>", "<reserved08706>", "<reserved08799>"
 
 
@@ -20,7 +20,7 @@ BEGIN, END, TURN, ROW_END = "<racm3:break>", "<eoss>", "<reserved08706>", "<rese
 class Anole:
     """Anole (arXiv 2407.06135): a square image of a fixed size, its codes and nothing else."""
 
-    words: dict[str, int]
+    vocabulary: dict[str, int]
     side: int  # in codes
     codes: int
 
@@ -40,19 +40,19 @@ class Anole:
         return prompt
 
     def header(self, grid: Grid) -> list[int]:
-        return named(self.words, BEGIN)
+        return named(self.vocabulary, BEGIN)
 
     def size_after(self, ids: list[int]) -> tuple[int, int] | None:
         """The size that a prompt ends with, if it ends with the header of an image."""
-        return (self.side * CELL,) * 2 if ids[-1:] == named(self.words, BEGIN) else None
+        return (self.side * CELL,) * 2 if ids[-1:] == named(self.vocabulary, BEGIN) else None
 
     def contrasts(self, ids: list[int], grid: Grid) -> list[list[int]]:
         """Images in the prompt alone, if there are any, and nothing: each has a guidance scale of its own."""
-        nothing = named(self.words, START, BEGIN)
-        pictures = {w for n, w in self.words.items() if n.startswith(CODE)}
+        nothing = named(self.vocabulary, START, BEGIN)
+        pictures = {w for n, w in self.vocabulary.items() if n.startswith(CODE)}
         if pictures.isdisjoint(ids):
             return [nothing]
-        kept = pictures | {*nothing, *named(self.words, END)}
+        kept = pictures | {*nothing, *named(self.vocabulary, END)}
         return [[word for word in ids if word in kept], nothing]
 
 
@@ -60,7 +60,7 @@ class Anole:
 class Lumina:
     """Lumina-mGPT (arXiv 2408.02657): any size in multiples of 32 pixels, given in front of the image, and row ends."""
 
-    words: dict[str, int]
+    vocabulary: dict[str, int]
     side: int  # of the images it was trained for, in pixels; 0 if it is not known
     codes: int
     size_source: str
@@ -72,8 +72,8 @@ class Lumina:
 
     def grid(self, size: tuple[int, int] | None, name: str) -> Grid:
         rows, cols = cells(size_or(size, self.side, name), 2 * CELL, name)
-        if any(_size_word(n) not in self.words for n in (rows, cols)):
-            raise ValueError(f"{name} has no words for the size {cols * 2 * CELL}x{rows * 2 * CELL}")
+        if any(_size_token(n) not in self.vocabulary for n in (rows, cols)):
+            raise ValueError(f"{name} has no tokens for the size {cols * 2 * CELL}x{rows * 2 * CELL}")
         return with_row_ends(2 * rows, 2 * cols, self.codes)
 
     def text(self, prompt: str, grid: Grid) -> str:
@@ -81,12 +81,12 @@ class Lumina:
         return f"Generate an image of {width}x{height} according to the following prompt:\n{prompt}"
 
     def header(self, grid: Grid) -> list[int]:
-        return named(self.words, BEGIN, _size_word(grid.rows // 2), _size_word((grid.cols - 1) // 2))
+        return named(self.vocabulary, BEGIN, _size_token(grid.rows // 2), _size_token((grid.cols - 1) // 2))
 
     def size_after(self, ids: list[int]) -> tuple[int, int] | None:
-        numbers = {self.words[_size_word(n)]: n for n in range(1, 100) if _size_word(n) in self.words}
+        numbers = {self.vocabulary[_size_token(n)]: n for n in range(1, 100) if _size_token(n) in self.vocabulary}
         match [numbers.get(word) for word in ids[-2:]]:
-            case [int(rows), int(cols)] if ids[-3:-2] == named(self.words, BEGIN):
+            case [int(rows), int(cols)] if ids[-3:-2] == named(self.vocabulary, BEGIN):
                 return cols * 2 * CELL, rows * 2 * CELL
         return None
 
@@ -106,13 +106,13 @@ def style_of(config: ChameleonConfig, name: str, codes: int) -> Anole | Lumina:
     return Anole(config.vocabulary_map, config.vq_config.resolution // CELL, codes)
 
 
-def _size_word(units: int) -> str:
+def _size_token(units: int) -> str:
     return f"<reserved{8800 + units:05d}>"
 
 
 def vocabulary_of_shape(words: int, codes: int) -> dict[str, int]:
-    """For a shape that comes without one: `<s>`, the codes from 4 on, the layout's own words last."""
+    """For a shape that comes without one: `<s>`, the codes from 4 on, the symbols of the layout last."""
     letters = (f"{CODE}{''.join(chr(ord('A') + int(digit)) for digit in str(code))}Z" for code in range(codes))
-    layout = ["<image>", BEGIN, END, TURN, ROW_END, *map(_size_word, range(1, 99))]
+    layout = ["<image>", BEGIN, END, TURN, ROW_END, *map(_size_token, range(1, 99))]
     coded = {word: 4 + code for code, word in enumerate(letters)}
     return {START: 0} | coded | {word: words - len(layout) + n for n, word in enumerate(layout)}

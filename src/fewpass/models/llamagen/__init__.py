@@ -72,9 +72,8 @@ class LlamaGen(Model):
         loaded = cls(load_llamagen(checkpoint), None, checkpoint.name)
         if loaded.model.config.side:
             loaded.size_source = f"from the name of its file, {own_name(loaded.model.config.name_or_path)}"
-        home = checkpoint.folder if checkpoint.folder.is_dir() else checkpoint.folder.parent
-        if (home / SETTINGS).exists():
-            loaded._apply(home / SETTINGS)
+        if (checkpoint.home / SETTINGS).exists():
+            loaded._apply(checkpoint.home / SETTINGS)
         if not loaded.labels:
             config = loaded.model.config
             loaded.encoder = TextEncoder.find(checkpoint, config.caption_dim, config.caption_tokens)

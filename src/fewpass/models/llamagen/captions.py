@@ -3,7 +3,9 @@
 import html
 import io
 import re
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Self
 from urllib.parse import unquote_plus
 
@@ -107,6 +109,12 @@ PUBLISHED = "google/flan-t5-xl"
 FOLDER = "t5"  # where a checkpoint keeps it
 
 
+def _downloaded() -> Path | None:
+    with suppress(ValueError):
+        return fetch(PUBLISHED, None, local_files_only=True)
+    return None
+
+
 class TextEncoder:
     """Texts of at most `longest` tokens become features [P, C]."""
 
@@ -119,16 +127,10 @@ class TextEncoder:
 
         Raises ValueError if its features are not `width` wide.
         """
-        home = checkpoint.folder if checkpoint.folder.is_dir() else checkpoint.folder.parent
-        inside = replace(checkpoint, folder=home / FOLDER)
-        if not inside.folder.is_dir():
-            try:
-                downloaded = fetch(PUBLISHED, None, local_files_only=True)
-            except ValueError:
-                return None
-            if downloaded is None:
-                return None
-            inside = replace(checkpoint, folder=downloaded)
+        folder = checkpoint.home / FOLDER if (checkpoint.home / FOLDER).is_dir() else _downloaded()
+        if folder is None:
+            return None
+        inside = replace(checkpoint, folder=folder)
         tokenizer = inside.tokenizer()
         model = replace(inside, options={"attn_implementation": "sdpa"}).weights(T5EncoderModel)
         if model.config.d_model != width:

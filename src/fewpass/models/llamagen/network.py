@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import GenerationConfig, LlamaConfig, LlamaModel, PreTrainedModel
+from transformers import GenerationConfig, GenerationMixin, LlamaConfig, LlamaModel, PreTrainedModel
 from transformers.models.janus.configuration_janus import JanusVQVAEConfig
 
 from fewpass.models.pixels import VqDecoder
@@ -73,7 +73,7 @@ class NormalizedVq(VqDecoder):
         return F.normalize(super().codes, dim=-1)
 
 
-class LlamaGenForImageGeneration(PreTrainedModel):
+class LlamaGenForImageGeneration(PreTrainedModel, GenerationMixin):
     """The language model, its embeddings of classes or captions, and the decoder of its image tokenizer."""
 
     config_class = LlamaGenConfig

@@ -1,7 +1,6 @@
 """LlamaGen's published files: the model's shape and weights, under the names of their authors."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -16,6 +15,7 @@ from fewpass.models.weights import read_weights
 Weights = dict[str, Tensor]
 IMAGE = "tok_embeddings.weight"  # only language models have it
 CODEBOOK = "quantize.embedding.weight"  # only image tokenizers have it
+LABELS = "cls_embedding.embedding_table.weight"  # only models of classes have it
 File = tuple[Path, Weights]
 HEAD = 64  # wide, except in
 SIDES = (256, 384, 512)  # that LlamaGen is published for
@@ -97,23 +97,23 @@ def _arranged(name: str, weight: Tensor, config: LlamaGenConfig) -> Tensor:
 
 def config_of(file: Path, weights: Weights, vq_file: Path, vq_weights: Weights) -> LlamaGenConfig:
     """The shape of the model, read off its weights; the size of its images, off the name of its file."""
-    size = _shapes(file, weights)
-    (codes, width), layers = size(IMAGE, 2), _count(r"layers\.(\d+)\.", weights)
+    codes, width = _shape(weights, IMAGE, 2)
+    layers = _count(r"layers\.(\d+)\.", weights)
     if width % HEAD and width not in HEADS:
         raise ValueError(f"{file}: {layers} layers of width {width} are none of B, L, XL, XXL, 3B")
-    vq = _vq_of(_shapes(vq_file, vq_weights), _count(r"decoder\.conv_blocks\.(\d+)\.", vq_weights), vq_weights)
+    vq = _vq_of(vq_weights)
     if vq["num_embeddings"] != codes:
         raise ValueError(f"{file} draws {codes} codes, and {vq_file} has {vq['num_embeddings']}")
-    labels, (tokens, dim) = 0, (0, 0)
-    if "cls_embedding.embedding_table.weight" in weights:
-        labels = size("cls_embedding.embedding_table.weight", 2)[0] - 1
+    labels, tokens, dim = 0, 0, 0
+    if LABELS in weights:
+        labels = _shape(weights, LABELS, 2)[0] - 1
     else:
-        tokens, dim = size("cls_embedding.uncond_embedding", 2)
+        tokens, dim = _shape(weights, "cls_embedding.uncond_embedding", 2)
     return LlamaGenConfig(
         name_or_path=str(file),
         vocab_size=codes,
         hidden_size=width,
-        intermediate_size=size("layers.0.feed_forward.w1.weight", 2)[0],
+        intermediate_size=_shape(weights, "layers.0.feed_forward.w1.weight", 2)[0],
         num_hidden_layers=layers,
         num_attention_heads=HEADS.get(width, width // HEAD),
         rms_norm_eps=1e-5,
@@ -126,28 +126,26 @@ def config_of(file: Path, weights: Weights, vq_file: Path, vq_weights: Weights) 
     )
 
 
-def _vq_of(size: Callable[[str, int], torch.Size], levels: int, weights: Weights) -> dict:
-    codes, dim = size(CODEBOOK, 2)
-    widths = [size(f"decoder.conv_blocks.{level}.res.0.conv1.weight", 4)[0] for level in range(max(levels, 1))]
+def _vq_of(weights: Weights) -> dict:
+    codes, dim = _shape(weights, CODEBOOK, 2)
+    levels = range(max(1, _count(r"decoder\.conv_blocks\.(\d+)\.", weights)))
+    widths = [_shape(weights, f"decoder.conv_blocks.{level}.res.0.conv1.weight", 4)[0] for level in levels]
     return {
         "num_embeddings": codes,
         "embed_dim": dim,
-        "latent_channels": size("post_quant_conv.weight", 4)[0],
+        "latent_channels": _shape(weights, "post_quant_conv.weight", 4)[0],
         "base_channels": widths[-1],
         "channel_multiplier": [width // widths[-1] for width in reversed(widths)],
         "num_res_blocks": _count(r"decoder\.conv_blocks\.0\.res\.(\d+)\.", weights) - 1,
     }
 
 
-def _shapes(file: Path, weights: Weights) -> Callable[[str, int], torch.Size]:
-    def size(name: str, dimensions: int) -> torch.Size:
-        if name not in weights:
-            raise ValueError(f"{file}: missing weights: {name}")
-        if weights[name].ndim != dimensions:
-            raise ValueError(f"{file}: weights of the wrong shape: {name}")
-        return weights[name].shape
-
-    return size
+def _shape(weights: Weights, name: str, dimensions: int) -> torch.Size:
+    if name not in weights:
+        raise ValueError(f"missing weights: {name}")
+    if weights[name].ndim != dimensions:
+        raise ValueError(f"weights of the wrong shape: {name}")
+    return weights[name].shape
 
 
 def _count(numbered: str, weights: Weights) -> int:
@@ -156,35 +154,24 @@ def _count(numbered: str, weights: Weights) -> int:
 
 def files_of(path: Path) -> tuple[File, File]:
     """The language model and the image tokenizer among the `.pt` files of a folder, or beside the one given."""
-    folder = path if path.is_dir() else path.parent
-    files = {file: read_weights(file) for file in _candidates(path, folder)}
+    folder, stored = (path, saved_by_torch(path)) if path.is_dir() else (path.parent, saved_by_torch(path.parent))
+    if path.is_file():  # beside it are image tokenizers, and other language models
+        stored = [path, *(file for file in stored if file.name.startswith("vq") and file != path)]
+    files = {file: read_weights(file) for file in stored}
     if path.is_file() and IMAGE not in files[path]:
         raise ValueError(f"{path} holds no language model: missing weights: {IMAGE}")
     models, tokenizers = ({f: w for f, w in files.items() if name in w} for name in (IMAGE, CODEBOOK))
     drawing = _only(folder, "language model", models, "name the one to draw with, as a file")
-    return drawing, _only(
-        folder, "image tokenizer", _fitting(drawing[0], tokenizers), "leave the one that belongs to it"
-    )
-
-
-def _candidates(path: Path, folder: Path) -> list[Path]:
-    """All files of a folder; with a file, the ones that by their name are no other language model."""
-    files = saved_by_torch(folder)
-    return files if path.is_dir() else [path, *(file for file in files if file.name.startswith("vq") and file != path)]
-
-
-def _fitting(drawing: Path, pictures: dict[Path, Weights]) -> dict[Path, Weights]:
-    """Of several image tokenizers the ones that by their names belong to a language model; all were trained on ds16."""
-    kind = drawing.name.partition("_")[0]
-    named = {f: w for f, w in pictures.items() if kind in f.name and "ds16" in f.name}
-    return named if len(pictures) > 1 and named else pictures
+    # Of several image tokenizers the one that belongs to the language model by its name; all were trained on ds16.
+    kind = drawing[0].name.partition("_")[0]
+    named = {f: w for f, w in tokenizers.items() if kind in f.name and "ds16" in f.name}
+    fitting = named if len(tokenizers) > 1 and named else tokenizers
+    return drawing, _only(folder, "image tokenizer", fitting, "leave the one that belongs to it")
 
 
 def _only(folder: Path, what: str, files: dict[Path, Weights], choice: str) -> File:
     if not files:
         raise ValueError(f"there is no {what} among the .pt and .pth files in {folder}")
     if len(files) > 1:
-        names = ", ".join(file.name for file in files)
-        raise ValueError(f"{folder} has several {what}s, {names}: {choice}")
-    ((file, weights),) = files.items()
-    return file, weights
+        raise ValueError(f"{folder} has several {what}s, {', '.join(file.name for file in files)}: {choice}")
+    return next(iter(files.items()))
