@@ -1,21 +1,18 @@
-"""Gateway, registry and metrics of replicas, without Ray."""
+"""Gateway and metrics of replicas, without Ray."""
 
 import asyncio
 import json
 
 import pytest
 
-import fewpass.serve.replicas.registry
-
 pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from fewpass.serve.gateway import OPTIONS, TRIES, Gateway, environment, middlewares
 from fewpass.serve.limits import Limits
 from fewpass.serve.metrics import Metrics, merge
 from fewpass.serve.middleware import AdmissionMiddleware
-from fewpass.serve.replicas.gateway import OPTIONS, TRIES, Gateway, environment, middlewares
-from fewpass.serve.replicas.registry import Registry
 
 JSON, EVENTS = [(b"content-type", b"application/json")], [(b"content-type", b"text/event-stream")]
 TEXT = [(b"content-type", b"text/plain")]
@@ -117,24 +114,3 @@ def test_merged_metrics_label_replicas():
     assert (found["fewpass_requests_total", "a"], found["fewpass_requests_total", "b"]) == (1, 2)
     assert (found["fewpass_request_seconds_count", "b"], found["fewpass_queue_images", "a"]) == (2, 3)
     assert {s.labels["endpoint"] for f in families for s in f.samples if s.name == "fewpass_requests_total"} == {"/v1"}
-
-
-def test_registry_expires_replicas_and_reports_when_all_have_finished(monkeypatch):
-    now = 100.0
-    monkeypatch.setattr(fewpass.serve.replicas.registry.time, "monotonic", lambda: now)
-    registry = Registry()
-    assert registry.report("gone", b"g", 1) is False
-    now += 20
-    assert registry.report("stays", b"s", 2) is False
-    assert registry.metrics() == {"gone": b"g", "stays": b"s"}
-    now += 20
-    assert registry.metrics() == {"stays": b"s"}
-    assert not registry.finished()
-    registry.stop()
-    assert registry.report("stays", b"s", 0) is True  # it may have taken something since it counted
-    assert not registry.finished()
-    now += 1
-    registry.report("stays", b"s", 1)
-    assert not registry.finished()
-    registry.report("stays", b"s", 0)
-    assert registry.finished()

@@ -1,7 +1,6 @@
 """The thread that draws the images of all requests."""
 
 import logging
-import math
 import queue
 import threading
 import time
@@ -80,12 +79,12 @@ class Engine:
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._refusing = self._closed = False
-        self._seconds = 1.0  # moving average for one image
         self._thread = threading.Thread(target=self._run, name="fewpass-engine", daemon=True)
         metrics.observe(lambda: len(self._scheduler.waiting), lambda: self.images - len(self._scheduler.waiting))
 
     @property
     def ready(self) -> bool:
+        """Whether the engine accepts requests."""
         return self.alive and not self._refusing
 
     @property
@@ -94,6 +93,7 @@ class Engine:
         return self._thread.is_alive()
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def submit(self, jobs: Sequence[Job], previews: int, notify: Callable[[Event], object]) -> PendingRequest:
@@ -102,9 +102,8 @@ class Engine:
             raise _stopping()
         with self._lock:
             if self.images + len(jobs) > self.limits.capacity:
-                wait = str(min(max(math.ceil(self._seconds * self.images / self.limits.batch_size), 1), 600))
-                message = f"{self.images} images are being drawn or wait already; try again in {wait} s"
-                raise ApiError(429, message, code="rate_limit_exceeded", headers={"Retry-After": wait})
+                message = f"{self.images} images are being drawn or wait already; try again in 5 s"
+                raise ApiError(429, message, code="rate_limit_exceeded", headers={"Retry-After": "5"})
             self.images += len(jobs)
         request = PendingRequest(jobs, previews, notify)
         self._commands.put(partial(self._add, request))
@@ -169,7 +168,6 @@ class Engine:
         except Exception as error:
             self._fail(request, outcome.job, error)
             return
-        self._seconds += 0.2 * (result.trace.seconds - self._seconds)
         self.metrics.finished(result.trace, time.monotonic() - request.submitted)
         self._release(request, outcome.job)
         request.notify(Drawn(request.jobs.index(outcome.job), result))

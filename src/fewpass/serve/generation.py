@@ -7,12 +7,10 @@ import math
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
-from fastapi.responses import StreamingResponse
 from PIL import Image
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive
 
 from fewpass.engine.request import Job
 from fewpass.io.png_metadata import png
@@ -24,20 +22,19 @@ from fewpass.serve.schema import (
     GenerationRequest,
     ImageData,
     ImagesResponse,
+    InputTokensDetails,
     PartialImageEvent,
     Usage,
 )
 
 DALL_E = ("dall-e-2", "dall-e-3")
+EVENTS = "text/event-stream"
 PING = 15.0  # seconds of silence after which a stream sends a comment
 Answer = TypeVar("Answer")
 
 
-class Generation(AbstractAsyncContextManager["Generation"]):
-    """The images of one request while they are drawn. Leaving the context cancels the unfinished ones.
-
-    Raises ApiError if the queue is full.
-    """
+class Generation:
+    """The images of one request while they are drawn, until `close`. Raises ApiError if the queue is full."""
 
     def __init__(self, engine: Engine, encoder: Executor, body: GenerationRequest, jobs: Sequence[Job]):
         self.engine, self.encoder, self.body, self.jobs = engine, encoder, body, jobs
@@ -48,7 +45,8 @@ class Generation(AbstractAsyncContextManager["Generation"]):
         previews = body.partial_images or 0
         self._request = engine.submit(jobs, previews, lambda e: loop.call_soon_threadsafe(self._events.put_nowait, e))
 
-    async def __aexit__(self, *exception: object) -> None:
+    async def close(self) -> None:
+        """Cancel the unfinished images."""
         self.engine.cancel(self._request)
 
     async def answer(self) -> ImagesResponse:
@@ -108,8 +106,7 @@ class Generation(AbstractAsyncContextManager["Generation"]):
         return event
 
     async def _partial(self, event: Preview, number: int) -> PartialImageEvent:
-        shared = await self._shared(event.index, event.image, None)
-        return PartialImageEvent(**shared, partial_image_index=number)
+        return PartialImageEvent(**await self._shared(event.index, event.image), partial_image_index=number)
 
     async def _completed(self, event: Drawn) -> CompletedEvent:
         result = event.result
@@ -120,38 +117,23 @@ class Generation(AbstractAsyncContextManager["Generation"]):
             passes=int(result.trace.passes[0]),
         )
 
-    async def _shared(self, index: int, image: Image.Image, settings: dict[str, Any] | None) -> dict[str, Any]:
+    async def _shared(self, index: int, image: Image.Image, settings: dict[str, Any] | None = None) -> dict[str, Any]:
         """The fields of all events."""
+        quality, loop = self.body.output_compression, asyncio.get_running_loop()
+        size = f"{image.width}x{image.height}"
         return {
-            "b64_json": await self._encode(image, settings),
+            "b64_json": await loop.run_in_executor(self.encoder, encode, image, self.format, quality, settings),
             "created_at": int(time.time()),
-            "size": _size(image),
+            "size": size,
             "output_format": self.format,
             "image_index": index,
-            "ignored": self.body.ignored(_size(image)),
+            "ignored": self.body.ignored(size),
         }
 
-    async def _encode(self, image: Image.Image, settings: dict[str, Any] | None) -> str:
-        loop = asyncio.get_running_loop()
-        compression = self.body.output_compression
-        return await loop.run_in_executor(self.encoder, encode, image, self.format, compression, settings)
-
     def _usage(self, jobs: Sequence[Job]) -> Usage:
-        return Usage.of(sum(len(job.rows[0]) for job in jobs), sum(job.grid.size for job in jobs))
-
-
-class EventStream(StreamingResponse):
-    """The events of a generation, until the client disconnects."""
-
-    media_type = "text/event-stream"
-
-    def __init__(self, generation: Generation):
-        super().__init__(generation.events(), headers={"Cache-Control": "no-store"})
-        self.generation = generation
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self.generation:
-            await unless_disconnected(receive, self.stream_response(send))
+        text, image = sum(len(job.rows[0]) for job in jobs), sum(job.grid.size for job in jobs)
+        details = InputTokensDetails(text_tokens=text)
+        return Usage(input_tokens=text, output_tokens=image, total_tokens=text + image, input_tokens_details=details)
 
 
 async def unless_disconnected(receive: Receive, answer: Coroutine[Any, Any, Answer]) -> Answer | None:
@@ -171,18 +153,14 @@ async def _disconnect(receive: Receive) -> None:
         pass
 
 
-def encode(image: Image.Image, form: Format, compression: int | None, settings: dict[str, Any] | None) -> str:
+def encode(image: Image.Image, form: Format, quality: int | None, settings: dict[str, Any] | None) -> str:
     """An image file in base64. A PNG carries the settings that draw the image again."""
-    if form == "png" and settings is not None:
-        return base64.b64encode(png(image, settings)).decode()
     data = io.BytesIO()
-    options = {} if form == "png" else {"quality": 100 if compression is None else compression}
-    image.save(data, form, **options)
+    if form == "png" and settings is not None:
+        data.write(png(image, settings))
+    else:
+        image.save(data, form, quality=100 if quality is None else quality)  # which PNG does not have
     return base64.b64encode(data.getvalue()).decode()
-
-
-def _size(image: Image.Image) -> str:
-    return f"{image.width}x{image.height}"
 
 
 def _sse(event: PartialImageEvent | CompletedEvent) -> str:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import uvicorn
 from fastapi import FastAPI
 
-from fewpass.serve.connections import BACKLOG, Connection, close_late
+from fewpass.serve.connections import BACKLOG, Connection
 from fewpass.serve.engine import Engine
 from fewpass.serve.limits import Limits
 
@@ -35,23 +35,27 @@ class Server(uvicorn.Server):
         self.limits, self.announce = limits, announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and announce it."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.started:
             self.announce()
 
     async def on_tick(self, counter: int) -> bool:
+        """Close late connections, once a second."""
         if counter % SECOND == 0:
-            connections = cast(set[Connection], self.server_state.connections)
-            close_late(connections, self.limits, self._loop.time())
+            for connection in list(self._connections):
+                connection.close_if_late(self._loop.time())
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop the engine in order, then the server."""
         self.engine.drain()
         self._abort_in(self.limits.grace)
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; refuse unfinished requests at a second Ctrl-C."""
         if self.should_exit and sig == signal.SIGINT:  # uvicorn would exit while the engine's thread draws
             self._loop.call_soon_threadsafe(self._abort_in, 0)
         else:
@@ -63,5 +67,9 @@ class Server(uvicorn.Server):
         self._loop.call_later(seconds + MOMENT, self._close_connections)
 
     def _close_connections(self) -> None:
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
+        for connection in list(self._connections):
+            connection.abort()
+
+    @property
+    def _connections(self) -> set[Connection]:
+        return cast(set[Connection], self.server_state.connections)
