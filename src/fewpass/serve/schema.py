@@ -95,7 +95,7 @@ class ImageData(BaseModel):
     """fewpass adds `seed`, which draws the image again, and `passes`, its number of forward passes."""
 
     b64_json: str | None = None
-    url: str | None = Field(None, description="A data: URL.")
+    url: str | None = Field(default=None, description="A data: URL.")
     seed: int
     passes: int
 
