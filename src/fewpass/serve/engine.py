@@ -23,23 +23,7 @@ from fewpass.serve.metrics import Metrics
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class Preview:
-    """The image `index` of a request as far as it is final."""
-
-    index: int
-    image: Image.Image
-
-
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """The finished image `index` of a request."""
-
-    index: int
-    result: Result
-
-
-Event = Preview | Drawn | ApiError  # an error ends the request
+Event = tuple[int, Image.Image | Result] | ApiError  # a preview or the result of image i; an error ends the request
 
 
 @dataclass(eq=False)
@@ -51,9 +35,6 @@ class PendingRequest:
     notify: Callable[[Event], object]
     submitted: float = field(default_factory=time.monotonic)
     parts: dict[int, int] = field(default_factory=dict)  # by image, the last part that had a preview
-
-    def __post_init__(self) -> None:
-        self.open = list(self.jobs)  # not finished yet
 
     def preview_due(self, job: Job, canvas: Canvas, image: int) -> bool:
         """Whether another of the `previews` + 1 equal parts of the image's rows is final; once for each part."""
@@ -75,7 +56,7 @@ class Engine:
         self.pipe, self.limits, self.metrics = pipe, limits, metrics
         self.images = 0  # being drawn or waiting
         self._scheduler = Scheduler(pipe.model, limits.batch_size)
-        self._pending: dict[int, PendingRequest] = {}  # by the identity of each unfinished image
+        self._pending: dict[Job, PendingRequest] = {}  # by each unfinished image
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._refusing = self._closed = False
@@ -153,11 +134,11 @@ class Engine:
         over = self._scheduler.step()
         self.metrics.passes.inc(self._scheduler.passes - before)
         for outcome in over:
-            if request := self._pending.get(id(outcome.job)):
+            if request := self._pending.get(outcome.job):
                 self._report(request, outcome)
         for jobs, canvas in list(self._scheduler.canvases()):
             for i, job in enumerate(jobs):
-                if request := self._pending.get(id(job)):
+                if request := self._pending.get(job):
                     self._preview(request, job, canvas, i)
 
     def _report(self, request: PendingRequest, outcome: Finished | Failed) -> None:
@@ -169,8 +150,8 @@ class Engine:
             self._fail(request, outcome.job, error)
             return
         self.metrics.finished(result.trace, time.monotonic() - request.submitted)
-        self._release(request, outcome.job)
-        request.notify(Drawn(request.jobs.index(outcome.job), result))
+        self._release(outcome.job)
+        request.notify((request.jobs.index(outcome.job), result))
 
     def _preview(self, request: PendingRequest, job: Job, canvas: Canvas, image: int) -> None:
         if not request.preview_due(job, canvas, image):
@@ -180,14 +161,14 @@ class Engine:
         except Exception as error:
             self._fail(request, job, error)
         else:
-            request.notify(Preview(request.jobs.index(job), picture))
+            request.notify((request.jobs.index(job), picture))
 
     def _fail(self, request: PendingRequest, job: Job, error: Exception) -> None:
         """End a request one of whose images failed."""
         log.error("an image failed", exc_info=error)
         self.metrics.images.labels("failed").inc()
         self._scheduler.drop([job])
-        self._release(request, job)
+        self._release(job)
         hidden = "the image could not be drawn; see the server's log"
         if isinstance(error, OutOfMemory):
             self._end(request, ApiError(503, str(error), code="out_of_memory", headers={"Retry-After": "5"}))
@@ -195,23 +176,22 @@ class Engine:
             self._end(request, ApiError(500, str(error) if isinstance(error, ModelError) else hidden))
 
     def _add(self, request: PendingRequest) -> None:
+        self._pending.update(dict.fromkeys(request.jobs, request))
         if self._refusing:
             self._end(request, _stopping())
-            return
-        for job in request.jobs:
-            self._pending[id(job)] = request
-            self._scheduler.add(job)
+        else:
+            for job in request.jobs:
+                self._scheduler.add(job)
 
     def _drop(self, request: PendingRequest) -> None:
-        jobs = list(request.open)
+        jobs = [job for job in request.jobs if job in self._pending]
         self._scheduler.drop(jobs)
         self.metrics.images.labels("dropped").inc(len(jobs))
         for job in jobs:
-            self._release(request, job)
+            self._release(job)
 
-    def _release(self, request: PendingRequest, job: Job) -> None:
-        request.open.remove(job)
-        self._pending.pop(id(job), None)
+    def _release(self, job: Job) -> None:
+        del self._pending[job]
         with self._lock:
             self.images -= 1
 
@@ -224,9 +204,9 @@ class Engine:
             self._end(request, error)
 
     def _refuse_waiting(self) -> None:
-        waiting = set(map(id, self._scheduler.waiting))
+        waiting = set(self._scheduler.waiting)
         for request in set(self._pending.values()):
-            if all(id(job) in waiting for job in request.jobs):
+            if waiting.issuperset(request.jobs):
                 self._end(request, _stopping())
 
 

@@ -13,8 +13,9 @@ from PIL import Image
 from starlette.types import Receive
 
 from fewpass.engine.request import Job
+from fewpass.engine.result import Result
 from fewpass.io.png_metadata import png
-from fewpass.serve.engine import Drawn, Engine, Event, Preview
+from fewpass.serve.engine import Engine, Event
 from fewpass.serve.errors import ApiError
 from fewpass.serve.schema import (
     CompletedEvent,
@@ -53,9 +54,9 @@ class Generation:
         """All images, once the last is finished, as `data:` URLs or in base64. Raises ApiError."""
         done: dict[int, CompletedEvent] = {}
         while len(done) < len(self.jobs):
-            event = await self._next()
-            if isinstance(event, Drawn):
-                done[event.index] = await self._completed(event)
+            index, drawn = await self._next() or (0, None)
+            if isinstance(drawn, Result):
+                done[index] = await self._completed(index, drawn)
         return ImagesResponse(
             created=self.created,
             data=[self._data(done[i]) for i in range(len(self.jobs))],
@@ -75,24 +76,26 @@ class Generation:
 
     async def events(self) -> AsyncIterator[str]:
         """The answer as server-sent events, each image once it is finished. Errors are events too."""
-        partial = [0] * len(self.jobs)
-        unfinished = len(self.jobs)
+        previews, unfinished = [0] * len(self.jobs), len(self.jobs)
         try:
             while unfinished:
                 event = await self._next(PING)
                 if event is None:
                     yield ": still here\n\n"
-                elif isinstance(event, Preview):
-                    yield _sse(await self._partial(event, partial[event.index]))
-                    partial[event.index] += 1
-                else:
-                    yield _sse(await self._completed(event))
+                    continue
+                index, drawn = event
+                if isinstance(drawn, Result):
+                    yield _sse(await self._completed(index, drawn))
                     unfinished -= 1
+                else:
+                    shared = await self._shared(index, drawn)
+                    yield _sse(PartialImageEvent(**shared, partial_image_index=previews[index]))
+                    previews[index] += 1
         except ApiError as error:
             yield error.event
 
-    async def _next(self, patience: float = math.inf) -> Preview | Drawn | None:
-        """The next event; None if there is none for `patience` seconds. Raises ApiError."""
+    async def _next(self, patience: float = math.inf) -> tuple[int, Image.Image | Result] | None:
+        """The number of an image, and its preview or result; None after `patience` seconds. Raises ApiError."""
         left = self.deadline - time.monotonic()
         try:
             event = await asyncio.wait_for(self._events.get(), min(left, patience))
@@ -105,14 +108,10 @@ class Generation:
             raise event
         return event
 
-    async def _partial(self, event: Preview, number: int) -> PartialImageEvent:
-        return PartialImageEvent(**await self._shared(event.index, event.image), partial_image_index=number)
-
-    async def _completed(self, event: Drawn) -> CompletedEvent:
-        result = event.result
+    async def _completed(self, index: int, result: Result) -> CompletedEvent:
         return CompletedEvent(
-            **await self._shared(event.index, result.images[0], result.settings[0]),
-            usage=self._usage(self.jobs[event.index : event.index + 1]),
+            **await self._shared(index, result.images[0], result.settings[0]),
+            usage=self._usage(self.jobs[index : index + 1]),
             seed=result.seeds[0],
             passes=int(result.trace.passes[0]),
         )

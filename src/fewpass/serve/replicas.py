@@ -15,7 +15,6 @@ from ray.serve.exceptions import RayServeException
 
 from fewpass.integrations.ray import Processes, connected, last_line
 from fewpass.serve.app import create_app, public_name
-from fewpass.serve.gateway import environment
 from fewpass.serve.limits import CONNECTIONS, Limits
 from fewpass.serve.metrics import Metrics, merge
 
@@ -50,10 +49,10 @@ def serve_on_ray(
         source = processes.source
 
         def build() -> FastAPI:  # in the process of a replica; Ray takes functions only
-            return create_app(processes.open(source, share), limits, api_key, known, SharedMetrics())
+            return create_app(processes.open(source, share), limits, api_key, known, SharedMetrics(), cors)
 
         try:
-            _start(host, port, environment(limits, cors), _deployment(build, count, share, limits.grace))
+            _start(host, port, _deployment(build, count, share, limits.grace))
             with _terminable():
                 announce(known, count)
                 try:
@@ -112,12 +111,9 @@ def _deployment(build: Callable[[], FastAPI], replicas: int, share: Mapping[str,
     )(serve.ingress(build)(Replica)).bind()
 
 
-def _start(host: str, port: int, environment: Mapping[str, str], app: Any) -> None:
+def _start(host: str, port: int, app: Any) -> None:
     try:
-        serve.start(
-            http_options={"host": host, "port": port},
-            controller_options={"runtime_env": {"env_vars": environment}},  # proxies inherit it
-        )
+        serve.start(http_options={"host": host, "port": port})
         serve.run(app, name=NAME, route_prefix="/")
     except (RayError, RayServeException, RuntimeError, TimeoutError) as error:
         reasons = [part.message for app in serve.status().applications.values() for part in app.deployments.values()]
