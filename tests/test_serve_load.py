@@ -41,8 +41,13 @@ def test_fifty_clients_get_the_right_images(server):
 
 
 def test_the_load_script_can_tell_all_its_images_of_the_bundled_model_apart(emoji):
+    async def draw_alone(url):
+        clients = Clients(url, PROMPT)
+        async with clients.http:
+            await clients.draw_alone()
+
     with Running(emoji, Limits()) as bundled:
-        asyncio.run(Clients(bundled.url, PROMPT).draw_alone())
+        asyncio.run(draw_alone(bundled.url))
 
 
 # What the document allows and forbids.
