@@ -105,7 +105,7 @@ class CacheMachine(RuleBasedStateMachine):
 
     def write(self, pair, slot, real=None, sees=None):
         """One forward pass: the mask and what each layer returns are those of the plain rows."""
-        mask = pair.cache.place(slot, real=real, sees=sees)
+        mask = pair.cache.begin_pass(slot, real=real, sees=sees)
         visible = mask.shape[-1]
         stamps = (self.stamp + torch.arange(1, slot.numel() + 1).double()).view(slot.shape)
         self.stamp += slot.numel()

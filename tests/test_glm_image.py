@@ -79,7 +79,7 @@ def test_grids_are_those_of_the_processor(pipe, processor, size):
 
 
 def test_neighbours_are_those_in_the_same_grid():
-    into, width = Grid(3, 4, CODES, before=((2, 5), (1, 2))).place(torch.arange(24))
+    into, width = Grid(3, 4, CODES, before=((2, 5), (1, 2))).locate(torch.arange(24))
     assert into.tolist() == [*range(10), *range(2), *range(12)]
     assert width.tolist() == [5] * 10 + [2] * 2 + [4] * 12
 

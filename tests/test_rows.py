@@ -7,7 +7,7 @@ import torch
 
 from fewpass import Drawing, Grid, Sampling, decoder, pjd
 from fewpass.core.loop import decode
-from fewpass.decoders.pjd import Rows
+from fewpass.decoders.pjd import ParallelRows
 from fewpass.decoders.rules import FixedPoint, Speculative
 from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
 from tests.test_wavefront import EVERY_GRID, ROW_ENDS, SQUARE, TALL, WIDE, Recorder
@@ -26,8 +26,8 @@ def toy(grid, decoder, law=PLAIN, draw=drawn, images=24):
 @pytest.mark.parametrize("window", [1, 3, 9])
 def test_fixed_noise_in_whole_rows_is_autoregression(grid, window):
     """Whatever is committed, everything that it depends on is in place."""
-    assert torch.equal(toy(grid, Rows(window, grid.cols, FixedPoint())), toy(grid, decoder("ar")))
-    assert torch.equal(toy(grid, Rows(window, 99, FixedPoint())), toy(grid, decoder("ar")))
+    assert torch.equal(toy(grid, ParallelRows(window, grid.cols, FixedPoint())), toy(grid, decoder("ar")))
+    assert torch.equal(toy(grid, ParallelRows(window, 99, FixedPoint())), toy(grid, decoder("ar")))
 
 
 @pytest.mark.parametrize("window", [1, 3])
@@ -35,7 +35,7 @@ def test_fixed_noise_in_whole_rows_is_autoregression_on_a_transformer(pipeline, 
     prompts = ["red stars", "one", "two blue stars on a red background"]
     for settings in ({}, {"guidance": 1.0, "top_k": 10}):
         expected = pipeline(prompts, decoder="ar", seed=1, **settings).tokens
-        drawn = pipeline(prompts, decoder=Rows(window, 4, FixedPoint()), seed=1, **settings).tokens
+        drawn = pipeline(prompts, decoder=ParallelRows(window, 4, FixedPoint()), seed=1, **settings).tokens
         assert torch.equal(drawn, expected)
 
 
@@ -186,9 +186,9 @@ def test_temperature_0_in_whole_rows_is_greedy():
 
 def test_rows_take_any_rule():
     for rule in (Speculative(), decoder("gsd(distance=0.9)").rule, decoder("sjd_block").rule, decoder("gs_sjd").rule):
-        together = toy(SQUARE, Rows(3, 2, rule), images=9)
-        assert torch.equal(toy(SQUARE, Rows(3, 2, rule), draw=coming_and_going, images=9), together)
-    exact = check_decoder(Rows(2, 3, decoder("sjd_block").rule), JointLaw(FREE, PLAIN), images=20_000)
+        together = toy(SQUARE, ParallelRows(3, 2, rule), images=9)
+        assert torch.equal(toy(SQUARE, ParallelRows(3, 2, rule), draw=coming_and_going, images=9), together)
+    exact = check_decoder(ParallelRows(2, 3, decoder("sjd_block").rule), JointLaw(FREE, PLAIN), images=20_000)
     assert exact.exact, exact
 
 
@@ -208,7 +208,7 @@ def test_options_out_of_range_are_refused(options):
 
 
 def test_rule_is_bound():
-    rule = Rows(2, 3, decoder("lantern").rule)
+    rule = ParallelRows(2, 3, decoder("lantern").rule)
     found = Drawing(Toy(1, SQUARE), rule, PLAIN, torch.arange(1)).decoder.rule.test.nearest
     assert torch.equal(found, Toy(1, SQUARE).codebook.nearest(1000))
-    assert replace(rule, rule=Speculative()) == Rows(2, 3)
+    assert replace(rule, rule=Speculative()) == ParallelRows(2, 3)

@@ -6,7 +6,7 @@ from torch import Tensor
 from fewpass import Grid, Sampling
 from fewpass.core.loop import decode
 from fewpass.core.protocol import Decoder
-from fewpass.core.sampling import Law
+from fewpass.core.sampling import Sampler
 from fewpass.testing import Draw, JointLaw, Toy, drawn
 
 FREE = Grid(2, 3, 4)
@@ -23,14 +23,14 @@ LAWS = {
 }
 
 
-def one_by_one(session: Toy, decoder: Decoder, law: Law, seeds: Tensor) -> Tensor:
+def one_by_one(session: Toy, decoder: Decoder, law: Sampler, seeds: Tensor) -> Tensor:
     """As `drawn`, but every image alone."""
     alone = [drawn(session.select(i[None]), decoder, law, seeds[i][None]) for i in torch.arange(len(seeds))]
     return torch.cat(alone)
 
 
 def toy(
-    grid: Grid, decoder: Decoder, law: Law = PLAIN, draw: Draw = drawn, images: int = 24, sharpness: float = 1.5
+    grid: Grid, decoder: Decoder, law: Sampler = PLAIN, draw: Draw = drawn, images: int = 24, sharpness: float = 1.5
 ) -> Tensor:
     """Tokens of images drawn with guidance, their numbers for seeds."""
     return draw(Toy(images, grid, sharpness, guidance=1.5), decoder, law, torch.arange(images))
@@ -41,3 +41,10 @@ def mean_passes(decoder: Decoder, sharpness: float, images: int = 100) -> float:
     grid = Grid(8, 8, 16)
     seen = decode(Toy(images, grid, sharpness), decoder, PLAIN, torch.arange(images))
     return sum(float((canvas.length < grid.size).sum()) for canvas in seen) / images
+
+
+def noted(trace, canvases):
+    """The same canvases, each noted in the trace of images that began together."""
+    for passes, canvas in enumerate(canvases, start=1):
+        trace.note(canvas, torch.full((len(canvas.tokens),), passes))
+        yield canvas

@@ -44,7 +44,7 @@ class Grid:
         """Columns of the widest grid."""
         return max(cols for _, cols in self.grids)
 
-    def place(self, index: Tensor) -> tuple[Tensor, Tensor]:
+    def locate(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The offset of each position [...] in its own grid, and the columns of that grid."""
         into, width, start = index, torch.zeros_like(index), 0
         for rows, cols in self.grids:
@@ -151,6 +151,11 @@ class Canvas:
         """Whether each image has no open position."""
         size = self.grid.size
         return [n >= size for n in self.lengths]
+
+    @property
+    def unfinished(self) -> Tensor:
+        """Numbers of the images that have an open position."""
+        return torch.tensor([i for i, done in enumerate(self.finished) if not done], device=self.length.device).long()
 
     def ahead(self, n: int, start: int = 0) -> Tensor:
         """The positions length + start ... length + start + n - 1 of each image: [B, n]."""

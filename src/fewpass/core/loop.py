@@ -1,6 +1,7 @@
 """The loop that every algorithm shares."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -9,21 +10,30 @@ from fewpass.core.canvas import Canvas
 from fewpass.core.errors import ModelError, not_finite
 from fewpass.core.noise import Noise
 from fewpass.core.protocol import Decoder, ElasticSession, Session, SessionInfo, bind
-from fewpass.core.sampling import Law
+from fewpass.core.sampling import Sampler
 
 
 class Drawing:
     """A ragged batch of images; each commits its own number of tokens in every pass.
 
-    `session` holds their prompts, `law` turns logits into the sampling distribution, `seeds` [B] int64 are theirs. The
+    `session` holds their prompts, `sampling` turns logits into probabilities, `seeds` [B] int64 are theirs. The
     tokens of an image depend on its seed, not on the batch: `select` and `join` may be called between any two passes.
+
+    `clock` is entered while the model runs.
 
     Raises ValueError naming a requirement of the decoder that the session lacks.
     """
 
-    def __init__(self, session: Session, decoder: Decoder, law: Law, seeds: Tensor):
+    def __init__(
+        self,
+        session: Session,
+        decoder: Decoder,
+        sampling: Sampler,
+        seeds: Tensor,
+        clock: AbstractContextManager = nullcontext(),  # noqa: B008  it has no state
+    ):
         self.decoder = bind(decoder, SessionInfo.of(session))
-        self.session, self.law, self.seeds = session, law, seeds
+        self.session, self.sampling, self.seeds, self.clock = session, sampling, seeds, clock
         self.step = torch.zeros_like(seeds)
         self.canvas = Canvas.blank(session.grid, seeds, decoder.margin)
         p, first = self._distribution(session.first, self.canvas.ahead(1)), self.canvas.ahead(1)
@@ -41,13 +51,15 @@ class Drawing:
         self.step = self.step + 1
         query = self.decoder.draft(self.canvas, self.state)
         self.canvas.asked = query.tokens.shape[1]
-        p = self._distribution(self.session(query), query.index + 1)
+        with self.clock:
+            logits = self.session(query)
+        p = self._distribution(logits, query.index + 1)
         self.state = self.decoder.verify(self.canvas, self.state, p, self.noise)
 
     def _distribution(self, logits: Tensor, index: Tensor) -> Tensor:
         """The sampling distribution at the positions `index` [B, n]; the canvas notes faults of the logits."""
         self.canvas.inspect(logits, index)
-        return self.law(logits)
+        return self.sampling(logits)
 
     def errors(self, canvas: Canvas) -> list[ModelError | None]:
         """The error of each image on a `canvas` whose logits were faulty; None for the others."""
@@ -69,7 +81,7 @@ class Drawing:
         self.state = tuple(part[images] for part in self.state)
 
     def join(self, other: "Drawing") -> None:
-        """Append the images of `other`, which has the same decoder, law and grid."""
+        """Append the images of `other`, which has the same decoder, sampling and grid."""
         assert isinstance(self.session, ElasticSession)
         assert isinstance(other.session, ElasticSession)
         self.session = self.session.join(other.session)
@@ -78,15 +90,8 @@ class Drawing:
         self.state = tuple(torch.cat(pair) for pair in zip(self.state, other.state, strict=True))
 
 
-def staying(leaves: Sequence[bool]) -> list[int]:
-    """The numbers of the remaining images; the last ones fill the gaps, so that few rows move."""
-    n = sum(not leaving for leaving in leaves)
-    last = iter([i for i in range(n, len(leaves)) if not leaves[i]])
-    return [next(last) if leaves[i] else i for i in range(n)]
-
-
 @torch.inference_mode()
-def decode(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Iterator[Canvas]:
+def decode(session: Session, decoder: Decoder, sampling: Sampler, seeds: Tensor) -> Iterator[Canvas]:
     """Draw one image for each of `seeds` [B] int64; yield the same canvas after every pass, the prefill included.
 
     `canvas.tokens` is [B, N + margin], of which `canvas.length` [B] are committed. Finished images leave an elastic
@@ -95,7 +100,7 @@ def decode(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Itera
     Raises ValueError naming a requirement of the decoder that the session lacks, and ModelError for NaN or infinite
     logits where a token is drawn or a draft verified.
     """
-    drawing, elastic = Drawing(session, decoder, law, seeds), isinstance(session, ElasticSession)
+    drawing, elastic = Drawing(session, decoder, sampling, seeds), isinstance(session, ElasticSession)
     del session  # it takes memory, and the drawing has its own as soon as an image is finished
     images = torch.arange(len(seeds), device=seeds.device)
     whole = drawing.canvas.select(images)
@@ -103,7 +108,7 @@ def decode(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Itera
     yield whole
     while not all(whole.finished):
         if any(drawing.canvas.finished) and elastic:
-            going = torch.tensor(staying(drawing.canvas.finished), device=seeds.device)
+            going = drawing.canvas.unfinished
             drawing.select(going)
             images = images[going]
         drawing.advance()

@@ -12,7 +12,7 @@ from fewpass.core.messages import shown
 
 COLDEST = 1e-10  # below, logits divided by the temperature may overflow
 
-Law = Callable[[Tensor], Tensor]  # logits [B, n, V] -> probabilities [B, n, V]
+Sampler = Callable[[Tensor], Tensor]  # logits [B, n, V] -> probabilities [B, n, V]
 
 
 @dataclass(frozen=True)

@@ -50,12 +50,12 @@ def above_sample(canvas: Canvas, proposals: Proposals, index: Tensor, last: Tens
 
 def _left(canvas: Canvas, index: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
     neighbour = torch.minimum(index - 1, last)
-    into, width = canvas.grid.place(index)
+    into, width = canvas.grid.locate(index)
     return neighbour, index - neighbour <= into % width
 
 
 def _above(canvas: Canvas, index: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-    into, width = canvas.grid.place(index)
+    into, width = canvas.grid.locate(index)
     neighbour = index - width
     exists = (into >= width) & (neighbour <= last)
     return torch.where(exists, neighbour, last), exists

@@ -127,7 +127,7 @@ class Neighbours:
 
     @classmethod
     def of(cls, grid: Grid, index: Tensor) -> Self:
-        at, into, width = (x.cpu().numpy() for x in (index, *grid.place(index)))
+        at, into, width = (x.cpu().numpy() for x in (index, *grid.locate(index)))
         left, above = np.where(into % width, at - 1, -1), np.where(into >= width, at - width, -1)
         return cls(at, left, above, np.where(above < 0, at - 1, above))
 

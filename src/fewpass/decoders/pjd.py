@@ -12,12 +12,12 @@ from fewpass.core.checks import MOST, whole
 from fewpass.core.noise import Noise
 from fewpass.core.protocol import Decoder, Query, SessionInfo, State, bind_part
 from fewpass.decoders.proposals import Proposals
-from fewpass.decoders.row_frontier import Lines, RowFrontier, check_rows
+from fewpass.decoders.row_frontier import RowFrontier, RowTable, check_rows
 from fewpass.decoders.rules import Rule, Speculative, Verdict
 
 
 @dataclass(frozen=True)
-class Rows(Decoder):
+class ParallelRows(Decoder):
     """Open a row when the row above has `context` tokens, or all. Parallel Jacobi decoding, arXiv 2606.05703. Lossy.
 
     Each row has a window of `window` drafts, never ahead of the row above. A draft attends to final tokens and to the
@@ -45,7 +45,7 @@ class Rows(Decoder):
         return 1
 
     def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
-        rows = len(Lines.of(canvas.grid, p.device))
+        rows = len(RowTable.of(canvas.grid, p.device))
         proposals = Proposals(p.new_zeros(len(p), rows * (self.window + 1) + 1, p.shape[-1]))
         front = RowFrontier.of(canvas, self.context, rows)
         self._fill(canvas, proposals, replace(front, active=torch.ones_like(front.active)), front.n, noise)
@@ -96,7 +96,7 @@ class Rows(Decoder):
 
 def _row_causal(canvas: Canvas, index: Tensor) -> Tensor:
     """The attention mask [B, n, M] of the tokens at `index` [B, n]: final tokens before them, drafts of their row."""
-    lines = Lines.of(canvas.grid, index.device)
+    lines = RowTable.of(canvas.grid, index.device)
     slot = torch.arange(canvas.grid.size + 1, device=index.device)
     same = lines.at(slot + 1) == lines.at(index + 1)[..., None]  # a token counts with the row it predicts
     final = F.pad(canvas.final, (0, 1))[:, None]

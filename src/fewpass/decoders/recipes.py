@@ -15,12 +15,12 @@ from fewpass.decoders import draft_init
 from fewpass.decoders.block import Block
 from fewpass.decoders.jacobi import Jacobi
 from fewpass.decoders.ngram import NGrams
-from fewpass.decoders.pjd import Rows
+from fewpass.decoders.pjd import ParallelRows
 from fewpass.decoders.relaxed import Annealed, Grouped, Neighbours
 from fewpass.decoders.rules import FixedPoint, Reuse, Speculative, couple
 from fewpass.decoders.spec import Recipe, read, recipe
 from fewpass.decoders.tree import Tree
-from fewpass.decoders.zipar import Wavefront
+from fewpass.decoders.zipar import ZipAR
 
 
 @recipe("the definition", lossless=True)
@@ -147,21 +147,21 @@ def cool_sd(
 
 
 @recipe("arXiv 2412.04062", lossless=False)
-def zipar(window: int = 16, adaptive: bool = False) -> Wavefront:
+def zipar(window: int = 16, adaptive: bool = False) -> ZipAR:
     """ZipAR: a row starts when the row above has `window` tokens. Lossy; `ar` for whole rows.
 
     arXiv 2412.04062. `window` >= 1 tokens; with `adaptive` it is the least head start. Needs a grid of several rows.
     """
-    return Wavefront(window, adaptive)
+    return ZipAR(window, adaptive)
 
 
 @recipe("arXiv 2606.05703", lossless=False)
-def pjd(window: int = 15, context: int = 6) -> Rows:
+def pjd(window: int = 15, context: int = 6) -> ParallelRows:
     """PJD, Jacobi decoding of several rows at once, each `context` tokens behind. Lossy; SJD by rows for whole rows.
 
     arXiv 2606.05703. `window` >= 1 drafts in each row, `context` >= 1 tokens. Needs a grid of several rows.
     """
-    return Rows(window, context)
+    return ParallelRows(window, context)
 
 
 RECIPES: dict[str, Recipe[...]] = {r.name: r for r in list(globals().values()) if isinstance(r, Recipe)}

@@ -12,7 +12,7 @@ from fewpass.core.protocol import Query, SessionInfo
 
 
 @dataclass(frozen=True, eq=False)
-class Lines:
+class RowTable:
     """All rows of a layout, those of the grids before the picture first."""
 
     start: Tensor  # [L] position of the first token
@@ -20,7 +20,7 @@ class Lines:
     opens: Tensor  # [L] bool: the first row of its grid
 
     @classmethod
-    def of(cls, grid: Grid, device: torch.device) -> "Lines":
+    def of(cls, grid: Grid, device: torch.device) -> "RowTable":
         width = torch.tensor([cols for rows, cols in grid.grids for _ in range(rows)], device=device)
         opens = torch.tensor([row == 0 for rows, _ in grid.grids for row in range(rows)], device=device)
         return cls(width.cumsum(0) - width, width, opens)
@@ -53,7 +53,7 @@ class RowFrontier:
     @classmethod
     def of(cls, canvas: Canvas, context: int, rows: int | None = None) -> "RowFrontier":
         """A row is open when the row above has `context` final tokens, or all; R is `rows`, or covers the open rows."""
-        lines = Lines.of(canvas.grid, canvas.final.device)
+        lines = RowTable.of(canvas.grid, canvas.final.device)
         counted = F.pad(canvas.final.cumsum(1), (1, 0))
         n = counted[:, lines.start + lines.width] - counted[:, lines.start]
         finished = n == lines.width

@@ -19,7 +19,7 @@ P = ParamSpec("P")
 class Recipe(Generic[P]):
     """A named way to make a decoder; the decoder holds the recipe and all of its options.
 
-    `source` cites the algorithm; `lossless` is whether images have exactly the law of autoregression.
+    `source` cites the algorithm; `lossless` is whether images have exactly the distribution of autoregression.
     """
 
     def __init__(self, make: Callable[P, Decoder], source: str, lossless: bool):

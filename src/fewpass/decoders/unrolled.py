@@ -8,13 +8,13 @@ from torch import Tensor
 
 from fewpass.core.noise import ACCEPT, CORRECT, FRESH, Noise
 from fewpass.core.protocol import Query, Session
-from fewpass.core.sampling import Law
+from fewpass.core.sampling import Sampler
 
 TINY = 1e-30  # a weight that vanishes beside any other in the rounding of a sum
 
 
 @torch.inference_mode()
-def sjd(session: Session, sampling: Law, seed: int, W: int = 15) -> Tensor:
+def sjd(session: Session, sampling: Sampler, seed: int, W: int = 15) -> Tensor:
     """Draw one image by speculative Jacobi decoding: arXiv 2410.01699, algorithm 1. Lossless.
 
     The letters are the paper's: x are the drafts, q the draft distributions, p the target distributions, y the tokens

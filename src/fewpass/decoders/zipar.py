@@ -16,7 +16,7 @@ from fewpass.decoders.rules import Strict
 
 
 @dataclass(frozen=True)
-class Wavefront(Decoder):
+class ZipAR(Decoder):
     """Open a row when the row above has `window` tokens, or all. arXiv 2412.04062. Lossy.
 
     Every pass adds one token to each open row, drawn under the noise of autoregression and final at once. A window of a

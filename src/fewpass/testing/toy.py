@@ -12,7 +12,7 @@ from fewpass.core.canvas import Grid
 from fewpass.core.codebook import Codebook
 from fewpass.core.loop import Drawing, decode
 from fewpass.core.protocol import Decoder, ElasticSession, Query, Session
-from fewpass.core.sampling import Law
+from fewpass.core.sampling import Sampler
 from fewpass.core.splitmix import GOLDEN, bits, mix
 
 CHUNK = 20_000  # images drawn together: their tensors stay in the processor's cache
@@ -37,6 +37,7 @@ class Toy:
         self.codebook = Codebook(circle[: grid.codes or grid.vocab], circle.__getitem__)
 
     def __call__(self, query: Query) -> Tensor:
+        """The logits behind the tokens of a query: [B, n, V]."""
         self._reserve(0 if query.sees is None else query.sees.shape[-1] + 1)
         slot = (query.index if query.slot is None else query.slot).clamp(max=self.words.shape[1] - 1)
         self.words.scatter_(1, slot, self.word(query.tokens, query.index))
@@ -81,17 +82,17 @@ class Toy:
         return new
 
 
-Draw = Callable[[Session, Decoder, Law, Tensor], Tensor]  # session, decoder, law, seeds [B] -> tokens [B, N]
+Draw = Callable[[Session, Decoder, Sampler, Tensor], Tensor]  # session, decoder, law, seeds [B] -> tokens [B, N]
 
 
-def drawn(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Tensor:
+def drawn(session: Session, decoder: Decoder, law: Sampler, seeds: Tensor) -> Tensor:
     """The tokens [B, N] of the finished images."""
     *_, canvas = decode(session, decoder, law, seeds)
     return canvas.tokens[:, : session.grid.size]
 
 
 @torch.inference_mode()
-def coming_and_going(session: Session, decoder: Decoder, law: Law, seeds: Tensor) -> Tensor:
+def coming_and_going(session: Session, decoder: Decoder, law: Sampler, seeds: Tensor) -> Tensor:
     """As `drawn`, but the images come in three groups, a pass apart, and leave when they are finished."""
     assert isinstance(session, ElasticSession)
     groups = torch.arange(len(seeds)).tensor_split(3)
@@ -116,7 +117,7 @@ class JointLaw:
     """The exact probability of every toy image, under one way of sampling."""
 
     grid: Grid
-    law: Law
+    law: Sampler
     sharpness: float = 1.5
     guidance: float = 1.0
 
