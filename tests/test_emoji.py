@@ -61,7 +61,7 @@ def test_held_out_is_decided_by_the_plain_prompt_or_its_mirror(training):
         return int(hashlib.sha256(prompt.encode()).hexdigest(), 16) % 10 == 0
 
     words = vocabulary()
-    apple, owl = words.by_name["apple"], words.by_name["owl"]
+    apple, owl = (thing for name in ("apple", "owl") for thing in words.things if thing.name == name)
     for background in words.backgrounds:
         for relation, other in recipe.MIRROR.items():
             one = f"a apple {relation} a owl on a {background} background"

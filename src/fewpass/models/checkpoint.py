@@ -148,12 +148,8 @@ def check_size(kind: type[PreTrainedModel], folder: Path, files: Sequence[Path])
 
 def sampling_of(config: GenerationConfig, otherwise: Sampling) -> Sampling:
     """Sampling of generation_config.json; keys that it lacks are taken from `otherwise`, the authors' sampling."""
-    return Sampling(
-        otherwise.temperature if config.temperature is None else config.temperature,
-        otherwise.top_k if config.top_k is None else config.top_k,
-        otherwise.top_p if config.top_p is None else config.top_p,
-        otherwise.min_p if config.min_p is None else config.min_p,
-    )
+    given = {name: getattr(config, name) for name in vars(otherwise)}
+    return replace(otherwise, **{name: value for name, value in given.items() if value is not None})
 
 
 def first(token: int | list[int]) -> int:

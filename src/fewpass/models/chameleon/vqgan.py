@@ -16,6 +16,7 @@ from fewpass.runtime.transformer import input_device
 FOLDER = "vqgan"  # where a checkpoint that has no decoder of its own may be given one
 PUBLISHED = "leloy/Anole-7b-v0.1-vqvae-hf"
 FIRST = "decoder.conv_in.weight"  # small, and in every decoder
+SHAPE = ("num_embeddings", "embed_dim", "latent_channels", "base_channels", "channel_multiplier", "num_res_blocks")
 PARTS = ("quantize.embedding.", "post_quant_conv.", "decoder.")
 
 
@@ -24,16 +25,7 @@ class Vqgan(VqDecoder):
 
     def __init__(self, config: ChameleonConfig):
         vq = config.vq_config
-        super().__init__(
-            JanusVQVAEConfig(
-                num_embeddings=vq.num_embeddings,
-                embed_dim=vq.embed_dim,
-                latent_channels=vq.latent_channels,
-                base_channels=vq.base_channels,
-                channel_multiplier=vq.channel_multiplier,
-                num_res_blocks=vq.num_res_blocks,
-            )
-        )
+        super().__init__(JanusVQVAEConfig(**{name: getattr(vq, name) for name in SHAPE}))
         for level in self.decoder.up:
             level.attn = nn.ModuleList()
 

@@ -64,14 +64,6 @@ class Vocabulary:
         texts += [text for thing in self.things for text in (thing.name, thing.names)]
         return tuple(sorted({word for text in texts for word in text.split()}))
 
-    @cached_property
-    def by_name(self) -> dict[str, Thing]:
-        return {thing.name: thing for thing in self.things}
-
-    @cached_property
-    def by_names(self) -> dict[str, Thing]:
-        return {thing.names: thing for thing in self.things}
-
 
 @cache
 def vocabulary() -> Vocabulary:
@@ -94,24 +86,20 @@ def parse(prompt: str) -> Scene:
         )
     head, background = found.groups()
     for count, word in words.count_words.items():
-        if head.startswith(word + " "):
-            return Scene(background, (_lookup(words.by_names, head[len(word) + 1 :], prompt),), count)
-    for relation in words.relations:
-        left, cut, right = head.partition(f" {relation} ")
-        if cut:
-            pair = (_lookup(words.by_name, _bare(left), prompt), _lookup(words.by_name, _bare(right), prompt))
-            return Scene(background, pair, relation=relation)
-    return Scene(background, (_lookup(words.by_name, _bare(head), prompt),))
+        if head.startswith(f"{word} "):
+            named = {thing.names: thing for thing in words.things}
+            return Scene(background, (_lookup(named, head.removeprefix(f"{word} "), prompt),), count)
+    relation = next((relation for relation in words.relations if f" {relation} " in head), None)
+    named = {thing.name: thing for thing in words.things}
+    phrases = head.split(f" {relation} ", 1) if relation else [head]
+    things = tuple(_lookup(named, re.sub(r"^an? ", "", phrase), prompt) for phrase in phrases)
+    return Scene(background, things, relation=relation)
 
 
-def _bare(phrase: str) -> str:
-    return re.sub(r"^an? ", "", phrase)
-
-
-def _lookup(names: dict[str, Thing], name: str, prompt: str) -> Thing:
-    if name not in names:
+def _lookup(named: dict[str, Thing], name: str, prompt: str) -> Thing:
+    if name not in named:
         raise ValueError(f"unknown object {name!r} in prompt {prompt!r}")
-    return names[name]
+    return named[name]
 
 
 @cache

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from .explain import explain
-from .match import Match
+from .match import Match, identify
 from .scenes import Scene, parse, vocabulary
-from .segment import background_colour
+from .segment import CONTRASTS, SPECK, background_colour, boxes, contrast
 
 NEAR = 40.0  # how far, of 442, the background may be from the colour it should have
 LIKE = 0.95  # how far, of 1, a thing may be from the emoji nearest to it
 CLEARLY = 1.5  # how many times as far apart along the relation's axis as across
+
+GOOD = 0.2  # mean distance at which no other cut is tried
+MARGIN = 0.12  # of its side, by which an object's blur may reach beyond its square
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def score(image: Image.Image | np.ndarray, prompt: str) -> Verdict:
     scene = parse(prompt)
     background = background_colour(pixels)
     colour = _nearest_background(background)
-    found, rest = explain(pixels, background, colour)
+    found, rest = _explain(pixels, background, colour)
     names = [match.thing.name if match.distance < LIKE else "something" for match in found] + ["something"] * rest
     return Verdict(
         background=_background_right(background, scene),
@@ -69,3 +71,31 @@ def _related(scene: Scene, found: list[Match]) -> bool:
     dx, dy = second.centre[0] - first.centre[0], second.centre[1] - first.centre[1]
     along, across = {"left of": (dx, dy), "right of": (-dx, dy), "above": (dy, dx), "below": (-dy, dx)}[scene.relation]
     return bool(along > max(0.6 * first.size, CLEARLY * abs(across)))
+
+
+def _explain(pixels: np.ndarray, background: np.ndarray, colour: str) -> tuple[list[Match], bool]:
+    """The best matches, and whether something visible is left that none of them covers.
+
+    Blur between two close objects can join them where a low contrast is requested, and a high contrast can tear a
+    pale object apart; neither looks like an emoji then.
+    """
+    visible, cuts = contrast(pixels, background), []
+    for threshold in CONTRASTS:
+        found = [identify(pixels, background, box, colour) for box in boxes(visible > threshold)]
+        if found:
+            cuts.append((float(np.mean([match.distance for match in found])), found))
+            if cuts[-1][0] < GOOD:
+                break
+    found = min(cuts, key=lambda cut: cut[0])[1] if cuts else []
+    return found, _left_over(visible > CONTRASTS[0], found)
+
+
+def _left_over(mask: np.ndarray, found: list[Match]) -> bool:
+    rest = mask.copy()
+    for match in found:
+        reach = match.size * (0.5 + MARGIN)
+        (x, y) = match.centre
+        rest[
+            max(round(y - reach), 0) : max(round(y + reach), 0), max(round(x - reach), 0) : max(round(x + reach), 0)
+        ] = False
+    return any((box.right - box.left) * (box.bottom - box.top) > 2 * SPECK * mask.size for box in boxes(rest))

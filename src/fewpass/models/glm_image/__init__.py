@@ -120,7 +120,9 @@ class GlmImage(Model):
         self.check_pictures(prompts)
         assert self.diffusion_decoder is not None
         size = grid.cols * CELL, grid.rows * CELL
-        return self.diffusion_decoder(self.prior_tokens(tokens, grid), size, [str(prompt) for prompt in prompts], seeds)
+        # One call per image: in a batch diffusers pads the prompts without a mask, and pixels depend on the others.
+        images = zip(self.prior_tokens(tokens, grid), prompts, seeds, strict=True)
+        return torch.stack([self.diffusion_decoder(ids, size, str(prompt), seed) for ids, prompt, seed in images])
 
     def requested(self, ids: Tensor, arguments: Mapping[str, Any]) -> Grid:
         grids = arguments.get("image_grid_thw")

@@ -43,18 +43,8 @@ class DiffusionDecoder:
         loaded.set_progress_bar_config(disable=True)
         return loaded.to(self.checkpoint.device)
 
-    def __call__(
-        self, prior_token_ids: Tensor, size: tuple[int, int], prompts: Sequence[str], seeds: Sequence[int]
-    ) -> Tensor:
-        """Pictures [B, H, W, 3] uint8 of `size` (width, height).
-
-        Each takes a call of its own: in a batch diffusers pads the prompts without a mask, so that
-        the pixels of one would depend on the others.
-        """
-        images = zip(prior_token_ids, prompts, seeds, strict=True)
-        return torch.stack([self._picture(ids, size, prompt, seed) for ids, prompt, seed in images])
-
-    def _picture(self, prior_token_ids: Tensor, size: tuple[int, int], prompt: str, seed: int) -> Tensor:
+    def __call__(self, prior_token_ids: Tensor, size: tuple[int, int], prompt: str, seed: int) -> Tensor:
+        """The picture [H, W, 3] uint8 of `size` (width, height) of one image's codes [N]."""
         width, height = size
         (drawn,) = self.pipeline(
             prompt=prompt,
