@@ -274,7 +274,7 @@ def test_a_head_that_allows_what_the_layout_forbids(models, monkeypatch):
 
 
 def test_a_cache_that_forgets_to_overwrite(models, monkeypatch):
-    place = SlotCache.place
+    place = SlotCache.begin_pass
 
     def stubborn(cache, slot, real=None, sees=None):
         held = cache.written.gather(1, slot.clamp(max=cache.written.shape[1] - 1))
@@ -282,7 +282,7 @@ def test_a_cache_that_forgets_to_overwrite(models, monkeypatch):
         cache.slots.slot = torch.where(held, cache.written.shape[1] - 1, cache.slots.slot)
         return mask
 
-    monkeypatch.setattr(SlotCache, "place", stubborn)
+    monkeypatch.setattr(SlotCache, "begin_pass", stubborn)
     assert "slots written before" in broken(check_model(models["emu3"], GRIDS["emu3"][:1]))
 
 

@@ -1,7 +1,9 @@
 """How a checkpoint was read: its files, prompt, guidance rows, sizes and defaults, for a person to compare."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -104,10 +106,8 @@ def _prompt(model: Model, prompt: str, grid: Grid) -> Iterator[Line]:
     except ValueError as error:
         yield Line("prompt", "ids", str(error), passed=False)
         return
-    names = ["conditional row"] if len(rows) == 1 else ["conditional row", *["images only"] * (len(rows) - 2)]
-    if len(rows) > 1:
-        names.append("unconditional row")
-    for name, row in zip(names, rows, strict=True):
+    names = ["conditional row", *["images only"] * (len(rows) - 2), "unconditional row"]
+    for name, row in zip(names, rows, strict=False):
         yield Line("prompt", name, spelled(model, row))
     if len(rows) == 1:
         yield Line("prompt", "unconditional row", "none: the guidance scale is 1")
@@ -121,7 +121,7 @@ def spelled(model: Model, row: Tensor) -> str:
     """The first and the last ids of a row, each with its word; of features their shape."""
     if row.is_floating_point():
         return f"{row.shape[0]} features of width {row.shape[1]}"
-    if getattr(model, "labels", 0):
+    if model.labels:
         return f"class {int(row)}" if int(row) < model.labels else "no class"
     try:
         words = model.tokenizer.convert_ids_to_tokens(row.tolist())
@@ -149,15 +149,11 @@ def _sizes(model: Model, grid: Grid) -> Iterator[Line]:
         yield Line("sizes", "default", f"{(own.cols - ends) * cell}x{own.rows * cell}{why}")
     except ValueError as error:
         yield Line("sizes", "default", f"none: {error}")
-    able = [(width, height) for width in SIDES for height in SIDES if _draws(model, width, height)]
+    able = []
+    for size in product(SIDES, repeat=2):
+        with suppress(ValueError):
+            model.grid(size)
+            able.append(size)
     squares = [f"{width}x{height}" for width, height in able if width == height]
     oblong = [f"{len(able) - len(squares)} that are not square"] * (len(able) > len(squares))
     yield Line("sizes", f"others, of {len(SIDES) ** 2} tried", ", ".join(squares + oblong) or "none")
-
-
-def _draws(model: Model, width: int, height: int) -> bool:
-    try:
-        model.grid((width, height))
-    except ValueError:
-        return False
-    return True

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -81,10 +82,8 @@ def layouts(model: Model, size: tuple[int, int] | None = None) -> list[Grid]:
         return [model.grid(size)]
     found = []
     for size in SIZES:
-        try:
+        with suppress(ValueError):
             found.append(model.grid(size))
-        except ValueError:
-            continue
     return found or [model.grid(None)]
 
 
