@@ -9,6 +9,7 @@ import typer
 
 from fewpass.cli import options as o
 from fewpass.cli.terminal import load_torch, open_model, show, silence_transformers
+from fewpass.core.messages import shown
 from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import check_folder
 from fewpass.io.targets import output_folder
@@ -118,10 +119,10 @@ def _folder(typed: str) -> Path:
 
 
 def _numbers(typed: str, name: str, least: int) -> list[int]:
-    numbers = sorted({o.whole(word) for word in typed.replace(",", " ").split()})
-    if numbers and numbers[0] < least:
-        raise ValueError(f"{name} must be whole numbers >= {least}, not {typed!r}")
-    return numbers
+    words = typed.replace(",", " ").split()
+    if not all(word.isdecimal() and int(word) >= least for word in words):
+        raise ValueError(f"{name} must be whole numbers >= {least}, not {shown(typed)}")
+    return sorted(set(map(int, words)))
 
 
 def _prompts(typed: str, random: bool) -> "int | list[str]":

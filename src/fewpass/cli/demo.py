@@ -16,7 +16,7 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 def demo(
     model: Annotated[list[str] | None, o.option("NAME", "Model to choose on the page; may be repeated.")] = None,
     host: Annotated[str, o.option("ADDRESS", "Address to listen on; 0.0.0.0 lets other machines in.")] = LOCAL[0],
-    port: Annotated[int | None, o.number("Port; by default the first free one from 7860 on.", o.whole)] = None,
+    port: Annotated[int | None, o.number("Port; by default the first free one from 7860 on.", None)] = None,
     place: o.Place = o.Place(),
 ) -> None:
     """Serve a page on which `ar` and another decoder draw the same prompt side by side. Ctrl-C ends it."""
