@@ -3,7 +3,7 @@
 import io
 import sys
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 FAILED, INTERRUPTED = 2, 130
 LONGEST = 1200  # characters of a message
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return app(argv, prog_name="fewpass", standalone_mode=False) or 0
         except usage_error as error:
-            wrong = getattr(error.__cause__, "errors", list)()  # of pydantic, whose messages lack the value
+            wrong: list[Any] = getattr(error.__cause__, "errors", list)()  # of pydantic, whose messages lack the value
             return _fail(error.format_message() + "".join(f", got {shown(one['input'])}" for one in wrong))
         except (ValueError, ImportError, ModelError, OutOfMemory) as error:
             return _fail(error)

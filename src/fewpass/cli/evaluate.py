@@ -4,6 +4,7 @@ import math
 import shlex
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,7 @@ from fewpass.cli.terminal import load_torch, open_model, show
 from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import located
 from fewpass.io.targets import output_folder
-from fewpass.viz.progress import Step, do, spoken, waiting
+from fewpass.viz.progress import Step, do, waiting
 
 if TYPE_CHECKING:
     from fewpass.evaluation.drawer import Drawer, Trial
@@ -197,5 +198,5 @@ def _print_plan(steps: list[Step], decoders: int, items: "list[Item]", images: i
     prompts = len({item.number for item in items})
     plan = [f"images of {prompts} prompts: {len(items)} with each of {decoders} decoders"]
     plan += [f"{images} toy images for each figure of the law"] * (images > 0)
-    total = f"{', and '.join(plan)}; about {spoken(sum(step.cost for step in steps))} on this machine"
+    total = f"{', and '.join(plan)}; about {timedelta(seconds=round(sum(step.cost for step in steps)))} on this machine"
     print(total, *(f"left out: {reason}" for reason in skipped), sep="\n", file=sys.stderr, flush=True)
