@@ -23,7 +23,7 @@ from fewpass.io.png_metadata import png
 from fewpass.models import FAMILIES
 from fewpass.testing import Toy
 from tests.damage import DEEP
-from tests.toys import PLAIN, WIDE
+from tests.toys import PLAIN, WIDE, noted
 
 N = WIDE.size
 DRAFTING = ("jacobi(window=6)", "sjd(window=6)", "mc_sjd(window=6)", "jacobi_ngram(window=6)", "sjd_pac(window=6)")
@@ -52,7 +52,7 @@ def test_replay_commits_the_tokens_of_its_trace(spelling):
     traces = some_trace(0), some_trace(1)
     trace = Trace.blank(5, WIDE)
     run = replayed(decoder(spelling), traces)
-    for _ in trace.watch(decode(Toy(5, WIDE), run, PLAIN, torch.arange(5) + 2)):
+    for _ in noted(trace, decode(Toy(5, WIDE), run, PLAIN, torch.arange(5) + 2)):
         pass
     assert list(map(tuple, trace.committed.tolist())) == [traces[i % 2] for i in range(5)]
     assert str(run) == str(decoder(spelling))
@@ -61,7 +61,7 @@ def test_replay_commits_the_tokens_of_its_trace(spelling):
 def test_replay_commits_at_most_its_window():
     run = replayed(decoder("mc_sjd(window=2)"), (some_trace(0),))
     trace = Trace.blank(1, WIDE)
-    assert list(trace.watch(decode(Toy(1, WIDE), run, PLAIN, torch.arange(1))))
+    assert list(noted(trace, decode(Toy(1, WIDE), run, PLAIN, torch.arange(1))))
     assert trace.committed.unique(return_counts=True)[1].max() == 3
 
 

@@ -9,11 +9,12 @@ from statistics import median
 from typing import Any
 
 import torch
+from rich.filesize import decimal
 
 from fewpass.bench import baseline, plots
 from fewpass.bench.run import Benchmark
 from fewpass.bench.timing import Drawn, process_peak
-from fewpass.engine.memory import footprint, spelled
+from fewpass.engine.memory import cache_bytes
 from fewpass.engine.request import written
 from fewpass.engine.result import conditions as sampling_words
 from fewpass.io.atomic import replace
@@ -140,7 +141,7 @@ def memory(bench: Benchmark) -> dict[str, Any]:
     drawn = [one for results in (bench.images, bench.batches) for several in results.values() for one in several]
     return {
         "weights_bytes": sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers())),
-        "cache_bytes": footprint(task.model, task.jobs([0], bench.plan.decoders[0])).cache,
+        "cache_bytes": cache_bytes(task.model, task.jobs([0], bench.plan.decoders[0])),
         "peak_bytes": _most(drawn) if on_gpu else process_peak(),
         "peak_is": (
             "the most that was allocated on the GPU (torch.cuda.max_memory_allocated)"
@@ -194,9 +195,9 @@ def lines(figures: Mapping[str, Any]) -> list[str]:
     first, stored = figures["decoders"][0], figures["memory"]
     phases = {"prefill": first["prefill_seconds"], "pixels": first["detokenise_seconds"]}
     text += [f"{phase} {1000 * seconds:.3g} ms" for phase, seconds in phases.items() if seconds is not None]
-    text.append(f"weights {spelled(stored['weights_bytes'])}; KV cache of an image {spelled(stored['cache_bytes'])}")
+    text.append(f"weights {decimal(stored['weights_bytes'])}; KV cache of an image {decimal(stored['cache_bytes'])}")
     peak = stored["peak_bytes"]
-    return [*text, f"peak {'unknown' if peak is None else spelled(peak)}: {stored['peak_is']}"]
+    return [*text, f"peak {'unknown' if peak is None else decimal(peak)}: {stored['peak_is']}"]
 
 
 def write(folder: Path, figures: Mapping[str, Any]) -> tuple[list[Path], str | None]:

@@ -16,6 +16,11 @@ EVERY = 30.0  # seconds between two lines in a log
 SLOW = 1.0  # seconds of waiting that are worth a line
 
 
+def spoken(seconds: float) -> str:
+    """A length of time: `1:00:00`, or `2 days, 3:00:00`."""
+    return str(timedelta(seconds=round(seconds)))
+
+
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
     """Show a spinner beside `what`, and afterwards the seconds if they were many."""
@@ -113,7 +118,7 @@ class Work:
         """Print a line with the time left if it is time for one, or `now`."""
         if self.progress.disable and (now or self.progress.get_time() - self._logged >= EVERY):
             self._logged = self.progress.get_time()
-            left = timedelta(seconds=round((self.task.remaining or 0) / self.rate)) if self.rate else "?"
+            left = spoken((self.task.remaining or 0) / self.rate) if self.rate else "?"
             print(f"{line}, {left} left", file=sys.stderr, flush=True)
 
 
