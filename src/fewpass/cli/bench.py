@@ -82,7 +82,7 @@ def bench(
         check_traces(traces, chosen)
     if threads is not None:
         torch.set_num_threads(threads)
-    place, named = o.Place(device, dtype), model or "emoji"
+    place, named = o.Place(device, dtype), "emoji" if model is None else model
     own = open_model(named, place).model if random is None else _untrained(random, place)
     settings = bind(own, options)
     if drafts and drafts[-1] > settings.grid.size - 2:
