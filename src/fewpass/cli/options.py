@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fewpass.core.protocol import Decoder
 
 DEFAULT = GenerationOptions()
+LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def option(metavar: str, help: str, *names: str, **more: Any) -> Any:

@@ -14,12 +14,11 @@ from fewpass.cli.terminal import load_torch, open_model
 
 KEY = "FEWPASS_API_KEY"
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")
-LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
     model: o.Model = "emoji",
-    host: Annotated[str, o.option("NAME", "Address to listen on; 0.0.0.0 lets other machines in.")] = LOCAL[0],
+    host: Annotated[str, o.option("NAME", "Address to listen on; 0.0.0.0 lets other machines in.")] = o.LOCAL[0],
     port: Annotated[int, o.number("Port, 0 for any free one.", None)] = 8000,
     api_key: Annotated[str | None, typer.Option(envvar=KEY, metavar="KEY", help="Key that clients must send.")] = None,
     batch_size: o.BatchSize = 8,
@@ -110,7 +109,7 @@ def _on_ray(address: str, model: str, replicas: int | None, cores: int | None, p
 
 
 def _warn(where: str, host: str, api_key: str | None) -> None:
-    if host not in LOCAL and api_key is None:
+    if host not in o.LOCAL and api_key is None:
         print(f"fewpass: every client that reaches {where} can draw, unless --api-key is set", file=sys.stderr)
 
 
