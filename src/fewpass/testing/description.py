@@ -150,7 +150,7 @@ def _sizes(model: Model, grid: Grid) -> Iterator[Line]:
     except ValueError as error:
         yield Line("sizes", "default", f"none: {error}")
     able = []
-    for size in product(SIDES, repeat=2):
+    for size in product(SIDES, SIDES):
         with suppress(ValueError):
             model.grid(size)
             able.append(size)
