@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-BUNDLED = {"emoji": Path(__file__).parent / "emoji" / "checkpoint"}
+BUNDLED = {"emoji": Path(__file__).parent / "emoji" / "checkpoint", "photo": Path(__file__).parent / "photo"}
 PROMPT = '"a red fox in the snow"'
-KNOWN = '"two stars on a blue background"'  # in the words of the bundled model
+KNOWN = '"two stars on a blue background"'  # in the words of emoji
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,14 @@ SUBSTITUTES = (
 )
 PUBLISHED = (
     Published("emoji", "janus", "128x128", "0.1 GB", "Apache-2.0, comes with fewpass", prompt=KNOWN),
+    Published(
+        "photo",
+        "llamagen",
+        "128x128",
+        "0.1 GB",
+        "Apache-2.0, comes with fewpass",
+        prompt='"autumn leaves"',
+    ),
     Published("deepseek-community/Janus-Pro-1B", "janus", "384x384", "5 GB", "MIT"),
     Published("deepseek-community/Janus-Pro-7B", "janus", "384x384", "16 GB", "MIT"),
     Published("Emu3-community/Emu3-Gen-hf", "emu3", "720x720, multiples of 8", "20 GB", "Apache-2.0"),
