@@ -1,4 +1,4 @@
-"""Seconds of a pass in the transformer's body, in its head, and elsewhere.
+"""Seconds of a pass inside the model, and outside it, where tokens are sampled and verified.
 
 A LlamaGen of the chosen size with random weights, which have no effect on the seconds. The prefill and a warm-up pass
 are not counted. `fewpass bench --random llamagen-xl` measures the same by window.
@@ -37,14 +37,10 @@ def main() -> None:
         model, GenerationOptions(guidance=options.guidance, temperature=1.0, top_k=options.top_k, top_p=1.0)
     )
     task = Task(settings, random_prompts(model, 1))
-    decoder, passes = fewpass.decoder(options.decoder), 2 * options.passes  # half of them with parts
-    timed = time_passes(task, decoder, passes, options.batch_size)
-    split = [each for each in timed if each.body is not None]
-    body, head, elsewhere = (median(getattr(each, part) for each in split) for part in ("body", "head", "elsewhere"))
-    shares = {"body": body, "head": head, "elsewhere": elsewhere}
-    total = sum(shares.values())
-    print(json.dumps({**vars(options), **{f"{part} seconds": round(each, 4) for part, each in shares.items()}}))
-    print(f"outside the body and the head: {elsewhere / total:.1%} of a pass of {total:.3f} s")
+    timed = time_passes(task, fewpass.decoder(options.decoder), options.passes, options.batch_size)
+    total, inside = median(each.seconds for each in timed), median(each.model_seconds for each in timed)
+    print(json.dumps({**vars(options), "seconds": round(total, 4), "model seconds": round(inside, 4)}))
+    print(f"outside the model: {1 - inside / total:.1%} of a pass of {total:.3f} s")
 
 
 if __name__ == "__main__":

@@ -12,10 +12,9 @@ from pathlib import Path
 import torch
 
 import fewpass
-from fewpass.bench import statistics
 from fewpass.bench.baseline import baseline_of
+from fewpass.bench.report import conditions, decoder_rows
 from fewpass.bench.run import Benchmark, Plan
-from fewpass.bench.summary import conditions
 from fewpass.bench.task import Task
 from fewpass.engine.options import GenerationOptions
 from fewpass.engine.request import bind
@@ -44,7 +43,7 @@ def main() -> None:
     for step in bench.steps():
         print(step.what, flush=True)
         step.run()
-    rows = statistics.decoder_rows(bench)
+    rows = decoder_rows(bench)
     print("", conditions(bench), "", table(rows), sep="\n")
     if options.json:
         options.json.write_text(json.dumps({"conditions": conditions(bench), "decoders": rows}, indent=1))

@@ -224,7 +224,7 @@ def test_check_does_not_load_what_does_not_fit(check, monkeypatch, untraced):
     code, lines = check("janus", lambda folder: None, "--dtypes", "float64")
     assert code == 1
     value, verdict = found(lines, "numbers", "weights in float64")
-    assert re.fullmatch(r"not loaded: the weights take [\d.]+ [KM]iB, and 1000 bytes are free", value)
+    assert re.fullmatch(r"not loaded: the weights take [\d.]+ [kM]B, and 1.0 kB are free", value)
     assert verdict == "FAILED"
 
 

@@ -4,23 +4,19 @@ import json
 import re
 import shutil
 from html import escape
+from types import SimpleNamespace
 
 import pytest
 
-import fewpass.evaluation.figures.gallery
-import fewpass.evaluation.report
+import fewpass.evaluation.figures
 import fewpass.io.extra
 import fewpass.models.janus
 import fewpass.viz.style
 from fewpass.cli import main
-from fewpass.cli.evaluate import _law_images
-from fewpass.decoders.recipes import RECIPES, ar, sjd
-from fewpass.evaluation import joint_law as law
-from fewpass.evaluation.joint_law import LawRow, measured, subjects
-from fewpass.evaluation.wrong import WRONG
+from fewpass.evaluation.run import own_prompts
 from fewpass.io.png_metadata import read_settings
 from fewpass.models.emoji.scenes import KINDS, evaluation_prompts, held_out_prompts, parse
-from fewpass.testing import LawFigure
+from fewpass.models.features import features_file
 
 PROMPTS = ["two red stars", "one blue stars", "one red stars"]
 DECODERS = "ar; sjd(window=3); sjdpp(window=3)"
@@ -66,7 +62,7 @@ def test_results_equal_the_records_of_images(run):
     results = json.loads((out / "results.json").read_text())
     first, second, third = results["decoders"]
     assert [d["lossless"] for d in results["decoders"]] == [True, True, False]
-    assert first["passes"] == {"mean": 16, "low": 16, "high": 16, "n": 4}
+    assert first["passes"] == {"mean": 16, "low": 16, "high": 16, "n": 4, "error": 0}
     records = [read_settings(path) for path in (out / "images" / "sjd-window-3-guess-uniform").iterdir()]
     assert second["passes"]["mean"] == sum(r["trace"]["passes"] for r in records) / 4
     nll = [-sum(r["logprobs"]) / 16 for r in records]
@@ -76,7 +72,7 @@ def test_results_equal_the_records_of_images(run):
     assert first["disagreement"]["n"] == 1
     assert first["score"] == {}
     table = (out / "table.md").read_text()
-    assert "| `ar` | lossless | 16.0 | 1.00 |" in table
+    assert "| `ar` | lossless | 16.0 | 1.00 ± 0.00 |" in table
     assert "3 prompts of prompts.txt" in table
 
 
@@ -99,8 +95,7 @@ def test_report_contains_all_sections(run):
     command = re.search(r"<pre>(fewpass eval .*)</pre>", html)[1]
     assert "--batch-size 2" in command
     assert "--resume" not in command
-    assert html.count("data:image/png") == 6
-    assert len(list((out / "figures").iterdir())) == 7  # the gallery is in the page image by image
+    assert html.count("data:image/png") == len(list((out / "figures").iterdir())) == 3
     assert html.count("data:image/webp") == 3 * 3
     assert (out / "t2i-compbench" / "ar" / "samples" / "two red stars_000001.png").exists()
 
@@ -108,7 +103,7 @@ def test_report_contains_all_sections(run):
 def test_resume_draws_missing_images_only(run, tmp_path, monkeypatch):
     out, arguments = tmp_path / "out", run[1]
     shutil.copytree(run[0], out)
-    monkeypatch.setattr(fewpass.evaluation.report.Report, "figures", lambda self: ({}, []))  # they take long
+    monkeypatch.setattr(fewpass.evaluation.figures, "drawn", lambda *arguments: ({}, []))  # they take long
     gone = out / "images" / "ar" / "00001-0.png"
     before, tokens = images(out), read_settings(gone)["tokens"]
     gone.unlink()
@@ -145,8 +140,6 @@ BAD = [
     (["--benchmarks", "geneval"], "geneval"),
     (["--benchmarks", "best"], "'best'"),
     (["--pairs", "-1"], "-1"),
-    (["--law-images", "-5"], "-5"),
-    (["--law-images", "500"], "500"),
     (["--limit", "0"], "'0'"),
     (["--batch-size", "0"], "'0'"),
     (["--seed", "-1"], "-1"),
@@ -215,7 +208,6 @@ def any_prompts(folder, tmp_path, monkeypatch):
 def test_report_shows_prompts_verbatim(any_prompts, tmp_path):
     assert main(any_prompts) == 0
     html = (tmp_path / "out" / "report.html").read_text()
-    assert (tmp_path / "out" / "figures" / "gallery.png").exists()
     assert "could not be drawn" not in html
     for prompt in ANY:
         assert escape(prompt) in html
@@ -230,13 +222,13 @@ def test_failed_figure_keeps_the_report(any_prompts, tmp_path, monkeypatch, caps
         raise RuntimeError("no room\nfor it")
 
     with monkeypatch.context() as patch:
-        patch.setattr(fewpass.evaluation.figures.gallery, "gallery", broken)
+        patch.setattr(fewpass.evaluation.figures, "heat_maps", broken)
         assert main(any_prompts) == 1
-    said = "The figure gallery could not be drawn: no room for it."
+    said = "The figure heat-maps could not be drawn: no room for it."
     assert said in capsys.readouterr().err
     assert said in (tmp_path / "out" / "report.html").read_text()
     assert said in json.loads((tmp_path / "out" / "results.json").read_text())["left_out"]
-    assert {path.name for path in (tmp_path / "out" / "figures").iterdir()} >= {"frontier.png", "differences.png"}
+    assert (tmp_path / "out" / "figures" / "frontier.png").exists()
     before = images(tmp_path / "out")
     assert main([*any_prompts, "--resume"]) == 0
     assert images(tmp_path / "out") == before
@@ -247,73 +239,55 @@ def test_failed_figure_keeps_the_report(any_prompts, tmp_path, monkeypatch, caps
 
 
 def test_plan_is_printed_first_and_limit_shrinks_pairs(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fewpass.evaluation.report.Report, "figures", lambda self: ({}, []))
+    monkeypatch.setattr(fewpass.evaluation.figures, "drawn", lambda *arguments: ({}, []))
     (tmp_path / "prompts.txt").write_text("\n".join(PROMPTS[i % 3] for i in range(100)))
     arguments = ["--model", str(folder), "--prompts", str(tmp_path / "prompts.txt"), "--decoders", "ar; sjd(window=3)"]
     assert main(["eval", "-o", str(tmp_path / "out"), *arguments, "--limit", "4"]) == 0
-    plan, left_out, *lines = capsys.readouterr().err.splitlines()
+    plan, *lines = capsys.readouterr().err.splitlines()
+    lines = [line for line in lines if not line.startswith("left out: ")]
     assert re.fullmatch(r"images of 4 prompts: 6 with each of 2 decoders; about \d+:\d\d on this machine", plan)
-    assert left_out == "left out: The law on the toy model (--law-images); it does not depend on the model."
     assert [line.partition(": ")[0] for line in lines[:-1]] == ["image 6, ar", "image 6, sjd(window=3, guess=uniform)"]
     assert all(line.endswith(" left") for line in lines[:-1])
     assert len(images(tmp_path / "out")) == 12
 
 
-def test_joint_law_is_measured_in_steps_and_reported(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fewpass.evaluation.report.Report, "figures", lambda self: ({}, []))
-    monkeypatch.setattr(law, "subjects", lambda: iter([("ar", True, ar()), ("sjd", True, sjd(5))]))
-    monkeypatch.setattr(law, "SETTINGS", law.SETTINGS[:1])
-    (tmp_path / "prompts.txt").write_text("two")
-    arguments = ["--model", str(folder), "--prompts", str(tmp_path / "prompts.txt"), "--decoders", "ar", "--pairs", "0"]
-    assert main(["eval", "-o", str(tmp_path / "out"), *arguments, "--law-images", "10000"]) == 0
-    plan, *lines = capsys.readouterr().err.splitlines()
-    assert "and 10000 toy images for each figure of the law; about " in plan
-    assert [line.partition(": ")[0] for line in lines[:-1]] == ["law, ar", "law, sjd", "image 1, ar"]
-    rows = json.loads((tmp_path / "out" / "results.json").read_text())["law"]["rows"]
-    assert [row["name"] for row in rows] == ["ar", "sjd"]
+# --- distances
 
 
-@pytest.mark.parametrize(
-    ("asked", "bundled", "share", "images", "said"),
-    [
-        (None, True, 1.0, 50_000, None),
-        (None, True, 0.5, 25_000, None),
-        (None, True, 4 / 500, 0, "--limit leaves 400 images for a figure, fewer than 10000"),
-        (12_000, True, 4 / 500, 12_000, None),
-        (0, True, 1.0, 0, "(--law-images)"),
-        (None, False, 1.0, 0, "(--law-images)"),
-    ],
-)
-def test_limit_shrinks_joint_law_images(asked, bundled, share, images, said):
-    found, skipped = _law_images(asked, bundled, share)
-    assert found == images
-    assert [said in reason for reason in skipped] == ([] if said is None else [True])
+def test_ar_is_drawn_again_for_distances(folder, tmp_path, capsys):
+    """A model with features in its folder; counterparts have the prompts and the rounds of the images."""
+    model = tmp_path / "model"
+    shutil.copytree(folder, model)
+    shutil.copy(features_file("emoji"), model / "features.safetensors")
+    (tmp_path / "prompts.txt").write_text("\n".join(PROMPTS * 22))
+    arguments = ["eval", "-o", str(tmp_path / "out"), "--model", str(model), "--prompts", str(tmp_path / "prompts.txt")]
+    assert main([*arguments, "--decoders", "jacobi(window=3); ar", "--pairs", "1", "--batch-size", "67"]) == 0
+    assert "67 with each of 2 decoders, and 67 more with ar; about" in capsys.readouterr().err
+    seeds = {read_settings(path)["seed"] for path in (tmp_path / "out" / "images" / "ar").iterdir()}
+    own = {*range(66), 10**6}
+    assert seeds == own | {seed + 10**12 for seed in own}
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    jacobi, ar = results["decoders"]
+    assert jacobi["same_images"]
+    assert jacobi["kid"] == ar["kid"]
+    assert ar["kid"]["n"] == ar["images"] == 67
+    assert ar["fid"] > 0
+    assert "64 features" in results["features"]
+    assert f"{ar['kid']['mean']:.4f} ± {ar['kid']['error']:.4f} |" in (tmp_path / "out" / "table.md").read_text()
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "KID to ar" in report
 
 
-# --- the law
-
-
-def test_joint_law_covers_recipes_and_wrong_decoders():
-    named = [(name, lossless) for name, lossless, _ in subjects()]
-    assert named == [(n, r.lossless) for n, r in RECIPES.items()] + [(name, None) for name in WRONG]
-
-
-def test_joint_law_rows_are_stored(tmp_path, monkeypatch):
-    from fewpass.evaluation.folder import RunFolder
-
-    monkeypatch.setattr(law, "subjects", lambda: iter([("ar", True, ar()), ("sjd", True, sjd(5))]))
-    monkeypatch.setattr(law, "SETTINGS", law.SETTINGS[:1])
-    rows = list(measured(RunFolder(tmp_path), 300))
-    assert [row.figures["plain"].exact for row in rows] == [True, True]
-    monkeypatch.setattr(law, "figures_of", lambda decoder, images: pytest.fail("drawn again"))
-    assert list(measured(RunFolder(tmp_path), 300)) == rows
-
-
-def test_law_row_is_as_expected():
-    exact, off = LawFigure(0.5, 0.1, 0.1, 0), LawFigure(50.0, 0.3, 0.1, 0)
-    rows = {lossless: LawRow("", "", lossless, {"a": exact, "b": off}) for lossless in (True, False, None)}
-    assert [rows[lossless].as_expected for lossless in (True, False, None)] == [False, True, True]
-    assert not LawRow("", "", None, {"a": exact}).as_expected
+def test_classes_are_prompts_in_turn(tmp_path):
+    model = SimpleNamespace(name="classes", labels=4, classes=("crane", "cat", "crane", "dog"))
+    rows, source = own_prompts(model, 6)
+    assert [row.prompt for row in rows] == ["0", "cat", "2", "dog", "0", "cat"]
+    assert "in turn" in source
+    assert len(own_prompts(model, None)[0]) == 500
+    unnamed = SimpleNamespace(name="numbers", labels=2)
+    assert [row.prompt for row in own_prompts(unnamed, 3)[0]] == ["0", "1", "0"]
+    with pytest.raises(ValueError, match="--prompts"):
+        own_prompts(SimpleNamespace(name="texts", labels=0), None)
 
 
 # --- prompts of the bundled model

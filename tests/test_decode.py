@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from fewpass import RECIPES, Drawing, ar, decode, mc_sjd
-from fewpass.core.loop import staying
 from fewpass.testing import Toy, drawn
 from tests.toys import PLAIN, WIDE
 
@@ -106,13 +105,6 @@ def test_select_in_any_order_draws_the_same_images():
         drawing.advance()
     alone = drawn(Toy(6, WIDE), mc_sjd(4), PLAIN, SEEDS[:6])
     assert torch.equal(drawing.canvas.tokens[:, : WIDE.size], alone[[3, 0]])
-
-
-@pytest.mark.parametrize(
-    ("leaves", "expected"), [("", []), ("-", [0]), ("x", []), ("x--", [2, 1]), ("-x-x-", [0, 4, 2]), ("--x", [0, 1])]
-)
-def test_staying_fills_gaps_with_the_last_images(leaves, expected):
-    assert staying([x == "x" for x in leaves]) == expected
 
 
 def test_autoregression_queries_one_position_per_pass():

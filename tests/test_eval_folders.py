@@ -44,6 +44,8 @@ def test_run_folder_resumes_with_equal_settings_only(tmp_path):
     folder.begin({"seed": 1, "size": (2, 3)})
     with pytest.raises(ValueError, match="seed 1, got 2"):
         folder.begin({"seed": 2, "size": (2, 3)})
+    with pytest.raises(ValueError, match="another version of fewpass, which differs in min_p: choose another folder"):
+        folder.begin({"seed": 1, "size": (2, 3), "min_p": 0.0})
 
 
 def test_folder_with_other_files_is_refused(tmp_path):

@@ -13,9 +13,9 @@ import fewpass.engine.log_likelihood
 from fewpass import Sampling
 from fewpass.engine.log_likelihood import CHUNK, read, score
 from fewpass.evaluation import statistics
-from fewpass.evaluation.folder import ROUND, items_of, remarks
-from fewpass.evaluation.images import DecoderImages, acceptance_by_entropy, bounds, heat, smooth, tokens_per_pass
-from fewpass.evaluation.metrics import frechet_distance, pair_distances
+from fewpass.evaluation.folder import ROUND, items_of
+from fewpass.evaluation.images import DecoderImages, acceptance_by_entropy, bounds, heat
+from fewpass.evaluation.metrics import Features, frechet_distance, kernel_distance, pair_distances
 from fewpass.evaluation.run import Tools, instruments_of
 from fewpass.evaluation.statistics import Estimate
 from fewpass.evaluation.summary import Instruments, summarise
@@ -78,15 +78,8 @@ def test_first_images_keep_their_seeds():
     assert [item.seed for item in once] == [7, 8, 9]
     assert [(i.number, i.round, i.seed) for i in twice] == [(0, 0, 7), (0, 1, 7 + ROUND), (1, 0, 8), (2, 0, 9)]
     assert len(items_of(ROWS, 3, 2, 0)) == 9
-    with pytest.raises(ValueError, match=str(2**63)):
+    with pytest.raises(ValueError, match="got 9223373036854775807"):
         items_of(ROWS, 1, 0, 2**63 - 1)
-
-
-def test_repeated_prompts_are_remarked():
-    assert remarks(ROWS[:2]) == []
-    (remark,) = remarks(ROWS)
-    assert "1 of 3" in remark
-    assert "'a cat'" in remark
 
 
 def made(committed, entropy=None, logprobs=None, pairs=0):
@@ -115,19 +108,17 @@ def test_pass_is_shared_equally_and_all_tokens_but_one_are_free():
     assert scattered.share.sum() == scattered.passes
 
 
-def test_tokens_per_pass_is_one_over_the_mean_share():
+def test_heat_is_one_over_the_mean_share():
     d = made([[1, 2, 2, 2], [1, 2, 3, 4]])
-    assert tokens_per_pass(d) == pytest.approx([1, 1.5, 1.5, 1.5])
     grid = SimpleNamespace(start=0, rows=2, cols=2)
     assert heat(d, grid) == pytest.approx(np.array([[1, 1.5], [1.5, 1.5]]))
-    assert smooth(np.array([0.0, 3.0, 6.0]), 3).tolist() == pytest.approx([1.5, 3, 4.5])
 
 
 def test_acceptance_is_binned_by_entropy():
     d = made([[1, 1, 1, 2]], entropy=[[0.1, 0.2, 3.0, 3.1]])
-    by = acceptance_by_entropy(d, bounds([d], 2))
-    assert by.entropy == pytest.approx([0.15, 3.05])
-    assert by.accepted.tolist() == [1, 0]
+    entropy, accepted = acceptance_by_entropy(d, bounds([d], 2))
+    assert entropy == pytest.approx([0.15, 3.05])
+    assert accepted.tolist() == [1, 0]
 
 
 def test_likelihood_excludes_forbidden_tokens():
@@ -182,7 +173,7 @@ def test_same_images_have_zero_differences():
     ]
     _, summary = summarise(both, Instruments())
     assert summary.same_images
-    assert summary.versus["nll"] == Estimate(0, 0, 0, 2)
+    assert summary.versus["nll"] == Estimate(0, 0, 0, 2, 0)
     other = [record | {"tokens": [5, 5]} for record in both[1].records]
     changed = DecoderImages(both[1].folder, "jacobi", True, both[1].items, other)
     assert not summarise([both[0], changed], Instruments())[1].same_images
@@ -191,7 +182,7 @@ def test_same_images_have_zero_differences():
 @pytest.mark.parametrize(("images", "said"), [(5, True), (63, True), (64, False)])
 def test_fid_of_fewer_images_than_features_is_skipped(images, said):
     rows = [Row(prompt, "") for prompt in evaluation_prompts()[:images]]
-    instruments, _, skipped = instruments_of(items_of(rows, 1, 0, 0), Tools("absent", Path("absent")))
+    instruments, skipped = instruments_of("emoji", items_of(rows, 1, 0, 0), Tools("absent", Path("absent")))
     assert instruments.fid is not said
     assert [reason for reason in skipped if "FID" in reason] == [
         reason for reason in skipped if f"FID: {images} images of a decoder are fewer than the 64 features" in reason
@@ -206,3 +197,82 @@ def test_frechet_distance_of_normal_distributions():
     assert frechet_distance(one, one + torch.tensor([1.0, 2.0, 0.0])) == pytest.approx(5, rel=1e-6)
     assert frechet_distance(one, 2 * one) == pytest.approx(3, rel=0.1)
     assert pair_distances(torch.tensor([[0.0, 0.0], [3.0, 4.0]]), [(0, 1)]).tolist() == [5]
+
+
+# --- distances
+
+
+def normals(n, seed, shift=0.0):
+    return torch.randn(n, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + shift
+
+
+def test_kernel_distance_of_two_pairs_by_hand():
+    """With one feature, k(x, y) = (xy + 1)^3; no image is compared with its counterpart."""
+    one, other = torch.tensor([[0.0], [1.0]]), torch.tensor([[2.0], [1.0]])
+    # k(0, 1) + k(2, 1) - k(0, 1) - k(1, 2) = 1 + 27 - 1 - 27
+    assert kernel_distance(one, other).mean == 0
+    one, other = torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [-1.0]])
+    # k(0, 2) + k(1, -1) - k(0, -1) - k(2, 1) = 1 + 0 - 1 - 27
+    assert kernel_distance(one, other).mean == -27
+    assert math.isnan(kernel_distance(one, other).error)
+    assert math.isnan(kernel_distance(one[:1], other[:1]).mean)
+
+
+def test_kernel_distance_is_that_of_torchmetrics_but_for_counterparts():
+    kid = pytest.importorskip("torchmetrics.image.kid")
+    one, other, n = normals(30, 0), normals(30, 1, 0.3), 30
+    across = kid.poly_kernel(one, other)
+    expected = kid.poly_mmd(one, other) + 2 * across.sum() / n**2
+    expected -= 2 * (across.sum() - across.diagonal().sum()) / (n * (n - 1))
+    assert kernel_distance(one, other).mean == pytest.approx(float(expected))
+
+
+def test_kernel_distance_is_unbiased_with_few_images_of_each_prompt():
+    """Every prompt moves its two images alike, far more than their seeds do: the floor stays at 0."""
+    floors, planted = [], []
+    for seed in range(40):
+        prompts = 2 * normals(40, 1000 + seed)
+        one, other = prompts + normals(40, seed), prompts + normals(40, 500 + seed)
+        floors.append(kernel_distance(one, other))
+        planted.append(kernel_distance(one, other + 1.2))
+    means = np.array([floor.mean for floor in floors])
+    assert abs(means.mean()) < 3 * means.std() / math.sqrt(len(means))
+    assert means.std() < np.mean([floor.error for floor in floors]) < 4 * means.std()
+    assert sum(one.low > 0 for one in planted) > 0.9 * len(planted)
+    assert sum(floor.low > 0 or floor.high < 0 for floor in floors) <= 4
+
+
+class Greys:
+    """Images of grey levels, and features that are those levels."""
+
+    def __init__(self, decoder, levels):
+        self.decoder, self.levels = decoder, levels
+
+    def images(self):
+        records = [
+            {"tokens": [int(10 * level), 0], "entropy": [1, 1], "logprobs": [-1.0, -1.0]}
+            | {"trace": {"committed": [1, 2], "seconds": 1.0, "images_together": 1}}
+            for level in self.levels
+        ]
+        items = items_of([Row(str(i), "") for i in range(len(self.levels))], 1, 0, 0)
+        return DecoderImages(SimpleNamespace(), self.decoder, True, items, records)
+
+
+def test_floor_is_the_distance_of_ar_to_its_counterparts():
+    chance = np.random.default_rng(0)
+    levels, others = chance.normal(size=(2, 80))
+    sets = {"ar": levels, "jacobi": levels, "lossy": levels + 1}
+    by_images = {name: Greys(name, values).images() for name, values in sets.items()}
+    apart = Greys("ar", others).images()
+    lookup = {id(images): torch.tensor(sets[name])[:, None] for name, images in by_images.items()}
+    lookup[id(apart)] = torch.tensor(others)[:, None]
+    features = Features("levels", 1, lambda images: images)
+    object.__setattr__(features, "of_images", lambda images: lookup[id(images)])
+    floor, same, lossy = summarise(list(by_images.values()), Instruments(features=features), apart)
+    assert floor.kid.n == 80
+    assert floor.kid.low < 0 < floor.kid.high
+    assert floor.fid < 0.2
+    assert (same.kid, same.fid) == (floor.kid, floor.fid)
+    assert lossy.kid.low > floor.kid.high
+    assert lossy.fid > 0.5
+    assert summarise([by_images["lossy"]], Instruments(features=features))[0].kid is None

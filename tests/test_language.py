@@ -37,6 +37,7 @@ CLEAN = [
     "docs/bench.md",
     "docs/choose.md",
     "docs/comfyui.md",
+    "docs/comparison.md",
     "docs/demo.md",
     "docs/evaluation.md",
     "docs/index.md",

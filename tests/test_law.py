@@ -6,10 +6,10 @@ import pytest
 
 from fewpass import RECIPES, Jacobi, Sampling
 from fewpass.decoders.draft_init import DRAFT_INITS
-from fewpass.evaluation.wrong import WRONG
 from fewpass.testing import JointLaw, check_decoder, coming_and_going, drawn
 from tests.pairs import covering, product
 from tests.toys import FREE, ROW_ENDS
+from tests.wrong import WRONG
 
 # What a lossy recipe needs to be lossless again.
 MADE_LOSSLESS = {"sjdpp": {"threshold": float("inf")}}

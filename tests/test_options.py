@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 import torch
 
-from fewpass.batch.options import OPTIONS, read_options
+from fewpass.batch.entries import OPTIONS, read_options
 from fewpass.cli.batch import batch
 from fewpass.cli.generate import generate
 from fewpass.cli.options import flat

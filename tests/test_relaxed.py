@@ -7,12 +7,11 @@ import torch
 
 import fewpass.core.codebook
 from fewpass import Drawing, Grid, Sampling, decoder, sjd
-from fewpass.core.codebook import Codebook, codebook_of
+from fewpass.core.codebook import Codebook
 from fewpass.core.loop import decode
 from fewpass.core.protocol import SessionInfo
 from fewpass.decoders.relaxed import Annealed, Grouped, Neighbours
 from fewpass.decoders.rules import Strict, mass
-from fewpass.engine.trace import Clock, ClockedSession
 from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
 from tests.toys import FREE, GREEDY, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, one_by_one
 
@@ -209,12 +208,8 @@ class Ignorant:
 
 
 @pytest.mark.parametrize("spelling", ["lantern", "lantern_pp(neighbours=7)", "gsd(distance=0.4)"])
-@pytest.mark.parametrize("clocked", [False, True])
-def test_decoder_without_a_codebook_is_refused_before_the_first_pass(spelling, clocked):
+def test_decoder_without_a_codebook_is_refused_before_the_first_pass(spelling):
     session = Ignorant(Toy(2, WIDE))
-    if clocked:
-        session = ClockedSession(session, Clock(torch.device("cpu")))
-        assert codebook_of(session) is None
     with pytest.raises(ValueError, match=spelling.split("(")[0]) as refused:
         Drawing(session, decoder(spelling), PLAIN, torch.arange(2))
     assert "codebook" in str(refused.value)

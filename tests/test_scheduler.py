@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 from fewpass import Failed, Finished, Jacobi, Scheduler
 from fewpass.core.errors import OutOfMemory
 from fewpass.engine import memory as counted
-from fewpass.engine.memory import footprint
+from fewpass.engine.memory import image_bytes
 from fewpass.models.base import Model
 from tests.properties import REPEATABLE
 from tests.tiny import SIDE
@@ -68,7 +68,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @initialize(batch=st.sampled_from([6, 4, 8, 1]), jobs=st.lists(JOBS, min_size=3, max_size=8), memory=MEMORY)
     def begin(self, batch, jobs, memory):
-        self.scheduler, self.batch, self.halved = Scheduler(self.pipeline.model, batch), batch, False
+        self.scheduler, self.batch = Scheduler(self.pipeline.model, batch), batch
         self.most = batch  # images that may be there: more than `batch` only until those drawn before halving are done
         self.add(jobs)
         if memory:
@@ -88,9 +88,9 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.memory["starved"] = 0
             before = self.batch
             over = self.scheduler.step()
-            self.fatal = self.memory["starved"] and (self.halved or self.memory["starved"] == 1)
+            self.fatal = self.memory["starved"] == 1
             if self.memory["starved"] and not self.fatal:
-                self.halved, self.batch = True, self.memory["starved"] // 2
+                self.batch = self.memory["starved"] // 2
                 self.most, self.returned = max(self.most, before), True
             assert self.scheduler.batch_size == self.batch
             for outcome in over:
@@ -135,7 +135,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.limited = True
         self.memory["free"] = None
         if images is not None:
-            needed = max(footprint(self.pipeline.model, [job]).of(images) for job in jobs)
+            needed = max(images * image_bytes(self.pipeline.model, [job]) for job in jobs)
             self.memory["free"] = int(needed / counted.SHARE) + 2
 
     @precondition(lambda self: len(self.added) > 6)
@@ -217,9 +217,10 @@ def test_jobs_that_memory_holds_back_keep_their_order(pipeline, monkeypatch):
     few, many = (
         [pipeline.job("one", seed=seed, decoder=decoder) for seed in range(2)] for decoder in ("ar", "jacobi(window=3)")
     )
-    one = footprint(pipeline.model, many[:1]).of(1)
-    monkeypatch.setattr(counted, "available", lambda device: int(one / counted.SHARE) + 2)
+    one = image_bytes(pipeline.model, many[:1])
     scheduler = Scheduler(pipeline.model, 4)
+    held = lambda: sum(image_bytes(pipeline.model, [job]) for job in scheduler.drawing)  # noqa: E731
+    monkeypatch.setattr(counted, "available", lambda device: int((2 * one - held()) / counted.SHARE))
     for job in (many[0], *few, many[1]):
         scheduler.add(job)
     for _ in range(3):

@@ -1,17 +1,17 @@
 import pytest
 import torch
 
-from fewpass import RECIPES, Canvas, Trace, ar, decode, jacobi, mc_sjd
-from fewpass.engine.trace import Clock, ClockedSession
+from fewpass import RECIPES, Drawing, Trace, ar, decode, jacobi, mc_sjd
+from fewpass.engine.trace import Clock
 from fewpass.testing import Toy
-from tests.toys import PLAIN, WIDE
+from tests.toys import PLAIN, WIDE, noted
 
 N = WIDE.size
 
 
 def traced(decoder, images=4):
     trace = Trace.blank(images, WIDE)
-    canvases = list(trace.watch(decode(Toy(images, WIDE), decoder, PLAIN, torch.arange(images))))
+    canvases = list(noted(trace, decode(Toy(images, WIDE), decoder, PLAIN, torch.arange(images))))
     return trace, len(canvases)
 
 
@@ -40,22 +40,18 @@ def test_more_than_one_token_becomes_final_in_a_pass():
 
 def test_drawing_that_was_stopped_has_zeros():
     trace, drawing = Trace.blank(2, WIDE), decode(Toy(2, WIDE), ar(), PLAIN, torch.arange(2))
-    for _, _ in zip(range(3), trace.watch(drawing), strict=False):
+    for _, _ in zip(range(3), noted(trace, drawing), strict=False):
         pass
     assert trace.committed.tolist() == [[1, 2, 3] + [0] * (N - 3)] * 2
     assert trace.tokens_per_pass.tolist() == [1.0, 1.0]
-
-
-def test_watching_changes_nothing():
-    canvas = Canvas.blank(WIDE, torch.arange(2), 1)
-    assert list(Trace.blank(2, WIDE).watch([canvas])) == [canvas]
 
 
 def test_clock_adds_up_what_happens_inside(monkeypatch):
     ticks = iter(range(100))
     monkeypatch.setattr("time.perf_counter", lambda: next(ticks) * 2.0)
     clock = Clock(torch.device("cpu"))
-    session = ClockedSession(Toy(3, WIDE), clock)
-    finished = [sum(canvas.finished) for canvas in decode(session, mc_sjd(8), PLAIN, torch.arange(3))]
-    assert finished[-2] > 0  # the session was narrowed
-    assert clock.seconds == 2.0 * (len(finished) - 1)  # a tick for each query
+    drawing, passes = Drawing(Toy(3, WIDE), mc_sjd(8), PLAIN, torch.arange(3), clock), 0
+    while not all(drawing.canvas.finished):
+        drawing.advance()
+        passes += 1
+    assert clock.seconds == 2.0 * passes > 0  # a tick for each query

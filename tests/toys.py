@@ -41,3 +41,10 @@ def mean_passes(decoder: Decoder, sharpness: float, images: int = 100) -> float:
     grid = Grid(8, 8, 16)
     seen = decode(Toy(images, grid, sharpness), decoder, PLAIN, torch.arange(images))
     return sum(float((canvas.length < grid.size).sum()) for canvas in seen) / images
+
+
+def noted(trace, canvases):
+    """The same canvases, each noted in the trace of images that began together."""
+    for passes, canvas in enumerate(canvases, start=1):
+        trace.note(canvas, torch.full((len(canvas.tokens),), passes))
+        yield canvas

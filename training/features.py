@@ -12,10 +12,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from fewpass.models.emoji.features import SIDE, WEIGHTS, SceneNamer
 from fewpass.models.emoji.scenes import Scene, vocabulary
+from fewpass.models.features import SIDE, ImageFeatures, features_file
 
 from .clock import Clock
 from .pool import pixels
@@ -26,6 +26,26 @@ BATCH, FRESH, KEPT = 64, 32, 16384  # images in a step, new ones in it, and old 
 
 # Rendered at the size that the network sees, with objects anywhere and as large as either preset has them.
 SMALL = replace(PRESETS["cpu"], image=SIDE, align=1, one=(28, 30, 32, 33), many=(17, 18, 20), gap=3)
+
+
+class Classifier(nn.Module):
+    """Features, and behind them logits of the given `sizes`, one for each question of the training."""
+
+    def __init__(self, features: ImageFeatures, *sizes: int):
+        super().__init__()
+        self.features, self.sizes = features, sizes
+        self.head = nn.Linear(features.num_features, sum(sizes))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return self.head(self.features(images).relu()).split(self.sizes, -1)
+
+
+def scene_namer() -> Classifier:
+    """Logits of the background [B, 10], of the number of objects [B, 4], and of each thing's presence [B, 86]."""
+    words = vocabulary()
+    return Classifier(
+        ImageFeatures(24, 48, 96, 96), len(words.backgrounds), 1 + len(words.count_words), len(words.things)
+    )
 
 
 def named(scenes: list[Scene]) -> tuple[Tensor, Tensor, Tensor]:
@@ -39,12 +59,12 @@ def named(scenes: list[Scene]) -> tuple[Tensor, Tensor, Tensor]:
     return where, torch.tensor([len(scene.objects) - 1 for scene in scenes]), present
 
 
-def loss_of(network: SceneNamer, images: Tensor, scenes: list[Scene]) -> Tensor:
+def loss_of(network: Classifier, images: Tensor, scenes: list[Scene]) -> Tensor:
     told, wanted = network(images), named(scenes)
     return sum((F.cross_entropy(t, w) for t, w in zip(told, wanted, strict=True)), torch.zeros(()))
 
 
-def accuracy(network: SceneNamer, images: Tensor, scenes: list[Scene]) -> dict[str, float]:
+def accuracy(network: Classifier, images: Tensor, scenes: list[Scene]) -> dict[str, float]:
     """Shares of images whose background, number and things are named rightly."""
     with torch.inference_mode():
         told, wanted = network.eval()(images), named(scenes)
@@ -68,11 +88,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--out", type=Path, default=Path("runs/features"), help="where the log goes")
-    parser.add_argument("--to", type=Path, default=WEIGHTS, help="where the weights go")
+    parser.add_argument("--to", type=Path, default=features_file("emoji"), help="where the weights go")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    rng, network = np.random.default_rng(0), SceneNamer()
+    rng, network = np.random.default_rng(0), scene_namer()
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-2)
     old: deque[tuple[Tensor, Scene]] = deque(maxlen=KEPT)
     clock, seen = Clock(options.minutes, options.out, None), 0

@@ -57,7 +57,7 @@ class Pipeline:
         options, on nothing else.
 
         Where not all images fit into memory together, some wait until others are finished, with a warning. When memory
-        runs out nevertheless, half as many are drawn at a time, once.
+        runs out nevertheless, half as many are drawn at a time.
 
         Args:
             prompt: One prompt or several.
@@ -170,16 +170,12 @@ class Pipeline:
         return _as_images(torch.where(drawn[..., None], pixels, BLANK))
 
     def _results(self, batch: Batch, logprobs: bool) -> Result:
-        """The images of a batch; pictures are made of at most as many at a time as were drawn together."""
-
-        def made(numbers: range) -> Result:
-            images = torch.tensor(numbers)
-            canvas = batch.canvas.select(images.to(batch.canvas.length.device))
-            jobs = batch.jobs[numbers.start : numbers.stop]
-            return self.result(jobs, canvas, batch.trace.select(images), logprobs=logprobs)
-
-        scheduler = batch.scheduler
-        result = Result.joined(scheduler.memory.micro_batches(batch.jobs, scheduler.most, made))
+        """The images of a batch, read again in micro-batches of as many as were drawn together."""
+        parts, device = [], batch.canvas.length.device
+        for images in torch.arange(len(batch.jobs)).split(batch.scheduler.most):
+            canvas, jobs = batch.canvas.select(images.to(device)), [batch.jobs[i] for i in images]
+            parts.append(self.result(jobs, canvas, batch.trace.select(images), logprobs=logprobs))
+        result = Result.joined(parts)
         result.trace.model_seconds = batch.trace.model_seconds
         return result
 

@@ -5,14 +5,17 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
-from fewpass.batch.options import OPTIONS, read_options, whole
-from fewpass.core.messages import meant
+from fewpass.core.messages import meant, shown
+from fewpass.engine.options import GenerationOptions
 from fewpass.engine.seeds import assign
 from fewpass.io.prompt_files import Row
 
+KINDS = {option.name: option.metadata["kind"] for option in fields(GenerationOptions) if option.name != "seed"}
+OPTIONS = tuple(KINDS)  # that a row may set
 NAME = re.compile(r"\w[\w.-]*")
 LONGEST = 200  # bytes of an id, which names a file too
 MOST = 10_000_000  # images of a batch
@@ -28,16 +31,32 @@ class Entry:
     options: Mapping[str, Any]
     tags: Mapping[str, Any]
 
-    def to_json(self) -> str:
-        """The entry as text, see `from_json`."""
-        return json.dumps(asdict(self))
+    @property
+    def file(self) -> str:
+        """The name of the image's file."""
+        return f"{self.id}.png"
 
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read an entry that `to_json` wrote."""
-        entry = cls(**json.loads(text))
-        options = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.options.items()}
-        return replace(entry, options=options)
+
+def read_options(given: Mapping[str, object]) -> dict[str, Any]:
+    """Read options of `Pipeline.__call__`, written as text or as JSON values; options that are None are left out.
+
+    Raises:
+        ValueError: naming the option and the value that is out of range.
+    """
+    values = {name: _number(KINDS[name], value) for name, value in given.items() if value is not None}
+    for name, value in values.items():
+        if KINDS[name] is str and not isinstance(value, str):
+            raise ValueError(f"{name} must be a text, not {shown(value)}")
+    options = GenerationOptions(**values).checked()
+    return {name: str(options.decoder) if name == "decoder" else getattr(options, name) for name in values}
+
+
+def _number(kind: type, value: object) -> Any:
+    """A cell of a table as a number, if it is one and `kind` is that of a number."""
+    if isinstance(value, str) and kind in (int, float):
+        with suppress(ValueError):
+            return kind(value)
+    return value
 
 
 def by_options(entries: Iterable[Entry]) -> list[Entry]:
@@ -49,7 +68,7 @@ def digest(entries: Sequence[Entry]) -> str:
     """A hash of all entries."""
     state = hashlib.sha256()
     for entry in entries:
-        state.update(entry.to_json().encode())
+        state.update(json.dumps(asdict(entry)).encode())
     return state.hexdigest()
 
 
@@ -83,7 +102,7 @@ def entries_of(
             own, tags = _read_fields(row, keep)
             drawn = seeds[number * count : (number + 1) * count]
             if "seed" in row.fields:
-                drawn = assign(whole("seed", row.fields["seed"]), count)
+                drawn = assign(_number(int, row.fields["seed"]), count)
         except ValueError as error:
             raise ValueError(f"{row.place}: {error}") from None
         for k, one in enumerate(drawn):

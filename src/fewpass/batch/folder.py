@@ -10,7 +10,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from fewpass.batch.entries import Entry
-from fewpass.batch.results import Drawn, Outcome, drawn_line, failed_line, file_of
+from fewpass.batch.results import Outcome, drawn_line, failed_line
 from fewpass.engine.seeds import LIMIT
 from fewpass.io.atomic import TEMPORARY, aside, check_folder, replace, sweep
 from fewpass.io.png_metadata import read_whole
@@ -77,9 +77,12 @@ class Folder:
     def check(self, run: Mapping[str, Any]) -> None:
         """Raise ValueError naming a difference if the folder holds another run."""
         before = self.run() or run
-        for what in KEYS:
-            if before[what] != run[what]:
-                raise ValueError(_difference(self.path, what, before[what], run[what]))
+        for key in KEYS:
+            if before[key] != run[key]:
+                difference = f"its {key} is {before[key]!r}, not {run[key]!r}"
+                if key == "digest":
+                    difference = "its prompts or their settings are not these"
+                raise ValueError(f"{str(self.path)!r} holds another run: {difference}")
 
     def begin(self, run: Mapping[str, Any]) -> None:
         """Write `batch.json` unless it exists, and remove temporary files of a killed run."""
@@ -103,15 +106,16 @@ class Folder:
         known, wrong = self._read(run, {entry.id: entry for entry in entries})
         left, damaged = list[Entry](), dict[Path, str]()
         for entry in entries:
-            path, line = self.images / file_of(entry), known.get(entry.id, {})
-            try:
-                drawn = self._drawn(run, entry, path)
-            except Damaged as error:
-                damaged[path] = str(error)
-                drawn = None
-            if drawn is not None:
-                self.lines[entry.id] = {**line, **drawn}
-            elif line.get("status", "drawn") != "drawn" and path not in damaged and not again:
+            path, line = self.images / entry.file, known.get(entry.id, {})
+            if path.exists():
+                try:
+                    record = read_whole(path)
+                except ValueError as error:
+                    damaged[path] = str(error)
+                else:
+                    self.lines[entry.id] = {**line, **_line_of(path, record, entry, run)}
+                    continue
+            if line.get("status", "drawn") != "drawn" and path not in damaged and not again:
                 self.lines[entry.id] = {**line, **failed_line(entry, line["error"])}
             else:
                 left.append(entry)
@@ -124,16 +128,14 @@ class Folder:
 
     def save(self, outcome: Outcome) -> None:
         """Write the image of an entry, if there is one, and its line."""
-        if isinstance(outcome, Drawn):
-            replace(self.images / file_of(outcome.entry), outcome.png)
-            line = drawn_line(outcome.entry, outcome.record)
-        else:
-            line = failed_line(outcome.entry, outcome.error)
+        line = outcome.line
+        if outcome.png is not None:
+            replace(self.path / line["image"], outcome.png)
         data = _encoded(line)
         with self.results.open("ab", buffering=0) as file:
             if file.write(data) != len(data):
                 raise ValueError(f"cannot write {str(self.results)!r}: the disk is full")
-        self.lines[outcome.entry.id] = line
+        self.lines[line["id"]] = line
 
     def finish(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:
         """Rewrite the results in the order of the entries, and return their lines."""
@@ -142,30 +144,6 @@ class Folder:
         if data != self._raw():
             replace(self.results, data)
         return lines
-
-    def _drawn(self, run: Mapping[str, Any], entry: Entry, path: Path) -> dict[str, Any] | None:
-        """The line of an entry's image, None if the file is missing.
-
-        Raises:
-            Damaged: for a file that is not a complete image.
-            ValueError: for an image of another run.
-        """
-        if not path.exists():
-            return None
-        try:
-            record = read_whole(path)
-        except ValueError as error:
-            raise Damaged(str(error)) from None
-        reason = "it has no settings of fewpass" if record is None else None
-        try:
-            reason = reason or mismatch(record or {}, entry, run)
-            line = drawn_line(entry, record or {})
-            _encoded(line)
-        except (KeyError, TypeError, IndexError, RecursionError):
-            reason = reason or "its settings are incomplete"
-        if reason:
-            raise ValueError(f"{str(path)!r} is not an image of this run: {reason}; move it out of the folder")
-        return line
 
     def _read(
         self, run: Mapping[str, Any], entries: Mapping[str, Entry]
@@ -202,33 +180,36 @@ class Folder:
         return self.results.read_bytes() if self.results.exists() else b""
 
 
-class Damaged(ValueError):
-    """A file that is not a complete image."""
+def _line_of(path: Path, record: Mapping[str, Any] | None, entry: Entry, run: Mapping[str, Any]) -> dict[str, Any]:
+    """The line of an image that exists. Raises ValueError for an image of another run."""
+    reason, line = "it has no settings of fewpass", dict[str, Any]()
+    if record:
+        try:
+            reason = mismatch(record, entry, run)
+            line = drawn_line(entry, record)
+            _encoded(line)
+        except (KeyError, TypeError, ValueError, RecursionError):
+            reason = reason or "its settings are incomplete"
+    if reason:
+        raise ValueError(f"{str(path)!r} is not an image of this run: {reason}; move it out of the folder")
+    return line
 
 
-def mismatch(found: Mapping[str, Any], entry: Entry, run: Mapping[str, Any]) -> str | None:
-    """The first difference between a record or a line of the results and an entry of `run`, None if there is none.
+def mismatch(found: Mapping[str, Any], entry: Entry, run: Mapping[str, Any]) -> str:
+    """The first difference between a record or a line of the results and an entry of `run`, empty if there is none.
 
     Keys that `found` lacks, as lines of failures do, are not compared, except prompt and seed.
     """
     options = json.loads(json.dumps(entry.options))
     known = {**found.get("settings", {}), **found}
-    wanted = {"id": entry.id, "prompt": entry.prompt, "seed": entry.seed}
-    for name, value in {**options, "model": run["model"], "dtype": run["dtype"], "options": options}.items():
-        if value is not None and name in known:
-            wanted[name] = value
-    for name, value in wanted.items():
+    about = {**options, "model": run["model"], "dtype": run["dtype"], "options": options}
+    wanted = {name: value for name, value in about.items() if value is not None and name in known}
+    for name, value in {"id": entry.id, "prompt": entry.prompt, "seed": entry.seed, **wanted}.items():
         if known.get(name) != value:
             return f"its {name} is {reprlib.repr(known.get(name))}, not {reprlib.repr(value)}"
-    return None
+    return ""
 
 
 def _encoded(line: Mapping[str, Any]) -> bytes:
     text = json.dumps(line, ensure_ascii=False)
     return text.encode(errors="backslashreplace") + b"\n"  # bytes in a path that are not UTF-8, as JSON escapes them
-
-
-def _difference(path: Path, what: str, before: object, now: object) -> str:
-    if what == "digest":
-        return f"{str(path)!r} holds another run: its prompts or their settings are not these"
-    return f"{str(path)!r} holds another run: its {what} is {before!r}, not {now!r}"

@@ -12,92 +12,53 @@ from fewpass.batch.entries import Entry
 from fewpass.io.atomic import replace
 
 ABOUT = ("id", "tags", "options", "versions", "trace")  # keys of a record that are no settings
-COLUMNS = {
-    "id": "string",
-    "status": "string",
-    "image": "string",
-    "error": "string",
-    "prompt": "string",
-    "seed": "int64",
-    "model": "string",
-    "decoder": "string",
-    "lossless": "bool_",
-    "guidance": "float64",
-    "temperature": "float64",
-    "top_k": "int64",
-    "top_p": "float64",
-    "min_p": "float64",
-    "negative_prompt": "string",
-    "device": "string",
-    "dtype": "string",
-    "width": "int64",
-    "height": "int64",
-    "passes": "int64",
-    "tokens_per_pass": "float64",
-    "seconds": "float64",
-    "settings": "string",  # JSON, all of them
-    "tags": "string",  # JSON: benchmarks differ
+# Columns of results.parquet; `settings` and `tags` are JSON, since benchmarks differ.
+COLUMNS = (
+    *("id", "status", "image", "error", "prompt", "seed", "model", "decoder", "lossless", "guidance"),
+    *("temperature", "top_k", "top_p", "min_p", "negative_prompt", "device", "dtype", "width", "height"),
+    *("passes", "tokens_per_pass", "seconds", "settings", "tags"),
+)
+TYPES = {
+    "bool_": ("lossless",),
+    "int64": ("seed", "top_k", "width", "height", "passes"),
+    "float64": ("guidance", "temperature", "top_p", "min_p", "tokens_per_pass", "seconds"),
 }
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A PNG file that holds `record`: the settings that draw it again, and its trace."""
+class Outcome:
+    """The line of an entry in the results, and the PNG file of its image, None if it has failed.
 
-    entry: Entry
-    png: bytes
-    record: Mapping[str, Any]
+    The file holds the settings that draw the image again, and its trace.
+    """
 
-
-@dataclass(frozen=True)
-class Failed:
-    """An error in one line."""
-
-    entry: Entry
-    error: str
-
-
-Outcome = Drawn | Failed
-
-
-def file_of(entry: Entry) -> str:
-    """The file name of an entry's image."""
-    return f"{entry.id}.png"
+    line: dict[str, Any]
+    png: bytes | None = None
 
 
 def drawn_line(entry: Entry, record: Mapping[str, Any]) -> dict[str, Any]:
-    """The line of the results for an image with this record; its `settings` draw the image again."""
-    trace = record["trace"]
+    """The line of an image with this record; its `settings` draw the image again."""
+    width, height = record["size"]
     return {
         "id": entry.id,
         "status": "drawn",
-        "image": f"images/{file_of(entry)}",
+        "image": f"images/{entry.file}",
         "prompt": entry.prompt,
         "seed": entry.seed,
         "settings": {key: value for key, value in record.items() if key not in ABOUT},
         "options": dict(entry.options),
-        "device": record["device"],
-        "dtype": record["dtype"],
-        "width": record["size"][0],
-        "height": record["size"][1],
-        "passes": trace["passes"],
-        "tokens_per_pass": trace["tokens_per_pass"],
-        "seconds": trace["seconds"],
+        **{key: record[key] for key in ("device", "dtype")},
+        "width": width,
+        "height": height,
+        **{key: record["trace"][key] for key in ("passes", "tokens_per_pass", "seconds")},
         "tags": dict(entry.tags),
     }
 
 
 def failed_line(entry: Entry, error: str) -> dict[str, Any]:
-    """The line of the results for an entry that has failed."""
-    return {
-        "id": entry.id,
-        "status": "failed",
-        "error": error,
-        "prompt": entry.prompt,
-        "seed": entry.seed,
-        "options": dict(entry.options),
-        "tags": dict(entry.tags),
-    }
+    """The line of an entry that has failed."""
+    about = {"prompt": entry.prompt, "seed": entry.seed, "options": dict(entry.options), "tags": dict(entry.tags)}
+    return {"id": entry.id, "status": "failed", "error": error, **about}
 
 
 def check_parquet() -> None:
@@ -111,7 +72,8 @@ def write_parquet(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in COLUMNS.items()])
+    types = {name: kind for kind, names in TYPES.items() for name in names}
+    schema = pa.schema([(name, getattr(pa, types.get(name, "string"))()) for name in COLUMNS])
     rows = [{name: _cell(value) for name, value in {**line.get("settings", {}), **line}.items()} for line in lines]
     data = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), data)

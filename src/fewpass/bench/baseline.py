@@ -1,15 +1,12 @@
-"""The baseline: transformers' own `generate` with the same weights, for the families that it supports."""
+"""The baseline: transformers' own `generate` with the same weights, for Janus."""
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 import torch
 
-from fewpass.bench.memory import Peak
 from fewpass.bench.task import Task
-from fewpass.bench.timing import Drawn, now
-from fewpass.models.emu3 import Emu3
+from fewpass.bench.timing import Drawn, Stopwatch
 from fewpass.models.janus import Janus
 
 NAME = "transformers"
@@ -18,64 +15,24 @@ Baseline = Callable[[int], Drawn]  # draws the image of that number
 
 def baseline_of(task: Task) -> Baseline:
     """The baseline for a task. Raises ValueError if transformers does not draw such images."""
-    match task.model:
-        case Janus() if task.settings.guidance == 1:
-            raise ValueError("generate of Janus needs guidance: with a scale of 1 it fails")
-        case Janus():
-            return lambda number: _janus(task, task.model, number)
-        case Emu3():
-            return lambda number: _emu3(task, task.model, number)
-    raise ValueError("transformers does not draw images with models of this family")
-
-
-def _sampling(task: Task) -> dict[str, Any]:
-    sampling, scale = task.sampling, task.settings.guidance
-    guided = {"guidance_scale": scale} if scale != 1 else {}
-    if sampling.temperature == 0:
-        return {"do_sample": False, **guided}
-    return {"do_sample": True, **asdict(sampling), **guided}
+    if not isinstance(task.model, Janus):
+        raise ValueError("its images can be compared for models of the family Janus only")
+    if task.settings.guidance == 1:
+        raise ValueError("generate of Janus needs guidance: with a scale of 1 it fails")
+    return lambda number: _draw(task, number)
 
 
 @torch.inference_mode()
-def _janus(task: Task, model: Any, number: int) -> Drawn:
-    network, device = model.model, model.device
-    peak, started = Peak(device), now(device)
+def _draw(task: Task, number: int) -> Drawn:
+    s, network, watch = task.settings, task.model.model, Stopwatch(task.model.device)
+    sampling = {"do_sample": True, **asdict(s.sampling)} if s.sampling.temperature else {"do_sample": False}
     torch.manual_seed(number)
-    ids = model.read(task.prompts_of([number])[0], None, task.settings.grid, 1)[0][None]
-    codes = network.generate(ids, attention_mask=torch.ones_like(ids), generation_mode="image", **_sampling(task))
-    drawn = now(device)
+    prompt = task.prompts[number % len(task.prompts)]
+    ids = task.model.read(prompt, None, s.grid, 1)[0][None]
+    mask = torch.ones_like(ids)
+    codes = network.generate(ids, attention_mask=mask, generation_mode="image", guidance_scale=s.guidance, **sampling)
+    watch.lap()
     network.decode_image_tokens(codes).cpu()
-    return Drawn((codes.shape[1],), None, drawn - started, now(device) - drawn, peak.bytes)
-
-
-@torch.inference_mode()
-def _emu3(task: Task, model: Any, number: int) -> Drawn:
-    """As in the family's documentation: a function of the prefix allows the tokens of each position."""
-    grid, network, device = task.settings.grid, model.model, model.device
-    words = model.vocabulary.ids.tolist()
-    codes, row_end = sorted(words[: model.codes]), words[model.codes]
-    peak, started = Peak(device), now(device)
-    torch.manual_seed(number)
-    (prompt,) = task.prompts_of([number])
-    ids, *contrast = (row[None] for row in model.read(prompt, None, grid, task.settings.guidance))
-
-    def allowed(image: int, prefix: torch.Tensor) -> list[int]:
-        return [row_end] if (len(prefix) - ids.shape[1] + 1) % grid.cols == 0 else codes
-
-    negative = {}
-    if contrast:
-        mask = torch.ones_like(contrast[0])
-        negative = {"negative_prompt_ids": contrast[0], "negative_prompt_attention_mask": mask}
-    length = {"max_new_tokens": grid.size, "min_new_tokens": grid.size}
-    tokens = network.generate(
-        ids,
-        attention_mask=torch.ones_like(ids),
-        prefix_allowed_tokens_fn=allowed,
-        **length,
-        **negative,
-        **_sampling(task),
-    )[:, ids.shape[1] :]
-    drawn = now(device)
-    closed = torch.cat([tokens, tokens.new_tensor([model.closing])], 1)
-    network.decode_image_tokens(image_tokens=closed, height=grid.rows, width=grid.cols - 1)
-    return Drawn((tokens.shape[1],), None, drawn - started, now(device) - drawn, peak.bytes)
+    watch.lap()
+    drawing, detokenise = watch.phases
+    return Drawn(codes.shape[1], None, drawing, detokenise, watch.peak)

@@ -1,16 +1,16 @@
 """A benchmark: its plan, the order of measurements, and their results."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
-from fewpass.bench import baseline, memory
-from fewpass.bench.replay import replayed
+from fewpass.bench import baseline
+from fewpass.bench.replay import Traces, replayed
 from fewpass.bench.task import Task
 from fewpass.bench.timing import Drawn, Pass, draw, time_passes
-from fewpass.bench.traces import Traces
 from fewpass.core.errors import OutOfMemory
 from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import ar as autoregression
@@ -41,16 +41,15 @@ class Benchmark:
         self.images: dict[str, list[Drawn]] = defaultdict(list)  # by decoder, in the order of images
         self.windows: dict[tuple[str, int], list[Pass]] = defaultdict(list)
         self.batches: dict[tuple[str, int], list[Drawn]] = defaultdict(list)
-        self.memory: dict[str, dict[str, int]] = {}
         self.notes: list[str] = []
-        self._full: set[int] = set()  # batches that did not fit
+        self._full: int | None = None  # the smallest batch that did not fit
 
     def steps(self) -> Iterator[Step]:
-        """The measurements in their order; the first ones allocate memory and are the warm-up."""
+        """The measurements in their order, behind a warm-up."""
         for decoder in self.plan.decoders:
-            yield Step(f"memory of {decoder}", 4, lambda d=decoder: self._remember(d))  # type: ignore[misc]
+            yield Step(f"warming up {decoder}", 4, partial(time_passes, self.task, self._run(decoder), 1))
         if self.against is not None:
-            yield Step(f"warming up {baseline.NAME}", self.task.tokens, self._warm_up)
+            yield Step(f"warming up {baseline.NAME}", self.task.tokens, partial(self.against, 0))
         for turn in range(self.plan.repetitions):
             yield from self._images(turn)
             yield from self._windows()
@@ -60,66 +59,53 @@ class Benchmark:
         images = len(self.task.prompts)
         for number in range(turn * images, (turn + 1) * images):
             for decoder in self.plan.decoders:
-                yield Step(f"image {number + 1}, {decoder}", self._passes(decoder), self._drawing(decoder, number))
+                step = partial(self._draw, self.images[str(decoder)], decoder, [number])
+                yield Step(f"image {number + 1}, {decoder}", self._passes(decoder), step)
             if self.against is not None:
-                yield Step(
-                    f"image {number + 1}, {baseline.NAME}", self.task.tokens, self._baseline(self.against, number)
-                )
+                step = partial(self._draw_baseline, self.against, number)
+                yield Step(f"image {number + 1}, {baseline.NAME}", self.task.tokens, step)
 
     def _windows(self) -> Iterator[Step]:
         for window in self.plan.windows:
             for decoder in self.plan.decoders:
                 chosen = _windowed(decoder, window)
                 if chosen is not None:
-                    yield Step(f"{decoder}, window {window}", self.plan.passes, self._timing(decoder, chosen, window))
+                    step = partial(self._time, decoder, chosen, window)
+                    yield Step(f"{decoder}, window {window}", self.plan.passes, step)
 
     def _batches(self, turn: int) -> Iterator[Step]:
         for batch in self.plan.batch_sizes:
             for decoder in self.plan.decoders:
                 expected = self._passes(decoder) * (1 + batch) / 2  # a batch is faster than its images, one by one
-                yield Step(f"{batch} images together, {decoder}", expected, self._together(decoder, batch, turn))
+                yield Step(
+                    f"{batch} images together, {decoder}", expected, partial(self._together, decoder, batch, turn)
+                )
 
     def _passes(self, decoder: Decoder) -> float:
         return self.task.tokens / (1 if decoder.margin == 1 else EXPECTED)
 
-    def _followed(self, decoder: Decoder, basis: Decoder) -> Decoder:
-        """The decoder to run: with random weights, one that follows the traces of `basis`."""
-        return decoder if self.traces is None else replayed(decoder, self.traces.get(str(basis), ()))
+    def _run(self, decoder: Decoder, basis: Decoder | None = None) -> Decoder:
+        """The decoder to run: with random weights, one that follows the traces of `basis`, by default its own."""
+        return decoder if self.traces is None else replayed(decoder, self.traces.get(str(basis or decoder), ()))
 
-    def _remember(self, decoder: Decoder) -> None:
-        self.memory[str(decoder)] = memory.measured(self.task, decoder)
+    def _draw(self, results: list[Drawn], decoder: Decoder, numbers: Sequence[int]) -> None:
+        results.append(draw(self.task, self._run(decoder), numbers))
 
-    def _warm_up(self) -> None:
-        assert self.against is not None
-        self.against(0)
+    def _draw_baseline(self, against: baseline.Baseline, number: int) -> None:
+        self.images[baseline.NAME].append(against(number))
 
-    def _drawing(self, decoder: Decoder, number: int) -> Callable[[], None]:
-        run = self._followed(decoder, decoder)
-        return lambda: self.images[str(decoder)].append(draw(self.task, run, [number]))
+    def _time(self, basis: Decoder, decoder: Decoder, window: int) -> None:
+        self.windows[str(basis), window] += time_passes(self.task, self._run(decoder, basis), self.plan.passes)
 
-    def _baseline(self, against: baseline.Baseline, number: int) -> Callable[[], None]:
-        return lambda: self.images[baseline.NAME].append(against(number))
-
-    def _timing(self, basis: Decoder, decoder: Decoder, window: int) -> Callable[[], None]:
-        run = self._followed(decoder, basis)
-        return lambda: self.windows[str(basis), window].extend(time_passes(self.task, run, self.plan.passes))
-
-    def _together(self, decoder: Decoder, batch: int, turn: int) -> Callable[[], None]:
-        run, numbers = self._followed(decoder, decoder), range(turn * batch, (turn + 1) * batch)
-
-        def step() -> None:
-            if any(full <= batch for full in self._full):
-                return
-            try:
-                drawn = draw(self.task, run, numbers)
-            except (OutOfMemory, torch.OutOfMemoryError):
-                torch.cuda.empty_cache()
-                self._full.add(batch)
-                self.notes.append(f"{batch} images together do not fit into memory with {decoder}.")
-            else:
-                self.batches[str(decoder), batch].append(drawn)
-
-        return step
+    def _together(self, decoder: Decoder, batch: int, turn: int) -> None:
+        if self._full is not None and batch >= self._full:
+            return
+        try:
+            self._draw(self.batches[str(decoder), batch], decoder, range(turn * batch, (turn + 1) * batch))
+        except (OutOfMemory, torch.OutOfMemoryError):
+            torch.cuda.empty_cache()
+            self._full = batch
+            self.notes.append(f"{batch} images together do not fit into memory with {decoder}.")
 
 
 def _windowed(decoder: Decoder, window: int) -> Decoder | None:

@@ -17,6 +17,7 @@ PART = "vision_language_encoder"  # folder of the autoregressive model in a pipe
 
 
 def shape_names() -> list[str]:
+    """The published shapes."""
     return sorted(path.stem for path in SHAPES.glob("*.json"))
 
 

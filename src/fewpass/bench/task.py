@@ -1,4 +1,4 @@
-"""The images that every decoder of a benchmark draws, and the decoders under test."""
+"""The images that every decoder of a benchmark draws, and the decoders that can draw them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,17 +8,12 @@ import torch
 
 from fewpass.bench import replay
 from fewpass.core.protocol import Decoder, SessionInfo, bind
-from fewpass.core.sampling import Sampling
-from fewpass.decoders.recipes import RECIPES
-from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.engine.request import BoundOptions, Job
 from fewpass.models.base import Model, Prompt
 from fewpass.models.emoji.scenes import held_out_prompts
 from fewpass.models.zoo import BUNDLED
-from fewpass.runtime.session import PromptSession
 
 LENGTH = 32  # tokens of a random prompt
-ALL = "all"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,36 +25,22 @@ class Task:
 
     @property
     def model(self) -> Model:
+        """The model of the settings."""
         return self.settings.model
-
-    @property
-    def sampling(self) -> Sampling:
-        return self.settings.sampling
 
     @property
     def tokens(self) -> int:
         """Tokens of an image, N."""
         return self.settings.grid.size
 
-    def open(self, numbers: Sequence[int]) -> PromptSession:
-        """Run the prefill of these images."""
-        prompts = self.prompts_of(numbers)
-        return self.model.open(prompts, self.settings.grid, self.settings.guidance, [None] * len(prompts))
-
     def jobs(self, numbers: Sequence[int], decoder: Decoder) -> list[Job]:
         """These images, to be drawn by `decoder`."""
         s, jobs = self.settings, list[Job]()
         for i in numbers:
-            (prompt,) = self.prompts_of([i])
-            rows = self.model.read(prompt, None, s.grid, s.guidance)
+            prompt = self.prompts[i % len(self.prompts)]
+            rows = s.model.read(prompt, None, s.grid, s.guidance)
             jobs.append(Job(prompt, None, rows, s.grid, s.guidance, decoder, s.sampling, i))
         return jobs
-
-    def prompts_of(self, numbers: Sequence[int]) -> list[Prompt]:
-        return [self.prompts[i % len(self.prompts)] for i in numbers]
-
-    def seeds(self, numbers: Sequence[int]) -> torch.Tensor:
-        return torch.tensor(list(numbers), device=self.model.device)
 
     @cached_property
     def no_pixels(self) -> str | None:
@@ -85,19 +66,6 @@ def own_prompts(model: str, number: int) -> list[str]:
     if number > len(every):
         raise ValueError(f"there are {len(every)} prompts, got {number}: give a file of them")
     return [every[i * len(every) // number] for i in range(number)]
-
-
-def decoders_under_test(asked: str | None, otherwise: Sequence[str]) -> list[Decoder]:
-    """`ar`, then the decoders `asked` for, separated by ; or "all", or else `otherwise`.
-
-    Raises ValueError for an unknown decoder.
-    """
-    spellings = otherwise
-    if asked is not None:
-        spellings = list(RECIPES) if asked.strip() == ALL else [word for word in asked.split(";") if word.strip()]
-        if not spellings:
-            raise ValueError(f"there is no decoder in {asked!r}")
-    return list({str(decoder): decoder for decoder in map(decoder_of, ["ar", *spellings])}.values())
 
 
 def usable(task: Task, chosen: Sequence[Decoder], replayed: bool) -> tuple[list[Decoder], list[ValueError]]:

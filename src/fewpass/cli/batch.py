@@ -45,9 +45,8 @@ def batch(
 
     load_torch()
 
-    from fewpass.batch.entries import digest, entries_of
+    from fewpass.batch.entries import digest, entries_of, read_options
     from fewpass.batch.folder import Folder
-    from fewpass.batch.options import read_options
     from fewpass.batch.results import check_parquet, write_parquet
     from fewpass.engine.seeds import assign
 
@@ -55,7 +54,7 @@ def batch(
         check_parquet()
     shared = read_options({name: value for name, value in options.given.items() if name != "seed"})
     o.check_ray(ray, workers=workers, cores=cores)
-    fleet = ray and _fleet(ray, workers, cores, model, place)
+    on_ray = ray and _on_ray(ray, workers, cores, model, place)
     folder = Folder(output_folder(output))
     with folder.locked():
         earlier = folder.run() or {}
@@ -67,7 +66,7 @@ def batch(
             left, damaged = folder.left(run, entries, retry_failed)
         for note in damaged:
             print(note, file=sys.stderr)
-        draw = (fleet or _alone(model, place, shared)) if left else None
+        draw = (on_ray or _alone(model, place, shared)) if left else None
         folder.begin(run)
         if draw:
             with images_drawn(len(entries), len(entries) - len(left)) as progress:
@@ -92,13 +91,14 @@ def _alone(model: str, place: o.Place, options: Mapping[str, Any]) -> "Draw":
     pipe.model.name = model  # as typed: images of a run are recognised by it
     pipe.model.check_ready()
     pipe.model.grid(options.get("size"))
-    return partial(draw, pipe, place.dtype)
+    return partial(draw, pipe)
 
 
-def _fleet(address: str, workers: int | None, cores: int | None, model: str, place: o.Place) -> "Draw":
+def _on_ray(address: str, workers: int | None, cores: int | None, model: str, place: o.Place) -> "Draw":
     """Drawing on a Ray cluster. Raises ValueError if it is not installed, or has no such model."""
-    from fewpass.batch.fleet import Fleet
+    from fewpass.batch.workers import draw_on_ray
+    from fewpass.integrations.ray import Processes
 
-    fleet = Fleet(address, model, place.device, place.dtype, workers, cores, place.compile)
-    fleet.check()
-    return fleet.draw
+    processes = Processes(address, model, place.device, place.dtype, workers, cores, place.compile)
+    processes.check()
+    return partial(draw_on_ray, processes)

@@ -1,6 +1,7 @@
 """`fewpass bench`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,9 @@ from fewpass.viz.progress import do, waiting
 
 if TYPE_CHECKING:
     from fewpass.bench.baseline import Baseline
+    from fewpass.bench.replay import Traces
     from fewpass.bench.task import Task
+    from fewpass.core.protocol import Decoder
     from fewpass.models.base import Model
 
 DEFAULT = "ar; mc_sjd; jacobi_ngram"
@@ -56,57 +59,54 @@ def bench(
             f"--trace {trace[0]!r} has no effect without --random: a model with weights accepts drafts by itself"
         )
     drafts, images = _numbers(windows, "windows", 0), _numbers(batch_sizes, "batch_sizes", 1)
-    if random is not None and not prompts.isdecimal():
-        raise ValueError(f"{prompts!r}: a model with random weights reads no texts; give a number of prompts")
-    texts = None if prompts.isdecimal() else o.read_prompts([], prompts)
-    if prompts.isdecimal() and not int(prompts):
-        raise ValueError(f"prompts must be a number >= 1 or a file, not {prompts!r}")
+    given = _prompts(prompts, random is not None)
     load_torch()
     options = options.checked()
 
     import torch
 
-    from fewpass.bench import report, summary
+    from fewpass.bench import report
+    from fewpass.bench.replay import check_traces, read_traces
     from fewpass.bench.run import Benchmark, Plan
-    from fewpass.bench.task import ALL, Task, decoders_under_test, own_prompts, random_prompts, usable
-    from fewpass.bench.traces import Recording, read_traces, traces_of
+    from fewpass.bench.task import Task, own_prompts, random_prompts, usable
+    from fewpass.decoders.recipes import ar
     from fewpass.engine.request import bind
     from fewpass.io.extra import needed
 
     needed("matplotlib")
-    noted = read_traces(trace) if trace else {}
-    chosen = decoders_under_test(decoders, list(noted) or DEFAULT.split(";"))
-    known = traces_of(noted, chosen) if trace else None
+    traces = read_traces(trace) if trace else None
+    chosen = o.read_decoders(("; ".join(traces or {}) or DEFAULT) if decoders is None else decoders)
+    chosen = list({str(decoder): decoder for decoder in [ar(), *chosen]}.values())
+    if traces is not None:
+        check_traces(traces, chosen)
     if threads is not None:
         torch.set_num_threads(threads)
-    place, named = o.Place(device, dtype), "emoji" if model is None else model
+    place, named = o.Place(device, dtype), model or "emoji"
     own = open_model(named, place).model if random is None else _untrained(random, place)
     settings = bind(own, options)
     if drafts and drafts[-1] > settings.grid.size - 2:
         raise ValueError(f"window {drafts[-1]} is too wide for an image of {settings.grid.size} tokens")
-    own_or_given = texts or own_prompts(named, int(prompts)) if random is None else random_prompts(own, int(prompts))
-    task = Task(settings, own_or_given)
+    if not isinstance(given, int):
+        task = Task(settings, given)
+    else:
+        task = Task(settings, own_prompts(named, given) if random is None else random_prompts(own, given))
     good, wrong = usable(task, chosen, replayed=random is not None)
-    if wrong and (decoders or "").strip() != ALL:
+    if wrong and (decoders or "").strip() != "all":
         raise wrong[0]
     notes = [f"Left out: {error}." for error in wrong]
     if random is not None:
-        source = f"traces in {', '.join(trace)}" if trace else "traces of the bundled model, recorded in this run"
-        notes.insert(0, summary.random_weights(source))
-        if known is None:
-            bundled = open_model("emoji", o.Place(str(own.device), "float32"))
-            recording = Recording(bundled, good, own_prompts("emoji", int(prompts)))
-            do(recording.steps(), "recording traces")
-            known = recording.traces
+        source = f"traces in {', '.join(trace or [])}" if trace else "traces of the bundled model, recorded in this run"
+        notes.insert(0, report.RANDOM.format(source))
+        traces = traces or _recorded(good, len(task.prompts), str(own.device))
     against = _against(task, notes) if transformers else None
     if task.no_pixels is not None:
         notes.append(f"Pixels are not in the seconds: {task.no_pixels}.")
-    run = Benchmark(task, Plan(good, drafts, images, repetitions, passes), known, against)
+    run = Benchmark(task, Plan(good, drafts, images, repetitions, passes), traces, against)
     do(run.steps(), "measuring")
-    found = report.report(run, torch.get_num_threads(), notes)
+    found = report.report(run, notes)
     paths, failed = report.write(folder, found)
-    show(summary.COLUMNS, summary.rows(found))
-    print(*summary.summary(found), *found["notes"], *filter(None, [failed]), *paths, sep="\n", file=sys.stderr)
+    show(report.COLUMNS, report.cells(found))
+    print(*report.lines(found), *found["notes"], *filter(None, [failed]), *paths, sep="\n", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -124,6 +124,17 @@ def _numbers(typed: str, name: str, least: int) -> list[int]:
     return numbers
 
 
+def _prompts(typed: str, random: bool) -> "int | list[str]":
+    """The number of prompts, or the prompts of a file."""
+    if not typed.isdecimal():
+        if random:
+            raise ValueError(f"{typed!r}: a model with random weights reads no texts; give a number of prompts")
+        return o.read_prompts([], typed)
+    if not int(typed):
+        raise ValueError(f"prompts must be a number >= 1 or a file, not {typed!r}")
+    return int(typed)
+
+
 def _untrained(source: str, place: o.Place) -> "Model":
     from fewpass.bench.shape import untrained
     from fewpass.runtime.device import chosen_device, chosen_dtype
@@ -132,6 +143,16 @@ def _untrained(source: str, place: o.Place) -> "Model":
     with waiting(f"building {source}"):
         silence_transformers()
         return untrained(source, where, chosen_dtype(place.dtype, where))
+
+
+def _recorded(decoders: "Sequence[Decoder]", prompts: int, device: str) -> "Traces":
+    """The traces of the bundled model."""
+    from fewpass.bench.replay import recorded
+    from fewpass.bench.task import own_prompts
+
+    bundled = open_model("emoji", o.Place(device, "float32"))
+    with waiting("recording traces of the bundled model"):
+        return recorded(bundled, decoders, own_prompts("emoji", prompts))
 
 
 def _against(task: "Task", notes: list[str]) -> "Baseline | None":

@@ -94,14 +94,15 @@ def _in_dtype(
 ) -> list["Line"]:
     """The lines of another dtype; the model is loaded if its weights fit into memory."""
     import torch
+    from rich.filesize import decimal
 
-    from fewpass.engine.memory import available, spelled
+    from fewpass.engine.memory import available
     from fewpass.testing.description import Line, sample_prompt
     from fewpass.testing.model_checks import layouts, numbers
 
     short, need, free = str(dtype).removeprefix("torch."), weights * dtype.itemsize, available(device)
     if free is not None and need > free:
-        refusal = f"not loaded: the weights take {spelled(need)}, and {spelled(free)} are free"
+        refusal = f"not loaded: the weights take {decimal(need)}, and {decimal(free)} are free"
         return [Line("numbers", f"weights in {short}", refusal, passed=False)]
     own = open_model(name, o.Place(str(device), short)).model
     with torch.inference_mode():

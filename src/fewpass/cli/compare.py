@@ -2,7 +2,7 @@
 
 import sys
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -28,7 +28,7 @@ def compare(
 
     load_torch()
 
-    from fewpass.engine.result import law, record
+    from fewpass.engine.result import conditions, law, record
     from fewpass.engine.seeds import assign
     from fewpass.io.png_metadata import png
     from fewpass.viz.sheet import Column, draw_sheet
@@ -47,7 +47,8 @@ def compare(
                 Column(str(decoder), decoder.lossless, result.images[0], committed, grid.size, result.trace.seconds)
             )
             records.append(record(result, 0))
-    sheet = draw_sheet(text, _conditions(result.settings[0]), columns)
+    shared = result.settings[0]
+    sheet = draw_sheet(text, f"{shared['model']}, seed {shared['seed']}, {conditions(shared)}", columns)
     replace(path, png(sheet, {"compared": records}))
     show(
         ["decoder", "passes", "tokens per pass", "seconds", "images"],
@@ -57,13 +58,3 @@ def compare(
         ],
     )
     print(path, file=sys.stderr)
-
-
-def _conditions(settings: dict[str, Any]) -> str:
-    """The settings that all decoders share."""
-    words = [f"{settings['model']}", f"seed {settings['seed']}", f"guidance {settings['guidance']:g}"]
-    words += [f"temperature {settings['temperature']:g}"]
-    words += [f"top-k {settings['top_k']}"] if settings["top_k"] else []
-    words += [f"top-p {settings['top_p']:g}"] if settings["top_p"] < 1 else []
-    words += [f"min-p {settings['min_p']:g}"] if settings["min_p"] else []
-    return ", ".join(words)

@@ -152,6 +152,11 @@ class Canvas:
         size = self.grid.size
         return [n >= size for n in self.lengths]
 
+    @property
+    def unfinished(self) -> Tensor:
+        """Numbers of the images that have an open position."""
+        return torch.tensor([i for i, done in enumerate(self.finished) if not done], device=self.length.device).long()
+
     def ahead(self, n: int, start: int = 0) -> Tensor:
         """The positions length + start ... length + start + n - 1 of each image: [B, n]."""
         return self.length[:, None] + torch.arange(start, start + n, device=self.length.device)

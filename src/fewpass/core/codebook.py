@@ -1,7 +1,6 @@
 """The codebook: similarity of image codes, for relaxed acceptance tests."""
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -37,17 +36,3 @@ class Codebook:
         vectors = self.vectors.float()
         apart = torch.cdist(vectors[codes], vectors).scatter_(1, codes[:, None], torch.inf)
         return apart.topk(k, largest=False).indices.int()
-
-
-@runtime_checkable
-class WithCodebook(Protocol):
-    """A session with a codebook."""
-
-    @property
-    def codebook(self) -> Codebook | None:
-        """None if the model has none."""
-
-
-def codebook_of(session: object) -> Codebook | None:
-    """The codebook of a session's model; None if it has none."""
-    return session.codebook if isinstance(session, WithCodebook) else None

@@ -1,6 +1,7 @@
 """The loop that every algorithm shares."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -18,12 +19,21 @@ class Drawing:
     `session` holds their prompts, `sampling` turns logits into probabilities, `seeds` [B] int64 are theirs. The
     tokens of an image depend on its seed, not on the batch: `select` and `join` may be called between any two passes.
 
+    `clock` is entered while the model runs.
+
     Raises ValueError naming a requirement of the decoder that the session lacks.
     """
 
-    def __init__(self, session: Session, decoder: Decoder, sampling: Sampler, seeds: Tensor):
+    def __init__(
+        self,
+        session: Session,
+        decoder: Decoder,
+        sampling: Sampler,
+        seeds: Tensor,
+        clock: AbstractContextManager = nullcontext(),  # noqa: B008  it has no state
+    ):
         self.decoder = bind(decoder, SessionInfo.of(session))
-        self.session, self.sampling, self.seeds = session, sampling, seeds
+        self.session, self.sampling, self.seeds, self.clock = session, sampling, seeds, clock
         self.step = torch.zeros_like(seeds)
         self.canvas = Canvas.blank(session.grid, seeds, decoder.margin)
         p, first = self._distribution(session.first, self.canvas.ahead(1)), self.canvas.ahead(1)
@@ -41,7 +51,9 @@ class Drawing:
         self.step = self.step + 1
         query = self.decoder.draft(self.canvas, self.state)
         self.canvas.asked = query.tokens.shape[1]
-        p = self._distribution(self.session(query), query.index + 1)
+        with self.clock:
+            logits = self.session(query)
+        p = self._distribution(logits, query.index + 1)
         self.state = self.decoder.verify(self.canvas, self.state, p, self.noise)
 
     def _distribution(self, logits: Tensor, index: Tensor) -> Tensor:
@@ -78,13 +90,6 @@ class Drawing:
         self.state = tuple(torch.cat(pair) for pair in zip(self.state, other.state, strict=True))
 
 
-def staying(leaves: Sequence[bool]) -> list[int]:
-    """The numbers of the remaining images; the last ones fill the gaps, so that few rows move."""
-    n = sum(not leaving for leaving in leaves)
-    last = iter([i for i in range(n, len(leaves)) if not leaves[i]])
-    return [next(last) if leaves[i] else i for i in range(n)]
-
-
 @torch.inference_mode()
 def decode(session: Session, decoder: Decoder, sampling: Sampler, seeds: Tensor) -> Iterator[Canvas]:
     """Draw one image for each of `seeds` [B] int64; yield the same canvas after every pass, the prefill included.
@@ -103,7 +108,7 @@ def decode(session: Session, decoder: Decoder, sampling: Sampler, seeds: Tensor)
     yield whole
     while not all(whole.finished):
         if any(drawing.canvas.finished) and elastic:
-            going = torch.tensor(staying(drawing.canvas.finished), device=seeds.device)
+            going = drawing.canvas.unfinished
             drawing.select(going)
             images = images[going]
         drawing.advance()

@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 from torch import Tensor
 
 from fewpass.core.canvas import Canvas, Grid
-from fewpass.core.codebook import Codebook, codebook_of
+from fewpass.core.codebook import Codebook
 from fewpass.core.noise import Noise
 
 
@@ -51,7 +51,7 @@ class SessionInfo:
 
     @classmethod
     def of(cls, session: "Session") -> "SessionInfo":
-        return cls(session.grid, codebook_of(session))
+        return cls(session.grid, getattr(session, "codebook", None))
 
 
 @runtime_checkable
@@ -71,7 +71,7 @@ class Session(Protocol):
     """A model with the prompts of B images.
 
     `first` [B, 1, V] are the logits of image token 0. A call answers a query [B, n] with logits [B, n, V]: after
-    guidance, of image codes only, -inf where the layout forbids a code.
+    guidance, of image codes only, -inf where the layout forbids a code. An attribute `codebook` is optional.
     """
 
     @property

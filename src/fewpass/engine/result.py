@@ -1,7 +1,7 @@
 """Drawn images, their settings and cost, in Python, in words and in JSON."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,16 @@ class Result:
 def law(lossless: bool | None) -> str:
     """Whether a decoder draws from the model's own distribution, in a word."""
     return {True: "lossless", False: "lossy", None: "unknown"}[lossless]
+
+
+def conditions(settings: Mapping[str, Any]) -> str:
+    """The sampling options in the settings of images: `guidance 3, temperature 1, top-k 9`."""
+    s = settings
+    words = [f"guidance {s['guidance']:g}", f"temperature {s['temperature']:g}"]
+    words += [f"top-k {s['top_k']}"] if s["top_k"] else []
+    words += [f"top-p {s['top_p']:g}"] if s["top_p"] < 1 else []
+    words += [f"min-p {s['min_p']:g}"] if s["min_p"] else []
+    return ", ".join(words)
 
 
 def image_line(result: Result, image: int) -> str:

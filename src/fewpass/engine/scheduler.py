@@ -11,10 +11,10 @@ from torch import Tensor
 
 from fewpass.core.canvas import Canvas
 from fewpass.core.checks import whole
-from fewpass.core.loop import Drawing, staying
+from fewpass.core.loop import Drawing
 from fewpass.engine.memory import MemoryBudget, ran_out
 from fewpass.engine.request import Job
-from fewpass.engine.trace import Clock, ClockedSession, Trace
+from fewpass.engine.trace import Clock, Trace
 from fewpass.models.base import Model
 
 
@@ -51,7 +51,7 @@ class Group:
         with clock:
             session = model.open_rows([job.rows for job in jobs], job.grid, [job.guidance for job in jobs])
         seeds = torch.tensor([job.seed for job in jobs], device=model.device)
-        self.drawing = Drawing(ClockedSession(session, clock), job.decoder, job.sampling, seeds)
+        self.drawing = Drawing(session, job.decoder, job.sampling, seeds, clock)
         self.trace = Trace.blank(len(jobs), job.grid, model.device)
         self._note()
 
@@ -67,7 +67,7 @@ class Group:
 
     def keep(self, leaves: Sequence[bool]) -> None:
         """Remove the images for whose number in the group `leaves` is true."""
-        numbers = staying(leaves)
+        numbers = [i for i, leaving in enumerate(leaves) if not leaving]
         images = self._images(numbers)
         self.drawing.select(images)
         self.trace = self.trace.select(images)
@@ -108,7 +108,7 @@ class Scheduler:
 
     A request joins the batch as soon as there is capacity, and memory, for it. Requests of equal batch key share
     forward passes. An image does not depend on the others. When memory runs out, half as many images are drawn from
-    then on, once, and the requests that it concerned begin again. Not thread-safe.
+    then on, and the requests that it concerned begin again. Not thread-safe.
     """
 
     def __init__(self, model: Model, batch_size: int):
@@ -135,10 +135,10 @@ class Scheduler:
     @torch.inference_mode()
     def drop(self, jobs: Sequence[Job]) -> None:
         """Forget these requests, whether they wait, are being drawn or are done already."""
-        out, self._full = set(map(id, jobs)), False
-        self.waiting = deque(job for job in self.waiting if id(job) not in out)
+        self._take(jobs)
+        self._full = False
         for key, group in list(self._groups.items()):
-            leaves = [id(job) in out for job in group.jobs]
+            leaves = [job in jobs for job in group.jobs]
             if all(leaves):
                 del self._groups[key]
             elif any(leaves):
@@ -153,9 +153,8 @@ class Scheduler:
         alike = self._next()
         if not alike:
             return [one for key, group in list(self._groups.items()) for one in self._advance(key, group)]
-        beside = self._groups.get(alike[0].batch_key)
         try:
-            n = self.memory.admitted(alike, len(beside.jobs) if beside else 0, alone=not self._groups)
+            n = self.memory.admitted(alike, alone=not self._groups)
         except Exception as error:  # too little memory, or an error of the decoder
             self._take(alike[:1])
             return [Failed(alike[0], error)]
@@ -175,13 +174,13 @@ class Scheduler:
 
     def _next(self) -> list[Job]:
         """The waiting requests that could share the next prefill: of the first one's batch key, within capacity."""
-        places = 0 if self._full else max(self.batch_size - len(self.drawing), 0)
-        first = list(islice(self.waiting, places))
+        capacity = 0 if self._full else max(self.batch_size - len(self.drawing), 0)
+        first = list(islice(self.waiting, capacity))
         return [job for job in first if job.batch_key == first[0].batch_key]
 
     def _take(self, jobs: Sequence[Job]) -> None:
-        taken = set(map(id, jobs))
-        self.waiting = deque(job for job in self.waiting if id(job) not in taken)
+        taken = set(jobs)
+        self.waiting = deque(job for job in self.waiting if job not in taken)
 
     def _enter(self, jobs: list[Job]) -> list[Finished | Failed]:
         self._take(jobs)
@@ -220,9 +219,8 @@ class Scheduler:
         self._full = False
         if ran_out(error):
             error.__traceback__ = None  # it holds on to the memory
-            at_once = len(self.drawing) + len(jobs)
             try:
-                self.batch_size = self.memory.halve(jobs, at_once)
+                self.batch_size = self.memory.halved(jobs, len(self.drawing) + len(jobs))
             except Exception as final:
                 error = final
             else:

@@ -1,16 +1,14 @@
 """The cost of a drawing: passes, tokens per pass, seconds. The algorithms do not use it."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from fewpass.core.canvas import Canvas, Grid
-from fewpass.core.codebook import Codebook, codebook_of
 from fewpass.core.messages import shown
-from fewpass.core.protocol import ElasticSession, Query
 
 
 @dataclass(eq=False)
@@ -57,12 +55,6 @@ class Trace:
         """Only the images listed in `images` [b]; the seconds are those of all."""
         return replace(self, committed=self.committed[images], asked=self.asked[images])
 
-    def watch(self, canvases: Iterable[Canvas]) -> Iterator[Canvas]:
-        """Note when tokens become final, and how many positions a pass was about, while the canvases pass through."""
-        for count, canvas in enumerate(canvases, start=1):
-            self.note(canvas, torch.full_like(self.passes, count))
-            yield canvas
-
     def note(self, canvas: Canvas, passes: Tensor) -> None:
         """The last of so many passes [B], of those images that were not finished before, has led to `canvas`."""
         due, at = self.committed == 0, passes[:, None] - 1
@@ -89,37 +81,3 @@ class Clock:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
-
-
-@dataclass(eq=False)
-class ClockedSession:
-    """A session whose time is added to a clock."""
-
-    session: ElasticSession
-    clock: Clock
-
-    @property
-    def grid(self) -> Grid:
-        return self.session.grid
-
-    @property
-    def first(self) -> Tensor:
-        return self.session.first
-
-    @property
-    def codebook(self) -> Codebook | None:
-        return codebook_of(self.session)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return getattr(self.session, "dtype", self.first.dtype)
-
-    def __call__(self, query: Query) -> Tensor:
-        with self.clock:
-            return self.session(query)
-
-    def select(self, images: Tensor) -> "ClockedSession":
-        return ClockedSession(self.session.select(images), self.clock)
-
-    def join(self, other: "ClockedSession") -> "ClockedSession":
-        return ClockedSession(self.session.join(other.session), self.clock)

@@ -3,18 +3,18 @@
 import hashlib
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fewpass.engine import seeds as seeding
-from fewpass.io.atomic import check_folder, replace
+from fewpass.io import atomic
 from fewpass.io.png_metadata import read_whole
 from fewpass.io.prompt_files import Row
 
 ROUND = 1_000_000  # between the seeds of a prompt's images, so that a list of prompts can grow
+APART = 1_000_000  # rounds between an image and its counterpart
 RUN = "run.json"
 LONGEST = 120  # characters of a folder's name
 
@@ -30,7 +30,13 @@ class Item:
 
     @property
     def name(self) -> str:
+        """The name of its file, without the suffix."""
         return f"{self.number:05d}-{self.round}"
+
+    @property
+    def counterpart(self) -> "Item":
+        """The same prompt with another seed, for a second set of images."""
+        return replace(self, round=self.round + APART, seed=self.seed + APART * ROUND)
 
 
 def items_of(rows: Sequence[Row], count: int, pairs: int, seed: int) -> list[Item]:
@@ -39,20 +45,8 @@ def items_of(rows: Sequence[Row], count: int, pairs: int, seed: int) -> list[Ite
     for number, row in enumerate(rows):
         for round_ in range(max(count, 2 if number < pairs else 1)):
             items.append(Item(row, number, round_, seed + number + round_ * ROUND))
-    seeding.assign([item.seed for item in items], len(items))
+    seeding.assign([item.counterpart.seed for item in items], len(items))
     return items
-
-
-def remarks(rows: Sequence[Row]) -> list[str]:
-    """Remarks of the report on a list of prompts."""
-    again = [(prompt, n) for prompt, n in Counter(row.prompt for row in rows).items() if n > 1]
-    if not again:
-        return []
-    extra = sum(n - 1 for _, n in again)
-    return [
-        f"{extra} of {len(rows)} prompts repeat an earlier one, such as {again[0][0]!r};"
-        " each was drawn with a seed of its own"
-    ]
 
 
 @dataclass(frozen=True)
@@ -65,7 +59,7 @@ class RunFolder:
         """Raise ValueError if the folder cannot be written, holds other files, or holds a run and not `resume`."""
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"cannot write into {str(self.path)!r}: it is not a folder")
-        check_folder(self.path if self.path.exists() else self.path.resolve().parent)
+        atomic.check_folder(self.path if self.path.exists() else self.path.resolve().parent)
         if (self.path / RUN).is_file():
             if not resume:
                 raise ValueError(f"{str(self.path)!r} holds a run already: --resume continues it")
@@ -82,14 +76,20 @@ class RunFolder:
             then = dict(json.loads(known.read_bytes()))
         except (ValueError, TypeError, RecursionError):
             raise ValueError(f"{str(known)!r} is damaged: choose another folder") from None
-        for name in {**then, **now}:
-            if then.get(name) != now.get(name):
+        if other := sorted(then.keys() ^ now.keys()):
+            raise ValueError(
+                f"{str(self.path)!r} holds a run of another version of fewpass, which differs in {', '.join(other)}:"
+                " choose another folder"
+            )
+        for name in now:
+            if then[name] != now[name]:
                 raise ValueError(
-                    f"{str(self.path)!r} holds a run with {name} {then.get(name)!r}, got {now.get(name)!r}:"
+                    f"{str(self.path)!r} holds a run with {name} {then[name]!r}, got {now[name]!r}:"
                     " choose another folder"
                 )
 
     def image(self, decoder: str, item: Item) -> Path:
+        """Where the image is, or goes."""
         return self.path / "images" / slug(decoder) / f"{item.name}.png"
 
     def record(self, decoder: str, item: Item) -> dict[str, Any] | None:
@@ -116,7 +116,7 @@ class RunFolder:
         """Write a file of the folder in one step."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace(path, data.encode() if isinstance(data, str) else data)
+        atomic.replace(path, data.encode() if isinstance(data, str) else data)
         return path
 
 

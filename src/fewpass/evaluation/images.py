@@ -1,4 +1,4 @@
-"""The finished images of a decoder as arrays, and where in the image the decoder is fast."""
+"""The finished images of one decoder, and figures of their passes and distributions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ class DecoderImages:
 
     @classmethod
     def read(cls, folder: RunFolder, decoder: str, lossless: bool | None, items: Sequence[Item]) -> "DecoderImages":
+        """Read the records in the files of all items."""
         records = [folder.record(decoder, item) for item in items]
         missing = [item.name for item, record in zip(items, records, strict=True) if record is None]
         assert not missing, missing
@@ -34,9 +35,11 @@ class DecoderImages:
 
     @property
     def name(self) -> str:
+        """The recipe, without its options."""
         return self.decoder.partition("(")[0]
 
     def picture(self, i: int) -> Image.Image:
+        """The image of item `i`."""
         with Image.open(self.folder.image(self.decoder, self.items[i])) as image:
             return image.convert("RGB")
 
@@ -47,10 +50,12 @@ class DecoderImages:
 
     @cached_property
     def passes(self) -> Numbers:
+        """Forward passes of each image, with the prefill."""
         return self.committed.max(1).astype(float)
 
     @cached_property
     def tokens_per_pass(self) -> Numbers:
+        """Tokens per pass of each image."""
         return self.committed.shape[1] / self.passes
 
     @cached_property
@@ -60,6 +65,7 @@ class DecoderImages:
 
     @cached_property
     def tokens(self) -> NDArray[np.integer]:
+        """The tokens, [n, N]."""
         return np.array([record["tokens"] for record in self.records])
 
     @cached_property
@@ -107,33 +113,9 @@ class DecoderImages:
         return [(i, where[n, 1]) for (n, r), i in where.items() if r == 0 and (n, 1) in where]
 
 
-def tokens_per_pass(images: DecoderImages) -> Numbers:
-    """Tokens per pass at each position: one over the mean share of a pass, [N]."""
-    return 1 / images.share.mean(0)
-
-
 def heat(images: DecoderImages, grid: Grid) -> Numbers:
-    """Tokens per pass over the image, [rows, cols]."""
-    return tokens_per_pass(images)[grid.start :].reshape(grid.rows, grid.cols)
-
-
-def smooth(values: Numbers, width: int) -> Numbers:
-    """Moving average over `width` neighbours, fewer at the ends."""
-    kernel = np.ones(max(1, width))
-    return np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")
-
-
-def acceptance(images: DecoderImages) -> Numbers:
-    """Share of images in which the token at each position cost no pass of its own, [N]."""
-    return images.free.mean(0)
-
-
-@dataclass(frozen=True, eq=False)
-class ByEntropy:
-    """Acceptance in bins of equally many tokens: mean entropy in nats, share of accepted tokens."""
-
-    entropy: Numbers
-    accepted: Numbers
+    """Tokens per pass over the image, [rows, cols]: one over the mean share of a pass."""
+    return (1 / images.share.mean(0))[grid.start :].reshape(grid.rows, grid.cols)
 
 
 def bounds(everything: Sequence[DecoderImages], bins: int) -> Numbers:
@@ -142,9 +124,9 @@ def bounds(everything: Sequence[DecoderImages], bins: int) -> Numbers:
     return np.unique(np.quantile(pooled, np.linspace(0, 1, bins + 1)[1:-1]))
 
 
-def acceptance_by_entropy(images: DecoderImages, cuts: Numbers) -> ByEntropy:
-    """Acceptance in the bins that `cuts` separate, without empty bins."""
+def acceptance_by_entropy(images: DecoderImages, cuts: Numbers) -> tuple[Numbers, Numbers]:
+    """Mean entropy in nats, and share of accepted tokens, in the bins that `cuts` separate, without empty bins."""
     entropy, free = images.entropy.ravel(), images.free.ravel()
     bin_ = np.searchsorted(cuts, entropy)
-    means = [(entropy[bin_ == n].mean(), free[bin_ == n].mean()) for n in np.unique(bin_)]
-    return ByEntropy(np.array([m[0] for m in means]), np.array([m[1] for m in means]))
+    means = np.array([(entropy[bin_ == n].mean(), free[bin_ == n].mean()) for n in np.unique(bin_)])
+    return means[:, 0], means[:, 1]

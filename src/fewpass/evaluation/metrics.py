@@ -1,5 +1,6 @@
 """Metrics of images: features with their distances, CLIP score, scene score."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,16 +14,16 @@ from torch import Tensor, nn
 
 from fewpass.evaluation.folder import Item
 from fewpass.evaluation.images import DecoderImages, Numbers
+from fewpass.evaluation.statistics import Estimate, normal
 from fewpass.io.extra import needed
 from fewpass.models.emoji.scenes import KINDS, parse
 from fewpass.models.emoji.scorer import score
+from fewpass.models.features import ImageFeatures, features_file
 
-INCEPTION = Path(
-    torch.hub.get_dir(), "checkpoints", "pt_inception-2015-12-05-6726825d.pth"
-)  # where torch-fidelity looks
-
-
+# Where torch-fidelity looks.
+INCEPTION = Path(torch.hub.get_dir(), "checkpoints", "pt_inception-2015-12-05-6726825d.pth")
 CLIP = "openai/clip-vit-base-patch16"  # torchmetrics' own default
+GROUPS = 10  # of the jackknife
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,23 +40,23 @@ class Features:
             return torch.cat([self.network(_tensor(picture)) for picture in pictures]).double()
 
     def of_images(self, images: DecoderImages) -> Tensor:
+        """Features [n, D] of the images of a decoder."""
         return self.of(images.picture(i) for i in range(len(images.items)))
 
 
-def scene_features() -> Features:
-    """Features for the scenes of the bundled model."""
-    from fewpass.models.emoji.features import features_of
+def features_for(model: str, inception: Path) -> Features:
+    """The network that comes with a bundled model, or Inception v3 from a file of weights.
 
-    return Features("64 features of a network trained on rendered scenes", 64, features_of)
-
-
-def inception_features(weights: Path) -> Features:
-    """The 2048 features of Inception v3 that FID usually uses. Raises ValueError if weights or package are missing."""
-    if not weights.is_file():
-        raise ValueError(f"the weights of Inception are missing: there is no file {str(weights)!r}")
+    Raises ValueError if weights or package of Inception are missing.
+    """
+    if file := features_file(model):
+        network = ImageFeatures.load(file)
+        return Features(f"{network.num_features} features of the network of {model}", network.num_features, network)
+    if not inception.is_file():
+        raise ValueError(f"the weights of Inception are missing: there is no file {str(inception)!r}")
     fid = needed("torchmetrics.image.fid")
     try:
-        network = fid.NoTrainInceptionV3("inception-v3-compat", ["2048"], str(weights))
+        network = fid.NoTrainInceptionV3("inception-v3-compat", ["2048"], str(inception))
     except ModuleNotFoundError as error:
         raise ValueError(f"Inception needs torch-fidelity: pip install torch-fidelity ({error.msg})") from None
     return Features("2048 features of Inception v3", 2048, network)
@@ -68,6 +69,34 @@ def frechet_distance(reference: Tensor, features: Tensor) -> float:
     metric.update(reference, real=True)
     metric.update(features, real=False)
     return max(0.0, float(metric.compute()))
+
+
+def kernel_distance(reference: Tensor, features: Tensor) -> Estimate:
+    """KID (arXiv 1801.01401) between features [n, D] of the same n prompts, with KID's own polynomial kernel.
+
+    The unbiased estimate of arXiv 0805.2368, section 4, for pairs of samples, here the two images of a prompt: it
+    compares no image with its counterpart, so that it stays unbiased where each prompt has a few images only. The
+    standard error is that of a jackknife that leaves out one of 10 subsets of the prompts at a time.
+    """
+    kernel = needed("torchmetrics.image.kid").poly_kernel
+    across = kernel(reference, features)
+    pairs = kernel(reference, reference) + kernel(features, features) - across - across.T
+    n = len(pairs)
+    if n < 2:
+        return Estimate(math.nan, math.nan, math.nan, n)
+    at = _mean_of_pairs(pairs)
+    groups = min(GROUPS, n)
+    if n - (-(-n // groups)) < 2:
+        return normal(at, math.nan, n)
+    group = torch.arange(n) % groups
+    without = np.array([_mean_of_pairs(pairs[group != g][:, group != g]) for g in range(groups)])
+    return normal(at, math.sqrt((groups - 1) * without.var()), n)
+
+
+def _mean_of_pairs(pairs: Tensor) -> float:
+    """The mean of a matrix [n, n] off its diagonal."""
+    n = len(pairs)
+    return float((pairs.sum() - pairs.diagonal().sum()) / (n * (n - 1)))
 
 
 def pair_distances(features: Tensor, pairs: list[tuple[int, int]]) -> Numbers:
@@ -110,15 +139,14 @@ class ClipScorer:
         """100 times the cosine between each image and its prompt, at least 0, [n]."""
         scores = []
         for i, item in enumerate(images.items):
-            picture = torch.from_numpy(np.array(images.picture(i))).permute(2, 0, 1)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torchmetrics warns of prompts that it cuts
-                scores.append(float(self.metric(picture[None], [item.row.prompt])))
+                scores.append(float(self.metric(_tensor(images.picture(i)), [item.row.prompt])))
         return np.array(scores)
 
 
 def are_scenes(items: Sequence[Item]) -> bool:
-    """Whether all prompts are scenes of the bundled model, which the scorer can parse."""
+    """Whether all prompts are scenes of the model `emoji`, which the scorer can parse."""
     try:
         for item in items:
             parse(item.row.prompt)

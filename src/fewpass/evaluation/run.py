@@ -3,25 +3,48 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from fewpass.core.canvas import Grid
 from fewpass.core.protocol import Decoder
 from fewpass.engine.options import GenerationOptions
+from fewpass.evaluation import figures
 from fewpass.evaluation.benchmarks import Benchmark
-from fewpass.evaluation.folder import Item, RunFolder, remarks
+from fewpass.evaluation.drawer import Drawer, Trial
+from fewpass.evaluation.folder import Item, RunFolder
 from fewpass.evaluation.images import DecoderImages
-from fewpass.evaluation.joint_law import LawRow
-from fewpass.evaluation.metrics import ClipScorer, are_scenes, inception_features, scene_features
+from fewpass.evaluation.metrics import ClipScorer, are_scenes, features_for
 from fewpass.evaluation.report import Report
 from fewpass.evaluation.summary import BASELINE, Instruments, Summary, markdown, summarise
 from fewpass.io.machine import fingerprint, machine, versions
+from fewpass.io.prompt_files import Row
+from fewpass.models.base import Model
+from fewpass.models.emoji.scenes import evaluation_prompts
 from fewpass.pipeline import Pipeline
 from fewpass.runtime.device import chosen_dtype
+from fewpass.viz.progress import Step
+
+PROMPTS = 500  # of a model's own
+
+
+def own_prompts(model: Model, limit: int | None) -> tuple[list[Row], str]:
+    """Held-out prompts of `emoji`, or the classes of a class-conditional model in turn, and a name for them.
+
+    Raises ValueError for a model that has none.
+    """
+    if model.name == "emoji":
+        return [Row(text, f"held-out prompt {n}") for n, text in enumerate(evaluation_prompts())], "held-out prompts"
+    if not model.labels:
+        raise ValueError(f"{model.name!r} has no prompts of its own: give a file with --prompts")
+    names = getattr(model, "classes", ())
+    classes = [name if names.count(name) == 1 else str(number) for number, name in enumerate(names)]
+    turns = islice(cycle(classes or map(str, range(model.labels))), limit or PROMPTS)
+    return [Row(text, f"class {n % model.labels}") for n, text in enumerate(turns)], "prompts, the classes in turn"
 
 
 def settings_of(
@@ -66,16 +89,16 @@ class Tools:
             raise ValueError(f"{str(self.reference)!r} holds {found} images; FID needs at least 2")
 
 
-def instruments_of(items: Sequence[Item], tools: Tools) -> tuple[Instruments, dict[str, str], list[str]]:
-    """The metrics for these prompts, their names, and notes on the missing ones."""
-    scenes, skipped = are_scenes(items), []
-    features, clip, reference = scene_features() if scenes else None, None, None
+def instruments_of(model: str, items: Sequence[Item], tools: Tools) -> tuple[Instruments, list[str]]:
+    """The metrics for images of these prompts by a model, and notes on the missing ones."""
+    scenes, skipped = are_scenes(items), list[str]()
+    features, clip, real = None, None, None
+    try:
+        features = features_for(model, tools.inception)
+    except ValueError as error:
+        skipped.append(f"KID, FID, and diversity in features: {error}.")
     if not scenes:
-        skipped.append("Scene score: the scorer reads prompts of the bundled model only.")
-        try:
-            features = inception_features(tools.inception)
-        except ValueError as error:
-            skipped.append(f"FID, and diversity in features: {error}.")
+        skipped.append("Scene score: the scorer reads prompts of the model emoji only.")
         try:
             clip = ClipScorer(tools.clip)
         except ValueError as error:
@@ -87,64 +110,87 @@ def instruments_of(items: Sequence[Item], tools: Tools) -> tuple[Instruments, di
             " is singular and the figure means nothing."
         )
     elif tools.reference is not None and features is not None:
-        reference = features.of(tools.real_images())
-    names = {} if features is None else {"features": features.name}
-    names |= {} if clip is None else {"clip": clip.name}
-    return Instruments(scenes, features, not few, reference, clip), names, skipped
+        real = features.of(tools.real_images())
+    return Instruments(scenes, features, not few, real, clip), skipped
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A run with all its images drawn."""
+    """A run: its images, and the instruments that measure them."""
 
     folder: RunFolder
     settings: Mapping[str, Any]
-    grid: Grid
-    decoders: Sequence[Decoder]
+    drawer: Drawer
+    trials: Sequence[Trial]
     items: Sequence[Item]
     source: str  # of the prompts, in words
-    tools: Tools
+    instruments: Instruments
     benchmarks: Sequence[Benchmark]
-    law: Sequence[LawRow]
-    law_images: int
     command: str
     skipped: Sequence[str]
+
+    @property
+    def baseline(self) -> Trial | None:
+        """The trial of `ar`, if it is drawn."""
+        return next((trial for trial in self.trials if str(trial.decoder) == BASELINE), None)
+
+    @property
+    def counterparts(self) -> list[Item]:
+        """The items that `ar` draws again with other seeds, for distances; none without features."""
+        measured = self.baseline is not None and self.instruments.features is not None
+        return [item.counterpart for item in self.items] if measured else []
+
+    def steps(self) -> Iterator[Step]:
+        """Draw a batch with all decoders before any draws the next, so that they share the machine's load."""
+        size, counterparts = self.drawer.batch_size, self.counterparts
+        for start in range(0, len(self.items), size):
+            for trial in self.trials:
+                yield self._step(f"image {start + 1}", trial, self.items[start : start + size])
+            if counterparts and self.baseline is not None:
+                yield self._step(f"counterpart {start + 1}", self.baseline, counterparts[start : start + size])
+
+    def _step(self, what: str, trial: Trial, batch: Sequence[Item]) -> Step:
+        decoder = trial.decoder
+        missing = sum(not self.folder.image(str(decoder), item).exists() for item in batch)
+        draw = partial(self.drawer.draw, self.folder, decoder, batch)
+        return Step(f"{what}, {decoder}", trial.seconds * missing / self.drawer.batch_size, draw, str(decoder))
 
     def conclude(self) -> tuple[list[Summary], list[str]]:
         """Measure, and write `report.html`, `figures/`, `table.md`, `results.json` and the benchmarks' folders.
 
         Returns the summaries, and an error for each figure that could not be drawn, which the report holds too.
         """
-        everything = [DecoderImages.read(self.folder, str(d), d.lossless, self.items) for d in self.decoders]
-        instruments, names, skipped = instruments_of(self.items, self.tools)
-        summaries = summarise(everything, instruments)
-        if all(d.decoder != BASELINE for d in everything):
-            skipped.append("Differences and FID to ar: ar was not among the decoders.")
-        if not any(d.pairs for d in everything):
-            skipped.append("Diversity: no prompt was drawn twice (--pairs, --count).")
+        everything = [self._read(trial.decoder, self.items) for trial in self.trials]
+        apart = self._read(self.baseline.decoder, self.counterparts) if self.baseline and self.counterparts else None
+        summaries = summarise(everything, self.instruments, apart)
+        drawn, failed = figures.drawn(everything, summaries, self.drawer.bound.grid)
+        features = self.instruments.features
         report = Report(
             f"{self.settings['model']}: {len(everything)} decoders",
             self.conditions,
-            self.grid,
             everything,
             summaries,
-            self.law,
-            self.law_images,
             [benchmark.export(images) for benchmark in self.benchmarks for images in everything],
-            names,
+            features.name if features else "",
             {**self.settings, "prompts": self.source, "images": f"{len(self.items)} of every decoder"},
             self.command,
-            [*self.skipped, *skipped],
-            remarks([item.row for item in self.items if item.round == 0]),
+            [*self.skipped, *self._missing(everything), *failed],
         )
-        figures, failed = report.figures()
-        report = replace(report, skipped=[*report.skipped, *failed])
-        for name, data in figures.items():
+        for name, data in drawn.items():
             self.folder.write(f"figures/{name}.png", data)
         self.folder.write("table.md", markdown(summaries, self.conditions))
         self.folder.write("results.json", json.dumps(_results(report), indent=1))
-        self.folder.write("report.html", report.html(figures))
+        self.folder.write("report.html", report.html(drawn))
         return summaries, failed
+
+    def _read(self, decoder: Decoder, items: Sequence[Item]) -> DecoderImages:
+        return DecoderImages.read(self.folder, str(decoder), decoder.lossless, items)
+
+    def _missing(self, everything: Sequence[DecoderImages]) -> Iterator[str]:
+        if self.baseline is None:
+            yield "Differences, KID and FID to ar: ar was not among the decoders."
+        if not any(d.pairs for d in everything):
+            yield "Diversity: no prompt was drawn twice (--pairs, --count)."
 
     @property
     def conditions(self) -> str:
@@ -165,8 +211,9 @@ def _results(report: Report) -> dict[str, Any]:
         {
             "settings": dict(report.settings),
             "command": report.command,
+            "conditions": report.conditions,
+            "features": report.features,
             "decoders": decoders,
-            "law": {"images": report.law_images, "rows": [row.to_json() for row in report.law]},
             "left_out": list(report.skipped),
         }
     )

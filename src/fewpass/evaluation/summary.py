@@ -16,6 +16,7 @@ from fewpass.evaluation.metrics import (
     categories,
     correct_scenes,
     frechet_distance,
+    kernel_distance,
     pair_distances,
 )
 from fewpass.evaluation.statistics import Estimate
@@ -28,9 +29,10 @@ KINDS = {True: "lossless", False: "lossy", None: "unknown"}
 class Summary:
     """The figures of one decoder; None or empty if not measured.
 
-    `score` is the share of correct scenes by category; `versus` holds differences to `ar` on the same prompts and
-    seeds, and `same_images` is whether all tokens are those of `ar`. Between two images of one prompt, `disagreement`
-    is the share of tokens that differ and `diversity` the distance in features.
+    `nll` and `entropy` are in nats per token. `kid` and `fid` are distances to images of `ar` of other seeds, for `ar`
+    itself the size of chance. `score` is the share of correct scenes by category; `versus` holds differences to `ar` on
+    the same prompts and seeds, and `same_images` is whether all tokens are those of `ar`. Between two images of one
+    prompt, `disagreement` is the share of tokens that differ and `diversity` the distance in features.
     """
 
     decoder: str
@@ -44,6 +46,7 @@ class Summary:
     forbidden: int
     disagreement: Estimate
     diversity: Estimate | None = None
+    kid: Estimate | None = None
     fid: float | None = None
     reference_fid: float | None = None
     clip: Estimate | None = None
@@ -55,6 +58,7 @@ class Summary:
 
     @property
     def name(self) -> str:
+        """The recipe, without its options."""
         return self.decoder.partition("(")[0]
 
 
@@ -62,33 +66,37 @@ class Summary:
 class Instruments:
     """The metrics for a list of prompts; None if missing or not defined for them.
 
-    `fid` is whether there are enough images for FID.
+    `fid` is whether there are enough images for FID; `real` holds the features of real images.
     """
 
     scenes: bool = False
     features: Features | None = None
     fid: bool = True
-    reference: Tensor | None = None  # features of real images
+    real: Tensor | None = None
     clip: ClipScorer | None = None
 
 
-def summarise(everything: Sequence[DecoderImages], instruments: Instruments) -> list[Summary]:
-    """Summarise decoders in the order given; differences need `ar` among them."""
-    features = {d.decoder: _features(d, instruments) for d in everything}
+def summarise(
+    everything: Sequence[DecoderImages], instruments: Instruments, counterparts: DecoderImages | None = None
+) -> list[Summary]:
+    """Summarise decoders in the order given; differences need `ar` among them, distances its `counterparts`."""
+    summaries = []
+    apart = (
+        None if counterparts is None or instruments.features is None else instruments.features.of_images(counterparts)
+    )
+    for images in everything:
+        features = None if instruments.features is None else instruments.features.of_images(images)
+        summary = _alone(images, instruments, features)
+        if features is not None and apart is not None:
+            summary.kid = kernel_distance(apart, features)
+            summary.fid = frechet_distance(apart, features) if instruments.fid else None
+        summaries.append(summary)
     baseline = next((d for d in everything if d.decoder == BASELINE), None)
-    summaries = [_alone(images, instruments, features[images.decoder]) for images in everything]
     base = next((s for s in summaries if s.decoder == BASELINE), None)
     if baseline is not None and base is not None:
         for images, summary in zip(everything, summaries, strict=True):
             _compare(summary, images, base, baseline)
-            own, reference = features[images.decoder], features[BASELINE]
-            if instruments.fid and own is not None and reference is not None:
-                summary.fid = frechet_distance(reference, own)
     return summaries
-
-
-def _features(images: DecoderImages, instruments: Instruments) -> Tensor | None:
-    return None if instruments.features is None else instruments.features.of_images(images)
 
 
 def _alone(images: DecoderImages, instruments: Instruments, features: Tensor | None) -> Summary:
@@ -108,8 +116,8 @@ def _alone(images: DecoderImages, instruments: Instruments, features: Tensor | N
     )
     if features is not None:
         summary.diversity = statistics.mean(pair_distances(features, pairs), 0)
-        if instruments.fid and instruments.reference is not None:
-            summary.reference_fid = frechet_distance(instruments.reference, features)
+        if instruments.fid and instruments.real is not None:
+            summary.reference_fid = frechet_distance(instruments.real, features)
     if instruments.clip is not None:
         summary.clip = statistics.mean(instruments.clip(images), 0, 100)
     if instruments.scenes:
@@ -123,25 +131,26 @@ def _compare(summary: Summary, images: DecoderImages, base: Summary, baseline: D
     """Add paired differences to the baseline; exactly 0 if the images are the same."""
     summary.speedup = statistics.mean(baseline.seconds / images.seconds, 0)
     summary.versus["nll"] = statistics.mean(images.nll - baseline.nll)
-    summary.versus["entropy"] = statistics.mean(images.entropy.mean(1) - baseline.entropy.mean(1))
     if summary.right is not None and base.right is not None:
         summary.versus["score"] = statistics.share_difference(summary.right, base.right)
     summary.same_images = bool((images.tokens == baseline.tokens).all())
     if summary.same_images:
-        summary.versus = {name: Estimate(0.0, 0.0, 0.0, found.n) for name, found in summary.versus.items()}
+        summary.versus = {name: Estimate(0.0, 0.0, 0.0, e.n, 0.0) for name, e in summary.versus.items()}
 
 
 def columns(summaries: Sequence[Summary]) -> list[str]:
     """The heading of the table."""
-    scored = any(summary.score for summary in summaries)
-    return ["decoder", "images", "passes", "tokens per pass", "seconds", *(["scene score"] if scored else [])]
+    more = {"KID to ar": any(s.kid for s in summaries), "scene score": any(s.score for s in summaries)}
+    heading = ["decoder", "images", "passes", "tokens per pass", "seconds", "nats per token"]
+    return heading + [name for name, measured in more.items() if measured]
 
 
 def cells(summary: Summary) -> list[str]:
     """A row of the table."""
     s = summary
-    costs = [number(s.passes.mean, 1), number(s.tokens_per_pass.mean, 2), number(s.seconds.mean, 2)]
-    return [s.decoder, KINDS[s.lossless], *costs, *([percent(s.score["all"])] if s.score else [])]
+    row = [s.decoder, KINDS[s.lossless], number(s.passes.mean, 1), with_error(s.tokens_per_pass, 2)]
+    row += [number(s.seconds.mean, 2), number(s.nll.mean, 3)]
+    return row + [with_error(e, 4) for e in (s.kid,) if e] + [percent(e) for e in (s.score.get("all"),) if e]
 
 
 def markdown(summaries: Sequence[Summary], conditions: str) -> str:
@@ -155,19 +164,25 @@ def markdown(summaries: Sequence[Summary], conditions: str) -> str:
 
 
 def number(value: float | None, digits: int) -> str:
+    """A number of so many decimals, `-` for none."""
     return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
-def interval(estimate: Estimate | None, digits: int, scale: float = 1.0) -> str:
+def with_error(estimate: Estimate, digits: int) -> str:
+    """Mean and standard error: `3.21 ± 0.05`."""
+    error = f" ± {number(estimate.error, digits)}" if math.isfinite(estimate.error) else ""
+    return number(estimate.mean, digits) + error
+
+
+def interval(estimate: Estimate, digits: int, scale: float = 1.0) -> str:
     """Mean and interval: `3.21 (3.10 to 3.32)`."""
-    if estimate is None:
-        return "-"
     low, high = number(estimate.low * scale, digits), number(estimate.high * scale, digits)
     return number(estimate.mean * scale, digits) + (f" ({low} to {high})" if math.isfinite(estimate.low) else "")
 
 
-def percent(estimate: Estimate | None) -> str:
-    return "-" if estimate is None or not math.isfinite(estimate.mean) else interval(estimate, 1, 100) + " %"
+def percent(estimate: Estimate) -> str:
+    """A share and its interval: `62.4 (58.2 to 66.3) %`."""
+    return interval(estimate, 1, 100) + " %" if math.isfinite(estimate.mean) else "-"
 
 
 def _row(cells: Sequence[str]) -> str:

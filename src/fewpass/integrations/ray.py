@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fewpass.pipeline import Pipeline
@@ -16,22 +16,21 @@ CORES = 4  # of a process, by default
 
 
 @dataclass(frozen=True)
-class Crew:
+class Processes:
     """Processes of a Ray cluster that hold one model each: one for every GPU, or for some CPU cores.
 
-    `workers` None is as many as fit, `cores` None as many as there are for each, up to 4, where there are no GPUs.
-    Every machine of the cluster must be able to read `model`.
+    `count` None is as many as fit, `cores` None as many as there are for each, up to 4, where there are no GPUs.
+    Every machine of the cluster must be able to read `model`. `called` is the word for them in messages.
     """
 
     address: str
     model: str
     device: str | None = None
     dtype: str | None = None
-    workers: int | None = None
+    count: int | None = None
     cores: int | None = None
     compile: bool = False
-
-    called: ClassVar[str] = "workers"
+    called: str = "workers"
 
     def check(self) -> None:
         """Raise ValueError if Ray is missing or the device is one that Ray would have to choose."""
@@ -54,9 +53,9 @@ class Crew:
         if gpus and self.device != "cpu":
             fit, share = gpus, {"num_gpus": 1}
         else:
-            each = self.cores or max(1, min(CORES, cores // (self.workers or 1)))
+            each = self.cores or max(1, min(CORES, cores // (self.count or 1)))
             fit, share = cores // each, {"num_cpus": each}
-        count = fit if self.workers is None else self.workers
+        count = fit if self.count is None else self.count
         if not 1 <= count <= fit:
             raise ValueError(f"{count} {self.called} do not fit: the cluster has {cores} cores and {gpus} GPUs")
         return count, share
@@ -76,13 +75,14 @@ class Crew:
 
 
 @contextmanager
-def connected(address: str) -> Iterator[bool]:
-    """Ray, connected and silent; whether its cluster ends with this context.
+def connected(address: str, logger: str) -> Iterator[bool]:
+    """Connect to Ray, whose `logger` prints errors only; yield whether the cluster ends with this context.
 
     A connection that this opens is closed at the end. Raises ValueError if there is no cluster at `address`.
     """
     import ray
 
+    logging.getLogger(logger).setLevel(logging.ERROR)
     ours = not ray.is_initialized()
     if ours:
         try:
@@ -94,18 +94,6 @@ def connected(address: str) -> Iterator[bool]:
     finally:
         if ours:
             ray.shutdown()
-
-
-@contextmanager
-def quiet(name: str) -> Iterator[None]:
-    """A logger of Ray's says errors only."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def last_line(error: object) -> str:

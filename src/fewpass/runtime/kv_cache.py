@@ -1,6 +1,7 @@
-"""A key-value cache addressed by position: nothing is ever rolled back or cropped, and rows move only to fill gaps."""
+"""A key-value cache addressed by position: nothing is ever rolled back or cropped."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -94,63 +95,33 @@ class SlotCache(Cache):
     def reserve(self, slots: int) -> None:
         """Grow to at least `slots` slots."""
         held = bucket(slots + 1, self.written.device)
-        if held > self.written.shape[1]:
-            self.slots.written = F.pad(self.written, (0, held - self.written.shape[1]))
-            self.slots.visible = held
+        more = held - self.written.shape[1]
+        if more > 0:
+            self.slots.written, self.slots.visible = F.pad(self.written, (0, more)), held
             for layer in self.layers:
-                layer.hold(*(_widened(x, held) for x in (layer.keys, layer.values)))
+                layer.hold(*(F.pad(x, (0, 0, 0, more)) for x in (layer.keys, layer.values)))
 
-    def select(self, rows: Tensor) -> "SlotCache":
-        """A cache of the rows listed in `rows` [r] in the same memory; this one must not be used afterwards.
+    def select(self, rows: Tensor) -> Self:
+        """This cache with the rows listed in `rows` [r] only; one layer at a time is in memory twice."""
+        self.slots.written = self.written[rows]
+        for layer in self.layers:
+            kept = rows.to(layer.keys.device)  # layers of a sharded model are on several devices
+            layer.hold(layer.keys[kept], layer.values[kept])
+        return self
 
-        Rows that keep their number are not copied.
-        """
-        part = self._empty(len(rows), self.written.shape[1])
-        part.slots.written = self.written[rows]
-        moved = (rows != torch.arange(len(rows), device=rows.device)).nonzero().flatten()
-        for new, old in zip(part.layers, self.layers, strict=True):
-            device = old.keys.device  # layers of a sharded model are on several devices
-            new.hold(*(_closed_up(x, moved.to(device), rows.to(device)) for x in old.room), rows=len(rows))
-        return part
-
-    def join(self, other: "SlotCache") -> "SlotCache":
-        """A cache of these rows and then those of `other`; neither must be used afterwards.
-
-        Where `select` has freed rows that are long enough, the rows of `other` are written there.
-        """
-        slots, rows = max(self.written.shape[1], other.written.shape[1]), len(self.written) + len(other.written)
-        both = self._empty(rows, slots)
-        both.slots.written = torch.cat([F.pad(c.written, (0, slots - c.written.shape[1])) for c in (self, other)])
-        for new, a, b in zip(both.layers, self.layers, other.layers, strict=True):
-            keys, values = zip(a.room, (b.keys, b.values), strict=True)
-            new.hold(*(_appended(*pair, len(self.written), slots) for pair in (keys, values)), rows=rows)
-        return both
-
-    def _empty(self, rows: int, slots: int) -> "SlotCache":
-        return SlotCache(len(self.layers), rows, slots - 1, self.written.device)
-
-
-def _closed_up(room: Tensor, moved: Tensor, rows: Tensor) -> Tensor:
-    """Copy into each of the rows `moved` the row that `rows` lists for it."""
-    if len(moved):
-        room[moved] = room[rows[moved]]
-    return room
-
-
-def _appended(room: Tensor, more: Tensor, used: int, slots: int) -> Tensor:
-    """The rows `more` behind the first `used`, in the same memory if it is large enough."""
-    if len(room) < used + len(more) or room.shape[2] < slots:
-        return torch.cat([_widened(x, slots) for x in (room[:used], more)])
-    room[used : used + len(more), :, : more.shape[2]] = more
-    return room
-
-
-def _widened(x: Tensor, slots: int) -> Tensor:
-    return F.pad(x, (0, 0, 0, slots - x.shape[2]))
+    def join(self, other: "SlotCache") -> Self:
+        """This cache with the rows of `other`, which must not be used afterwards, behind its own."""
+        slots = max(self.written.shape[1], other.written.shape[1]) - 1
+        for cache in (self, other):
+            cache.reserve(slots)
+        self.slots.written = torch.cat([self.written, other.written])
+        for mine, theirs in zip(self.layers, other.layers, strict=True):
+            mine.hold(torch.cat([mine.keys, theirs.keys]), torch.cat([mine.values, theirs.values]))
+        return self
 
 
 class SlotLayer(CacheLayerMixin):
-    """The keys and values [R, H, S, D] of one layer, in `room`, memory for as many rows or more."""
+    """The keys and values [R, H, S, D] of one layer."""
 
     is_sliding = False
     is_compileable = True
@@ -164,11 +135,9 @@ class SlotLayer(CacheLayerMixin):
         slots = self.slots.written.shape[1]
         self.hold(*(x.new_zeros(*x.shape[:2], slots, x.shape[3]) for x in (key_states, value_states)))
 
-    def hold(self, keys: Tensor, values: Tensor, *, rows: int | None = None) -> None:
-        """Use these tensors as memory, all of their rows or the first `rows`."""
-        self.room = keys, values
-        self.keys, self.values = self.room if rows is None else (keys[:rows], values[:rows])
-        self.dtype, self.device = keys.dtype, keys.device
+    def hold(self, keys: Tensor, values: Tensor) -> None:
+        """Use these tensors as memory."""
+        self.keys, self.values, self.dtype, self.device = keys, values, keys.dtype, keys.device
         self.is_initialized = True
 
     def update(

@@ -1,8 +1,9 @@
 """The session of a transformer: prompts with a KV cache, asked by decoders."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -124,29 +125,19 @@ class PromptSession:
             mixed.masked_fill_(rows.sum(1) == -torch.inf, -torch.inf)
         return self.grid.forbid(index + 1, mixed)
 
-    def select(self, images: Tensor) -> "PromptSession":
-        """A session of the images listed in `images` [b]; see `SlotCache.select`."""
+    def select(self, images: Tensor) -> Self:
+        """A session of the images listed in `images` [b]; this one must not be used afterwards."""
         group = self.weights.shape[1] + 1
         rows = (images[:, None] * group + torch.arange(group, device=images.device)).flatten()
-        return PromptSession(
-            self.network,
-            self.grid,
-            self.cache.select(rows),
-            self.offset[rows],
-            self.weights[images],
-            self.first[images],
-        )
+        cache, offset = self.cache.select(rows), self.offset[rows]
+        return replace(self, cache=cache, offset=offset, weights=self.weights[images], first=self.first[images])
 
-    def join(self, other: "PromptSession") -> "PromptSession":
-        """These images and then those of `other`, a session of the same network, grid and number of rows.
-
-        Their caches as in `SlotCache.join`.
-        """
-        return PromptSession(
-            self.network,
-            self.grid,
-            self.cache.join(other.cache),
-            torch.cat([self.offset, other.offset]),
-            torch.cat([self.weights, other.weights]),
-            torch.cat([self.first, other.first]),
+    def join(self, other: Self) -> Self:
+        """These images and then those of `other`, a session of the same network, grid and number of rows."""
+        return replace(
+            self,
+            cache=self.cache.join(other.cache),
+            offset=torch.cat([self.offset, other.offset]),
+            weights=torch.cat([self.weights, other.weights]),
+            first=torch.cat([self.first, other.first]),
         )

@@ -112,7 +112,7 @@ class Step:
 
     what: str
     cost: float
-    run: Callable[[], None]
+    run: Callable[[], object]
     of: str = ""
 
 

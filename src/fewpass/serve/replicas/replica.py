@@ -11,7 +11,7 @@ from ray import serve
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
-from fewpass.integrations.ray import Crew
+from fewpass.integrations.ray import Processes
 from fewpass.serve.app import create_app
 from fewpass.serve.engine import Engine
 from fewpass.serve.limits import CONNECTIONS, Limits
@@ -63,7 +63,7 @@ def report_until_stopped(engine: Engine, metrics: SharedMetrics) -> None:
 
 
 def build_app(
-    crew: Crew,
+    processes: Processes,
     source: str,
     share: Mapping[str, int],
     limits: Limits,
@@ -72,7 +72,7 @@ def build_app(
     registry: ActorHandle,
 ) -> FastAPI:
     """Build the application in the process of a replica, which loads `source` with the resources `share`."""
-    pipe = crew.open(source, share)
+    pipe = processes.open(source, share)
     metrics = SharedMetrics(registry, serve.get_replica_context().replica_id.unique_id)
     app = create_app(pipe, limits, api_key, name, metrics)
     reports = threading.Thread(

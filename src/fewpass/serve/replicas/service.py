@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import ray
 from fastapi import FastAPI
@@ -14,7 +14,7 @@ from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
-from fewpass.integrations.ray import Crew, connected, last_line, quiet
+from fewpass.integrations.ray import Processes, connected, last_line
 from fewpass.serve.app import public_name
 from fewpass.serve.limits import Limits
 from fewpass.serve.replicas.gateway import environment
@@ -23,10 +23,10 @@ from fewpass.serve.replicas.replica import NAME, build_app, deployment
 
 
 @dataclass(frozen=True)
-class Service(Crew):
+class Service(Processes):
     """A server of several replicas."""
 
-    called: ClassVar[str] = "replicas"
+    called: str = "replicas"
 
     def run(
         self,
@@ -46,7 +46,7 @@ class Service(Crew):
             ValueError: The cluster cannot be reached, is too small or serves already, or a replica cannot start.
             KeyboardInterrupt: After SIGINT.
         """
-        with connected(self.address) as passing, quiet("ray.serve"):
+        with connected(self.address, "ray.serve") as passing:
             replicas, share = self.share(ray.cluster_resources())
             if serve.status().proxies:
                 raise ValueError("the cluster serves something already, which `serve shutdown` would end")

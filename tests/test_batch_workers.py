@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fewpass.batch import fleet
+from fewpass.batch import workers
 from fewpass.cli import main
+from fewpass.integrations.ray import Processes
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
 
@@ -42,7 +43,7 @@ def results(output: str) -> list[dict]:
 def test_killed_worker_changes_no_image(cluster, folder, tmp_path, monkeypatch, capsys):
     grave = tmp_path / "grave"
 
-    class Mortal(fleet.Worker):
+    class Mortal(workers.Worker):
         """The first to have drawn something dies before it can hand it over."""
 
         def __call__(self, batch):
@@ -54,7 +55,7 @@ def test_killed_worker_changes_no_image(cluster, folder, tmp_path, monkeypatch, 
             return os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(fleet, "Worker", Mortal)
+    monkeypatch.setattr(workers, "Worker", Mortal)
     Path("p.txt").write_text("\n".join(PROMPTS))
     common = ["batch", "p.txt", "--model", str(folder), "--seed", "1", "--batch-size", "2", "--dtype", "float64"]
     common += ["--decoder", "jacobi_ngram(8)"]
@@ -79,13 +80,13 @@ def test_more_workers_than_fit_are_refused(cluster, folder, tmp_path, monkeypatc
     ("resources", "options", "share"),
     [
         ({"CPU": 16}, {}, (4, {"num_cpus": 4})),
-        ({"CPU": 2}, {"workers": 2}, (2, {"num_cpus": 1})),
+        ({"CPU": 2}, {"count": 2}, (2, {"num_cpus": 1})),
         ({"CPU": 2}, {}, (1, {"num_cpus": 2})),
         ({"CPU": 16}, {"cores": 8}, (2, {"num_cpus": 8})),
         ({"CPU": 16, "GPU": 3}, {}, (3, {"num_gpus": 1})),
-        ({"CPU": 16, "GPU": 3}, {"workers": 2}, (2, {"num_gpus": 1})),
+        ({"CPU": 16, "GPU": 3}, {"count": 2}, (2, {"num_gpus": 1})),
         ({"CPU": 16, "GPU": 3}, {"device": "cpu"}, (4, {"num_cpus": 4})),
     ],
 )
 def test_workers_get_a_gpu_or_some_cores(resources, options, share):
-    assert fleet.Fleet("local", "emoji", **options).share(resources) == share
+    assert Processes("local", "emoji", **options).share(resources) == share

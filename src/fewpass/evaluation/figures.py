@@ -1,0 +1,143 @@
+"""The figures of the report, drawn with matplotlib."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fewpass.core.canvas import Grid
+from fewpass.evaluation.images import DecoderImages, acceptance_by_entropy, bounds, heat
+from fewpass.evaluation.statistics import Estimate
+from fewpass.evaluation.summary import BASELINE, Summary
+from fewpass.models.weights import one_line
+from fewpass.viz.style import FAINT, INK, PAPER, RULE, WORDS, colours, figure, look, panels, png, tint
+
+Quality = tuple[str, Callable[[Summary], Estimate | None], bool]  # label, value, is more better?
+QUALITIES: tuple[Quality, ...] = (
+    ("distance to ar, KID", lambda s: s.kid, False),
+    ("CLIP score", lambda s: s.clip, True),
+    ("negative log-likelihood, nats per token", lambda s: s.nll, False),
+)
+ABREAST, BINS = 5, 12
+
+
+def drawn(
+    everything: Sequence[DecoderImages], summaries: Sequence[Summary], grid: Grid
+) -> tuple[dict[str, bytes], list[str]]:
+    """PNG files by name, and an error for each figure that could not be drawn."""
+    files, failed = dict[str, bytes](), list[str]()
+    figures: dict[str, Callable[[], Any]] = {"frontier": lambda: frontier(summaries)}
+    if fast := [images for images in everything if images.decoder != BASELINE]:
+        figures["heat-maps"] = lambda: heat_maps(fast, grid)
+        figures["acceptance-by-entropy"] = lambda: by_entropy(fast)
+    with look():
+        for name, draw in figures.items():
+            try:
+                files[name] = png(draw())
+            except Exception as error:  # one figure must not cost the others and the report
+                failed.append(f"The figure {name} could not be drawn: {one_line(error) or type(error).__name__}.")
+    return files, failed
+
+
+def frontier(summaries: Sequence[Summary]) -> Any:
+    """Forward passes and quality with intervals; the line joins the decoders that none beats in both."""
+    label, value, more = next(q for q in QUALITIES if all(q[1](s) is not None for s in summaries))
+    drawn = figure(9.2, 5.2)
+    axis = drawn.subplots()
+    points = [(s, s.passes.mean, value(s)) for s in summaries]
+    known = [(s, x, e) for s, x, e in points if e is not None and math.isfinite(e.mean)]
+    for s, x, e in known:
+        colour = tint(s.decoder, s.lossless)
+        if math.isfinite(e.low):
+            axis.plot([x, x], [e.low, e.high], color=colour, lw=1.1, alpha=0.35, solid_capstyle="round")
+        axis.plot(x, e.mean, "o", ms=7.5, color=colour, mec=PAPER, mew=1.2, zorder=4)
+    edge = _undominated([(x, e.mean) for _, x, e in known], more)
+    axis.plot(*zip(*edge, strict=True), color=INK, lw=1, ls=(0, (1, 2)), zorder=2)
+    axis.set_xscale("log", base=2)
+    axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    axis.xaxis.set_minor_formatter("")  # matplotlib's own is a formula
+    axis.margins(x=0.14, y=0.16)
+    axis.set_xlabel("forward passes per image (log scale)")
+    axis.set_ylabel(label)
+    axis.invert_xaxis()
+    _label(axis, [(s.name, x, e.mean) for s, x, e in known])
+    for lossless in (True, False):
+        if any(s.lossless is lossless for s in summaries):
+            axis.plot([], [], "o", ms=7.5, color=tint("", lossless), label=WORDS[lossless])
+    if any(s.decoder == BASELINE for s in summaries):
+        axis.plot([], [], "o", ms=7.5, color=tint(BASELINE, True), label="autoregression")
+    drawn.legend(loc="outside upper left", ncols=3, handletextpad=0.1, columnspacing=1.2)
+    return drawn
+
+
+def _undominated(points: Sequence[tuple[float, float]], more: bool) -> list[tuple[float, float]]:
+    """The points that no other beats in both coordinates, by passes."""
+    sign, best, edge = (1 if more else -1), -math.inf, []
+    for x, y in sorted(points, key=lambda p: (p[0], -sign * p[1])):
+        if sign * y > best:
+            best = sign * y
+            edge.append((x, y))
+    return edge
+
+
+def _label(axis: Any, named: Sequence[tuple[str, float, float]]) -> None:
+    """Annotate points with names, shifted until none hides another, with a line if far."""
+    axis.figure.draw_without_rendering()
+    unit = axis.figure.dpi / 72  # places below are in points, like font sizes
+    at = [(name, (x, y), *(axis.transData.transform((x, y)) / unit)) for name, x, y in named]
+    taken = [(x - 6, y - 5, x + 6, y + 5) for _, _, x, y in at]
+    for name, point, x, y in sorted(at, key=lambda place: place[3]):
+        for shift in (0, 12, -12, 20, -20, 30, -30, 42, -42, 56, -56, 70, -70):
+            box = (x + 9, y + shift - 5.5, x + 13 + 5.6 * len(name), y + shift + 5.5)
+            if not any(box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in taken):
+                break
+        taken.append(box)
+        axis.annotate(
+            name,
+            point,
+            xytext=(9, shift),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=INK,
+            arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.5, "shrinkB": 5} if abs(shift) > 12 else None,
+            zorder=5,
+        )
+
+
+def heat_maps(everything: Sequence[DecoderImages], grid: Grid) -> Any:
+    """Tokens per pass over the image, one scale for all."""
+    maps = [heat(d, grid) for d in everything]
+    drawn, axes = panels(len(maps), ABREAST, 1.75, 1.75 * grid.rows / grid.cols + 0.35)
+    limits = {"vmin": 1.0, "vmax": max(float(np.quantile(np.stack(maps), 0.995)), 1.01)}
+    for axis, d, values in zip(axes, everything, maps, strict=True):
+        shown = axis.imshow(values, cmap=colours(), interpolation="nearest", **limits)
+        axis.set_title(d.name, color=tint(d.decoder, d.lossless), fontsize=9.5)
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.grid(visible=False)
+        for spine in axis.spines.values():
+            spine.set_visible(False)
+    bar = drawn.colorbar(shown, ax=axes, shrink=0.7, aspect=28, pad=0.015, extend="max")
+    bar.outline.set_visible(False)
+    bar.set_label("tokens per pass", fontsize=9)
+    return drawn
+
+
+def by_entropy(everything: Sequence[DecoderImages]) -> Any:
+    """The share of tokens that cost no pass of their own, by the entropy of p; every other decoder in grey."""
+    cuts = bounds(everything, BINS)
+    curves = [acceptance_by_entropy(d, cuts) for d in everything]
+    drawn, axes = panels(len(everything), ABREAST, 1.85, 1.5, sharex=True, sharey=True)
+    for chosen, (axis, d) in enumerate(zip(axes, everything, strict=True)):
+        for number, (entropy, accepted) in enumerate(curves):
+            own = {"color": tint(d.decoder, d.lossless), "lw": 1.8, "zorder": 3, "marker": "o", "ms": 3}
+            axis.plot(entropy, 100 * accepted, **own if number == chosen else {"color": RULE, "lw": 1, "zorder": 2})
+        axis.set_title(d.name, fontsize=9.5, color=tint(d.decoder, d.lossless))
+        axis.tick_params(labelcolor=FAINT)
+        axis.set_ylim(0, 100)
+        axis.set_xlim(left=0)
+    drawn.supxlabel("entropy of the model at the token, nats", fontsize=9.5)
+    drawn.supylabel("tokens that cost no pass of their own, %", fontsize=9.5)
+    return drawn
