@@ -28,7 +28,7 @@ def load(
 ) -> Pipeline:
     """The model called `name_or_folder`, ready to draw.
 
-    `emoji` is the bundled model; anything else is a folder in transformers' format, LlamaGen's `.pt` files in a folder
+    `emoji` and `photo` are the bundled models; anything else is a folder in transformers' format, LlamaGen's `.pt` files in a folder
     or one of them, or a repository of the hub, whose `revision` is downloaded unless `local_files_only`. `device` is
     "cpu" or "cuda", None for the GPU if there is one; `dtype` None is float32 on the CPU and bfloat16 on a GPU.
     `device_map`, `quantization_config` and `attn_implementation` ("sdpa" or "eager") go to transformers'

@@ -2,16 +2,15 @@
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from fewpass.cli import options as o
 from fewpass.cli.terminal import load_torch, open_model
-
-if TYPE_CHECKING:
-    from fewpass.serve.replicas.service import Service
 
 KEY = "FEWPASS_API_KEY"
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")
@@ -82,7 +81,7 @@ def serve(
             server.run([bound])
             return
         port = bound.getsockname()[1]
-    service = _service(ray, model, replicas, cores, place)
+    serve_on_ray = _on_ray(ray, model, replicas, cores, place)
     _warn(where, host, api_key)
 
     from rich.console import Console
@@ -93,18 +92,21 @@ def serve(
             status.stop()
             _announce(known, where, count)
 
-        service.run(host, port, limits, api_key, name, cors or (), announce)
+        serve_on_ray(host, port, limits, api_key, name, cors or (), announce)
 
 
-def _service(address: str, model: str, replicas: int | None, cores: int | None, place: o.Place) -> "Service":
-    """The server on a Ray cluster."""
+def _on_ray(address: str, model: str, replicas: int | None, cores: int | None, place: o.Place) -> Callable[..., None]:
+    """Serving on a Ray cluster."""
     try:
-        from fewpass.serve.replicas.service import Service
+        from fewpass.serve.replicas import serve_on_ray
     except ImportError as error:
         raise ImportError(f"--ray needs {error.name}: pip install 'fewpass[serve-ray]'") from error
-    service = Service(address, model, place.device, place.dtype, replicas, cores, place.compile)
-    service.check()
-    return service
+
+    from fewpass.integrations.ray import Processes
+
+    processes = Processes(address, model, place.device, place.dtype, replicas, cores, place.compile, called="replicas")
+    processes.check()
+    return partial(serve_on_ray, processes)
 
 
 def _warn(where: str, host: str, api_key: str | None) -> None:

@@ -31,7 +31,7 @@ def gumbel_max(p: Tensor, key: Tensor) -> Tensor:
 
 
 def _scores(p: Tensor, x: Tensor) -> Tensor:
-    """p / e, where e is the exponential number of the 64 bits x."""
+    """Scores p / e, where e is the exponential number of the 64 bits x."""
     # float32 keeps its full relative precision near 0, where the largest scores come from; 1 itself would make e
     # infinite and could let a token of probability 0 have the largest.
     u = bits(mix(x)).float().add_(0.5).mul_(2.0**-40).clamp_(max=1 - 2.0**-24)

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from heapq import heappop, heappush
-from math import prod
 from typing import Self
 
 import torch
@@ -60,21 +58,12 @@ class Branches:
 
 def _likeliest(K: int, levels: int, nodes: int) -> list[Path]:
     """Paths off the chain, as if candidate k were accepted with a probability in proportion to 1 / (k + 2)."""
-    heap: list[tuple[int, Path]] = []
-
-    def push(path: Path) -> None:
-        if len(path) <= levels and path[-1] < K:
-            heappush(heap, (prod(k + 2 for k in path), path))
-
-    for i in range(levels):
-        push((0,) * i + (1,))
-    found: list[Path] = []
-    while heap and len(found) < nodes:
-        _, path = heappop(heap)
-        found.append(path)
-        push((*path[:-1], path[-1] + 1))
-        push((*path, 0))
-    return found
+    level: list[tuple[int, Path]] = [(1, ())]
+    found: list[tuple[int, Path]] = []
+    for _ in range(levels):  # a path is less likely than those it begins with, so each level may be cut
+        level = sorted((weight * (k + 2), (*path, k)) for weight, path in level for k in range(K))[: nodes + 1]
+        found += [ranked for ranked in level if any(ranked[1])]
+    return [path for _, path in sorted(found)[:nodes]]
 
 
 def _zeros(path: Path) -> int:
@@ -189,7 +178,7 @@ class Tree(Decoder):
         return Branches.of(self.candidates, self._deepest(canvas), self.nodes, canvas.tokens.device)
 
     def _candidates(self, canvas: Canvas, state: State) -> Tensor:
-        """x [B, levels, K], -1 where there are fewer."""
+        """Candidates x [B, levels, K], -1 where there are fewer."""
         return torch.cat([canvas.read(canvas.ahead(self.levels))[..., None], state[1]], -1)
 
     def _widen(self, canvas: Canvas, state: State, noise: Noise) -> State:

@@ -61,6 +61,7 @@ class Group:
         self._note()
 
     def join(self, other: "Group") -> None:
+        """Append the requests of `other`."""
         self.drawing.join(other.drawing)
         self.trace = Trace.joined([self.trace, other.trace])
         self.jobs, self.since = self.jobs + other.jobs, self.since + other.since
@@ -122,6 +123,7 @@ class Scheduler:
 
     @property
     def drawing(self) -> list[Job]:
+        """The requests that are being drawn."""
         return [job for group in self._groups.values() for job in group.jobs]
 
     @property
@@ -130,6 +132,7 @@ class Scheduler:
         return self.batch_size - len(self.drawing) - len(self.waiting)
 
     def add(self, job: Job) -> None:
+        """Add a request at the end of the waiting ones."""
         self.waiting.append(job)
 
     @torch.inference_mode()
@@ -262,6 +265,7 @@ class Batch:
 
     @property
     def canvas(self) -> Canvas:
+        """The tokens of all images; there are none before the first pass."""
         assert self._canvas is not None
         return self._canvas
 

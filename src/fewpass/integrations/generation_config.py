@@ -32,12 +32,6 @@ WARPERS = {  # in the order in which they are applied
 NEEDLESS = (PrefixConstrainedLogitsProcessor, LogitNormalization)  # the layout is known, laws are normalised anyway
 WAYS = ("penalty_alpha", "dola_layers", "prompt_lookup_num_tokens", "assistant_early_exit")  # of decoding: ours instead
 OUTPUTS = ("output_scores", "output_logits", "output_attentions", "output_hidden_states")
-HONOURED = {
-    *("do_sample", "temperature", "top_k", "top_p", "min_p", "guidance_scale"),
-    *("num_return_sequences", "num_beams", "use_cache"),
-    *("max_new_tokens", "max_length", "return_dict_in_generate", "generation_kwargs"),
-    *("bos_token_id", "eos_token_id", "pad_token_id"),
-}
 
 
 @dataclass(frozen=True)
@@ -107,18 +101,6 @@ def check(config: GenerationConfig, criteria: Iterable[StoppingCriteria], tokens
             raise ValueError(f"{way}={getattr(config, way)} is another way to decode than that of the decoder")
     if config.max_new_tokens is not None and config.max_new_tokens < tokens:
         raise ValueError(f"the image takes {tokens} new tokens, more than max_new_tokens={config.max_new_tokens}")
-
-
-def check_honoured(config: GenerationConfig, own: GenerationConfig) -> None:
-    """Raise ValueError naming settings of a call, beyond the checkpoint's `own`, that would have no effect.
-
-    For models whose `generate` is not called: nothing else reads their `config`.
-    """
-    usual = own.to_dict()
-    asked = {name: value for name, value in config.to_dict().items() if value and name[0] != "_"}
-    lost = [f"{name}={value}" for name, value in asked.items() if name not in HONOURED and value != usual.get(name)]
-    if lost:
-        raise ValueError(f"{', '.join(lost)}: cannot be honoured")
 
 
 def longest(inputs: Mapping[str, Any]) -> int | None:

@@ -4,15 +4,14 @@
 GLM-Image; `fewpass.generate(model, **inputs, decoder="mc_sjd(window=32)")` with those and Janus.
 """
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.generation import GenerateDecoderOnlyOutput
 
 from fewpass.core.canvas import Canvas, Grid
@@ -23,10 +22,8 @@ from fewpass.engine import seeds as seeding
 from fewpass.engine.request import Job, default_decoder
 from fewpass.engine.scheduler import Batch
 from fewpass.integrations.generation_config import (
-    GREEDY,
     Request,
     check,
-    check_honoured,
     check_length,
     longest,
     read,
@@ -34,11 +31,10 @@ from fewpass.integrations.generation_config import (
 )
 from fewpass.models import wrap_model
 from fewpass.models.base import Model
-from fewpass.models.checkpoint import sampling_of
 
 Watch = Callable[[Canvas], object]
 Drawn: TypeAlias = Tensor | GenerateDecoderOnlyOutput
-AMPLE = 2**20  # new tokens: layouts end by themselves
+AMPLE = 2**20  # tokens: layouts end by themselves
 LOST = (
     *("streamer", "assistant_model", "assistant_tokenizer", "tokenizer", "synced_gpus", "custom_generate"),
     *("inputs_embeds", "cache", "past_key_values", "position_ids"),
@@ -81,12 +77,15 @@ def generate(
         raise ValueError(f"generation_mode={mode!r} is not supported: fewpass draws images; call model.generate")
     for name in ("input_ids", "negative_prompt_ids"):
         _check_ids(name, inputs.get(name))
-    artist = Artist.of(model, decoder, seed, on_step)
-    artist.check_images(inputs.get("pixel_values"))
-    if not artist.model.in_vocabulary:
-        return artist.codes(inputs)
-    options = _options(artist.model, inputs)
-    draw = partial(custom_generate(artist.decoder), longest=longest(inputs))
+    call = Call.of(model, decoder, seed, on_step)
+    call.check_images(inputs.get("pixel_values"))
+    draw = partial(custom_generate(call.decoder), longest=longest(inputs))
+    options = _options(call.model, inputs)
+    if not call.model.in_vocabulary:  # its `generate` gives way to another decoder for texts only, without guidance
+        config = inputs.get("generation_config") or model.generation_config
+        scale = options.pop("guidance_scale", None) or config.guidance_scale or call.model.guidance
+        negative = (options.pop(f"negative_prompt_{name}", None) for name in ("ids", "attention_mask"))
+        draw, options["generation_mode"] = partial(draw, guidance=(float(scale), *negative)), "text"
     return model.generate(**options, custom_generate=draw, seed=seed, on_step=on_step)
 
 
@@ -110,13 +109,13 @@ def custom_generate(decoder: Decoder | str | None = None) -> Callable[..., Drawn
         **prepared: Any,
     ) -> Drawn:
         size = {"width": width, "height": height, "image_sizes": image_sizes}
-        return Artist.of(model, chosen, seed, on_step).words(input_ids, {**prepared, **size})
+        return Call.of(model, chosen, seed, on_step).sequences(input_ids, {**prepared, **size})
 
     return draw
 
 
 @dataclass(frozen=True)
-class Artist:
+class Call:
     """A model, a decoder and the options of `generate` beside transformers' own."""
 
     model: Model
@@ -131,18 +130,20 @@ class Artist:
         decoder: Decoder | str | None,
         seed: int | Sequence[int] | None,
         on_step: Watch | None,
-    ) -> "Artist":
+    ) -> "Call":
+        """Read the model, and complete the decoder."""
         own = wrap_model(model, None)
         return cls(own, default_decoder(own) if decoder is None else decoder_of(decoder), seed, on_step)
 
     def check_images(self, images: object) -> None:
+        """Raise ValueError for images among the inputs of a model that reads none."""
         if images is not None and not self.model.reads_images:
             raise ValueError(f"{self.model.name} draws from texts only: there are images among the inputs")
 
-    def words(self, input_ids: Tensor, prepared: dict[str, Any]) -> Drawn:
-        """Prompts [B, P] and their image tokens, [B, P + n]."""
-        model, config = self.model, prepared["generation_config"]
-        if not model.in_vocabulary:
+    def sequences(self, input_ids: Tensor, prepared: dict[str, Any]) -> Drawn:
+        """Prompts [B, P] and their image tokens, [B, P + n]; without the prompts for codes outside the vocabulary."""
+        model, config, guidance = self.model, prepared["generation_config"], prepared.get("guidance")
+        if guidance is None and not model.in_vocabulary:
             raise ValueError(f"{model.name} draws codes that are no tokens of its vocabulary: call fewpass.generate")
         self.check_images((prepared.get("mm_encoder_outputs") or {}).get("image"))
         _check_absent(prepared, ["inputs_embeds"])
@@ -150,42 +151,27 @@ class Artist:
             raise ValueError("there are no input_ids")
         prompts = unpadded(model.with_images(input_ids, prepared), prepared.get("attention_mask"))
         prepared["copies"] = config.num_return_sequences or 1
-        sizes = {grid.grids: grid for grid in (model.requested(ids, prepared) for ids in prompts)}
-        openings = {model.opening(ids, grid) for ids in prompts for grid in sizes.values()}
-        if len(sizes) != 1 or len(openings) != 1:
-            raise ValueError("images that are drawn together have one size, and prompts that end alike")
-        (grid,), (opening,) = sizes.values(), openings
+        opening, grid = self._layout(prompts, prepared)
         new = len(opening) + grid.size + len(model.closing)
         check(config, prepared["stopping_criteria"], new)
         check_length(input_ids.shape[1] + new, prepared.get("longest"))
         request = read(config, prepared["logits_processor"], len(prompts))
+        if guidance is not None:
+            scale, ids, mask = guidance
+            request = replace(request, guidance=scale).contrasted(ids, mask, len(prompts))
         tokens = model.words(self.draw(prompts, opening, grid, request)).to(input_ids.device)
-        before, after = (tokens.new_tensor(words).expand(len(tokens), -1) for words in (opening, model.closing))
-        return _output(torch.cat([input_ids, before, tokens, after], 1), config)
+        if model.in_vocabulary:
+            before, after = (tokens.new_tensor(words).expand(len(tokens), -1) for words in (opening, model.closing))
+            tokens = torch.cat([input_ids, before, tokens, after], 1)
+        return GenerateDecoderOnlyOutput(sequences=tokens) if config.return_dict_in_generate else tokens
 
-    def codes(self, inputs: dict[str, Any]) -> Drawn:
-        """For models whose own `generate` takes no decoder: canvas tokens [B, N]."""
-        model = self.model
-        limit = longest(inputs)
-        config = copy.deepcopy(inputs.pop("generation_config", None) or model.model.generation_config)
-        rest = config.update(**inputs)
-        ids, mask = (rest.pop(name, None) for name in ("input_ids", "attention_mask"))
-        size = {name: rest.pop(name, None) for name in ("width", "height")}
-        negative, hidden = (rest.pop(f"negative_prompt_{name}", None) for name in ("ids", "attention_mask"))
-        unknown = [name for name, value in rest.items() if value is not None]
-        if unknown:
-            raise ValueError(f"{', '.join(unknown)}: cannot be honoured")
-        if ids is None or not ids.shape[1]:
-            raise ValueError("there are no input_ids")
-        prompts = [row for row in unpadded(ids, mask) for _ in range(config.num_return_sequences or 1)]
-        grid = model.requested(prompts[0], size)
-        check(config, [], grid.size)
-        check_honoured(config, model.model.generation_config)
-        check_length(ids.shape[1] + grid.size, limit)
-        scale = model.guidance if config.guidance_scale is None else config.guidance_scale
-        request = Request(sampling_of(config, model.sampling) if config.do_sample else GREEDY, scale)
-        tokens = self.draw(prompts, (), grid, request.contrasted(negative, hidden, len(prompts)))
-        return _output(tokens.to(ids.device), config)
+    def _layout(self, prompts: Sequence[Tensor], arguments: Mapping[str, Any]) -> tuple[tuple[int, ...], Grid]:
+        """The token ids between each prompt and its image, and the layout of the images: those of all `prompts`."""
+        grids = {grid.grids: grid for grid in (self.model.requested(ids, arguments) for ids in prompts)}
+        openings = {self.model.opening(ids, grid) for ids in prompts for grid in grids.values()}
+        if len(grids) != 1 or len(openings) != 1:
+            raise ValueError("images that are drawn together have one size, and prompts that end alike")
+        return openings.pop(), next(iter(grids.values()))
 
     def draw(self, prompts: Sequence[Tensor], opening: Sequence[int], grid: Grid, request: Request) -> Tensor:
         """Canvas tokens [B, N]."""
@@ -208,10 +194,6 @@ class Artist:
             self.on_step(canvas)  # its answer does not count: `generate` returns whole images
 
 
-def _output(tokens: Tensor, config: GenerationConfig) -> Drawn:
-    return GenerateDecoderOnlyOutput(sequences=tokens) if config.return_dict_in_generate else tokens
-
-
 def _check_absent(arguments: Mapping[str, Any], names: Sequence[str]) -> None:
     for name in names:
         if arguments.get(name) is not None:
@@ -229,5 +211,5 @@ def _options(model: Model, inputs: dict[str, Any]) -> dict[str, Any]:
     if "generation_config" in inputs:
         return inputs
     bounded = config.max_length or config.max_new_tokens or "max_length" in inputs
-    length = {} if bounded else {"max_new_tokens": AMPLE}
+    length = {} if bounded else {"max_length": AMPLE}
     return {**length, **(asdict(model.sampling) if inputs.get("do_sample", config.do_sample) else {}), **inputs}

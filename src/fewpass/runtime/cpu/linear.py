@@ -60,7 +60,7 @@ def packed(weight: Tensor) -> Tensor:
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x [R, D] times a packed weight, plus the bias [E]."""
+    """Multiply x [R, D] by a packed weight, plus the bias [E]."""
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
