@@ -10,7 +10,7 @@ from fewpass.testing import Toy, coming_and_going, drawn
 from tests.toys import GREEDY, PLAIN, WIDE, WIDE_ROW_ENDS, mean_passes, one_by_one, toy
 
 BLOCKS = Grid(4, 4, 16, before=((2, 3),))
-FEWER = {"emoji": 0.7, "photo": 0.85}  # passes, as a share of those of jacobi
+FEWER = {"emoji": 0.7, "photo": 0.9}  # passes, as a share of those of jacobi
 GRIDS = pytest.mark.parametrize("grid", [WIDE, WIDE_ROW_ENDS, BLOCKS], ids=["free", "row_ends", "blocks"])
 
 
@@ -36,7 +36,7 @@ def test_tokens_are_those_of_ar_on_the_bundled_models(bundled, window, images):
 
 def test_passes_are_fewer_than_those_of_jacobi(bundled):
     model, prompts = bundled
-    ngram, plain = (model(prompts[0], decoder=d(16), seed=5).trace.passes for d in (jacobi_ngram, jacobi))
+    ngram, plain = (model(prompts, decoder=d(16), seed=5).trace.passes.sum() for d in (jacobi_ngram, jacobi))
     assert ngram < FEWER[model.model.name] * plain
 
 
