@@ -26,10 +26,11 @@ import httpx
 import psutil
 from PIL import Image
 
+PROMPT = "two stars on a blue background"
 SEEDS = 4
 GROWTH = 1.1  # of the server's memory, from the second quarter of the time to the last
 PATIENCE = 700.0  # more than the server's timeout
-OWN = [{}, {"guidance": 1}, {"decoder": "sjd(window=8)"}, {"guidance": 2, "output_format": "webp"}]
+OWN = [{}, {"guidance": 1, "temperature": 2}, {"decoder": "sjd(window=8)"}, {"guidance": 2, "output_format": "webp"}]
 GARBAGE = [b"", b"{", b"[]", b"\xff", b'{"prompt": ""}', b'{"prompt": 1}', b'{"n": -1}', b"[" * 9000, b"x" * (2 << 20)]
 
 
@@ -70,7 +71,7 @@ class Clients:
                 answer = await self.http.post(self.path, json=self._body(kind, seed))
                 self.due[kind, seed] = _pixels(answer.raise_for_status().json()["data"][0]["b64_json"])
         if len(set(self.due.values())) < len(self.due):
-            raise SystemExit("different seeds give the same image: a mix-up would not be seen")
+            raise SystemExit("two of the requests give the same image: a mix-up would not be seen")
 
     async def run(self, clients: int, seconds: float, pid: int | None) -> Report:
         await self.draw_alone()
@@ -195,7 +196,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", help="URL of a running server")
     parser.add_argument("--pid", type=int, help="its process, to watch its memory")
-    parser.add_argument("--prompt", default="two stars on a blue background")
+    parser.add_argument("--prompt", default=PROMPT)
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--clients", type=int, default=50)
     given = parser.parse_args()

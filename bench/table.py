@@ -108,7 +108,8 @@ def main_table(folder: Path, decoders: list[str]) -> str:
             cells += [shown(timed.get(name, {}).get("seconds"), 2) for timed in (one, eight)]
             cells += [shown(row["nll"], 2), shown(row["kid"], 3, error=True)]
             cells += ["-" if row["fid"] is None else f"{row['fid']:.2f}"]
-            cells += [f"{100 * row['score']['all']['mean']:.1f}"] * scored
+            if scored:
+                cells.append(f"{100 * row['score']['all']['mean']:.1f}")
             lines.append(cells)
     found, ar = json.loads((folder / "main" / "results.json").read_text()), rows["ar"]
     said = [
@@ -161,6 +162,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/table"), help="folder of the runs")
     options = parser.parse_args()
     folder, started = options.out / options.model, time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
     for condition in conditions(options.model, options.images, options.few):
         decoders = DECODERS if condition.everything else [*SOME, best_lossy(read(folder / "main"))]
         draw(options.model, condition, decoders, folder / condition.name)

@@ -19,7 +19,8 @@ from fewpass.models.layout import with_row_ends
 from fewpass.models.zoo import PUBLISHED
 from fewpass.runtime.kv_cache import SlotCache
 from fewpass.runtime.session import PromptSession
-from fewpass.testing.model_checks import CHECKS, Finding, check_model, difference
+from fewpass.testing.model_checks import CHECKS, check_model, difference
+from fewpass.testing.probe import Probe, alone
 from tests.families import CODES, rewrite, write_anole, write_emu3, write_glm_image, write_janus, write_lumina
 from tests.llamagen import write_c2i, write_t2i
 
@@ -50,28 +51,21 @@ def models(tmp_path_factory):
     return found
 
 
-@pytest.fixture
-def untraced(monkeypatch):
-    """Tracing takes most of the time."""
-    monkeypatch.setattr(fewpass.testing.model_checks, "_compiled", lambda probe: Finding("traced", "", 0.0, 0.0))
-
-
 @pytest.mark.parametrize("name", GRIDS)
 def test_every_family_keeps_the_contract(models, name):
     findings = check_model(models[name], GRIDS[name])
     assert {finding.what: finding.error for finding in findings if not finding.passed} == {}
     guided = [finding for finding in findings if finding.what == "guided = its rows mixed by hand"]
     assert len(guided) == (0 if name == "glm_image" else len(GRIDS[name]))
-    assert len(findings) - len(guided) == 10 * len(GRIDS[name]) + 1
-    assert findings[-1].what == "traced by torch.compile = as it is"
+    assert len(findings) - len(guided) == 9 * len(GRIDS[name])
     half = [finding.error for finding in findings if finding.what == "bfloat16 against float32"]
     assert all(0 < error < 0.1 for error in half)
 
 
-def test_small_layouts_are_found_where_there_are_some(models, monkeypatch, untraced):
+def test_small_layouts_are_found_where_there_are_some(models, monkeypatch):
     monkeypatch.setattr(fewpass.testing.model_checks, "_findings", lambda model, grid, seed: [grid.grids])
-    assert check_model(models["lumina"])[:-1] == [((8, 9),), ((8, 13),), ((12, 9),)]
-    assert check_model(models["anole"])[:-1] == [((4, 4),)]
+    assert check_model(models["lumina"]) == [((8, 9),), ((8, 13),), ((12, 9),)]
+    assert check_model(models["anole"]) == [((4, 4),)]
 
 
 SIZED = {"emu3": ["--size", "24x16"], "lumina": ["--size", "64x64"], "glm_image": ["--size", "96x128"]}
@@ -98,14 +92,14 @@ def found(lines, part, what):
 
 
 @pytest.mark.parametrize("fault", [False, True])
-def test_check_runs_the_contract(check, monkeypatch, untraced, fault):
+def test_check_runs_the_contract(check, monkeypatch, fault):
     if fault:
         monkeypatch.setitem(CHECKS, next(iter(CHECKS)), lambda probe: (torch.zeros(1), torch.ones(1)))
     code, lines = check("emu3")
     contract = [line for line in lines if line[0] == "contract"]
     assert code == (1 if fault else 0)
-    assert len(contract) == 12
-    assert all(line[1].endswith(", 2x4") for line in contract[:-1])
+    assert len(contract) == 10
+    assert all(line[1].endswith(", 2x4") for line in contract)
     assert sum(line[3] == "FAILED" for line in lines) == (1 if fault else 0)
     assert [line[1] for line in lines if line[0] == "not verified"] == [what for what, _ in UNSEEN]
 
@@ -122,7 +116,7 @@ READ = {  # what is read from where, and the rows of a prompt
 
 
 @pytest.mark.parametrize("name", READ)
-def test_check_shows_how_a_family_is_read(check, monkeypatch, untraced, name):
+def test_check_shows_how_a_family_is_read(check, monkeypatch, name):
     monkeypatch.setattr(fewpass.testing.model_checks, "_findings", lambda model, grid, seed: [])
     code, lines = check(name)
     codebook, tokenizer, conditional, unconditional = READ[name]
@@ -166,7 +160,7 @@ def test_check_finds_nan(check, name):
     assert verdict == "FAILED"
 
 
-def test_check_reports_nan_behind_random_prompts(check, untraced):
+def test_check_reports_nan_behind_random_prompts(check):
     def spoil(weights):
         (name,) = [name for name in weights if name.endswith("embed_tokens.weight")]
         rest = torch.arange(len(weights[name])) > 8  # behind the special words, a and cat
@@ -178,7 +172,7 @@ def test_check_reports_nan_behind_random_prompts(check, untraced):
     assert "logits contain NaN in float32" in found(lines, "contract", "random prompts and codes")[0]
 
 
-def test_check_of_the_bundled_model(capsys, monkeypatch, untraced):
+def test_check_of_the_bundled_model(capsys, monkeypatch):
     monkeypatch.setattr(fewpass.testing.model_checks, "_findings", lambda model, grid, seed: [])
     assert main(["check", "emoji", "--device", "cpu", "--prompt", "two red cats"]) == 0
     lines = [tuple(line.split("\t")) for line in capsys.readouterr().out.splitlines()]
@@ -187,7 +181,7 @@ def test_check_of_the_bundled_model(capsys, monkeypatch, untraced):
     assert found(lines, "sizes", "default")[0] == "128x128"
 
 
-def test_check_shows_notes_and_the_source_of_the_size(check, monkeypatch, untraced):
+def test_check_shows_notes_and_the_source_of_the_size(check, monkeypatch):
     monkeypatch.setattr(fewpass.testing.model_checks, "_findings", lambda model, grid, seed: [])
     monkeypatch.setattr(Model, "notes", ("tokenizer mended: none",))
     monkeypatch.setattr(Model, "size_source", "from its name")
@@ -206,7 +200,7 @@ def large(folder):
     rewrite(folder, scaled)
 
 
-def test_check_in_other_dtypes(check, monkeypatch, untraced):
+def test_check_in_other_dtypes(check, monkeypatch):
     monkeypatch.setattr(fewpass.testing.model_checks, "_findings", lambda model, grid, seed: [])
     code, lines = check("janus", large, "--dtypes", "float16,bfloat16")
     assert code == 1
@@ -218,7 +212,7 @@ def test_check_in_other_dtypes(check, monkeypatch, untraced):
     assert len(verdicts) == 6
 
 
-def test_check_does_not_load_what_does_not_fit(check, monkeypatch, untraced):
+def test_check_does_not_load_what_does_not_fit(check, monkeypatch):
     monkeypatch.setattr(fewpass.testing.model_checks, "_findings", lambda model, grid, seed: [])
     monkeypatch.setattr(fewpass.engine.memory, "available", lambda device: 1000)
     code, lines = check("janus", lambda folder: None, "--dtypes", "float64")
@@ -235,7 +229,7 @@ def test_check_refuses_unknown_dtypes_before_it_loads(capsys):
 
 def test_the_bundled_model_knows_the_words_of_its_command():
     (bundled,) = (p for p in PUBLISHED if p.repository == "emoji")
-    assert parse(bundled.prompt.strip('"')).count == 2
+    assert parse(bundled.command.split('"')[1]).count == 2
 
 
 def test_the_published_models(capsys):
@@ -259,27 +253,27 @@ def having(model, **parts):
     return same
 
 
-def test_positions_are_the_models_own_affair(models, untraced):
+def test_positions_are_the_models_own_affair(models):
     sparse = having(models["emu3"], positions=lambda position, offset: position * (1 + offset[:, None] % 2))
     assert not broken(check_model(sparse, GRIDS["emu3"][:1]))
 
 
-def test_positions_that_start_anew_with_every_pass(models, untraced):
+def test_positions_that_start_anew_with_every_pass(models):
     anew = having(models["emu3"], positions=lambda position, offset: position - position.amin(1, keepdim=True))
     assert "one token at a time" in broken(check_model(anew, GRIDS["emu3"][:1]))
 
 
-def test_rows_that_are_not_on_their_own(models, untraced):
+def test_rows_that_are_not_on_their_own(models):
     crowded = having(models["emu3"], positions=lambda position, offset: position * len(offset))
     assert "prompts of different lengths together" in broken(check_model(crowded, GRIDS["emu3"][:1]))
 
 
-def test_a_head_that_allows_what_the_layout_forbids(models, monkeypatch, untraced):
+def test_a_head_that_allows_what_the_layout_forbids(models, monkeypatch):
     monkeypatch.setattr(Grid, "forbid", lambda grid, index, logits: logits)
     assert "tokens that the layout dictates are certain" in broken(check_model(models["emu3"], GRIDS["emu3"][:1]))
 
 
-def test_a_cache_that_forgets_to_overwrite(models, monkeypatch, untraced):
+def test_a_cache_that_forgets_to_overwrite(models, monkeypatch):
     place = SlotCache.place
 
     def stubborn(cache, slot, real=None, sees=None):
@@ -292,7 +286,7 @@ def test_a_cache_that_forgets_to_overwrite(models, monkeypatch, untraced):
     assert "slots written before" in broken(check_model(models["emu3"], GRIDS["emu3"][:1]))
 
 
-def test_guidance_that_is_mixed_up(models, monkeypatch, untraced):
+def test_guidance_that_is_mixed_up(models, monkeypatch):
     guide = PromptSession._guide
 
     def swapped(session, logits, index):
@@ -303,7 +297,7 @@ def test_guidance_that_is_mixed_up(models, monkeypatch, untraced):
     assert "guided" in broken(check_model(models["emu3"], GRIDS["emu3"][:1]))
 
 
-def test_guidance_that_is_refused(models, untraced):
+def test_guidance_that_is_refused(models):
     def refuse(*arguments):
         raise ValueError("there is no guidance")
 
@@ -312,12 +306,18 @@ def test_guidance_that_is_refused(models, untraced):
     assert broken(check_model(silent, GRIDS["emu3"][:1])) == {"guided"}
 
 
-def test_attention_that_takes_its_mask_otherwise(models, monkeypatch, untraced):
-    monkeypatch.setitem(fewpass.runtime.transformer.MASKS, "eager", lambda mask, like: mask)
-    assert "attention: eager" in broken(check_model(models["emu3"], GRIDS["emu3"][:1]))
+@torch.inference_mode()
+@pytest.mark.parametrize("name", GRIDS)
+def test_eager_attention_gives_the_logits_of_sdpa(models, name):
+    probe = Probe(models[name], GRIDS[name][0], 0)
+    expected, body = alone(probe), models[name].network.body.model
+    body.set_attn_implementation("eager")
+    answers = alone(probe)
+    body.set_attn_implementation("sdpa")
+    assert difference(answers, expected) < 1e-4
 
 
-def test_a_body_that_does_not_know_what_it_said_before(models, untraced):
+def test_a_body_that_does_not_know_what_it_said_before(models):
     class Noisy:
         def __init__(self, body):
             self.body, self.calls = body, 0
@@ -329,16 +329,6 @@ def test_a_body_that_does_not_know_what_it_said_before(models, untraced):
     network = models["emu3"].network
     found = broken(check_model(having(models["emu3"], body=Noisy(network.body)), GRIDS["emu3"][:1]))
     assert any(what.startswith("fixed noise") for what in found)
-
-
-def test_a_body_that_cannot_be_traced(models, monkeypatch):
-    monkeypatch.setattr(fewpass.testing.model_checks, "_findings", lambda model, grid, seed: [])
-    body = models["janus"].network.body
-
-    def curious(inputs, *rest):
-        return body(inputs * (1 if float(inputs.sum()) > 0 else 2), *rest)
-
-    assert broken(check_model(having(models["janus"], body=curious), GRIDS["janus"])) == {"traced by torch.compile"}
 
 
 def test_differences_are_in_units_of_the_largest_logit():

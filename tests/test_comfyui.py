@@ -177,7 +177,8 @@ def test_both_workflows_are_equal(nodes):
 
 
 def test_widgets_become_settings(nodes, pipeline):
-    asked = {"guidance": 2.5, "temperature": 0.9, "top_k": 9, "top_p": 0.8, "negative_prompt": "blue"}
+    asked = {"guidance": 2.5, "temperature": 0.9, "top_k": 9, "top_p": 0.8, "min_p": 0.1}
+    asked["negative_prompt"] = "blue"
     images, cost = drawn(
         nodes, pipeline, seed=3, images=2, decoder="sjd", decoder_options="window=4", width=8, height=8, **asked
     )

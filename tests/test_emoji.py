@@ -12,25 +12,31 @@ import torch
 from transformers import AutoTokenizer, JanusConfig, JanusForConditionalGeneration
 
 from fewpass.models.emoji import match
-from fewpass.models.emoji.scenes import KINDS, MIRROR, Scene, held_out, held_out_prompts, parse, scenes, vocabulary
+from fewpass.models.emoji.scenes import KINDS, Scene, held_out_prompts, parse, vocabulary
 from fewpass.models.emoji.scorer import score
 
 CHECKPOINT = Path(match.__file__).parent / "checkpoint"
+
+
+@pytest.fixture(scope="module")
+def training():
+    """Modules of the recipe, where it lies beside the tests."""
+    return lambda name: pytest.importorskip(f"training.{name}")
 
 
 # --- prompts
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_prompt_reads_back_as_its_scene(kind):
-    for scene in islice(scenes(kind), 0, None, 997 if kind == "relation" else 7):
-        assert parse(scene.prompt) == parse(scene.plain_prompt) == scene
+def test_every_prompt_reads_back_as_its_scene(training, kind):
+    recipe = training("prompts")
+    for scene in islice(recipe.scenes(kind), 0, None, 997 if kind == "relation" else 7):
+        assert parse(recipe.prompt_of(scene)) == parse(recipe.plain_prompt(scene)) == scene
 
 
-def test_articles():
-    assert parse("a orange heart above a apple on a grey background").prompt == (
-        "an orange heart above an apple on a grey background"
-    )
+def test_articles(training):
+    scene = parse("a orange heart above a apple on a grey background")
+    assert training("prompts").prompt_of(scene) == "an orange heart above an apple on a grey background"
 
 
 @pytest.mark.parametrize(
@@ -48,25 +54,28 @@ def test_what_is_not_understood_is_named(prompt, offender):
         parse(prompt)
 
 
-def test_held_out_is_decided_by_the_plain_prompt_or_its_mirror():
+def test_held_out_is_decided_by_the_plain_prompt_or_its_mirror(training):
+    recipe = training("prompts")
+
     def unlucky(prompt):
         return int(hashlib.sha256(prompt.encode()).hexdigest(), 16) % 10 == 0
 
     words = vocabulary()
     apple, owl = words.by_name["apple"], words.by_name["owl"]
     for background in words.backgrounds:
-        for relation, other in MIRROR.items():
+        for relation, other in recipe.MIRROR.items():
             one = f"a apple {relation} a owl on a {background} background"
             two = f"a owl {other} a apple on a {background} background"
-            assert Scene(background, (apple, owl), relation=relation).held_out == (unlucky(one) or unlucky(two))
-            assert held_out(one) == held_out(two)
+            scene = Scene(background, (apple, owl), relation=relation)
+            assert recipe.held_out(scene) == recipe.held_out(parse(two)) == (unlucky(one) or unlucky(two))
 
 
-def test_the_scored_prompts_are_held_out_and_drawable():
+def test_the_scored_prompts_are_held_out_and_drawable(training):
+    recipe = training("prompts")
     listed = [parse(prompt) for prompt in held_out_prompts()]
     assert [sum(scene.kind == kind for scene in listed) for kind in KINDS] == [67, 67, 66]
     assert len(set(listed)) == 200
-    assert all(scene.held_out and scene.drawable for scene in listed)
+    assert all(recipe.held_out(scene) and recipe.drawable(scene) for scene in listed)
 
 
 # --- scorer
@@ -146,9 +155,10 @@ def test_checkpoint_is_small_and_its_numbers_agree():
     assert AutoTokenizer.from_pretrained(CHECKPOINT).vocab_size == config.text_config.vocab_size
 
 
-def test_tokenizer_knows_the_vocabulary():
+def test_tokenizer_knows_the_vocabulary(training):
     tokenizer = AutoTokenizer.from_pretrained(CHECKPOINT)
-    prompts = [random.Random(0).choice(list(islice(scenes(kind), 500))).prompt for kind in KINDS]
+    recipe = training("prompts")
+    prompts = [recipe.prompt_of(random.Random(0).choice(list(islice(recipe.scenes(kind), 500)))) for kind in KINDS]
     for prompt in prompts:
         ids = tokenizer(prompt + tokenizer.boi_token)["input_ids"]
         assert ids[0] == tokenizer.bos_token_id
@@ -173,17 +183,11 @@ def test_transformers_own_generate_draws():
 # --- training
 
 
-@pytest.fixture(scope="module")
-def training():
-    """Modules of the recipe, where it lies beside the tests."""
-    return lambda name: pytest.importorskip(f"training.{name}")
-
-
 def test_training_scenes_are_never_held_out(training):
-    rng, words = np.random.default_rng(0), training("sampler")
+    rng, words, recipe = np.random.default_rng(0), training("sampler"), training("prompts")
     drawn = [words.random_scene(rng) for _ in range(300)]
     assert {scene.kind for scene in drawn} == set(KINDS)
-    assert all(scene.drawable and not scene.held_out for scene in drawn)
+    assert all(recipe.drawable(scene) and not recipe.held_out(scene) for scene in drawn)
 
 
 @pytest.mark.parametrize("name", ["cpu", "full"])

@@ -248,7 +248,7 @@ def test_unfit_options_are_refused(pipe, options, message):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (None, "no image tokens: a text-only checkpoint"),
+        (None, "cannot read the model in"),
         ("<|visual token 000003|>", "no image token for code 3"),
         ("<|extra_200|>", r"the vocabulary has no '<\|extra_200\|>'"),
     ],

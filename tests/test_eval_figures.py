@@ -4,6 +4,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from fewpass.evaluation.summary import labels
 from fewpass.viz.style import look, panels
 
 
@@ -23,3 +24,8 @@ def test_axis_labels_fit_into_the_figure(number):
         assert drawn.bbox.containsx(box.x1)
         assert drawn.bbox.containsy(box.y0)
         assert drawn.bbox.containsy(box.y1)
+
+
+def test_labels_show_the_options_in_which_decoders_differ():
+    spellings = ["ar", "zipar(window=4, adaptive=False)", "zipar(window=4, adaptive=True)", "mc_sjd(window=32)"]
+    assert labels(spellings) == ["ar", "zipar\nadaptive=False", "zipar\nadaptive=True", "mc_sjd"]

@@ -104,9 +104,9 @@ def test_special_tokens_of_the_tokenizer_win_over_the_configuration(folder):
         ({"generation_kwargs": {}}, "there is no boi_token_id in generation_config.json, nor does the tokenizer"),
         (
             {"generation_kwargs": {"boi_token_id": "4"}},
-            "boi_token_id must be a token id, got '4'",
+            "boi_token_id in generation_config.json must be a token id, got '4'",
         ),
-        ({"pad_token_id": 10**6}, "pad_token_id must be a token id below 34, got 1000000"),
+        ({"pad_token_id": 10**6}, "pad_token_id in generation_config.json must be a token id, got 1000000"),
     ],
 )
 def test_unfit_special_tokens_are_refused(folder, change, message):

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 import fewpass
 import fewpass.models.checkpoint
-import fewpass.models.weights
 from fewpass.models.glm_image import GlmImage
 from tests.families import write_anole, write_emu3, write_glm_pipeline, write_janus, write_lumina
 
@@ -152,7 +151,7 @@ def mutations(data, checkpoint):
     return place, data.draw(st.sampled_from(VALUES), label="value")
 
 
-class Read(Exception):
+class Read(BaseException):
     """All that is read before the weights will do."""
 
 
@@ -164,7 +163,7 @@ def test_mutated_json_is_read_or_refused_in_one_line(family, checkpoints, monkey
     def reached(*arguments, **options):
         raise Read
 
-    monkeypatch.setattr(fewpass.models.checkpoint, "load_weights", reached)
+    monkeypatch.setattr(fewpass.models.checkpoint, "check_size", reached)
 
     @fuzz(300)
     @given(st.data())
@@ -205,7 +204,6 @@ DAMAGED = {
     "a list": b"[1, 2]",
     "a word": b"null",
     "100000 levels": b'{"a": ' * 10**5 + b"1" + b"}" * 10**5,
-    "500 levels": b'{"a": ' * 500 + b"1" + b"}" * 500,
     "UTF-16": json.dumps({"model_type": "janus"}).encode("utf-16"),
     "a byte-order mark": b"\xef\xbb\xbf{}",
     "Latin-1": '{"a": "ä"}'.encode("latin-1"),
@@ -250,7 +248,7 @@ SIZES += ("num_embeddings", "codebook_size", "num_res_blocks", "base_channels", 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_size_that_the_weights_cannot_have_is_refused_before_memory_is_taken(family, checkpoints, monkeypatch):
     checkpoint = checkpoints(family)
-    monkeypatch.setattr(fewpass.models.weights, "ABSENT", 2**20)
+    monkeypatch.setattr(fewpass.models.checkpoint, "ABSENT", 2**20)
     places = [place for place in checkpoint.places if place[0].name == "config.json" and place[1][-1] in SIZES]
     assert len(places) > 5
     for place in places:

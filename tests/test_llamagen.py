@@ -430,8 +430,8 @@ def test_settings_beside_the_weights_win_over_the_name_of_the_file(folders, tmp_
         ("c2i", {"guidance": "4"}, "guidance must be a number >= 0, got '4'"),
         ("c2i", {"guidance": -1}, "guidance must be a number >= 0, got -1"),
         ("c2i", {"temperature": [1]}, r"temperature must be a number >= 0, got \[1\]"),
-        ("c2i", {"top_k": 1.5}, r"top_k must be a whole number >= 0, got 1\.5"),
-        ("c2i", {"top_p": 2}, "top_p must be a number from 0 to 1, got 2"),
+        ("c2i", {"top_k": 1.5}, r"top_k must be a whole number of codes >= 0, got 1\.5"),
+        ("c2i", {"top_p": 2}, r"top_p must lie in \(0, 1\], got 2"),
     ],
 )
 def test_settings_of_the_wrong_kind_name_file_and_key(folders, tmp_path, kind, values, message):

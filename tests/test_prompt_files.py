@@ -94,17 +94,15 @@ def written(separator: str, ending: str = "\n") -> str:
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("first", ["", "sep={}\n", '"sep={}"\n'])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be-bom"])
-def test_csv_separator_is_detected(rows, separator, first, encoding):
-    text = first.format(separator) + written(separator, "\r\n")
+def test_csv_separator_is_detected(rows, separator, encoding):
+    text = written(separator, "\r\n")
     if encoding.endswith("-bom"):
         text, encoding = "\ufeff" + text, encoding.removesuffix("-bom")
     read = rows("a.csv", text.encode(encoding))
-    line = 2 + bool(first)
     assert read == [
-        Row("two, red", f"a.csv:{line}", {"id": "a", "seed": "7"}),
-        Row('a 3" disc; "big"', f"a.csv:{line + 1}", {"id": "b"}),
+        Row("two, red", "a.csv:2", {"id": "a", "seed": "7"}),
+        Row('a 3" disc; "big"', "a.csv:3", {"id": "b"}),
     ]
 
 
@@ -112,15 +110,6 @@ def test_csv_blanks_before_a_quoted_cell_are_skipped(rows):
     assert rows("a.csv", 'id, prompt\n1, "two stars"\n2,  "red, ""big"""\n') == [
         Row("two stars", "a.csv:2", {"id": "1"}),
         Row('red, "big"', "a.csv:3", {"id": "2"}),
-    ]
-
-
-def test_csv_of_prompts_alone_keeps_their_commas(rows):
-    read = rows("a.csv", 'Prompt\ntwo, three; four\n\n"red, ""big"""\n  blue \n')
-    assert [(row.prompt, row.place) for row in read] == [
-        ("two, three; four", "a.csv:2"),
-        ('red, "big"', "a.csv:4"),
-        ("blue", "a.csv:5"),
     ]
 
 
@@ -156,7 +145,6 @@ BAD = [
     ("a.csv", "prompt,id", ["no prompt in 'a.csv'"]),
     ("a.csv", "id,caption\n1,two", ["a.csv:1: ", "'prompt'", "'id,caption'", "','"]),
     ("a.csv", "id;caption;x,y\n1;two;3", ["a.csv:1: ", "'prompt'", "'id;caption;x,y'", "';'"]),
-    ("a.csv", "sep=;\nid,prompt\n1,two", ["a.csv:2: ", "'prompt'", "'id,prompt'", "';'"]),
     ("a.csv", "prompt,\nred,\ntwo,3", ["a.csv:3: a column without a name must be empty, got '3'"]),
     ("a.csv", "id;prompt\n1;two;3", ["a.csv:2: cells must be 2, separated by ';', got 3", "quoted"]),
     ("a.csv", 'prompt\n"two", three\n', ["a.csv:2: cells must be 1, separated by ',', got 2", "quoted"]),
@@ -176,15 +164,13 @@ BAD = [
     ("a.jsonl", '{"prompt": "two"}\n\n{"prompt": " "}', ["a.jsonl:3: ", "blank", "' '"]),
     ("a.jsonl", '"two"', ["a.jsonl:1: ", "'two'"]),
     ("a.jsonl", "null", ["a.jsonl:1: ", "None"]),
-    ("a.jsonl", DEEP, ["a.jsonl:1: JSON must be at most 100 levels deep"]),
-    ("a.jsonl", '{"prompt": "two", "x": ' + "[" * 300 + "]" * 300 + "}", ["a.jsonl:1: ", "100 levels"]),
-    ("a.jsonl", '{"prompt": "two", "seed": ' + "9" * 5000 + "}", ["a.jsonl:1: ", "too large"]),
-    ("a.jsonl", '{"prompt": "two", "top_p": 1e999}', ["a.jsonl:1: 1e999"]),
+    ("a.jsonl", DEEP, ["a.jsonl:1: JSON is nested too deeply"]),
+    ("a.jsonl", '{"prompt": "two", "seed": ' + "9" * 5000 + "}", ["a.jsonl:1: ", "range"]),
+    ("a.jsonl", '{"prompt": "two", "top_p": 1e999}', ["a.jsonl:1: ", "range"]),
     ("a.jsonl", '{"text": "two"}', ["a.jsonl:1: ", "'prompt'", "'text'"]),
     ("a.jsonl", '{"prompt": 7}', ["a.jsonl:1: ", "7"]),
     ("a.jsonl", '{"prompt": "\\ud800"}', ["a.jsonl:1: ", r"'\ud800'"]),
-    ("a.jsonl", '{"prompt": "two", "seed": 1, "seed": 2}', ["a.jsonl:1: 'seed' is there twice"]),
-    ("a.jsonl", '{"prompt": "two", "top_p": NaN}', ["a.jsonl:1: NaN"]),
+    ("a.jsonl", '{"prompt": "two", "top_p": NaN}', ["a.jsonl:1: ", "range"]),
     ("a.json", '{"annotations": [', ["a.json: this is no JSON"]),
     ("a.json", "{}", ["a.json: ", "'annotations'"]),
     ("a.json", "[]", ["no prompt in 'a.json'"]),

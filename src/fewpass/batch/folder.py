@@ -119,7 +119,11 @@ class Folder:
                 self.lines[entry.id] = {**line, **failed_line(entry, line["error"])}
             else:
                 left.append(entry)
-        notes = [self._keep_results(wrong)] if wrong else []
+        notes = []
+        if wrong:
+            kept = aside(self.results)
+            replace(kept, self._raw())
+            notes.append(f"{wrong}; the file is kept as {kept.name!r}")
         for path, reason in damaged.items():
             kept = path.rename(aside(path))
             notes.append(f"{path}: {reason}; it is kept as {kept.name!r} and drawn again")
@@ -145,11 +149,9 @@ class Folder:
             replace(self.results, data)
         return lines
 
-    def _read(
-        self, run: Mapping[str, Any], entries: Mapping[str, Entry]
-    ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """The lines of this run by their ids, and a message for each of the others."""
-        known, wrong = {}, []
+    def _read(self, run: Mapping[str, Any], entries: Mapping[str, Entry]) -> tuple[dict[str, dict[str, Any]], str]:
+        """The lines of this run by their ids, and the first reason why others are not, which is empty without them."""
+        known, wrong = dict[str, dict[str, Any]](), ""
         lines = self._raw().split(b"\n")
         for number, text in enumerate(lines, start=1):
             try:
@@ -163,18 +165,10 @@ class Folder:
                 if not text.strip() or number == len(lines):  # half a line at the end, after an interruption
                     continue
                 reason = "this is not a line of this run"
-            if reason:
-                wrong.append(f"{self.results}:{number}: {reason}")
-            else:
+            if not reason:
                 known[entry.id] = line
+            wrong = wrong or (reason and f"{self.results}:{number}: {reason}")
         return known, wrong
-
-    def _keep_results(self, wrong: Sequence[str]) -> str:
-        """Copy the results to another name before lines are dropped from them."""
-        kept = aside(self.results)
-        replace(kept, self._raw())
-        more = f", and {len(wrong) - 1} more lines" if len(wrong) > 1 else ""
-        return f"{wrong[0]}{more}; the file is kept as {kept.name!r}"
 
     def _raw(self) -> bytes:
         return self.results.read_bytes() if self.results.exists() else b""

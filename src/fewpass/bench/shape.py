@@ -10,7 +10,7 @@ from fewpass.io.atomic import located
 from fewpass.models import untrained_model
 from fewpass.models.base import Model
 from fewpass.models.hub import DESCRIPTIONS, fetch
-from fewpass.models.json_files import read_config
+from fewpass.models.json_files import read_json
 
 SHAPES = Path(__file__).parent / "shapes"  # config.json of published models, by name
 PART = "vision_language_encoder"  # folder of the autoregressive model in a pipeline of diffusers
@@ -28,13 +28,13 @@ def read_shape(source: str) -> dict[str, Any]:
     """
     known, path = SHAPES / f"{source}.json", located(source)
     if source in shape_names():
-        return read_config(known)
+        return read_json(known)
     if path.is_file():
-        return read_config(path)
+        return read_json(path)
     folder = path if path.is_dir() else fetch(source, None, False, DESCRIPTIONS)
     for inside in () if folder is None else (folder, folder / PART):
         if (inside / "config.json").is_file():
-            return read_config(inside / "config.json")
+            return read_json(inside / "config.json")
     raise ValueError(
         f"there is no config.json in {source!r}{meant(source, shape_names())}; give a file, a folder, a repository, or"
         f" one of {', '.join(shape_names())}"

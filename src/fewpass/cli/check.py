@@ -58,11 +58,11 @@ def _checked(
     import torch
 
     from fewpass.models import folder_of
-    from fewpass.testing.description import Line, describe, sample_prompt
+    from fewpass.testing.description import Line, describe
     from fewpass.testing.model_checks import layouts, numbers
 
     own = open_model(name, o.Place(str(device), dtype)).model
-    grids, text = layouts(own, size), prompt or sample_prompt(own)
+    grids, text = layouts(own, size), prompt or own.sample_prompt()
     with torch.inference_mode():
         lines = [*describe(own, folder_of(name), text, grids[0]), *numbers(own, grids[0], text)]
     untested = [Line("contract", "not checked", "no finite logits to compare")]
@@ -97,7 +97,7 @@ def _in_dtype(
     from rich.filesize import decimal
 
     from fewpass.engine.memory import available
-    from fewpass.testing.description import Line, sample_prompt
+    from fewpass.testing.description import Line
     from fewpass.testing.model_checks import layouts, numbers
 
     short, need, free = str(dtype).removeprefix("torch."), weights * dtype.itemsize, available(device)
@@ -106,4 +106,4 @@ def _in_dtype(
         return [Line("numbers", f"weights in {short}", refusal, passed=False)]
     own = open_model(name, o.Place(str(device), short)).model
     with torch.inference_mode():
-        return list(numbers(own, layouts(own, size)[0], prompt or sample_prompt(own)))
+        return list(numbers(own, layouts(own, size)[0], prompt or own.sample_prompt()))

@@ -1,96 +1,173 @@
-"""The page: its components, their layout and their events."""
+"""The page: its components, their layout, its events and their handlers."""
 
 import json
-from collections.abc import Sequence
+import logging
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
+from fewpass.core.errors import ModelError, OutOfMemory
 from fewpass.decoders.recipes import RECIPES
-from fewpass.demo.comparison import Models
-from fewpass.demo.handlers import WAITING, Handlers, Parts
-from fewpass.demo.html import board, describe, examples_of, status
-from fewpass.demo.view import View
+from fewpass.demo.comparison import Comparison, Models, compare
+from fewpass.demo.html import alert, board, describe, examples_of, status, verdict
+from fewpass.demo.view import Panel, View
 from fewpass.engine.request import default_decoder
-from fewpass.pipeline import Pipeline
+from fewpass.models.weights import one_line
 
 MARK = Path(__file__).with_name("mark.svg")  # tokens in the colours of the passes that committed them
 CLAIM = "Two decoders draw one prompt. <b>ar</b> draws one token per forward pass, the other drafts several."
 HEADER = f"{MARK.read_text()}<h1>fewpass</h1><p>{CLAIM}</p>"
-MACHINE = "machine"  # events with this id run one at a time
+TAKING_TURNS = "They take turns on this machine; each clock counts its own passes only."
 QUEUE = 20  # comparisons that may wait
-# The update of `Handlers.begin`, made by the browser: the server's first answer may take seconds.
-AT_ONCE = f"""() => [{json.dumps(status(WAITING))},
+ALONE = {"concurrency_id": "machine", "concurrency_limit": 1}  # events that run one at a time
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+# The answer to a click of Run, made by the browser: the server's first answer may take seconds.
+AT_ONCE = f"""() => [{json.dumps(status("Waiting for the machine"))},
   {{__type__: "update", interactive: false}}, {{__type__: "update", interactive: true}}]"""
+Update = dict[Any, Any]  # components and their new values
 
 
 def build(models: Models) -> gr.Blocks:
     """Build the page, and load the first model."""
-    pipe = models[models.names[0]]
-    with gr.Blocks(title="fewpass", analytics_enabled=False, fill_width=True) as page:
-        parts = lay_out(pipe, models.names)
-        on = Handlers(parts, models)
-        buttons = [parts.run, parts.stop]
-        alone = {"concurrency_id": MACHINE, "concurrency_limit": 1}
-        quiet = {"show_progress": "hidden", "api_visibility": "private"}
-        asked = [parts.run.click, parts.prompt.submit, parts.seed.submit]
-        gr.on(asked, None, outputs=[parts.message, *buttons], js=AT_ONCE, **quiet)
-        page.load(on.arrive, queue=False, **quiet)
-        gr.on(
-            asked,
-            on.begin,
-            outputs=[parts.message, *buttons],
-            queue=False,
-            **quiet,
-        ).then(on.draw, parts.settings, [parts.board, parts.message], **alone, **quiet).then(
-            on.end, outputs=buttons, queue=False, **quiet
-        )
-        parts.stop.click(on.halt, queue=False, **quiet)
-        parts.examples.click(lambda sample: sample[0], parts.examples, parts.prompt, queue=False, **quiet)
-        parts.model.input(
-            on.choose_model,
-            parts.model,
-            [parts.message, parts.guidance, parts.examples, parts.board],
-            **alone,
-            **quiet,
-        )
-        parts.decoder.input(on.choose_decoder, parts.decoder, [parts.window, parts.about], queue=False, **quiet)
-        page.unload(on.leave)
-    return page.queue(max_size=QUEUE)
+    with gr.Blocks(title="fewpass", analytics_enabled=False, fill_width=True) as blocks:
+        Page(models).listen(blocks)
+    return blocks.queue(max_size=QUEUE)
 
 
-def lay_out(pipe: Pipeline, models: Sequence[str]) -> Parts:
-    """Lay out the components inside an open `gr.Blocks`; `pipe` is the first of `models`."""
-    samples = examples_of(models[0])
-    other = default_decoder(pipe.model).recipe
-    window, description = describe(other)
-    gr.HTML(HEADER, elem_id="fp-header")
-    with gr.Row(elem_id="fp-page"):
-        with gr.Column(elem_id="fp-ask"):
-            prompt = gr.Textbox(samples[0], label="Prompt", lines=1, max_lines=4, max_length=2000, elem_id="fp-prompt")
-            examples = gr.Dataset(
-                components=[prompt], samples=[[text] for text in samples], show_label=False, elem_id="fp-examples"
-            )
-            with gr.Row(elem_id="fp-buttons"):
-                run = gr.Button("Compare", variant="primary", elem_id="fp-run")
-                stop = gr.Button("Stop", interactive=False, elem_id="fp-stop")
-            message = gr.HTML(elem_id="fp-message")
-        with gr.Column(elem_id="fp-settings"):
-            model = gr.Dropdown(list(models), value=models[0], label="Model", elem_id="fp-model")
-            decoder = gr.Dropdown(
-                [name for name in RECIPES if name != "ar"],
-                value=other,
-                label="Decoder against ar",
-                allow_custom_value=True,
-                elem_id="fp-decoder",
-            )
-            with gr.Row(elem_id="fp-numbers"):
-                window_ = gr.Number(window, label="Window", min_width=80, elem_id="fp-window")
-                guidance = gr.Number(
-                    pipe.model.guidance, label="Guidance", step=0.5, min_width=80, elem_id="fp-guidance"
+class Page:
+    """The components of the page, laid out in an open `gr.Blocks`, and the handlers of their events.
+
+    One comparison runs at a time; those of other tabs wait.
+    """
+
+    def __init__(self, models: Models):
+        self.models = models
+        self._stops: dict[str, threading.Event] = {}  # by browser tab
+        pipe, samples = models[models.names[0]], examples_of(models.names[0])
+        other = default_decoder(pipe.model).recipe
+        window, description = describe(other)
+        gr.HTML(HEADER, elem_id="fp-header")
+        with gr.Row(elem_id="fp-page"):
+            with gr.Column(elem_id="fp-ask"):
+                self.prompt = gr.Textbox(
+                    samples[0], label="Prompt", lines=1, max_lines=4, max_length=2000, elem_id="fp-prompt"
                 )
-                seed = gr.Textbox("7", label="Seed", placeholder="any", max_lines=1, min_width=80, elem_id="fp-seed")
-            about = gr.HTML(description, elem_id="fp-about")
-        with gr.Column(elem_id="fp-race"):
-            panels = gr.HTML(board(View.pair(pipe, other)), elem_id="fp-board")
-    return Parts(prompt, examples, run, stop, message, model, decoder, about, window_, guidance, seed, panels)
+                self.examples = gr.Dataset(
+                    components=[self.prompt], samples=_rows(samples), show_label=False, elem_id="fp-examples"
+                )
+                with gr.Row(elem_id="fp-buttons"):
+                    self.run = gr.Button("Compare", variant="primary", elem_id="fp-run")
+                    self.stop = gr.Button("Stop", interactive=False, elem_id="fp-stop")
+                self.message = gr.HTML(elem_id="fp-message")
+            with gr.Column(elem_id="fp-settings"):
+                self.model = gr.Dropdown(models.names, value=models.names[0], label="Model", elem_id="fp-model")
+                self.decoder = gr.Dropdown(
+                    [name for name in RECIPES if name != "ar"],
+                    value=other,
+                    label="Decoder against ar",
+                    allow_custom_value=True,
+                    elem_id="fp-decoder",
+                )
+                with gr.Row(elem_id="fp-numbers"):
+                    self.window = gr.Number(window, label="Window", min_width=80, elem_id="fp-window")
+                    self.guidance = gr.Number(
+                        pipe.model.guidance, label="Guidance", step=0.5, min_width=80, elem_id="fp-guidance"
+                    )
+                    self.seed = gr.Textbox(
+                        "7", label="Seed", placeholder="any", max_lines=1, min_width=80, elem_id="fp-seed"
+                    )
+                self.about = gr.HTML(description, elem_id="fp-about")
+            with gr.Column(elem_id="fp-drawings"):
+                self.board = gr.HTML(board(View.pair(pipe, other)), elem_id="fp-board")
+
+    def listen(self, blocks: gr.Blocks) -> None:
+        """Bind the handlers to events."""
+        asked, buttons = [self.run.click, self.prompt.submit, self.seed.submit], [self.run, self.stop]
+        settings = {self.prompt, self.model, self.decoder, self.window, self.guidance, self.seed}
+        blocks.load(self.arrive, queue=False, **QUIET)
+        blocks.unload(self.leave)
+        begun = gr.on(asked, None, outputs=[self.message, *buttons], js=AT_ONCE, **QUIET)
+        drawn = begun.then(self.draw, settings, [self.board, self.message], **ALONE, **QUIET)
+        drawn.then(self.end, outputs=buttons, queue=False, **QUIET)
+        self.stop.click(self.halt, queue=False, **QUIET)
+        self.examples.click(lambda sample: sample[0], self.examples, self.prompt, queue=False, **QUIET)
+        shown = [self.message, self.guidance, self.examples, self.board]
+        self.model.input(self.choose_model, self.model, shown, **ALONE, **QUIET)
+        self.decoder.input(self.choose_decoder, self.decoder, [self.window, self.about], queue=False, **QUIET)
+
+    def arrive(self, request: gr.Request) -> None:
+        """A tab was opened."""
+        self._stops[str(request.session_hash)] = threading.Event()
+
+    def draw(self, given: Update, request: gr.Request) -> Iterator[Update]:
+        """Run the comparison, and yield updates of the page."""
+        stop = self._stops.get(str(request.session_hash))
+        if stop is None:  # the tab was closed while it waited
+            return
+        yield {self.message: status("Warming up")}
+        try:
+            comparison = compare(
+                self.models[given[self.model]],
+                given[self.prompt],
+                given[self.decoder],
+                given[self.window],
+                given[self.guidance],
+                given[self.seed],
+                stop.is_set,
+            )
+            yield {self.message: ""}
+            yield from self._views(comparison, stop)
+        except (ValueError, ModelError, OutOfMemory) as error:
+            yield {self.message: alert(str(error))}
+        except Exception as error:
+            logging.exception("a comparison failed")
+            yield {self.message: alert(f"this is a bug of fewpass: {one_line(error) or type(error).__name__}")}
+
+    def end(self, request: gr.Request) -> Update:
+        """The comparison has ended, in any way."""
+        if stop := self._stops.get(str(request.session_hash)):
+            stop.clear()
+        return {self.run: gr.Button(interactive=True), self.stop: gr.Button(interactive=False)}
+
+    def halt(self, request: gr.Request) -> None:
+        """Stop was clicked."""
+        if stop := self._stops.get(str(request.session_hash)):
+            stop.set()
+
+    def leave(self, request: gr.Request) -> None:
+        """The tab was closed."""
+        self.halt(request)
+        self._stops.pop(str(request.session_hash), None)
+
+    def choose_model(self, name: str) -> Update:
+        """Load the model, and show its own settings."""
+        try:
+            pipe = self.models[name]
+        except ValueError as error:
+            return {self.message: alert(str(error))}
+        return {
+            self.message: "",
+            self.guidance: pipe.model.guidance,
+            self.examples: gr.Dataset(samples=_rows(examples_of(name))),
+            self.board: board(View.pair(pipe, str(default_decoder(pipe.model)))),
+        }
+
+    def choose_decoder(self, spelling: str | None) -> Update:
+        """Show the description and the window of the decoder."""
+        window, description = describe(spelling)
+        return {self.window: gr.Number(value=window, interactive=window is not None), self.about: description}
+
+    def _views(self, comparison: Comparison, stop: threading.Event) -> Iterator[Update]:
+        panels = [Panel(stream) for stream in comparison.streams]
+        for _ in comparison.updates(stop.is_set):
+            yield {self.board: board([panel.view() for panel in panels], TAKING_TURNS)}
+        views = [panel.view() for panel in panels]
+        note = verdict(views, comparison.same) if comparison.finished else "Stopped."
+        yield {self.board: board(views, f"{note} Seed {comparison.streams[0].job.seed}.")}
+
+
+def _rows(samples: tuple[str, ...]) -> list[list[str]]:
+    return [[text] for text in samples]

@@ -13,11 +13,12 @@ from fewpass.demo.page import MARK, build
 
 SANS = ("ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "Arial", "sans-serif")
 MONO = ("ui-monospace", "Cascadia Mono", "Menlo", "Consolas", "Liberation Mono", "monospace")
-POLICY = (  # browsers load nothing from other hosts, even where the page's libraries refer to them
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'self'"
-)
-HEADERS = [(b"content-security-policy", POLICY.encode()), (b"referrer-policy", b"no-referrer")]
+HEADERS = {  # browsers load nothing from other hosts, even where the page's libraries refer to them
+    "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
+    "frame-ancestors 'self'",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 def serve(models: Models, listening: socket.socket) -> None:
@@ -41,22 +42,12 @@ def serve(models: Models, listening: socket.socket) -> None:
         css_paths=Path(__file__).with_name("style.css"),
         theme=gr.themes.Base(font=SANS, font_mono=MONO),
     )
-    config = uvicorn.Config(Closed(app), log_level="critical", timeout_graceful_shutdown=2)  # of open tabs
+
+    @app.middleware("http")
+    async def add_headers(request: Any, answer: Any) -> Any:
+        response = await answer(request)
+        response.headers.update(HEADERS)
+        return response
+
+    config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2)  # of open tabs
     uvicorn.Server(config).run(sockets=[listening])
-
-
-class Closed:
-    """Add headers that keep browsers from loading anything from other hosts."""
-
-    def __init__(self, app: Any):
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Pass a request on, and add the headers to its answer."""
-
-        async def with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *HEADERS]}
-            await send(message)
-
-        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)

@@ -9,9 +9,9 @@ import numpy as np
 from fewpass.core.canvas import Grid
 from fewpass.evaluation.images import DecoderImages, acceptance_by_entropy, bounds, heat
 from fewpass.evaluation.statistics import Estimate
-from fewpass.evaluation.summary import BASELINE, Summary
+from fewpass.evaluation.summary import BASELINE, Summary, labels
 from fewpass.models.weights import one_line
-from fewpass.viz.style import FAINT, INK, PAPER, RULE, WORDS, colours, figure, look, panels, png, tint
+from fewpass.viz.style import BASE, FAINT, INK, PAPER, RULE, WORDS, colours, figure, look, panels, png, tint
 
 Quality = tuple[str, Callable[[Summary], Estimate | None], bool]  # label, value, is more better?
 QUALITIES: tuple[Quality, ...] = (
@@ -41,7 +41,10 @@ def drawn(
 
 
 def frontier(summaries: Sequence[Summary]) -> Any:
-    """Forward passes and quality with intervals; the line joins the decoders that none beats in both."""
+    """Forward passes and quality with intervals; the dotted line joins the decoders that none beats in both.
+
+    The dashed line is the floor: the distance of `ar` from its own images of other seeds.
+    """
     label, value, more = next(q for q in QUALITIES if all(q[1](s) is not None for s in summaries))
     drawn = figure(9.2, 5.2)
     axis = drawn.subplots()
@@ -61,7 +64,10 @@ def frontier(summaries: Sequence[Summary]) -> Any:
     axis.set_xlabel("forward passes per image (log scale)")
     axis.set_ylabel(label)
     axis.invert_xaxis()
-    _label(axis, [(s.name, x, e.mean) for s, x, e in known])
+    names = labels([s.decoder for s, _, _ in known])
+    _label(axis, [(name.replace("\n", " "), x, e.mean) for name, (_, x, e) in zip(names, known, strict=True)])
+    if (floor := next((s for s in summaries if s.decoder == BASELINE), None)) is not None and floor.kid is not None:
+        axis.axhline(floor.kid.mean, color=BASE, lw=0.8, ls=(0, (4, 3)), zorder=1)
     for lossless in (True, False):
         if any(s.lossless is lossless for s in summaries):
             axis.plot([], [], "o", ms=7.5, color=tint("", lossless), label=WORDS[lossless])
@@ -111,9 +117,9 @@ def heat_maps(everything: Sequence[DecoderImages], grid: Grid) -> Any:
     maps = [heat(d, grid) for d in everything]
     drawn, axes = panels(len(maps), ABREAST, 1.75, 1.75 * grid.rows / grid.cols + 0.35)
     limits = {"vmin": 1.0, "vmax": max(float(np.quantile(np.stack(maps), 0.995)), 1.01)}
-    for axis, d, values in zip(axes, everything, maps, strict=True):
+    for axis, d, name, values in zip(axes, everything, _names(everything), maps, strict=True):
         shown = axis.imshow(values, cmap=colours(), interpolation="nearest", **limits)
-        axis.set_title(d.name, color=tint(d.decoder, d.lossless), fontsize=9.5)
+        axis.set_title(name, color=tint(d.decoder, d.lossless), fontsize=8)
         axis.set_xticks([])
         axis.set_yticks([])
         axis.grid(visible=False)
@@ -130,14 +136,18 @@ def by_entropy(everything: Sequence[DecoderImages]) -> Any:
     cuts = bounds(everything, BINS)
     curves = [acceptance_by_entropy(d, cuts) for d in everything]
     drawn, axes = panels(len(everything), ABREAST, 1.85, 1.5, sharex=True, sharey=True)
-    for chosen, (axis, d) in enumerate(zip(axes, everything, strict=True)):
+    for chosen, (axis, d, name) in enumerate(zip(axes, everything, _names(everything), strict=True)):
         for number, (entropy, accepted) in enumerate(curves):
             own = {"color": tint(d.decoder, d.lossless), "lw": 1.8, "zorder": 3, "marker": "o", "ms": 3}
             axis.plot(entropy, 100 * accepted, **own if number == chosen else {"color": RULE, "lw": 1, "zorder": 2})
-        axis.set_title(d.name, fontsize=9.5, color=tint(d.decoder, d.lossless))
+        axis.set_title(name, fontsize=8, color=tint(d.decoder, d.lossless))
         axis.tick_params(labelcolor=FAINT)
         axis.set_ylim(0, 100)
         axis.set_xlim(left=0)
     drawn.supxlabel("entropy of the model at the token, nats", fontsize=9.5)
     drawn.supylabel("tokens that cost no pass of their own, %", fontsize=9.5)
     return drawn
+
+
+def _names(everything: Sequence[DecoderImages]) -> list[str]:
+    return labels([images.decoder for images in everything])

@@ -33,11 +33,6 @@ class DecoderImages:
         assert not missing, missing
         return cls(folder, decoder, lossless, items, [record for record in records if record is not None])
 
-    @property
-    def name(self) -> str:
-        """The recipe, without its options."""
-        return self.decoder.partition("(")[0]
-
     def picture(self, i: int) -> Image.Image:
         """The image of item `i`."""
         with Image.open(self.folder.image(self.decoder, self.items[i])) as image:

@@ -23,22 +23,14 @@ class Target:
     @classmethod
     def of(cls, typed: str, images: int) -> "Target":
         """Read an output path. Raises ValueError if `images` images cannot be written there; creates nothing."""
-        if not typed or "\0" in typed:
-            raise ValueError(f"an output must be a file or a folder, not {typed!r}")
-        path = located(typed)
-        target = cls(path, path.is_dir() or not path.suffix or typed.endswith(("/", os.sep)), images)
-        target._check()
-        return target
-
-    def _check(self) -> None:
-        if not self.is_folder:
-            if self.images > 1:
-                raise ValueError(f"{self.images} images need a folder, and {str(self.path)!r} is a file's name")
-            output_file(str(self.path), ".png")
-        elif self.path.exists() and not self.path.is_dir():
-            raise ValueError(f"cannot write into {str(self.path)!r}: it is not a folder")
-        else:
-            check_folder(self.path if self.path.exists() else self.path.parent)
+        path = _path(typed)
+        if path.suffix and not path.is_dir() and not typed.endswith(("/", os.sep)):
+            if images > 1:
+                raise ValueError(f"{images} images need a folder, and {typed!r} is a file's name")
+            return cls(output_file(typed, ".png"), False, images)
+        folder = output_folder(typed)
+        check_folder(folder if folder.exists() else folder.parent)
+        return cls(folder, True, images)
 
     def file(self, index: int, prompt: str, seed: int) -> Path:
         """The file of image `index`; in a folder its name is made of the index, the prompt and the seed."""
@@ -59,17 +51,9 @@ def slug(prompt: str) -> str:
     return "-".join(words)[:SLUG].strip("-") or "image"
 
 
-def check_suffix(path: Path, suffix: str) -> None:
-    """Raise ValueError for a file name that does not end in `suffix`."""
-    if path.suffix.lower() != suffix:
-        raise ValueError(f"{str(path)!r} must end in {suffix}")
-
-
 def output_folder(typed: str) -> Path:
     """The path of a folder that the user has typed, which need not exist. Raises ValueError if it cannot be one."""
-    if not typed or "\0" in typed:
-        raise ValueError(f"an output must be a folder, not {typed!r}")
-    path = located(typed)
+    path = _path(typed)
     if path.exists() and not path.is_dir():
         raise ValueError(f"cannot write into {typed!r}: it is not a folder")
     return path
@@ -77,7 +61,14 @@ def output_folder(typed: str) -> Path:
 
 def output_file(typed: str, suffix: str) -> Path:
     """The path of a file that the user has typed. Raises ValueError if it cannot be written, or ends otherwise."""
-    path = located(typed)
-    check_suffix(path, suffix)
+    path = _path(typed)
+    if path.suffix.lower() != suffix:
+        raise ValueError(f"{typed!r} must end in {suffix}")
     check_writable(path)
     return path
+
+
+def _path(typed: str) -> Path:
+    if not typed or "\0" in typed:
+        raise ValueError(f"an output must be a file or a folder, not {typed!r}")
+    return located(typed)

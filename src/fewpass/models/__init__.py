@@ -14,7 +14,7 @@ from fewpass.models.base import Model
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.hub import ADAPTER, DESCRIPTIONS, FILES, fetch, has_config, saved_by_torch
 from fewpass.models.json_files import read_json
-from fewpass.models.untrained import shape_of
+from fewpass.models.weights import reading
 from fewpass.models.zoo import BUNDLED, PUBLISHED, substitute_for
 
 FAMILIES = {  # `model_type` of config.json -> where its class is
@@ -43,9 +43,10 @@ def load_model(
     described = _folder(name, revision, local_files_only, DESCRIPTIONS)
     kind = _class(family_of(described), described)
     folder = _folder(name, revision, local_files_only, FILES)
-    if (config := _config(folder)).exists():
-        shape_of(kind.kind, read_json(config), config)  # before it is read together with the tokenizer
-    return kind.load(Checkpoint(name, folder, device, dtype, options))
+    with reading(f"cannot read the model in {folder}", Path(name), folder):
+        if (config := _config(folder)).exists():
+            kind.kind.config_class.from_dict(read_json(config))  # before it is read together with the tokenizer
+        return kind.load(Checkpoint(name, folder, device, dtype, options))
 
 
 def _folder(name: str, revision: str | None, local_files_only: bool, files: Sequence[str]) -> Path:
@@ -77,7 +78,9 @@ def untrained_model(config: Mapping[str, Any], name: str, device: torch.device, 
 
     Raises ValueError if it describes none of a family that is known.
     """
-    return _class(str(config.get("model_type")), name).untrained(config, name, device, dtype)
+    kind = _class(str(config.get("model_type")), name)
+    with reading(f"no model can be built of {name}"):
+        return kind.untrained(config, name, device, dtype)
 
 
 def family_of(folder: Path) -> str:

@@ -15,7 +15,7 @@ from fewpass.core.checks import scale as check_scale
 from fewpass.core.sampling import Sampling
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.untrained import untrained_network
-from fewpass.models.vocabulary import known_word
+from fewpass.models.vocabulary import known_text
 from fewpass.runtime.session import Network, PromptSession
 from fewpass.runtime.transformer import input_device
 
@@ -110,6 +110,10 @@ class Model(ABC):
             wrong = int(least if least < 0 else most)
             raise ValueError(f"token ids must be from 0 to {words - 1} for {self.name}, got {wrong}")
 
+    def sample_prompt(self) -> str:
+        """A prompt that the model can read: a class, or words that are in its vocabulary."""
+        return "0" if self.labels else known_text(self._tokenizer)
+
     def random_prompt(self, length: int, chance: torch.Generator) -> Tensor:
         """A prompt without meaning, of `length` tokens if there is a choice."""
         words = self.model.get_input_embeddings().num_embeddings
@@ -135,9 +139,9 @@ class Model(ABC):
 
     def check_ready(self) -> None:
         """Raise ValueError if a part of the model is missing without which no text becomes a picture."""
-        word, grid = known_word(self._tokenizer), self._any_grid()
-        self.check_pictures([word])
-        ids = self._read(word, grid, self.prompt_ids)
+        text, grid = self.sample_prompt(), self._any_grid()
+        self.check_pictures([text])
+        ids = self._read(text, grid, self.prompt_ids)
         if self.guidance != 1:
             self.rows(ids, None, grid)
 

@@ -1,27 +1,35 @@
 """A checkpoint's folder: its weights, tokenizer and sampling defaults."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
-from transformers import AutoTokenizer, GenerationConfig, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.initialization import no_init_weights
 
 from fewpass.core.sampling import Sampling
 from fewpass.io.atomic import located
-from fewpass.models.json_files import check_values, read_config, read_json, whole
-from fewpass.models.weights import M, Mend, build, failure, load_weights, read_weights
+from fewpass.models.json_files import read_json
+from fewpass.models.weights import read_weights
+
+M = TypeVar("M", bound=PreTrainedModel)
+Mend = Callable[[PreTrainedModel, list[str]], list[str]]  # fill in weights of another shape; which are still wrong?
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
-DESCRIBED = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.json")
+TEMPLATE = "chat_template.json"  # where processors kept it once, and tokenizers do not look
+DESCRIBED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", TEMPLATE)
 WEIGHTS = (  # in the order in which transformers looks for them
     *("model.safetensors", "model.safetensors.index.json"),
     *("pytorch_model.bin", "pytorch_model.bin.index.json"),
 )
+
+PER_BYTE = 4  # weights at most, however they are quantised
+ABSENT = 2**27  # weights that a checkpoint may lack: an encoder of images
 
 
 @dataclass(frozen=True)
@@ -41,22 +49,41 @@ class Checkpoint:
     @property
     def config(self) -> dict[str, Any]:
         """config.json. Raises ValueError if it is none."""
-        return read_config(self.folder / "config.json")
+        return read_json(self.folder / "config.json")
 
     def inside(self, name: str) -> "Checkpoint":
         """The checkpoint in a subfolder."""
         return replace(self, folder=self.folder / name)
 
     def weights(self, kind: type[M], absent: str | None = None, mend: Mend | None = None) -> M:
-        """The model of class `kind`; see `load_weights`."""
-        generation = self.folder / "generation_config.json"
-        asked = read_json(generation) if generation.exists() else {}
-        where = self.folder, self._weight_files()
-        model = load_weights(kind, *where, self.device, self.dtype, self.options, absent, mend)
-        words = model.get_input_embeddings().num_embeddings
-        inside = whole(f"a token id below {words}", 0, words - 1)
-        check_values(asked, dict.fromkeys(("bos_token_id", "pad_token_id", "boi_token_id"), inside), generation)
-        return model
+        """The model of class `kind`, on its device unless `options` place it.
+
+        Weights whose names begin with `absent` may be missing; `mend` may fill in weights of another shape.
+        Raises ValueError if a weight is missing or has the wrong shape: transformers would fill it with random
+        numbers without an error.
+        """
+        if (generation := self.folder / "generation_config.json").exists():
+            GenerationConfig.from_dict(read_json(generation))  # from_pretrained ignores one that it cannot read
+        check_size(kind, self.folder, self._weight_files())
+        loading = {"output_loading_info": True, "local_files_only": True, "ignore_mismatched_sizes": True}
+        model, info = kind.from_pretrained(self.folder, dtype=self.dtype, **loading, **self.options)
+        missing = [name for name in info["missing_keys"] if absent is None or not name.startswith(absent)]
+        wrong = [entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]]
+        if wrong and mend is not None:
+            wrong = mend(model, wrong)
+        for what, names in (("missing weights", missing), ("weights of the wrong shape", wrong)):
+            if names:
+                raise ValueError(f"{self.folder}: {what}: {', '.join(sorted(names)[:5])}")
+        return self._placed(model)
+
+    def built(self, kind: type[M], config: PreTrainedConfig, tensors: dict[str, Tensor]) -> M:
+        """The model of class `kind` out of `tensors` that were read from another format, all of them."""
+        return self._placed(
+            kind.from_pretrained(None, config=config, state_dict=tensors, dtype=self.dtype, **self.options)
+        )
+
+    def _placed(self, model: M) -> M:
+        return model if {"device_map", "quantization_config"} & self.options.keys() else model.to(self.device)
 
     def _weight_files(self) -> list[Path]:
         """The files that transformers reads the weights from.
@@ -64,40 +91,28 @@ class Checkpoint:
         Raises ValueError if there are none, or one is not a file in the folder.
         """
         named = self.config.get("transformers_weights")
-        first = next((name for name in ((named,) if named else WEIGHTS) if os.path.exists(self.folder / name)), None)
+        known = (named,) if named else WEIGHTS
+        first = next((name for name in known if os.path.exists(self.folder / name)), None)
         if first is None:
             hint = f"; pickles (.bin) are not fetched: hf download {self.name} --local-dir FOLDER, and load FOLDER"
-            none = f"there are no weights in {self.folder}: none of {', '.join(WEIGHTS)}"
+            none = f"there are no weights in {self.folder}: none of {', '.join(known)}"
             raise ValueError(none if located(self.name).exists() else none + hint)
-        path = self.folder / first
-        index = read_json(path).get("weight_map") or {} if first.endswith(".index.json") else {"": first}
-        files = [self.folder / name for name in dict.fromkeys(index.values())]
-        for file in files:
-            if not os.path.isfile(file):  # False for a name that no file can have, too
-                raise ValueError(f"cannot read the model in {self.folder}: {file.name} is not a file in it")
-        return files
-
-    def built(self, kind: type[M], config: PreTrainedConfig, tensors: dict[str, Tensor]) -> M:
-        """The model of class `kind` out of `tensors` that were read from another format."""
-        return build(kind, config, tensors, self.device, self.dtype, self.options)
+        index = first.endswith(".index.json")
+        names = [Path(name) for name in (read_json(self.folder / first)["weight_map"].values() if index else [first])]
+        for name in names:
+            if name.is_absolute() or ".." in name.parts or not os.path.isfile(self.folder / name):
+                raise ValueError(f"cannot read the model in {self.folder}: {name} is not a file in it")
+        return [self.folder / name for name in dict.fromkeys(names)]
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Raises ValueError if there is none: transformers would make an empty one."""
         if not any((self.folder / name).is_file() for name in TOKENIZERS):
             raise ValueError(f"there is no tokenizer in {self.folder}: none of {', '.join(TOKENIZERS)}")
-        for name in DESCRIBED:
-            if (self.folder / name).exists():
-                read_json(self.folder / name)
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
-            tokenizer("a")  # some faults show only when it is used
-        except Exception as error:  # tokenizers raise errors of all kinds
-            files = ", ".join(name for name in (*TOKENIZERS, *DESCRIBED) if (self.folder / name).exists())
-            why = failure(error, self.folder)
-            raise ValueError(f"cannot read the tokenizer in {self.folder} ({files}): {why}") from error
-        older = self.folder / "chat_template.json"  # where processors kept it once, and tokenizers do not look
-        if tokenizer.chat_template is None and older.is_file():
-            tokenizer.chat_template = read_json(older).get("chat_template")
+        described = {name: read_json(self.folder / name) for name in DESCRIBED if (self.folder / name).exists()}
+        tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
+        tokenizer("a")  # some faults show only when it is used
+        if tokenizer.chat_template is None:
+            tokenizer.chat_template = described.get(TEMPLATE, {}).get("chat_template")
         return tokenizer
 
     def tensors(self, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
@@ -107,13 +122,23 @@ class Checkpoint:
         """
         found: dict[str, Tensor] = {}
         for path in sorted(self.folder.glob("*.safetensors")):
-            try:
-                with safe_open(path, framework="pt") as file:
-                    found |= {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118
-            except (SafetensorError, OSError) as error:
-                raise ValueError(f"cannot read {path}: {failure(error, path)}") from error
+            with safe_open(path, framework="pt") as file:
+                found |= {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118
         pickles = [] if found else sorted(self.folder.glob("pytorch_model*.bin"))
         return found | {name: w for path in pickles for name, w in read_weights(path).items() if wanted(name)}
+
+
+def check_size(kind: type[PreTrainedModel], folder: Path, files: Sequence[Path]) -> None:
+    """Raise ValueError if the model of config.json has far more weights than `files` can hold.
+
+    transformers would set up the whole model before it compares: a width of a million takes all memory.
+    """
+    stored = sum(path.stat().st_size for path in files)
+    with torch.device("meta"), no_init_weights():
+        config = kind.config_class.from_pretrained(folder)
+        needed = sum(w.numel() for w in kind._from_config(config, attn_implementation="sdpa").parameters())
+    if needed > PER_BYTE * stored + ABSENT:
+        raise ValueError(f"config.json describes a model of {needed} weights, which {stored} bytes cannot hold")
 
 
 def sampling_of(config: GenerationConfig, otherwise: Sampling) -> Sampling:

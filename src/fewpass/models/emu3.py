@@ -14,15 +14,15 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen2Tokenizer
 
 from fewpass.core.canvas import Grid
+from fewpass.core.checks import scale
 from fewpass.core.codebook import Codebook
 from fewpass.core.messages import shown
 from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model
-from fewpass.models.checkpoint import Checkpoint, first, sampling_of
+from fewpass.models.checkpoint import first, sampling_of
 from fewpass.models.layout import cells, with_row_ends
 from fewpass.models.pixels import in_float32, to_pixels
-from fewpass.models.untrained import shape_of
-from fewpass.models.vocabulary import ImageVocabulary, check_known, check_vocabulary, codes_in_order, named, special
+from fewpass.models.vocabulary import ImageVocabulary, check_known, codes_in_order, named, special
 from fewpass.runtime.session import Network
 from fewpass.runtime.transformer import Body
 
@@ -67,12 +67,12 @@ class Emu3(Model):
             )
             logging.getLogger(__name__).warning(*self.notes)
         config, mapping = model.config, model.model.vocabulary_mapping
-        row_end, frame_end, image_end = named(config.vocabulary_map, "<|extra_200|>", "<|extra_201|>", "<|image end|>")
         codes = codes_in_order(mapping, name)
+        row_end, frame_end, image_end = named(config.vocabulary_map, "<|extra_200|>", "<|extra_201|>", "<|image end|>")
         if len(codes) != config.vq_config.codebook_size:
             raise ValueError(f"{name}: {len(codes)} image tokens for {config.vq_config.codebook_size} codes")
         self.closing = (frame_end, image_end, first(config.text_config.eos_token_id))
-        self.guidance = float(model.generation_config.guidance_scale or 3.0)
+        self.guidance = scale(model.generation_config.guidance_scale or 3.0)
         self.sampling = sampling_of(model.generation_config, Sampling(top_k=2048))
         self.context = config.text_config.max_position_embeddings
         self.codes, self.vocabulary = len(codes), ImageVocabulary(model, torch.tensor([*codes, row_end]))
@@ -85,13 +85,8 @@ class Emu3(Model):
         )
 
     @classmethod
-    def load(cls, checkpoint: Checkpoint) -> Self:
-        check_vocabulary(checkpoint.config.get("vocabulary_map"), WORDS, checkpoint.name)
-        return super().load(checkpoint)
-
-    @classmethod
     def untrained(cls, config: Mapping[str, Any], name: str, device: torch.device, dtype: torch.dtype) -> Self:
-        shape = shape_of(cls.kind, config)
+        shape = cls.kind.config_class.from_dict(dict(config))
         known = shape.vocabulary_map or _vocabulary(shape.text_config.vocab_size, shape.vq_config.codebook_size)
         return super().untrained({**config, "vocabulary_map": known}, name, device, dtype)
 

@@ -89,4 +89,5 @@ def saved_by_torch(folder: Path) -> list[Path]:
 
 
 def has_config(folder: Path) -> bool:
+    """True for a folder with a configuration of a model, a pipeline or an adapter."""
     return any((folder / config).is_file() for config in CONFIGS)

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import GenerationConfig, JanusForConditionalGeneration, PreTrainedTokenizerBase
 
 from fewpass.core.canvas import Grid
+from fewpass.core.checks import scale
 from fewpass.core.codebook import Codebook
 from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model
@@ -35,7 +36,7 @@ class Janus(Model):
     def __init__(self, model: JanusForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str):
         super().__init__(model, tokenizer, name)
         inner, text = model.model, model.config.text_config
-        self.guidance = float(model.generation_config.guidance_scale or 5.0)
+        self.guidance = scale(model.generation_config.guidance_scale or 5.0)
         self.sampling = sampling_of(model.generation_config, Sampling())
         self.context = text.max_position_embeddings
         self.side = math.isqrt(model.config.vision_config.num_image_tokens)

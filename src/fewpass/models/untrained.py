@@ -5,34 +5,17 @@ from typing import Any, TypeVar
 
 import torch
 from torch import nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.initialization import no_init_weights
-
-from fewpass.models.weights import one_line
 
 M = TypeVar("M", bound=PreTrainedModel)
 SPREAD = 0.02  # of the weights; no pass takes longer or shorter for it
 
 
-def shape_of(kind: type[PreTrainedModel], config: Mapping[str, Any], where: object = "") -> PreTrainedConfig:
-    """The configuration that config.json, to be found `where`, describes. Raises ValueError if it describes none."""
-    try:
-        return kind.config_class.from_dict(dict(config))
-    except Exception as error:  # a value of the wrong type raises all kinds
-        what = f"cannot read {where}" if where else "no model can be built of this configuration"
-        raise ValueError(f"{what}: {one_line(error)}") from error
-
-
 def untrained_network(kind: type[M], config: Mapping[str, Any], device: torch.device, dtype: torch.dtype) -> M:
-    """A model of class `kind` as config.json describes it. Raises ValueError if that describes none."""
-    shape = shape_of(kind, config)
-    try:
-        with torch.device(device), no_init_weights():
-            model = kind._from_config(shape, dtype=dtype, attn_implementation="sdpa")
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:  # a configuration that does not fit raises all kinds
-        raise ValueError(f"no model can be built of this configuration: {one_line(error)}") from error
+    """A model of class `kind` as config.json describes it."""
+    with torch.device(device), no_init_weights():
+        model = kind._from_config(kind.config_class.from_dict(dict(config)), dtype=dtype, attn_implementation="sdpa")
     scatter(model)
     return model
 

@@ -20,10 +20,11 @@ class ImageVocabulary:
 
     def __init__(self, model: PreTrainedModel, ids: Tensor):
         words = model.get_input_embeddings().num_embeddings
-        if int(ids.max()) >= words:
-            raise ValueError(f"{model.config.name_or_path}: {int(ids.max())} is no id of an image token below {words}")
+        least, most = int(ids.min()), int(ids.max())
+        if least < 0 or most >= words:
+            raise ValueError(f"image tokens must have ids from 0 to {words - 1}, got {least} to {most}")
         self.model, self.ids = model, ids.to(input_device(model))
-        self._span = slice(int(ids.min()), int(ids.max()) + 1)
+        self._span = slice(least, most + 1)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Inputs of the language model for canvas tokens: [R, n] -> [R, n, D]."""
@@ -85,22 +86,21 @@ def codes_in_order(mapping: Any, name: str) -> list[int]:
 
     Raises ValueError naming a code without one.
     """
-    try:
-        ids = mapping.img2bpe
-    except ValueError as error:
-        raise ValueError(f"{name}: vocabulary_map in config.json: {one_line(error)}") from None
+    ids = mapping.img2bpe
+    if not ids:
+        raise ValueError(f"{name}: vocabulary_map in config.json has no image tokens: a text-only checkpoint")
     absent = next((code for code in range(len(ids)) if code not in ids), None)
     if absent is not None:
         raise ValueError(f"{name}: vocabulary_map in config.json has no image token for code {absent}")
     return [ids[code] for code in range(len(ids))]
 
 
-def known_word(tokenizer: PreTrainedTokenizerBase | None) -> str:
-    """A word that `check_known` accepts."""
+def known_text(tokenizer: PreTrainedTokenizerBase | None) -> str:
+    """A text that `check_known` accepts."""
     if tokenizer is None or tokenizer.unk_token_id is None:
-        return "0"
-    words = (word for word in ("0", *tokenizer.get_vocab()) if word not in tokenizer.all_special_tokens)
-    return next(w for w in words if tokenizer.unk_token_id not in tokenizer(w, add_special_tokens=False).input_ids)
+        return "a cat"
+    texts = ("a cat", *sorted(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)))
+    return next(t for t in texts if tokenizer.unk_token_id not in tokenizer(t, add_special_tokens=False).input_ids)
 
 
 def special(tokenizer: PreTrainedTokenizerBase, *names: str) -> list[str]:
@@ -118,9 +118,3 @@ def named(vocabulary: dict[str, int] | None, *names: str) -> list[int]:
         if name not in (vocabulary or {}):
             raise ValueError(f"the vocabulary has no {name!r}: this is no checkpoint that draws")
     return [(vocabulary or {})[name] for name in names]
-
-
-def check_vocabulary(vocabulary: dict[str, int] | None, beginning: str, name: str) -> None:
-    """Raise ValueError if no token of a vocabulary begins like an image token."""
-    if not any(word.startswith(beginning) for word in vocabulary or ()):
-        raise ValueError(f"{name}: vocabulary_map in config.json has no image tokens: a text-only checkpoint")

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Security
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from fastapi.security import HTTPBearer
+from starlette.background import BackgroundTask
 from starlette.middleware.cors import CORSMiddleware
 
 from fewpass import __version__
@@ -17,14 +18,15 @@ from fewpass.core.messages import shown
 from fewpass.io.atomic import located
 from fewpass.pipeline import Pipeline
 from fewpass.serve.engine import Engine
-from fewpass.serve.errors import ApiError, ErrorBody, install
-from fewpass.serve.generation import EventStream, Generation, unless_disconnected
+from fewpass.serve.errors import ApiError, install
+from fewpass.serve.generation import EVENTS, Generation, unless_disconnected
 from fewpass.serve.limits import Limits
 from fewpass.serve.metrics import Metrics
 from fewpass.serve.middleware import AdmissionMiddleware, MetricsMiddleware, check_key, cors_options
 from fewpass.serve.requests import RequestParser
 from fewpass.serve.schema import (
     CompletedEvent,
+    ErrorBody,
     GenerationRequest,
     ImagesResponse,
     ModelCard,
@@ -32,6 +34,8 @@ from fewpass.serve.schema import (
     PartialImageEvent,
     Status,
 )
+
+UNCACHED = {"Cache-Control": "no-store"}
 
 
 def create_app(
@@ -103,10 +107,13 @@ def _v1(pipe: Pipeline, engine: Engine, keyed: bool) -> APIRouter:
     async def generate(body: GenerationRequest, request: Request) -> Any:
         jobs = await asyncio.get_running_loop().run_in_executor(parsing, parser.jobs, body)
         generation = Generation(engine, encoder, body, jobs)
-        if body.stream:
-            return EventStream(generation)
-        async with generation:
+        if body.stream:  # Starlette ends it when the client disconnects, and runs the background task then too
+            close = BackgroundTask(generation.close)
+            return StreamingResponse(generation.events(), headers=UNCACHED, media_type=EVENTS, background=close)
+        try:
             return await unless_disconnected(request.receive, generation.answer()) or Response(status_code=499)
+        finally:
+            await generation.close()
 
     @api.get("/models")
     async def models() -> ModelList:
@@ -151,4 +158,4 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def _events() -> dict[int | str, dict[str, Any]]:
     """The events of a stream, for openapi.json."""
     kinds = [kind.model_json_schema() for kind in (PartialImageEvent, CompletedEvent)]
-    return {200: {"content": {EventStream.media_type: {"schema": {"type": "string", "x-events": kinds}}}}}
+    return {200: {"content": {EVENTS: {"schema": {"type": "string", "x-events": kinds}}}}}

@@ -2,63 +2,53 @@
 
 import socket
 from collections.abc import Collection
-from contextlib import ExitStack
 from typing import Any
 
-import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fewpass.core.messages import shown
-from fewpass.serve.errors import ApiError
 from fewpass.serve.limits import CONNECTIONS, Limits
 
 BACKLOG = 256  # connections that the system holds until the server accepts them
-OTHER_FILES = 256
-HURRY = 3
+OTHER_FILES = 512  # with the backlog
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind a socket to `host` and `port`; port 0 is any free one. Raises ValueError if that is not possible."""
-    if not 0 <= port < 1 << 16:  # getaddrinfo would take it modulo that
+    """Listen on `host` and `port`; port 0 is any free one. Raises ValueError if that is not possible."""
+    if not 0 <= port < 1 << 16:
         raise ValueError(f"port must lie in 0..65535, got {port}")
     try:
-        (family, *_, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        with ExitStack() as unless_bound:
-            bound = unless_bound.enter_context(socket.socket(family))
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(address)
-            unless_bound.pop_all()
-            return bound
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise ValueError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        reason = str(error.strerror).partition(" (while")[0]
     except UnicodeError:
-        raise ValueError(f"cannot listen on {shown(host)}: this is not the name of a host") from None
+        reason = "this is not the name of a host"
+    raise ValueError(f"cannot listen on {shown(host)}, port {port}: {reason}")
 
 
 def most_connections() -> int:
-    """The number of requests that the process can answer at a time, with twice as many connections.
+    """The number of connections that the process can hold open.
 
-    Each connection is an open file: the process's limit of open files is raised as far as allowed.
+    Each is an open file: the process's limit of open files is raised as far as allowed.
     """
     try:
         import resource
     except ImportError:  # Windows has no such limit
         return CONNECTIONS
-    due = 2 * CONNECTIONS + BACKLOG + OTHER_FILES
+    due = CONNECTIONS + OTHER_FILES
     most, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most != resource.RLIM_INFINITY and most < due:
-        most = due if allowed == resource.RLIM_INFINITY else min(due, allowed)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, allowed))
     if most == resource.RLIM_INFINITY or most >= due:
         return CONNECTIONS
-    return max((most - BACKLOG - OTHER_FILES) // 2, 16)
+    most = due if allowed == resource.RLIM_INFINITY else min(due, allowed)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, allowed))
+    return max(most - OTHER_FILES, 16)
 
 
 class Connection(H11Protocol):
-    """A connection of uvicorn's with a limited idle time, and protocol errors in the API's shape.
+    """A connection of uvicorn's with a limited idle time.
 
-    It is idle before complete headers, between requests, and while the end of an answer is not read. Twice
-    `limits.connections` are open at most, so that as many are left while that many requests are being answered.
+    It is idle before complete headers, between requests, and while the end of an answer is not read. At most
+    `limits.connections` are open: a further one takes the slot of the one without a whole request for longest.
     """
 
     connections: set[Any]
@@ -68,8 +58,9 @@ class Connection(H11Protocol):
         self.limits, self.since, self.unsent = limits, self.loop.time(), 0
 
     def connection_made(self, transport: Any) -> None:
+        """Close another connection if there are too many, in all or from the client's address."""
         super().connection_made(transport)
-        if len(self.connections) > 2 * self.limits.connections:
+        if len(self.connections) > self.limits.connections:
             self._close_oldest(self.connections)
         if self.limits.per_address is not None and self.client:
             same = [other for other in self.connections if other.client and other.client[0] == self.client[0]]
@@ -77,46 +68,32 @@ class Connection(H11Protocol):
                 self._close_oldest(same)
 
     def on_response_complete(self) -> None:
+        """Begin to count the idle time."""
         super().on_response_complete()
         self.since = self.loop.time()
 
-    def send_400_response(self, msg: str) -> None:
-        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # an answer has begun already
-            self.transport.abort()
-            return
-        answer = ApiError(400, "the request is not valid HTTP/1.1", code="invalid_http").response
-        headers = [*answer.raw_headers, (b"connection", b"close")]
-        head = h11.Response(status_code=answer.status_code, headers=headers, reason=b"Bad Request")
-        for part in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(part))
-        self.transport.close()
-
     @property
     def idle(self) -> bool:
+        """Whether no request is being read or answered."""
         return self.cycle is None or self.cycle.response_complete or self.transport.is_closing()
 
-    def close_if_late(self, now: float, patience: float) -> None:
-        """Close the connection if it is idle for `patience` s, or the client reads nothing for `limits.stall` s."""
+    def close_if_late(self, now: float) -> None:
+        """Close the connection if it is idle, or the client reads nothing, for `limits.stall` s."""
         unsent = self.transport.get_write_buffer_size()
         if unsent != self.unsent:
             self.unsent, self.since = unsent, now
-        elif (unsent or self.idle) and now - self.since > (self.limits.stall if unsent else patience):
+        elif (unsent or self.idle) and now - self.since > self.limits.stall:
             self.abort()
 
     def abort(self) -> None:
+        """Close the connection at once."""
         self.connections.discard(self)
         self.transport.abort()
 
     def _close_oldest(self, connections: Collection["Connection"]) -> None:
-        """Close another connection, the longest without a whole request; a client that reads an answer comes last."""
+        """Close the connection that is the longest without a whole request; a client that reads an answer comes last.
+
+        If all others are being answered, this one is closed.
+        """
         without = [other for other in connections if (other.idle or other.cycle.more_body) and other is not self]
-        if without:
-            min(without, key=lambda other: (other.unsent > 0, other.since)).abort()
-
-
-def close_late(connections: Collection[Connection], limits: Limits, now: float) -> None:
-    """Close connections idle for `limits.stall` s; for a third of that if more than `limits.connections` / 2 are."""
-    idle = sum(connection.idle for connection in connections)
-    patience = limits.stall / (HURRY if idle > limits.connections / 2 else 1)
-    for connection in list(connections):
-        connection.close_if_late(now, patience)
+        min(without, key=lambda other: (other.unsent > 0, other.since), default=self).abort()

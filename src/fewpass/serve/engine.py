@@ -1,7 +1,6 @@
 """The thread that draws the images of all requests."""
 
 import logging
-import math
 import queue
 import threading
 import time
@@ -24,23 +23,7 @@ from fewpass.serve.metrics import Metrics
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class Preview:
-    """The image `index` of a request as far as it is final."""
-
-    index: int
-    image: Image.Image
-
-
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """The finished image `index` of a request."""
-
-    index: int
-    result: Result
-
-
-Event = Preview | Drawn | ApiError  # an error ends the request
+Event = tuple[int, Image.Image | Result] | ApiError  # a preview or the result of image i; an error ends the request
 
 
 @dataclass(eq=False)
@@ -52,9 +35,6 @@ class PendingRequest:
     notify: Callable[[Event], object]
     submitted: float = field(default_factory=time.monotonic)
     parts: dict[int, int] = field(default_factory=dict)  # by image, the last part that had a preview
-
-    def __post_init__(self) -> None:
-        self.open = list(self.jobs)  # not finished yet
 
     def preview_due(self, job: Job, canvas: Canvas, image: int) -> bool:
         """Whether another of the `previews` + 1 equal parts of the image's rows is final; once for each part."""
@@ -76,16 +56,16 @@ class Engine:
         self.pipe, self.limits, self.metrics = pipe, limits, metrics
         self.images = 0  # being drawn or waiting
         self._scheduler = Scheduler(pipe.model, limits.batch_size)
-        self._pending: dict[int, PendingRequest] = {}  # by the identity of each unfinished image
+        self._pending: dict[Job, PendingRequest] = {}  # by each unfinished image
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._refusing = self._closed = False
-        self._seconds = 1.0  # moving average for one image
         self._thread = threading.Thread(target=self._run, name="fewpass-engine", daemon=True)
         metrics.observe(lambda: len(self._scheduler.waiting), lambda: self.images - len(self._scheduler.waiting))
 
     @property
     def ready(self) -> bool:
+        """Whether the engine accepts requests."""
         return self.alive and not self._refusing
 
     @property
@@ -94,6 +74,7 @@ class Engine:
         return self._thread.is_alive()
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def submit(self, jobs: Sequence[Job], previews: int, notify: Callable[[Event], object]) -> PendingRequest:
@@ -102,9 +83,8 @@ class Engine:
             raise _stopping()
         with self._lock:
             if self.images + len(jobs) > self.limits.capacity:
-                wait = str(min(max(math.ceil(self._seconds * self.images / self.limits.batch_size), 1), 600))
-                message = f"{self.images} images are being drawn or wait already; try again in {wait} s"
-                raise ApiError(429, message, code="rate_limit_exceeded", headers={"Retry-After": wait})
+                message = f"{self.images} images are being drawn or wait already; try again in 5 s"
+                raise ApiError(429, message, code="rate_limit_exceeded", headers={"Retry-After": "5"})
             self.images += len(jobs)
         request = PendingRequest(jobs, previews, notify)
         self._commands.put(partial(self._add, request))
@@ -154,11 +134,11 @@ class Engine:
         over = self._scheduler.step()
         self.metrics.passes.inc(self._scheduler.passes - before)
         for outcome in over:
-            if request := self._pending.get(id(outcome.job)):
+            if request := self._pending.get(outcome.job):
                 self._report(request, outcome)
         for jobs, canvas in list(self._scheduler.canvases()):
             for i, job in enumerate(jobs):
-                if request := self._pending.get(id(job)):
+                if request := self._pending.get(job):
                     self._preview(request, job, canvas, i)
 
     def _report(self, request: PendingRequest, outcome: Finished | Failed) -> None:
@@ -169,10 +149,9 @@ class Engine:
         except Exception as error:
             self._fail(request, outcome.job, error)
             return
-        self._seconds += 0.2 * (result.trace.seconds - self._seconds)
         self.metrics.finished(result.trace, time.monotonic() - request.submitted)
-        self._release(request, outcome.job)
-        request.notify(Drawn(request.jobs.index(outcome.job), result))
+        self._release(outcome.job)
+        request.notify((request.jobs.index(outcome.job), result))
 
     def _preview(self, request: PendingRequest, job: Job, canvas: Canvas, image: int) -> None:
         if not request.preview_due(job, canvas, image):
@@ -182,14 +161,14 @@ class Engine:
         except Exception as error:
             self._fail(request, job, error)
         else:
-            request.notify(Preview(request.jobs.index(job), picture))
+            request.notify((request.jobs.index(job), picture))
 
     def _fail(self, request: PendingRequest, job: Job, error: Exception) -> None:
         """End a request one of whose images failed."""
         log.error("an image failed", exc_info=error)
         self.metrics.images.labels("failed").inc()
         self._scheduler.drop([job])
-        self._release(request, job)
+        self._release(job)
         hidden = "the image could not be drawn; see the server's log"
         if isinstance(error, OutOfMemory):
             self._end(request, ApiError(503, str(error), code="out_of_memory", headers={"Retry-After": "5"}))
@@ -197,23 +176,22 @@ class Engine:
             self._end(request, ApiError(500, str(error) if isinstance(error, ModelError) else hidden))
 
     def _add(self, request: PendingRequest) -> None:
+        self._pending.update(dict.fromkeys(request.jobs, request))
         if self._refusing:
             self._end(request, _stopping())
-            return
-        for job in request.jobs:
-            self._pending[id(job)] = request
-            self._scheduler.add(job)
+        else:
+            for job in request.jobs:
+                self._scheduler.add(job)
 
     def _drop(self, request: PendingRequest) -> None:
-        jobs = list(request.open)
+        jobs = [job for job in request.jobs if job in self._pending]
         self._scheduler.drop(jobs)
         self.metrics.images.labels("dropped").inc(len(jobs))
         for job in jobs:
-            self._release(request, job)
+            self._release(job)
 
-    def _release(self, request: PendingRequest, job: Job) -> None:
-        request.open.remove(job)
-        self._pending.pop(id(job), None)
+    def _release(self, job: Job) -> None:
+        del self._pending[job]
         with self._lock:
             self.images -= 1
 
@@ -226,9 +204,9 @@ class Engine:
             self._end(request, error)
 
     def _refuse_waiting(self) -> None:
-        waiting = set(map(id, self._scheduler.waiting))
+        waiting = set(self._scheduler.waiting)
         for request in set(self._pending.values()):
-            if all(id(job) in waiting for job in request.jobs):
+            if waiting.issuperset(request.jobs):
                 self._end(request, _stopping())
 
 

@@ -8,24 +8,12 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from fewpass.core.messages import meant, shown
-from fewpass.serve.schema import GenerationRequest
+from fewpass.serve.schema import ErrorBody, ErrorDetail, GenerationRequest
 
 SHOWN = 100  # characters of an offending value in a message
-
-
-class ErrorDetail(BaseModel):
-    message: str
-    type: str
-    param: str | None = None
-    code: str | None = None
-
-
-class ErrorBody(BaseModel):
-    error: ErrorDetail
 
 
 class ApiError(Exception):
@@ -52,6 +40,7 @@ class ApiError(Exception):
 
     @property
     def response(self) -> Response:
+        """The error as an answer."""
         return JSONResponse(self.body, self.status, headers=self.headers)
 
     @property
@@ -71,38 +60,38 @@ def naming(param: str) -> Iterator[None]:
 
 def install(app: FastAPI) -> None:
     """Give every error of `app` this shape."""
-    app.add_exception_handler(ApiError, _own)
-    app.add_exception_handler(RequestValidationError, _malformed)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
+    for kind in (ApiError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, lambda request, error: _as_answer(request, error).response)
 
 
-def _own(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)
-    return error.response
+def _as_answer(request: Request, error: Exception) -> ApiError:
+    match error:
+        case ApiError():
+            return error
+        case RequestValidationError():
+            return _malformed(error.errors()[0])
+        case HTTPException():
+            return _http(request, error)
+    return ApiError(500, "the server failed; see its log")
 
 
-def _malformed(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    if first["type"] == "json_invalid":
-        return ApiError(400, "the body is not JSON", code="invalid_json").response
-    names = [str(part) for part in first["loc"] if part != "body"]
-    if not names:
-        return ApiError(400, "the body must be a JSON object, sent as application/json", code="invalid_body").response
-    param, message = ".".join(names)[:SHOWN], first["msg"]
-    if first["type"] == "missing":
-        return ApiError(400, f"{param} is missing", param=param, code="missing_required_parameter").response
-    if first["type"] == "extra_forbidden":
+def _malformed(first: Mapping[str, Any]) -> ApiError:
+    """The first error that pydantic has found in a body."""
+    kind, param = first["type"], ".".join(str(part) for part in first["loc"] if part != "body")[:SHOWN]
+    if kind == "json_invalid":
+        return ApiError(400, "the body is not JSON", code="invalid_json")
+    if not param:
+        return ApiError(400, "the body must be a JSON object, sent as application/json", code="invalid_body")
+    if kind == "missing":
+        return ApiError(400, f"{param} is missing", param=param, code="missing_required_parameter")
+    if kind == "extra_forbidden":
         near = meant(param, GenerationRequest.model_fields)
-        return ApiError(400, f"there is no parameter {param!r}{near}", param=param, code="unknown_parameter").response
-    return ApiError(
-        400, f"{param}: {message}, not {shown(first['input'], SHOWN)}", param=param, code="invalid_value"
-    ).response
+        return ApiError(400, f"there is no parameter {param!r}{near}", param=param, code="unknown_parameter")
+    message = f"{param}: {first['msg']}, not {shown(first['input'], SHOWN)}"
+    return ApiError(400, message, param=param, code="invalid_value")
 
 
-def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def _http(request: Request, error: HTTPException) -> ApiError:
     message, path, code = str(error.detail), shown(request.url.path), None
     if error.status_code == 404:
         message = f"there is no {path} here; see /openapi.json"
@@ -110,8 +99,4 @@ def _http(request: Request, error: Exception) -> Response:
         message = f"{path} takes {(error.headers or {}).get('Allow', 'other methods')}, not {shown(request.method)}"
     elif error.status_code == 400:  # the body's, which FastAPI could not read
         message, code = "the body must be JSON in UTF-8, without endless numbers or depths", "invalid_json"
-    return ApiError(error.status_code, message, code=code, headers=error.headers).response
-
-
-def _unexpected(request: Request, error: Exception) -> Response:
-    return ApiError(500, "the server failed; see its log").response
+    return ApiError(error.status_code, message, code=code, headers=error.headers)

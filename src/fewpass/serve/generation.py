@@ -7,16 +7,15 @@ import math
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
-from fastapi.responses import StreamingResponse
 from PIL import Image
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive
 
 from fewpass.engine.request import Job
+from fewpass.engine.result import Result
 from fewpass.io.png_metadata import png
-from fewpass.serve.engine import Drawn, Engine, Event, Preview
+from fewpass.serve.engine import Engine, Event
 from fewpass.serve.errors import ApiError
 from fewpass.serve.schema import (
     CompletedEvent,
@@ -24,20 +23,19 @@ from fewpass.serve.schema import (
     GenerationRequest,
     ImageData,
     ImagesResponse,
+    InputTokensDetails,
     PartialImageEvent,
     Usage,
 )
 
 DALL_E = ("dall-e-2", "dall-e-3")
+EVENTS = "text/event-stream"
 PING = 15.0  # seconds of silence after which a stream sends a comment
 Answer = TypeVar("Answer")
 
 
-class Generation(AbstractAsyncContextManager["Generation"]):
-    """The images of one request while they are drawn. Leaving the context cancels the unfinished ones.
-
-    Raises ApiError if the queue is full.
-    """
+class Generation:
+    """The images of one request while they are drawn, until `close`. Raises ApiError if the queue is full."""
 
     def __init__(self, engine: Engine, encoder: Executor, body: GenerationRequest, jobs: Sequence[Job]):
         self.engine, self.encoder, self.body, self.jobs = engine, encoder, body, jobs
@@ -48,16 +46,17 @@ class Generation(AbstractAsyncContextManager["Generation"]):
         previews = body.partial_images or 0
         self._request = engine.submit(jobs, previews, lambda e: loop.call_soon_threadsafe(self._events.put_nowait, e))
 
-    async def __aexit__(self, *exception: object) -> None:
+    async def close(self) -> None:
+        """Cancel the unfinished images."""
         self.engine.cancel(self._request)
 
     async def answer(self) -> ImagesResponse:
         """All images, once the last is finished, as `data:` URLs or in base64. Raises ApiError."""
         done: dict[int, CompletedEvent] = {}
         while len(done) < len(self.jobs):
-            event = await self._next()
-            if isinstance(event, Drawn):
-                done[event.index] = await self._completed(event)
+            index, drawn = await self._next() or (0, None)
+            if isinstance(drawn, Result):
+                done[index] = await self._completed(index, drawn)
         return ImagesResponse(
             created=self.created,
             data=[self._data(done[i]) for i in range(len(self.jobs))],
@@ -70,31 +69,33 @@ class Generation(AbstractAsyncContextManager["Generation"]):
     def _data(self, done: CompletedEvent) -> ImageData:
         """An image of the answer: a `data:` URL or base64, by default as OpenAI's model of the same name."""
         default = "url" if self.engine.pipe.model.name in DALL_E else "b64_json"
+        image = {"b64_json": done.b64_json}
         if (self.body.response_format or default) == "url":
-            url = f"data:image/{self.format};base64,{done.b64_json}"
-            return ImageData(url=url, seed=done.seed, passes=done.passes)
-        return ImageData(b64_json=done.b64_json, seed=done.seed, passes=done.passes)
+            image = {"url": f"data:image/{self.format};base64,{done.b64_json}"}
+        return ImageData(**image, seed=done.seed, passes=done.passes)
 
     async def events(self) -> AsyncIterator[str]:
         """The answer as server-sent events, each image once it is finished. Errors are events too."""
-        partial = [0] * len(self.jobs)
-        unfinished = len(self.jobs)
+        previews, unfinished = [0] * len(self.jobs), len(self.jobs)
         try:
             while unfinished:
                 event = await self._next(PING)
                 if event is None:
                     yield ": still here\n\n"
-                elif isinstance(event, Preview):
-                    yield _sse(await self._partial(event, partial[event.index]))
-                    partial[event.index] += 1
-                else:
-                    yield _sse(await self._completed(event))
+                    continue
+                index, drawn = event
+                if isinstance(drawn, Result):
+                    yield _sse(await self._completed(index, drawn))
                     unfinished -= 1
+                else:
+                    shared = await self._shared(index, drawn)
+                    yield _sse(PartialImageEvent(**shared, partial_image_index=previews[index]))
+                    previews[index] += 1
         except ApiError as error:
             yield error.event
 
-    async def _next(self, patience: float = math.inf) -> Preview | Drawn | None:
-        """The next event; None if there is none for `patience` seconds. Raises ApiError."""
+    async def _next(self, patience: float = math.inf) -> tuple[int, Image.Image | Result] | None:
+        """The number of an image, and its preview or result; None after `patience` seconds. Raises ApiError."""
         left = self.deadline - time.monotonic()
         try:
             event = await asyncio.wait_for(self._events.get(), min(left, patience))
@@ -107,51 +108,31 @@ class Generation(AbstractAsyncContextManager["Generation"]):
             raise event
         return event
 
-    async def _partial(self, event: Preview, number: int) -> PartialImageEvent:
-        shared = await self._shared(event.index, event.image, None)
-        return PartialImageEvent(**shared, partial_image_index=number)
-
-    async def _completed(self, event: Drawn) -> CompletedEvent:
-        result = event.result
+    async def _completed(self, index: int, result: Result) -> CompletedEvent:
         return CompletedEvent(
-            **await self._shared(event.index, result.images[0], result.settings[0]),
-            usage=self._usage(self.jobs[event.index : event.index + 1]),
+            **await self._shared(index, result.images[0], result.settings[0]),
+            usage=self._usage(self.jobs[index : index + 1]),
             seed=result.seeds[0],
             passes=int(result.trace.passes[0]),
         )
 
-    async def _shared(self, index: int, image: Image.Image, settings: dict[str, Any] | None) -> dict[str, Any]:
+    async def _shared(self, index: int, image: Image.Image, settings: dict[str, Any] | None = None) -> dict[str, Any]:
         """The fields of all events."""
+        quality, loop = self.body.output_compression, asyncio.get_running_loop()
+        size = f"{image.width}x{image.height}"
         return {
-            "b64_json": await self._encode(image, settings),
+            "b64_json": await loop.run_in_executor(self.encoder, encode, image, self.format, quality, settings),
             "created_at": int(time.time()),
-            "size": _size(image),
+            "size": size,
             "output_format": self.format,
             "image_index": index,
-            "ignored": self.body.ignored(_size(image)),
+            "ignored": self.body.ignored(size),
         }
 
-    async def _encode(self, image: Image.Image, settings: dict[str, Any] | None) -> str:
-        loop = asyncio.get_running_loop()
-        compression = self.body.output_compression
-        return await loop.run_in_executor(self.encoder, encode, image, self.format, compression, settings)
-
     def _usage(self, jobs: Sequence[Job]) -> Usage:
-        return Usage.of(sum(len(job.rows[0]) for job in jobs), sum(job.grid.size for job in jobs))
-
-
-class EventStream(StreamingResponse):
-    """The events of a generation, until the client disconnects."""
-
-    media_type = "text/event-stream"
-
-    def __init__(self, generation: Generation):
-        super().__init__(generation.events(), headers={"Cache-Control": "no-store"})
-        self.generation = generation
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self.generation:
-            await unless_disconnected(receive, self.stream_response(send))
+        text, image = sum(len(job.rows[0]) for job in jobs), sum(job.grid.size for job in jobs)
+        details = InputTokensDetails(text_tokens=text)
+        return Usage(input_tokens=text, output_tokens=image, total_tokens=text + image, input_tokens_details=details)
 
 
 async def unless_disconnected(receive: Receive, answer: Coroutine[Any, Any, Answer]) -> Answer | None:
@@ -171,18 +152,14 @@ async def _disconnect(receive: Receive) -> None:
         pass
 
 
-def encode(image: Image.Image, form: Format, compression: int | None, settings: dict[str, Any] | None) -> str:
+def encode(image: Image.Image, form: Format, quality: int | None, settings: dict[str, Any] | None) -> str:
     """An image file in base64. A PNG carries the settings that draw the image again."""
-    if form == "png" and settings is not None:
-        return base64.b64encode(png(image, settings)).decode()
     data = io.BytesIO()
-    options = {} if form == "png" else {"quality": 100 if compression is None else compression}
-    image.save(data, form, **options)
+    if form == "png" and settings is not None:
+        data.write(png(image, settings))
+    else:
+        image.save(data, form, quality=100 if quality is None else quality)  # which PNG does not have
     return base64.b64encode(data.getvalue()).decode()
-
-
-def _size(image: Image.Image) -> str:
-    return f"{image.width}x{image.height}"
 
 
 def _sse(event: PartialImageEvent | CompletedEvent) -> str:

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from fewpass.core.checks import real, whole
 from fewpass.core.messages import shown
 
-CONNECTIONS = 1000
+CONNECTIONS = 2000
 MOST = {"max_images": 10, "max_prompt_length": 32_000}  # OpenAI's own
+TIMES = ("timeout", "stall", "grace")
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class Limits:
         timeout: Time to answer a request.
         stall: Time for a client to send its headers, to send its body, or to read a part of its answer.
         grace: Time to finish images after SIGTERM or Ctrl-C.
-        connections: Requests answered at a time; twice as many connections are open.
-        per_address: Requests and connections of one client's address; None is any number.
+        connections: Open connections.
+        per_address: Connections of one client's address; None is any number.
         sizes: "exact" refuses a size that the model does not draw, "nearest" draws the most similar one.
 
     Raises:
@@ -47,20 +49,14 @@ class Limits:
     sizes: Literal["exact", "nearest"] = "exact"
 
     def __post_init__(self) -> None:
+        if self.sizes not in ("exact", "nearest"):
+            raise ValueError(f"sizes must be exact or nearest, got {shown(self.sizes)}")
         for name, value in vars(self).items():
-            if name == "sizes":
-                if value not in ("exact", "nearest"):
-                    raise ValueError(f"sizes must be exact or nearest, got {shown(value)}")
-            elif name in ("timeout", "stall"):
-                if not value > 0:
+            if name in TIMES:
+                if real(name, value, 0, finite=True) == 0 and name != "grace":
                     raise ValueError(f"{name} must be a number of seconds > 0, got {value}")
-            elif name in ("max_queue", "grace"):
-                if not value >= 0:
-                    raise ValueError(f"{name} must be a number >= 0, got {value}")
-            elif value is not None and value < 1:
-                raise ValueError(f"{name} must be a whole number >= 1, got {value}")
-            elif name in MOST and value > MOST[name]:
-                raise ValueError(f"{name} must be at most {MOST[name]}, got {value}")
+            elif name != "sizes" and value is not None:
+                whole(name, value, least=name != "max_queue", most=MOST.get(name))
 
     @property
     def capacity(self) -> int:

@@ -1,6 +1,7 @@
 """Prometheus metrics."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -21,31 +22,22 @@ class Metrics:
     content_type = CONTENT_TYPE_PLAIN_0_0_4
 
     def __init__(self) -> None:
-        self._registry = own = CollectorRegistry()
-        labels = ["endpoint", "status"]
-        self.requests = Counter("fewpass_requests", "Requests answered.", labels, registry=own)
-        self.request_seconds = self._seconds(
-            "fewpass_request_seconds", "Seconds from a request to the end of its answer."
-        )
-        self.images = Counter("fewpass_images", "Images finished, failed or dropped.", ["outcome"], registry=own)
-        self.passes = Counter("fewpass_forward_passes", "Forward passes of the batch.", registry=own)
-        self.tokens = Counter("fewpass_tokens", "Image tokens of finished images.", registry=own)
-        self.image_passes = Histogram(
-            "fewpass_image_passes", "Forward passes of a finished image.", buckets=PASSES, registry=own
-        )
-        self.tokens_per_pass = Histogram(
-            "fewpass_tokens_per_pass",
-            "Image tokens per forward pass of a finished image.",
-            buckets=TOKENS_PER_PASS,
-            registry=own,
-        )
-        self.queue_seconds = self._seconds("fewpass_queue_seconds", "Seconds that a finished image waited.")
-        self.image_seconds = self._seconds("fewpass_image_seconds", "Seconds that a finished image was in the batch.")
+        self._registry = CollectorRegistry()
+        self.requests = self._add(Counter, "requests", "Requests answered.", labelnames=["endpoint", "status"])
+        self.request_seconds = self._seconds("request_seconds", "Seconds from a request to the end of its answer.")
+        self.images = self._add(Counter, "images", "Images finished, failed or dropped.", labelnames=["outcome"])
+        self.passes = self._add(Counter, "forward_passes", "Forward passes of the batch.")
+        self.tokens = self._add(Counter, "tokens", "Image tokens of finished images.")
+        passes, tokens = "Forward passes of a finished image.", "Image tokens per forward pass of a finished image."
+        self.image_passes = self._add(Histogram, "image_passes", passes, buckets=PASSES)
+        self.tokens_per_pass = self._add(Histogram, "tokens_per_pass", tokens, buckets=TOKENS_PER_PASS)
+        self.queue_seconds = self._seconds("queue_seconds", "Seconds that a finished image waited.")
+        self.image_seconds = self._seconds("image_seconds", "Seconds that a finished image was in the batch.")
 
     def observe(self, waiting: Callable[[], int], drawing: Callable[[], int]) -> None:
         """Add gauges of the numbers of images that wait and that are being drawn."""
-        Gauge("fewpass_queue_images", "Images that wait.", registry=self._registry).set_function(waiting)
-        Gauge("fewpass_drawing_images", "Images in the batch.", registry=self._registry).set_function(drawing)
+        self._add(Gauge, "queue_images", "Images that wait.").set_function(waiting)
+        self._add(Gauge, "drawing_images", "Images in the batch.").set_function(drawing)
 
     def finished(self, trace: Trace, seconds: float) -> None:
         """Count an image that finished `seconds` after its request was submitted."""
@@ -57,25 +49,21 @@ class Metrics:
         self.queue_seconds.observe(max(seconds - trace.seconds, 0))
 
     def text(self) -> bytes:
+        """The metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
     def _seconds(self, name: str, text: str) -> Any:
-        return Histogram(name, text, buckets=SECONDS, registry=self._registry)
+        return self._add(Histogram, name, text, buckets=SECONDS)
+
+    def _add(self, kind: Any, name: str, text: str, **options: Any) -> Any:
+        return kind(f"fewpass_{name}", text, registry=self._registry, **options)
 
 
 def merge(texts: Mapping[str, bytes], label: str) -> bytes:
     """Merge the metrics of several servers; `label` holds their names."""
-    return generate_latest(_Merged(texts, label))
-
-
-class _Merged:
-    def __init__(self, texts: Mapping[str, bytes], label: str):
-        self.texts, self.label = texts, label
-
-    def collect(self) -> Iterable[Metric]:
-        families: dict[str, Metric] = {}
-        for name, text in self.texts.items():
-            for family in text_string_to_metric_families(text.decode()):
-                ours = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
-                ours.samples += [s._replace(labels={**s.labels, self.label: name}) for s in family.samples]
-        return families.values()
+    families: dict[str, Metric] = {}
+    for name, text in texts.items():
+        for family in text_string_to_metric_families(text.decode()):
+            ours = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            ours.samples += [s._replace(labels={**s.labels, label: name}) for s in family.samples]
+    return generate_latest(SimpleNamespace(collect=families.values))

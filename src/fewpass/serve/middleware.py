@@ -4,12 +4,11 @@ import asyncio
 import hmac
 import re
 import time
-from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fewpass.core.messages import shown
@@ -17,8 +16,6 @@ from fewpass.serve.errors import ApiError
 from fewpass.serve.limits import Limits
 from fewpass.serve.metrics import Metrics
 
-PAUSE = 1.0  # seconds to wait for more of the body of a rejected request
-UNWANTED = 8  # bytes to read of the body of a rejected request, in times the largest body
 NOT_SUPPORTED = ("/v1/images/edits", "/v1/images/variations")
 ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]+)?")
 
@@ -49,15 +46,15 @@ def cors_options(origins: Sequence[str]) -> dict[str, Any]:
 class AdmissionMiddleware:
     """Read each body before the application sees the request, within `limits.body` bytes and `limits.stall` seconds.
 
-    Requests to /v1 need `key` as a bearer token, unless it is None. At most `limits.connections` requests are answered
-    at a time. HEAD is answered as GET, whose body servers omit.
+    Requests to /v1 need `key` as a bearer token, unless it is None. HEAD is answered as GET, whose body servers omit.
+    The rest of the body of a rejected request is discarded by uvicorn.
     """
 
     def __init__(self, app: ASGIApp, key: str | None, limits: Limits):
         self.app, self.key, self.limits = app, key, limits
-        self._requests: Counter[str] = Counter()  # being answered, by the address of the client
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a whole request on, or reject it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -65,30 +62,13 @@ class AdmissionMiddleware:
             scope = {**scope, "method": "GET"}
         try:
             self._check(scope, Headers(scope=scope))
-            body = await self._read(scope, receive)
+            body = await self._read(Request(scope, receive))
         except ApiError as error:
-            answer = error.response
-            if not await self._drained(scope, receive):
-                answer.headers["Connection"] = "close"
-            await answer(scope, receive, send)
-        else:
-            if body is not None:
-                await self._answer(scope, _replay(body, receive), send)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the application. Only whole requests count as being answered, so that silent clients block no other."""
-        address = (scope.get("client") or ("",))[0]
-        most, here = self.limits.per_address, self._requests[address]
-        if self._requests.total() >= self.limits.connections or (most is not None and here >= most):
-            message = "too many requests are being answered; try again in 5 s"
-            error = ApiError(503, message, code="too_many_requests", headers={"Retry-After": "5"})
             await error.response(scope, receive, send)
+        except ClientDisconnect:
             return
-        self._requests[address] += 1
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            self._requests -= Counter({address: 1})  # drops addresses with none
+        else:
+            await self.app(scope, replayed(body, receive), send)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         """Raise ApiError for a request that is rejected before its body is read."""
@@ -102,6 +82,8 @@ class AdmissionMiddleware:
         if "content-length" in headers and "transfer-encoding" in headers:
             message = "a request must have Content-Length or Transfer-Encoding, not both"
             raise ApiError(400, message, code="invalid_http", headers={"Connection": "close"})
+        if int(headers.get("content-length", "0")) > self.limits.body:
+            raise self._too_long()
 
     def _is_key(self, authorization: str) -> bool:
         """RFC 9110: the scheme in either case, then blanks, then the token."""
@@ -109,51 +91,30 @@ class AdmissionMiddleware:
         given, due = token.strip(" \t").encode("latin-1"), (self.key or "").encode()
         return scheme.lower() == "bearer" and hmac.compare_digest(given, due)
 
-    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The whole body; None if the client has disconnected."""
-        announced, body = int(Headers(scope=scope).get("content-length", "0")), bytearray()
+    async def _read(self, request: Request) -> bytes:
+        """The whole body."""
+        body = bytearray()
         try:
             async with asyncio.timeout(self.limits.stall):
-                while max(announced, len(body)) <= self.limits.body:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return None
-                    body += message.get("body", b"")
-                    if len(body) <= self.limits.body and not message.get("more_body", False):
-                        return bytes(body)
+                async for part in request.stream():
+                    body += part
+                    if len(body) > self.limits.body:
+                        raise self._too_long()
         except TimeoutError:
             message = f"the body did not come within {self.limits.stall:g} s"
             raise ApiError(408, message, code="timeout") from None
-        raise ApiError(413, f"a body has at most {self.limits.body} bytes", code="body_too_large")
+        return bytes(body)
 
-    async def _drained(self, scope: Scope, receive: Receive) -> bool:
-        """Read the rest of the body of a rejected request, within limits, and say whether that was all of it.
-
-        A client that still sends when its connection is closed may lose the answer.
-        """
-        if "expect" in Headers(scope=scope):  # it has not begun to send
-            return False
-        left = UNWANTED * self.limits.body
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.limits.stall):
-                while left > 0:
-                    message = await asyncio.wait_for(receive(), PAUSE)
-                    if not message.get("more_body", False):
-                        return True
-                    left -= len(message["body"])
-        return False
+    def _too_long(self) -> ApiError:
+        return ApiError(413, f"a body has at most {self.limits.body} bytes", code="body_too_large")
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replayed(body: bytes, receive: Receive) -> Receive:
     """A `receive` that returns the body that has been read, and then the messages behind it."""
-    read = False
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def replay() -> Message:
-        nonlocal read
-        if read:
-            return await receive()
-        read = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return next(messages, None) or await receive()
 
     return replay
 
@@ -165,6 +126,7 @@ class MetricsMiddleware:
         self.app, self.metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and count its answer."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

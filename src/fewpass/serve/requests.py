@@ -76,10 +76,8 @@ def _check(body: GenerationRequest, model: Model, limits: Limits) -> None:
     with naming("n"):
         if (body.n or 1) > min(limits.max_images, limits.capacity):
             raise ValueError(f"n must be at most {min(limits.max_images, limits.capacity)} here, got {body.n}")
-    for name, text in (("prompt", body.prompt), ("negative_prompt", body.negative_prompt or "-")):
+    for name, text in (("prompt", body.prompt), ("negative_prompt", body.negative_prompt or "")):
         with naming(name):
-            if not text.strip():
-                raise ValueError(f"{name} must not be blank, got {shown(text)}")
             if len(text) > limits.max_prompt_length:
                 raise ValueError(f"{name} has {len(text)} characters; at most {limits.max_prompt_length} are read here")
     with naming("partial_images"):

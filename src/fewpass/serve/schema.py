@@ -21,6 +21,8 @@ def _field(option: "DataclassField[Any]") -> tuple[Any, None]:
 if TYPE_CHECKING:
 
     class Options(BaseModel):
+        """The options of `Pipeline.__call__`."""
+
         decoder: str | None
         negative_prompt: str | None
 else:
@@ -32,35 +34,30 @@ class GenerationRequest(Options):
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
-    prompt: Annotated[str, Field(min_length=1, max_length=32_000, description="Text to draw.")]
-    model: Annotated[str | None, Field(max_length=512, description="Name of the model served, the default.")] = None
-    n: Annotated[int | None, Field(ge=1, le=10, description="Number of images.")] = None
-    size: Annotated[
-        str | None, Field(pattern=r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$", description="WIDTHxHEIGHT")
-    ] = None
-    stream: Annotated[bool | None, Field(description="Answer with server-sent events.")] = None
-    partial_images: Annotated[int | None, Field(ge=0, le=3, description="Previews of each image, with `stream`.")] = (
-        None
+    prompt: str = Field(min_length=1, max_length=32_000, description="Text to draw.")
+    model: str | None = Field(None, max_length=512, description="Name of the model served, the default.")
+    n: int | None = Field(None, ge=1, le=10, description="Number of images.")
+    size: str | None = Field(None, pattern=r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$", description="WIDTHxHEIGHT")
+    stream: bool | None = Field(None, description="Answer with server-sent events.")
+    partial_images: int | None = Field(None, ge=0, le=3, description="Previews of each image, with `stream`.")
+    response_format: Literal["b64_json", "url"] | None = Field(
+        None, description="url is a data: URL, the default for dall-e-2 and dall-e-3."
     )
-    response_format: Annotated[
-        Literal["b64_json", "url"] | None,
-        Field(description="url is a data: URL, the default for dall-e-2 and dall-e-3."),
-    ] = None
     output_format: Format | None = None
-    output_compression: Annotated[int | None, Field(ge=0, le=100, description="Quality of JPEG and WebP.")] = None
+    output_compression: int | None = Field(None, ge=0, le=100, description="Quality of JPEG and WebP.")
     background: Literal["auto", "opaque", "transparent"] | None = None
     quality: Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"] | None = None
     style: Literal["vivid", "natural"] | None = None
     moderation: Literal["auto", "low"] | None = None
-    user: Annotated[str | None, Field(max_length=512)] = None
-    safety_identifier: Annotated[str | None, Field(max_length=512)] = None
+    user: str | None = Field(None, max_length=512)
+    safety_identifier: str | None = Field(None, max_length=512)
 
-    seed: Annotated[
-        int | None, Field(ge=0, lt=LIMIT, description="fewpass: seed of the first image; image i has `seed` + i.")
-    ] = None
-    window: Annotated[
-        int | None, Field(ge=0, description="fewpass: drafts per forward pass, instead of the decoder's own.")
-    ] = None
+    seed: int | None = Field(
+        None, ge=0, lt=LIMIT, description="fewpass: seed of the first image; image i has `seed` + i."
+    )
+    window: int | None = Field(
+        None, ge=0, description="fewpass: drafts per forward pass, instead of the decoder's own."
+    )
 
     def ignored(self, size: str) -> list[str]:
         """The given fields without effect on images of `size`, "WIDTHxHEIGHT"."""
@@ -79,28 +76,26 @@ class GenerationRequest(Options):
 
 
 class InputTokensDetails(BaseModel):
+    """The tokens of the prompts by kind."""
+
     text_tokens: int
     image_tokens: int = 0
 
 
 class Usage(BaseModel):
+    """The tokens of prompts and images."""
+
     input_tokens: int
     output_tokens: int
     total_tokens: int
     input_tokens_details: InputTokensDetails
-
-    @classmethod
-    def of(cls, prompt: int, image: int) -> "Usage":
-        """The usage of `prompt` text tokens and `image` tokens."""
-        details = InputTokensDetails(text_tokens=prompt)
-        return cls(input_tokens=prompt, output_tokens=image, total_tokens=prompt + image, input_tokens_details=details)
 
 
 class ImageData(BaseModel):
     """fewpass adds `seed`, which draws the image again, and `passes`, its number of forward passes."""
 
     b64_json: str | None = None
-    url: Annotated[str | None, Field(description="A data: URL.")] = None
+    url: str | None = Field(default=None, description="A data: URL.")
     seed: int
     passes: int
 
@@ -131,6 +126,8 @@ class ImageEvent(BaseModel):
 
 
 class PartialImageEvent(ImageEvent):
+    """A preview of an image."""
+
     type: Literal["image_generation.partial_image"] = "image_generation.partial_image"
     partial_image_index: int
 
@@ -145,6 +142,8 @@ class CompletedEvent(ImageEvent):
 
 
 class ModelCard(BaseModel):
+    """A model as `/v1/models` lists it."""
+
     id: str
     object: Literal["model"] = "model"
     created: int
@@ -152,9 +151,28 @@ class ModelCard(BaseModel):
 
 
 class ModelList(BaseModel):
+    """The answer of `/v1/models`."""
+
     object: Literal["list"] = "list"
     data: list[ModelCard]
 
 
+class ErrorDetail(BaseModel):
+    """An error; `param` is the field at fault."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ErrorBody(BaseModel):
+    """The body of every error."""
+
+    error: ErrorDetail
+
+
 class Status(BaseModel):
+    """The answer of a health check."""
+
     status: Literal["ok"] = "ok"

@@ -11,12 +11,12 @@ from typing import Any, cast
 import uvicorn
 from fastapi import FastAPI
 
-from fewpass.serve.connections import BACKLOG, Connection, close_late
+from fewpass.serve.connections import BACKLOG, Connection
 from fewpass.serve.engine import Engine
 from fewpass.serve.limits import Limits
 
 SECOND = 10  # ticks
-MOMENT = 2  # seconds to send the last errors
+MOMENT = 3  # seconds to send the last errors; then uvicorn closes the connections of clients that do not read
 
 
 class Server(uvicorn.Server):
@@ -26,7 +26,7 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: FastAPI, limits: Limits, announce: Callable[[], object] = lambda: None):
-        grace = int(limits.grace) + MOMENT + 1
+        grace = int(limits.grace) + MOMENT
         protocol: Any = partial(Connection, limits)
         super().__init__(
             uvicorn.Config(app, http=protocol, ws="none", backlog=BACKLOG, timeout_graceful_shutdown=grace)
@@ -35,33 +35,28 @@ class Server(uvicorn.Server):
         self.limits, self.announce = limits, announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and announce it."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.started:
             self.announce()
 
     async def on_tick(self, counter: int) -> bool:
+        """Close late connections, once a second."""
         if counter % SECOND == 0:
-            connections = cast(set[Connection], self.server_state.connections)
-            close_late(connections, self.limits, self._loop.time())
+            for connection in list(cast(set[Connection], self.server_state.connections)):
+                connection.close_if_late(self._loop.time())
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop the engine in order, then the server."""
         self.engine.drain()
-        self._abort_in(self.limits.grace)
+        self._loop.call_later(self.limits.grace, self.engine.abort)
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; refuse unfinished requests at a second Ctrl-C."""
         if self.should_exit and sig == signal.SIGINT:  # uvicorn would exit while the engine's thread draws
-            self._loop.call_soon_threadsafe(self._abort_in, 0)
+            self.engine.abort()
         else:
             super().handle_exit(sig, frame)
-
-    def _abort_in(self, seconds: float) -> None:
-        """Refuse unfinished requests then; a moment later, close the connections of clients that do not read."""
-        self._loop.call_later(seconds, self.engine.abort)
-        self._loop.call_later(seconds + MOMENT, self._close_connections)
-
-    def _close_connections(self) -> None:
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()

@@ -42,20 +42,6 @@ def describe(model: Model, folder: Path, prompt: str, grid: Grid) -> Iterator[Li
     yield from _sizes(model, grid)
 
 
-def sample_prompt(model: Model) -> str:
-    """A prompt that the model can read: a class, or words that are in its vocabulary."""
-    if getattr(model, "labels", 0):
-        return "0"
-    try:
-        tokenizer = model.tokenizer
-    except ValueError:
-        return "a cat"
-    unknown = tokenizer.unk_token_id
-    if unknown is None or unknown not in tokenizer("a cat", add_special_tokens=False).input_ids:
-        return "a cat"
-    return min(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens))
-
-
 def _files(model: Model, folder: Path) -> Iterator[Line]:
     parts = [folder if folder.is_dir() else folder.parent]
     parts += sorted(part for part in parts[0].iterdir() if part.is_dir())

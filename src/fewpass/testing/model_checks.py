@@ -9,9 +9,8 @@ from torch import Tensor
 
 from fewpass.core.canvas import FAULTS, Grid, faults_of
 from fewpass.models.base import Model
-from fewpass.runtime.transformer import MASKS, Body
 from fewpass.testing.description import Line
-from fewpass.testing.probe import Probe, alone, compiled, forced, guided, overwritten, together, uncached
+from fewpass.testing.probe import Probe, alone, forced, guided, overwritten, together, uncached
 
 SIZES = ((128, 128), (192, 128), (128, 192))  # pixels; the model's own size if it draws none of them
 CHECKS: dict[str, Callable[[Probe], tuple[Tensor, Tensor] | None]] = {
@@ -51,9 +50,7 @@ def check_model(model: Model, grids: Sequence[Grid] | None = None, seed: int = 0
     or +inf.
     """
     with torch.inference_mode():
-        chosen = grids or layouts(model)
-        findings = [finding for grid in chosen for finding in _findings(model, grid, seed)]
-        return [*findings, _compiled(Probe(model, chosen[0], seed))]
+        return [finding for grid in grids or layouts(model) for finding in _findings(model, grid, seed)]
 
 
 def numbers(model: Model, grid: Grid, prompt: str) -> Iterator[Line]:
@@ -98,8 +95,6 @@ def _findings(model: Model, grid: Grid, seed: int) -> Iterator[Finding]:
         answers = check(probe)
         if answers is not None:
             yield Finding(what, shape, difference(*answers), near)
-    for what, this, that in _attentions(probe):
-        yield Finding(what, shape, difference(this, that), near)
     drawn = probe.draw(0)
     for window in (*WINDOWS, grid.size - 1):
         unequal = (probe.draw(window) != drawn).double().mean().item()
@@ -111,35 +106,12 @@ def _findings(model: Model, grid: Grid, seed: int) -> Iterator[Finding]:
         yield Finding("bfloat16, fixed noise: whole window = autoregression", shape, unequal, None)
 
 
-def _compiled(probe: Probe) -> Finding:
-    """Once for all layouts: the traced graph does not depend on them."""
-    try:
-        error = difference(*compiled(probe))
-    except torch._dynamo.exc.TorchDynamoException:  # it cannot be traced, or not once for all
-        error = float("inf")
-    return Finding("traced by torch.compile = as it is", _shape(probe.grid), error, _near(probe.model))
-
-
 def _shape(grid: Grid) -> str:
     return " + ".join(f"{rows}x{cols}" for rows, cols in grid.grids)
 
 
 def _near(model: Model) -> float:
     return 1e-4 if model.model.dtype in EXACT else 0.1
-
-
-def _attentions(probe: Probe) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """The attention implementations, each against the one in use."""
-    body = probe.model.network.body
-    if not isinstance(body, Body):
-        return
-    used, reference = body.model.config._attn_implementation, alone(probe)
-    for other in MASKS:
-        body.model.set_attn_implementation(other)
-        answers = alone(probe)
-        body.model.set_attn_implementation(used)
-        if other != used:
-            yield f"attention: {other} = {used}", answers, reference
 
 
 def difference(these: Tensor, those: Tensor) -> float:

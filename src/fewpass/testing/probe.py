@@ -1,7 +1,6 @@
 """Pairs of answers of a model that must be equal."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -29,6 +28,7 @@ class Probe:
 
     @cached_property
     def prompts(self) -> list[Tensor]:
+        """Random prompts of several lengths."""
         chance = torch.Generator().manual_seed(self.seed)
         return [self.model.random_prompt(length, chance) for length in LENGTHS]
 
@@ -43,9 +43,11 @@ class Probe:
 
     @property
     def positions(self) -> Tensor:
+        """All positions of the canvas [N]."""
         return torch.arange(self.grid.size, device=self.model.device)
 
     def open(self, prompts: Sequence[Prompt], guidance: float = 1.0) -> PromptSession:
+        """A session that continues these prompts."""
         return self.model.open(prompts, self.grid, guidance, [None] * len(prompts))
 
     def ask(self, session: PromptSession, images: Tensor, index: Tensor) -> Tensor:
@@ -66,6 +68,7 @@ class Probe:
 
 
 def alone(probe: Probe) -> Tensor:
+    """The logits behind the first prompt."""
     return probe.read(probe.prompts[:1], probe.images[:1])
 
 
@@ -81,21 +84,6 @@ def uncached(probe: Probe) -> tuple[Tensor, Tensor]:
     ids = network.positions(torch.arange(inputs.shape[1], device=inputs.device)[None], offset)
     hidden = network.body.uncached(inputs, ids)[:, prompt.shape[1] - 1 :]
     return steps, probe.grid.forbid(probe.positions[None], network.head(hidden).to(steps.dtype))
-
-
-def compiled(probe: Probe) -> tuple[Tensor, Tensor]:
-    """A pass that torch.compile has traced, into one graph that fits the next pass as well, and the same pass without.
-
-    Traced only: a model that cannot be compiled fails there. It takes no compiler, and rounds as before.
-    """
-    session, images, window = probe.open(probe.prompts[:1]), probe.images[:1], probe.positions[:-1]
-    plain, body = probe.ask(session, images, window), session.network.body
-    torch.compiler.reset()
-    trace = torch.compile(lambda *inputs: body(*inputs), fullgraph=True, dynamic=False, backend="eager")
-    session.network = replace(session.network, body=trace)
-    probe.ask(session, images.roll(1, 1), window)
-    with torch._dynamo.config.patch(error_on_recompile=True):
-        return probe.ask(session, images, window), plain
 
 
 def overwritten(probe: Probe) -> tuple[Tensor, Tensor]:

@@ -37,6 +37,7 @@ class Toy:
         self.codebook = Codebook(circle[: grid.codes or grid.vocab], circle.__getitem__)
 
     def __call__(self, query: Query) -> Tensor:
+        """The logits behind the tokens of a query: [B, n, V]."""
         self._reserve(0 if query.sees is None else query.sees.shape[-1] + 1)
         slot = (query.index if query.slot is None else query.slot).clamp(max=self.words.shape[1] - 1)
         self.words.scatter_(1, slot, self.word(query.tokens, query.index))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -11,15 +12,16 @@ from transformers import ChameleonForConditionalGeneration, PreTrainedTokenizerB
 from fewpass.core.canvas import Grid
 from fewpass.core.codebook import Codebook
 from fewpass.models.base import Model, Prompt
-from fewpass.models.chameleon.styles import END, START, TURN, style_of
+from fewpass.models.chameleon.styles import END, START, TURN, style_of, vocabulary_of_shape
 from fewpass.models.chameleon.vqgan import Vqgan, find_vqgan, vqgan_home
-from fewpass.models.chameleon.weights import WORDS, check_enabled, load_chameleon, vocabulary_of_shape
 from fewpass.models.checkpoint import Checkpoint, sampling_of
 from fewpass.models.pixels import to_pixels
-from fewpass.models.untrained import scatter, shape_of
-from fewpass.models.vocabulary import ImageVocabulary, check_known, check_vocabulary, codes_in_order, named
+from fewpass.models.untrained import scatter
+from fewpass.models.vocabulary import ImageVocabulary, check_known, codes_in_order, named
 from fewpass.runtime.session import Network
 from fewpass.runtime.transformer import Body
+
+NORMS = ("q_norm.weight", "q_norm.bias", "k_norm.weight", "k_norm.bias")
 
 
 class Chameleon(Model):
@@ -35,13 +37,12 @@ class Chameleon(Model):
     def __init__(self, model: ChameleonForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str):
         super().__init__(model, tokenizer, name)
         config = model.config
-        check_vocabulary(config.vocabulary_map, WORDS, name)
         codes = codes_in_order(model.model.vocabulary_mapping, name)
         self.style = style_of(config, name, len(codes))
         self.size_source, self.reads_images = self.style.size_source, self.style.reads_images
         symbols = named(config.vocabulary_map, *self.style.symbols)
         self.vocabulary = ImageVocabulary(model, torch.tensor([*codes, *symbols]))
-        check_enabled(self.vocabulary, len(codes), config.vq_config.num_embeddings, name)
+        self._check_enabled(len(codes))
         self.guidance, self.sampling = self.style.guidance, sampling_of(model.generation_config, self.style.sampling)
         self.context = config.max_position_embeddings
         self.start, self.turn, end = named(config.vocabulary_map, START, TURN, END)
@@ -57,17 +58,17 @@ class Chameleon(Model):
 
     @classmethod
     def load(cls, checkpoint: Checkpoint) -> Self:
-        # Quick checks, before the weights are read.
-        check_vocabulary(checkpoint.config.get("vocabulary_map"), WORDS, checkpoint.name)
-        vqgan_home(checkpoint)
+        vqgan_home(checkpoint)  # before the weights are read, which takes long
         tokenizer = checkpoint.tokenizer()
-        loaded = cls(load_chameleon(checkpoint), tokenizer, checkpoint.name)
+        # Lumina-mGPT has no VQGAN among its weights, whose encoder is not needed to draw.
+        weights = checkpoint.weights(cls.kind, absent="model.vqmodel.", mend=partial(_spread_norms, checkpoint))
+        loaded = cls(weights, tokenizer, checkpoint.name)
         loaded.check_pictures([])
         return loaded
 
     @classmethod
     def untrained(cls, config: Mapping[str, Any], name: str, device: torch.device, dtype: torch.dtype) -> Self:
-        shape = shape_of(cls.kind, config)
+        shape = cls.kind.config_class.from_dict(dict(config))
         known = shape.vocabulary_map or vocabulary_of_shape(shape.vocab_size, shape.vq_config.num_embeddings)
         loaded = super().untrained({**config, "vocabulary_map": known}, name, device, dtype)
         with torch.device(device):
@@ -75,6 +76,17 @@ class Chameleon(Model):
         scatter(vqgan)
         loaded._show_with(vqgan.eval())
         return loaded
+
+    def _check_enabled(self, codes: int) -> None:
+        """Raise ValueError if the head's rows of the codes are empty, as where image output has been disabled.
+
+        Or if the codebook has another number of codes: Lumina-mGPT 2.0 also calls itself a Chameleon.
+        """
+        if codes != (entries := self.model.config.vq_config.num_embeddings):
+            raise ValueError(f"{self.name} has {codes} image tokens for a codebook of {entries}: no such Chameleon")
+        rows = self.vocabulary.rows
+        if rows is not None and not rows[self.vocabulary.ids[:codes] - self.vocabulary.ids.min()].any():
+            raise ValueError(f"{self.name}: image output is disabled, the image rows of lm_head are all zero")
 
     def grid(self, size: tuple[int, int] | None) -> Grid:
         return self.style.grid(size, self.name)
@@ -127,3 +139,14 @@ class Chameleon(Model):
 
     def _tensor(self, ids: list[int]) -> Tensor:
         return torch.tensor(ids, device=self.device)
+
+
+def _spread_norms(checkpoint: Checkpoint, model: ChameleonForConditionalGeneration, wrong: list[str]) -> list[str]:
+    """Lumina-mGPT stores the norms of queries and keys once for all heads that share them."""
+    stored = checkpoint.tensors(lambda name: name in wrong and name.endswith(NORMS))
+    for name, norm in stored.items():
+        heads = model.get_parameter(name)
+        if heads.shape[1:] == norm.shape[1:] and len(heads) % len(norm) == 0:
+            heads.data.copy_(norm.repeat_interleave(len(heads) // len(norm), 0))
+            wrong.remove(name)
+    return wrong

@@ -12,6 +12,7 @@ from fewpass.models.vocabulary import named
 CELL = 16  # pixels per code
 SIDES = (512, 768, 1024)  # that Lumina-mGPT is published for
 START = "<s>"  # config.bos_token_id is 1 in the published checkpoints, which is the word <pad>
+CODE = "IMGIMG"  # how the words of images begin
 BEGIN, END, TURN, ROW_END = "<racm3:break>", "<eoss>", "<reserved08706>", "<reserved08799>"
 
 
@@ -48,7 +49,7 @@ class Anole:
     def contrasts(self, ids: list[int], grid: Grid) -> list[list[int]]:
         """Images in the prompt alone, if there are any, and nothing: each has a guidance scale of its own."""
         nothing = named(self.words, START, BEGIN)
-        pictures = {w for n, w in self.words.items() if n.startswith("IMGIMG")}
+        pictures = {w for n, w in self.words.items() if n.startswith(CODE)}
         if pictures.isdisjoint(ids):
             return [nothing]
         kept = pictures | {*nothing, *named(self.words, END)}
@@ -107,3 +108,11 @@ def style_of(config: ChameleonConfig, name: str, codes: int) -> Anole | Lumina:
 
 def _size_word(units: int) -> str:
     return f"<reserved{8800 + units:05d}>"
+
+
+def vocabulary_of_shape(words: int, codes: int) -> dict[str, int]:
+    """For a shape that comes without one: `<s>`, the codes from 4 on, the layout's own words last."""
+    letters = (f"{CODE}{''.join(chr(ord('A') + int(digit)) for digit in str(code))}Z" for code in range(codes))
+    layout = ["<image>", BEGIN, END, TURN, ROW_END, *map(_size_word, range(1, 99))]
+    coded = {word: 4 + code for code, word in enumerate(letters)}
+    return {START: 0} | coded | {word: words - len(layout) + n for n, word in enumerate(layout)}

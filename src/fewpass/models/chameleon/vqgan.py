@@ -10,7 +10,7 @@ from transformers.models.janus.configuration_janus import JanusVQVAEConfig
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.hub import fetch, loaded_revision
 from fewpass.models.pixels import VqDecoder
-from fewpass.models.weights import one_line
+from fewpass.models.weights import reading
 from fewpass.runtime.transformer import input_device
 
 FOLDER = "vqgan"  # where a checkpoint that has no decoder of its own may be given one
@@ -45,6 +45,11 @@ def find_vqgan(model: PreTrainedModel) -> Vqgan:
     Raises ValueError if there is none, or one that does not fit the model.
     """
     name = model.config.name_or_path
+    with reading(f"the VQGAN decoder of {name} does not fit", Path(name)):
+        return _read_vqgan(model, name)
+
+
+def _read_vqgan(model: PreTrainedModel, name: str) -> Vqgan:
     folder, device = fetch(name, loaded_revision(model.config), local_files_only=True), input_device(model)
     home = vqgan_home(Checkpoint(name, folder or Path(name), device, model.dtype, {}))
     weights = {_short(name): w for name, w in home.tensors(lambda name: _short(name).startswith(PARTS)).items()}
@@ -52,10 +57,7 @@ def find_vqgan(model: PreTrainedModel) -> Vqgan:
         vqgan = Vqgan(model.config)
     levels = len(model.config.vq_config.channel_multiplier)
     renamed = {_in_order(name, levels): tensor.to(device, torch.float32) for name, tensor in weights.items()}
-    try:
-        vqgan.load_state_dict(renamed, assign=True)
-    except RuntimeError as error:
-        raise ValueError(f"the VQGAN decoder of {name} does not fit: {one_line(error)}") from None
+    vqgan.load_state_dict(renamed, assign=True)
     return vqgan.eval()
 
 

@@ -5,10 +5,10 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from .scenes import Thing, vocabulary
-from .segment import Box
+from .segment import Box, box_of
 
 SIDE = 16  # pixels of a template's side; larger pictures are averaged down to it
 COLUMNS = 16  # of the atlas
@@ -41,19 +41,14 @@ def templates() -> np.ndarray:
 @cache
 def _extent(number: int) -> Box:
     """The box of the visible part, in units of the side."""
-    visible = templates()[number, ..., 3] > 0.25
-    ys, xs = np.flatnonzero(visible.any(1)), np.flatnonzero(visible.any(0))
-    return Box(xs[0] / SIDE, ys[0] / SIDE, (xs[-1] + 1) / SIDE, (ys[-1] + 1) / SIDE)
+    return Box(*(edge / SIDE for edge in box_of(templates()[number, ..., 3] > 0.25)))
 
 
 def identify(pixels: np.ndarray, background: np.ndarray, box: Box, colour: str) -> Match:
     """The object whose picture explains the box best; none in the background's own `colour`, which explains nothing."""
     candidates = [n for n, thing in enumerate(vocabulary().things) if thing.colour != colour]
     margin = max(pixels.shape[:2])
-    padded = np.empty((pixels.shape[0] + 2 * margin, pixels.shape[1] + 2 * margin, 3), np.uint8)
-    padded[:] = background.round()
-    padded[margin:-margin, margin:-margin] = pixels
-    image = Image.fromarray(padded)
+    image = ImageOps.expand(Image.fromarray(pixels), margin, tuple(int(level) for level in background.round()))
     tries = {n: _compare(image, margin, background, n, *_frame(n, box)) for n in candidates}
     shortlist = sorted(candidates, key=lambda n: tries[n].distance)[:SHORTLIST]
     refined = [_refine(image, margin, background, n, box) for n in shortlist]

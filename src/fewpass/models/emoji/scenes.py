@@ -2,17 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
-from hashlib import sha256
-from itertools import permutations, product
 from pathlib import Path
 from typing import Literal
 
 Kind = Literal["single", "count", "relation"]
 KINDS: tuple[Kind, ...] = ("single", "count", "relation")
-MIRROR = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 
 
 @dataclass(frozen=True)
@@ -51,42 +47,6 @@ class Scene:
         """Every object in the image, one entry each."""
         return self.things * self.count
 
-    @property
-    def drawable(self) -> bool:
-        """False where an object's colour equals the background's: such prompts are left out."""
-        return all(thing.colour != self.background for thing in self.things)
-
-    @property
-    def mirror(self) -> "Scene":
-        """The scene that the same image shows in other words: a A left of a B = a B right of a A."""
-        if self.relation is None:
-            return self
-        return Scene(self.background, self.things[::-1], self.count, MIRROR[self.relation])
-
-    @property
-    def prompt(self) -> str:
-        return self._write(lambda name: "an" if name[0] in "aeiou" else "a")
-
-    @property
-    def plain_prompt(self) -> str:
-        """The prompt with every article written 'a': the form that decides whether it is held out."""
-        return self._write(lambda name: "a")
-
-    def _write(self, article: Callable[[str], str]) -> str:
-        if self.count > 1:
-            head = f"{vocabulary().count_words[self.count]} {self.things[0].names}"
-        else:
-            head = f"{article(self.things[0].name)} {self.things[0].name}"
-        if self.relation:
-            head += f" {self.relation} {article(self.things[1].name)} {self.things[1].name}"
-        return f"{head} on a {self.background} background"
-
-    @property
-    def held_out(self) -> bool:
-        return any(
-            int(sha256(p.encode()).hexdigest(), 16) % 10 == 0 for p in (self.plain_prompt, self.mirror.plain_prompt)
-        )
-
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -115,6 +75,7 @@ class Vocabulary:
 
 @cache
 def vocabulary() -> Vocabulary:
+    """The words of the bundled model."""
     raw = json.loads(Path(__file__).with_name("vocabulary.json").read_text(encoding="utf-8"))
     things = tuple(Thing(o["singular"], o["plural"], o["emoji"], o["colour"]) for o in raw["objects"])
     backgrounds = {name: tuple(rgb) for name, rgb in raw["backgrounds"].items()}
@@ -153,26 +114,6 @@ def _lookup(names: dict[str, Thing], name: str, prompt: str) -> Thing:
     return names[name]
 
 
-def scenes(kind: Kind) -> Iterator[Scene]:
-    """Every drawable scene of one kind, held out or not."""
-    words = vocabulary()
-    if kind == "single":
-        every = (Scene(b, (t,)) for b, t in product(words.backgrounds, words.things))
-    elif kind == "count":
-        every = (Scene(b, (t,), n) for b, t, n in product(words.backgrounds, words.things, words.count_words))
-    elif kind == "relation":
-        pairs = permutations(words.things, 2)
-        every = (Scene(b, p, relation=r) for p, b, r in product(pairs, words.backgrounds, words.relations))
-    else:
-        raise ValueError(f"kind must be one of {KINDS}, not {kind!r}")
-    return (scene for scene in every if scene.drawable)
-
-
-def held_out(prompt: str) -> bool:
-    """Whether the bundled model was never trained on this prompt."""
-    return parse(prompt).held_out
-
-
 @cache
 def held_out_prompts() -> tuple[str, ...]:
     """The fixed list the score is measured on: 67 single, 67 count, 66 relation prompts, all held out."""
@@ -183,16 +124,3 @@ def held_out_prompts() -> tuple[str, ...]:
 def evaluation_prompts() -> tuple[str, ...]:
     """500 held-out prompts, those of `held_out_prompts` among them; single, count and relation take turns."""
     return tuple(Path(__file__).with_name("evaluation.txt").read_text(encoding="utf-8").splitlines())
-
-
-def choose_held_out(numbers: tuple[int, int, int] = (67, 67, 66)) -> list[str]:
-    """How `held_out.txt` was made: so many single, count and relation prompts; minutes of hashing.
-
-    `evaluation.txt` has 88, 206 and 206 in turns; there are no more single ones.
-    """
-    chosen: list[str] = []
-    for kind, number in zip(KINDS, numbers, strict=True):
-        prompts = [scene.prompt for scene in scenes(kind) if scene.held_out]
-        # an order that depends on nothing but the prompts, and is not the one that held them out
-        chosen += sorted(prompts, key=lambda p: sha256(f"score {p}".encode()).hexdigest())[:number]
-    return chosen

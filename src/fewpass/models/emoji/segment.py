@@ -43,43 +43,30 @@ def contrast(pixels: np.ndarray, background: np.ndarray) -> np.ndarray:
 
 def boxes(mask: np.ndarray) -> list[Box]:
     """One box per object in the mask."""
-    reach = round(REACH * mask.shape[1] / 128 / STEP)
-    seeds = mask[: mask.shape[0] // STEP * STEP, : mask.shape[1] // STEP * STEP]
-    seeds = np.asarray(seeds.reshape(seeds.shape[0] // STEP, STEP, -1, STEP).any((1, 3)))
-    labels = _label(_grow(seeds, reach))
-    found = []
-    for label in range(1, labels.max() + 1):
-        part = (
-            np.kron(labels == label, np.ones((STEP, STEP), bool))
-            & mask[: labels.shape[0] * STEP, : labels.shape[1] * STEP]
-        )
-        if part.sum() > SPECK * mask.size:
-            ys, xs = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
-            found.append(Box(float(xs[0]), float(ys[0]), float(xs[-1] + 1), float(ys[-1] + 1)))
-    return found
-
-
-def _grow(mask: np.ndarray, reach: int) -> np.ndarray:
+    height, width = (side // STEP * STEP for side in mask.shape)
+    mask, reach = mask[:height, :width], round(REACH * mask.shape[1] / 128 / STEP)
+    coarse: np.ndarray = np.asarray(mask.reshape(height // STEP, STEP, -1, STEP).any((1, 3)))
     for _ in range(reach):
-        padded = np.pad(mask, 1)
-        near = (padded[1:-1, 1:-1], padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
-        mask = np.logical_or.reduce(near)
-    return mask
+        coarse = np.asarray(_with_neighbours(coarse, False).any(0))
+    parts = [part.repeat(STEP, 0).repeat(STEP, 1) & mask for part in _components(coarse)]
+    return [box_of(part) for part in parts if part.sum() > SPECK * mask.size]
 
 
-def _label(mask: np.ndarray) -> np.ndarray:
-    """Numbers 1.. for the 4-connected parts, 0 elsewhere."""
-    labels = np.zeros(mask.shape, int)
-    for start in zip(*mask.nonzero(), strict=True):
-        if labels[start]:
-            continue
-        number, queue = labels.max() + 1, [start]
-        labels[start] = number
-        while queue:
-            y, x = queue.pop()
-            for near in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
-                inside = 0 <= near[0] < mask.shape[0] and 0 <= near[1] < mask.shape[1]
-                if inside and mask[near] and not labels[near]:
-                    labels[near] = number
-                    queue.append(near)
-    return labels
+def box_of(part: np.ndarray) -> Box:
+    """The smallest box around the pixels of a mask."""
+    ys, xs = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
+    return Box(float(xs[0]), float(ys[0]), float(xs[-1] + 1), float(ys[-1] + 1))
+
+
+def _components(mask: np.ndarray) -> list[np.ndarray]:
+    """A mask for each 4-connected part, in reading order: each pixel takes the lowest number around it."""
+    before, numbers = None, np.where(mask, np.arange(mask.size).reshape(mask.shape), mask.size)
+    while before is None or (numbers != before).any():
+        before, numbers = numbers, np.where(mask, _with_neighbours(numbers, mask.size).min(0), mask.size)
+    return [numbers == number for number in np.unique(numbers[mask])]
+
+
+def _with_neighbours(grid: np.ndarray, edge: int) -> np.ndarray:
+    """A grid and itself moved by one to all four sides: [5, H, W]."""
+    padded = np.pad(grid, 1, constant_values=edge)
+    return np.stack([grid, padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]])

@@ -9,7 +9,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from fewpass.core.canvas import Grid
+from fewpass.core.checks import SIDE, scale, whole
 from fewpass.core.codebook import Codebook
+from fewpass.core.messages import shown
 from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model
 from fewpass.models.checkpoint import Checkpoint
@@ -84,18 +86,29 @@ class LlamaGen(Model):
         Raises ValueError naming the file and the key of a value that does not fit the model.
         """
         given = {key: value for key, value in read_json(path).items() if value is not None}
-        self.guidance = float(given.get("guidance", self.guidance))
-        self.sampling = replace(self.sampling, **{key: given[key] for key in vars(self.sampling) if key in given})
-        if "size" in given:
-            side, rest = divmod(given["size"], self.pixels_per_code)
-            if rest:
-                raise ValueError(f"{path}: size must be a multiple of {self.pixels_per_code}, got {given['size']}")
-            self.model.config.side, self.size_source = side, f"from {SETTINGS}"
-        if "classes" in given:
-            self.classes = tuple(given["classes"])
-            if len(self.classes) != self.labels:
-                expected = f"{self.labels} names" if self.labels else "absent, since the model reads texts"
-                raise ValueError(f"{path}: classes must be {expected}, got {len(self.classes)} names")
+        try:
+            self.guidance = scale(given.get("guidance", self.guidance))
+            self.sampling = replace(self.sampling, **{key: given[key] for key in vars(self.sampling) if key in given})
+            if "size" in given:
+                self._draw_only(whole("size", given["size"], 1, SIDE, of="pixels"))
+            if "classes" in given:
+                self._name_classes(given["classes"])
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def _draw_only(self, size: int) -> None:
+        side, rest = divmod(size, self.pixels_per_code)
+        if rest:
+            raise ValueError(f"size must be a multiple of {self.pixels_per_code}, got {size}")
+        self.model.config.side, self.size_source = side, f"from {SETTINGS}"
+
+    def _name_classes(self, names: object) -> None:
+        if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
+            raise ValueError(f"classes must be a list of names, got {shown(names)}")
+        if len(names) != self.labels:
+            expected = f"{self.labels} names" if self.labels else "absent, since the model reads texts"
+            raise ValueError(f"classes must be {expected}, got {len(names)} names")
+        self.classes = tuple(names)
 
     @property
     def pixels_per_code(self) -> int:

@@ -44,6 +44,8 @@ class GridRotary(nn.Module):
 
 
 class GridLlama(LlamaModel):
+    """A Llama whose position ids are rows and columns."""
+
     def __init__(self, config: LlamaGenConfig):
         super().__init__(config)
         self.rotary_emb = GridRotary(config)
@@ -59,7 +61,7 @@ class Captions(nn.Module):
         self.fc2 = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[..., caption_dim] -> [..., D]"""
+        """[..., caption_dim] -> [..., D]."""
         return self.fc2(F.gelu(self.fc1(features), approximate="tanh"))
 
 
@@ -72,6 +74,8 @@ class NormalizedVq(VqDecoder):
 
 
 class LlamaGenForImageGeneration(PreTrainedModel):
+    """The language model, its embeddings of classes or captions, and the decoder of its image tokenizer."""
+
     config_class = LlamaGenConfig
     _supports_sdpa = True
     _no_split_modules = ("LlamaDecoderLayer",)

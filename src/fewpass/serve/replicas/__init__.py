@@ -1,1 +1,0 @@
-"""Replicas of the server on a Ray cluster: `fewpass serve --ray`."""
