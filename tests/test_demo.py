@@ -16,6 +16,7 @@ import fewpass
 import fewpass.cli.demo
 import fewpass.demo.comparison
 from fewpass.cli import main
+from fewpass.core.canvas import Grid
 from fewpass.demo.comparison import Comparison, Models, compare
 from fewpass.demo.drawing import Stream
 from fewpass.demo.html import EXAMPLES, alert, board, describe, examples_of, verdict
@@ -26,6 +27,7 @@ from tests.tiny import SIDE
 
 N = SIDE**2
 PROMPT = "two red stars"
+GRID = Grid(16, 16, 8)
 
 
 # Comparison.
@@ -174,7 +176,7 @@ def test_view_of_an_unfinished_drawing(pipeline):
     for _ in range(5):
         next(comparison.streams[0])
     view = panel.view()
-    assert (view.passes, view.tokens, view.total, view.finished) == (5, 5, N, False)
+    assert (view.passes, view.tokens, view.grid.size, view.finished) == (5, 5, N, False)
     alpha = np.array(picture(view.picture))[::2, ::2, 3]
     assert (alpha.ravel() > 0).tolist() == [True] * 5 + [False] * (N - 5)
     assert (np.array(picture(view.heat))[..., 3].ravel() > 0).tolist() == [True] * 5 + [False] * (N - 5)
@@ -206,8 +208,8 @@ def test_heat_is_the_pass_that_committed_each_token():
 def views(**rival):
     fast = {"decoder": fewpass.mc_sjd(), "passes": 64, "seconds": 2.0} | rival
     return [
-        View(fewpass.ar(), 16, 16, 256, tokens=256, passes=256, seconds=5.0, finished=True),
-        View(rows=16, cols=16, total=256, tokens=256, finished=True, **fast),
+        View(fewpass.ar(), GRID, tokens=256, passes=256, seconds=5.0, finished=True),
+        View(grid=GRID, tokens=256, finished=True, **fast),
     ]
 
 
@@ -268,7 +270,7 @@ def test_missing_extra_is_named_with_its_command(monkeypatch, capsys):
     [
         (["--port", "0"], "0"),
         (["--port", "65536"], "65536"),
-        (["--port", "x"], "'x' is not a whole number"),
+        (["--port", "x"], "got 'x'"),
         (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1: "),
         (["--model", "no/such model"], "no/such model"),
     ],

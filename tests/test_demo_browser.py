@@ -275,7 +275,7 @@ def test_phone_shows_both_panels_side_by_side(visit):
     assert left["y"] == right["y"]
     assert left["x"] + left["width"] < right["x"]
     assert page.evaluate("() => document.documentElement.scrollWidth") <= PHONE["width"]
-    for panel, law in zip(page.locator(".fp-panel").all(), page.locator(".fp-law").all(), strict=True):
+    for panel, law in zip(page.locator(".fp-panel").all(), page.locator(".fp-exactness").all(), strict=True):
         inner, outer = law.bounding_box(), panel.bounding_box()
         assert inner["x"] + inner["width"] <= outer["x"] + outer["width"]
 

@@ -25,7 +25,7 @@ OTHERS = ("a red fox in the snow", "a lighthouse at dusk, oil painting", "a bowl
 def board(views: Sequence[View], note: str = "") -> str:
     """Both drawings side by side, a note, and their colour scale."""
     panels = "".join(map(_panel, views))
-    slowest = max(view.total for view in views)  # passes of `ar`, so that colours keep their meaning
+    slowest = max(view.grid.size for view in views)  # passes of `ar`, so that colours keep their meaning
     note = f'<p class="fp-note" role="status">{escape(note)}</p>'
     return f'<div class="fp-panels">{panels}</div>{note}{_legend(slowest)}'
 
@@ -50,20 +50,20 @@ def _panel(view: View) -> str:
     name, _, options = str(view.decoder).rstrip(")").partition("(")
     settings = escape(options.replace("=", " ")) or "one token per pass"
     word = law(view.decoder.lossless)
-    done = 100 * view.tokens / view.total
+    done = 100 * view.tokens / view.grid.size
     rate = f"{view.tokens / view.passes:.2f}" if view.passes else "0"
     href = f'href="{view.picture}" download="{escape(name)}.png"'
     save = f'<a class="fp-save" {href}>Save PNG</a>' if view.finished else ""
     return f"""
 <section class="fp-panel{" fp-finished" * view.finished}" aria-label="{escape(name)}" data-passes="{view.passes}">
-<header><h2>{escape(name)}</h2><span class="fp-law fp-{word.split()[0]}">{word}</span>
+<header><h2>{escape(name)}</h2><span class="fp-exactness fp-{word.split()[0]}">{word}</span>
 <p title="{settings}">{settings}</p></header>
 <div class="fp-picture" style="{_lattice(view)}">{_image(view.picture, f"the image drawn by {name} so far")}</div>
 <div class="fp-bar"><i style="width:{done:.1f}%"></i></div>
 <div class="fp-facts">
 <div class="fp-numbers">
 <p class="fp-passes"><b>{view.passes}</b> <span>passes</span></p>
-<p>{view.tokens}<small>/{view.total}</small> <span>tokens</span></p>
+<p>{view.tokens}<small>/{view.grid.size}</small> <span>tokens</span></p>
 <p>{rate} <span>tokens per pass</span></p>
 <p>{view.seconds:.1f} <span>seconds</span></p>
 {save}
@@ -75,7 +75,7 @@ def _panel(view: View) -> str:
 
 def _lattice(view: View) -> str:
     """The shape of a drawing and its numbers of tokens, as CSS."""
-    return f"aspect-ratio:{view.cols}/{view.rows};--cols:{view.cols};--rows:{view.rows}"
+    return f"aspect-ratio:{view.grid.cols}/{view.grid.rows};--cols:{view.grid.cols};--rows:{view.grid.rows}"
 
 
 def _image(url: str, alternative: str) -> str:

@@ -80,7 +80,7 @@ class Page:
                         "7", label="Seed", placeholder="any", max_lines=1, min_width=80, elem_id="fp-seed"
                     )
                 self.about = gr.HTML(description, elem_id="fp-about")
-            with gr.Column(elem_id="fp-race"):
+            with gr.Column(elem_id="fp-drawings"):
                 self.board = gr.HTML(board(View.pair(pipe, other)), elem_id="fp-board")
 
     def listen(self, blocks: gr.Blocks) -> None:

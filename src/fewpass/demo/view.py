@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fewpass.core.canvas import Grid
 from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.demo.drawing import Stream
@@ -22,12 +23,10 @@ PREVIEW = 512  # largest side in pixels, for an unfinished picture
 
 @dataclass(frozen=True)
 class View:
-    """The state of a drawing [rows, cols] after some forward pass. Pictures are data: URLs, "" for none."""
+    """The state of a drawing after some forward pass. Pictures are data: URLs, "" for none."""
 
     decoder: Decoder
-    rows: int
-    cols: int
-    total: int  # tokens to draw
+    grid: Grid
     tokens: int = 0  # that are final
     passes: int = 0
     seconds: float = 0.0
@@ -38,8 +37,7 @@ class View:
     @classmethod
     def pair(cls, pipe: Pipeline, other: str) -> list["View"]:
         """`ar` and another decoder before the first pass."""
-        grid = pipe.model.grid(None)
-        return [cls(decoder_of(name), grid.rows, grid.cols, grid.size) for name in ("ar", other)]
+        return [cls(decoder_of(name), pipe.model.grid(None)) for name in ("ar", other)]
 
 
 class Panel:
@@ -55,12 +53,14 @@ class Panel:
             return self._last
         stream, seconds = self.stream, self.stream.trace.seconds
         committed, grid = stream.trace.committed[0].numpy(), stream.job.grid
-        picture = _finished(stream) if stream.finished else _preview(stream)
+        if stream.finished:
+            result = stream.result()
+            picture = png(result.images[0], record(result, 0))
+        else:
+            picture = _preview(stream)
         self._last = View(
             stream.job.decoder,
-            grid.rows,
-            grid.cols,
-            grid.size,
+            grid,
             tokens=int((committed > 0).sum()),
             passes=int(committed.max()),
             seconds=seconds,
@@ -76,11 +76,6 @@ def heat(committed: NDArray[np.integer], slowest: int) -> bytes:
     colours: NDArray[Any] = colour(share(np.maximum(committed, 1), slowest))
     alpha = np.where(committed > 0, 255, 0).astype(np.uint8)
     return _png(Image.fromarray(np.dstack([colours, alpha])))
-
-
-def _finished(stream: Stream) -> bytes:
-    result = stream.result()
-    return png(result.images[0], record(result, 0))
 
 
 def _preview(stream: Stream) -> bytes:

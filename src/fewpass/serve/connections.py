@@ -14,23 +14,16 @@ OTHER_FILES = 512  # with the backlog
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind a socket to `host` and `port`; port 0 is any free one. Raises ValueError if that is not possible."""
+    """Listen on `host` and `port`; port 0 is any free one. Raises ValueError if that is not possible."""
+    if not 0 <= port < 1 << 16:
+        raise ValueError(f"port must lie in 0..65535, got {port}")
     try:
-        (family, *_, address), *_ = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        bound = socket.socket(family)
-        try:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind((address[0], port, *address[2:]))
-        except (OSError, OverflowError):
-            bound.close()
-            raise
-    except OverflowError:
-        raise ValueError(f"port must lie in 0..65535, got {port}") from None
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise ValueError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        reason = str(error.strerror).partition(" (while")[0]
     except UnicodeError:
-        raise ValueError(f"cannot listen on {shown(host)}: this is not the name of a host") from None
-    return bound
+        reason = "this is not the name of a host"
+    raise ValueError(f"cannot listen on {shown(host)}, port {port}: {reason}")
 
 
 def most_connections() -> int:

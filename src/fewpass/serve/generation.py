@@ -69,10 +69,10 @@ class Generation:
     def _data(self, done: CompletedEvent) -> ImageData:
         """An image of the answer: a `data:` URL or base64, by default as OpenAI's model of the same name."""
         default = "url" if self.engine.pipe.model.name in DALL_E else "b64_json"
+        image = {"b64_json": done.b64_json}
         if (self.body.response_format or default) == "url":
-            url = f"data:image/{self.format};base64,{done.b64_json}"
-            return ImageData(url=url, seed=done.seed, passes=done.passes)
-        return ImageData(b64_json=done.b64_json, seed=done.seed, passes=done.passes)
+            image = {"url": f"data:image/{self.format};base64,{done.b64_json}"}
+        return ImageData(**image, seed=done.seed, passes=done.passes)
 
     async def events(self) -> AsyncIterator[str]:
         """The answer as server-sent events, each image once it is finished. Errors are events too."""

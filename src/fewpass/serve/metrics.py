@@ -1,6 +1,7 @@
 """Prometheus metrics."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -60,17 +61,9 @@ class Metrics:
 
 def merge(texts: Mapping[str, bytes], label: str) -> bytes:
     """Merge the metrics of several servers; `label` holds their names."""
-    return generate_latest(_Merged(texts, label))
-
-
-class _Merged:
-    def __init__(self, texts: Mapping[str, bytes], label: str):
-        self.texts, self.label = texts, label
-
-    def collect(self) -> Iterable[Metric]:
-        families: dict[str, Metric] = {}
-        for name, text in self.texts.items():
-            for family in text_string_to_metric_families(text.decode()):
-                ours = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
-                ours.samples += [s._replace(labels={**s.labels, self.label: name}) for s in family.samples]
-        return families.values()
+    families: dict[str, Metric] = {}
+    for name, text in texts.items():
+        for family in text_string_to_metric_families(text.decode()):
+            ours = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            ours.samples += [s._replace(labels={**s.labels, label: name}) for s in family.samples]
+    return generate_latest(SimpleNamespace(collect=families.values))

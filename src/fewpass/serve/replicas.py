@@ -3,8 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -20,7 +19,7 @@ from fewpass.serve.metrics import Metrics, merge
 
 NAME = "fewpass"  # of the application and of its one deployment
 PATIENCE = 10.0  # seconds to wait for answers of all replicas
-MOMENT = 3.0  # seconds to send the last answers
+MOMENT = 5.0  # seconds to end a replica
 
 
 def serve_on_ray(
@@ -51,16 +50,15 @@ def serve_on_ray(
         def build() -> FastAPI:  # in the process of a replica; Ray takes functions only
             return create_app(processes.open(source, share), limits, api_key, known, SharedMetrics(), cors)
 
+        stop = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: stop.set())
         try:
             _start(host, port, _deployment(build, count, share, limits.grace))
-            with _terminable():
+            try:
                 announce(known, count)
-                try:
-                    threading.Event().wait()
-                finally:
-                    _drain(limits.grace)
-        except SystemExit:  # after SIGTERM
-            pass
+                stop.wait()
+            finally:
+                _finish(limits.grace)
         finally:
             if not passing:
                 serve.shutdown()
@@ -90,12 +88,6 @@ class Replica:
         """The replica's name and its metrics."""
         return serve.get_replica_context().replica_id.unique_id, Metrics.text(self.app.state.engine.metrics)
 
-    def drain(self) -> None:
-        """Refuse waiting requests, and after the grace the unfinished ones."""
-        engine = self.app.state.engine
-        engine.drain()
-        threading.Timer(engine.limits.grace, engine.abort).start()
-
 
 def _deployment(build: Callable[[], FastAPI], replicas: int, share: Mapping[str, int], grace: float) -> Any:
     """The application of Ray Serve. Ray keeps no queue: each replica has the limits of a server."""
@@ -107,7 +99,7 @@ def _deployment(build: Callable[[], FastAPI], replicas: int, share: Mapping[str,
         max_queued_requests=CONNECTIONS,
         max_constructor_retry_count=1,  # a model that fails to load once will fail again
         graceful_shutdown_wait_loop_s=0.2,
-        graceful_shutdown_timeout_s=grace + MOMENT,
+        graceful_shutdown_timeout_s=grace,
     )(serve.ingress(build)(Replica)).bind()
 
 
@@ -121,24 +113,9 @@ def _start(host: str, port: int, app: Any) -> None:
         raise ValueError(message or f"Ray: {last_line(error)}") from error
 
 
-def _drain(grace: float) -> None:
-    """Stop the replicas: they refuse waiting requests, and finish the others within `grace` seconds."""
-    end = time.monotonic() + grace + 2 * MOMENT
-    serve.get_deployment_handle(NAME, NAME).broadcast("drain").results(timeout_s=PATIENCE, return_exceptions=True)
+def _finish(grace: float) -> None:
+    """Let the replicas finish their requests within `grace` seconds, and end them."""
+    end = time.monotonic() + grace + MOMENT
     serve.delete(NAME, _blocking=False)
     while NAME in serve.status().applications and time.monotonic() < end:
         time.sleep(0.1)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Make SIGTERM raise SystemExit, as SIGINT raises KeyboardInterrupt."""
-
-    def leave(number: int, frame: object) -> None:
-        raise SystemExit(0)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
