@@ -2,28 +2,15 @@
 
 import time
 
-import pytest
-
-from fewpass.viz.progress import Pace, Step, do, spoken
+from fewpass.viz.progress import Step, do, images_drawn
 
 
-def test_pace_counts_this_run_only():
+def test_images_of_an_earlier_run_do_not_count_for_the_time_left(capsys):
     now = [100.0]
-    pace = Pace(total=50, before=10, clock=lambda: now[0])
-    assert (pace.rate, pace.seconds_left) == (0, None)
-    assert str(pace) == "10/50 images, 0 images/s, ? left"
-    now[0] += 20
-    pace.done += 10
-    assert (pace.rate, pace.seconds_left) == (0.5, 60)
-    assert str(pace) == "20/50 images, 0.5 images/s, 1:00 left"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.4, "0:00"), (65, "1:05"), (3600, "1:00:00"), (86400 * 2 + 3 * 3600 + 61, "2 d 3:01:01"), (None, "?")],
-)
-def test_spoken_formats_times(seconds, said):
-    assert spoken(seconds) == said
+    with images_drawn(50, before=10, clock=lambda: now[0]) as show:
+        now[0] += 40
+        show()
+    assert capsys.readouterr().err == "11/50 images, 0.025 images/s, 0:26:00 left\n"
 
 
 def test_do_logs_each_decoder_and_every_half_minute(capsys):
@@ -35,10 +22,10 @@ def test_do_logs_each_decoder_and_every_half_minute(capsys):
     steps = [step("a 1", "a"), step("b 1", "b"), step("a 2", "a"), step("b 2", "b"), step("c"), step("d"), step("e")]
     do(steps, "all", clock=lambda: now[0])
     assert capsys.readouterr().err.splitlines() == [
-        "b 1: 2 of 7 steps, 1:40 left",
-        "a 2: 3 of 7 steps, 1:20 left",
-        "b 2: 4 of 7 steps, 1:00 left",
-        "d: 6 of 7 steps, 0:20 left",
+        "b 1: 2 of 7 steps, 0:01:40 left",
+        "a 2: 3 of 7 steps, 0:01:20 left",
+        "b 2: 4 of 7 steps, 0:01:00 left",
+        "d: 6 of 7 steps, 0:00:20 left",
     ]
 
 
@@ -49,6 +36,11 @@ def test_do_shows_bars_on_a_terminal(monkeypatch, capsys):
     shown = capsys.readouterr().err
     assert "image 1, sjd" in shown
     assert "steps" not in shown
+
+
+def test_do_accepts_steps_without_cost(capsys):
+    do([Step("a", 0, lambda: None, "a")], "all")
+    assert capsys.readouterr().err == "a: 1 of 1 steps, ? left\n"
 
 
 def test_do_accepts_no_steps(capsys):

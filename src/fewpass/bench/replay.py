@@ -85,14 +85,13 @@ def stretched(trace: Trace, size: int) -> list[int]:
     return [commits[trace[final * len(trace) // size]] for final in range(size)]
 
 
-def check(decoder: Decoder) -> None:
-    """Raise ValueError for a decoder that cannot follow a trace."""
+def replayed(decoder: Decoder, traces: Sequence[Trace]) -> Decoder:
+    """The decoder with the numbers of tokens of `traces`; `ar` needs none.
+
+    Raises ValueError for a decoder that cannot follow a trace.
+    """
     if isinstance(decoder, ParallelRows | ZipAR):
         raise ValueError(f"{decoder} makes tokens final out of raster order, and so cannot follow a trace")
-
-
-def replayed(decoder: Decoder, traces: Sequence[Trace]) -> Decoder:
-    """The decoder with the numbers of tokens of `traces`; `ar` needs none."""
     if decoder.margin == 1:
         return decoder
     return Replay(decoder, tuple(traces), made_by=decoder.made_by, options=decoder.options)

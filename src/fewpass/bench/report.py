@@ -21,7 +21,6 @@ from fewpass.io.atomic import replace
 from fewpass.io.machine import machine, versions
 from fewpass.models.weights import one_line
 
-NAMES = ("bench.json", "bench.png")
 COLUMNS = ("decoder", "passes", "tokens per pass", "seconds", "ms per pass", "than ar", "than transformers")
 RANDOM = (
     "The weights are random, so this model's acceptance is unknown: the tokens that a pass commits are those of {},"
@@ -202,17 +201,17 @@ def lines(figures: Mapping[str, Any]) -> list[str]:
 
 def write(folder: Path, figures: Mapping[str, Any]) -> tuple[list[Path], str | None]:
     """Write both files. Returns their paths, and an error if the figure could not be drawn, which is noted too."""
+    contents, failed = dict[str, bytes](), None
     try:
-        picture, failed = plots.draw(figures), None
+        contents["bench.png"] = plots.draw(figures)
     except Exception as error:  # the figure must not cost the measurements
-        picture, failed = None, f"{NAMES[1]} could not be drawn: {one_line(error) or type(error).__name__}."
+        failed = f"bench.png could not be drawn: {one_line(error) or type(error).__name__}."
         figures = {**figures, "notes": [*figures["notes"], failed]}
+    contents["bench.json"] = json.dumps(figures, indent=1).encode()
     folder.mkdir(parents=True, exist_ok=True)
-    contents = zip(NAMES, (json.dumps(figures, indent=1).encode(), picture), strict=True)
-    paths = {folder / name: content for name, content in contents if content is not None}
-    for path, content in paths.items():
-        replace(path, content)
-    return list(paths), failed
+    for name, content in contents.items():
+        replace(folder / name, content)
+    return [folder / name for name in sorted(contents)], failed
 
 
 def _last(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -73,9 +73,8 @@ def usable(task: Task, chosen: Sequence[Decoder], replayed: bool) -> tuple[list[
     good, errors = list[Decoder](), list[ValueError]()
     for decoder in chosen:
         try:
-            bind(decoder, SessionInfo(task.settings.grid, task.model.network.codebook))
-            if replayed:
-                replay.check(decoder)
+            run = replay.replayed(decoder, ()) if replayed else decoder
+            bind(run, SessionInfo(task.settings.grid, task.model.network.codebook))
         except ValueError as error:
             errors.append(error)
         else:

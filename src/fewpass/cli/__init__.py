@@ -3,7 +3,7 @@
 import io
 import sys
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 FAILED, INTERRUPTED = 2, 130
 LONGEST = 1200  # characters of a message
@@ -18,13 +18,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         from fewpass.cli.app import app
         from fewpass.core.errors import ModelError, OutOfMemory
+        from fewpass.core.messages import shown
 
         # The base class of typer's errors about arguments, ClickException, has no public name in typer.
         usage_error = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
         try:
             return app(argv, prog_name="fewpass", standalone_mode=False) or 0
         except usage_error as error:
-            return _fail(error.format_message().replace("Value error, ", ""))
+            wrong: list[Any] = getattr(error.__cause__, "errors", list)()  # of pydantic, whose messages lack the value
+            return _fail(error.format_message() + "".join(f", got {shown(one['input'])}" for one in wrong))
         except (ValueError, ImportError, ModelError, OutOfMemory) as error:
             return _fail(error)
         except OSError as error:

@@ -2,8 +2,8 @@
 
 import sys
 from collections.abc import Mapping
-from itertools import takewhile
-from typing import Annotated, Any, ClassVar
+from itertools import pairwise, takewhile
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -21,51 +21,45 @@ from fewpass.cli.options import OWN, flat
 from fewpass.cli.serve import serve
 
 RAY, THIS_MACHINE = "--ray", "local"  # the value of --ray where no address follows
-# Former names of options, accepted with a line on standard error.
-BATCH_SIZE = {"--together": "--batch-size"}
-BATCH_SIZES = {"--batches": "--batch-sizes"}
-LIMITS = {"--batch": "--batch-size", "--prompt": "--max-prompt-length"}
-LIMITS |= {f"--{name}": f"--max-{name}" for name in ("queue", "images", "pixels", "window")}
+BATCH = {"together": "batch-size"}
+LIMITS = {"batch": "batch-size", "prompt": "max-prompt-length"}
+LIMITS |= {name: f"max-{name}" for name in ("queue", "images", "pixels", "window")}
 
 
-class Command(TyperCommand):
-    """A command whose option --ray needs no value, and that accepts former names of its options."""
-
-    former: ClassVar[Mapping[str, str]] = {}  # former name -> name
+class RayCommand(TyperCommand):
+    """A command whose option --ray needs no value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Rewrite the options before `--`, then parse."""
+        """Complete --ray, then parse."""
         options = list(takewhile(lambda arg: arg != "--", args))
-        rewritten = [
-            self._current(f"{RAY}={THIS_MACHINE}" if arg == RAY and (not after or after.startswith("-")) else arg)
-            for arg, after in zip(options, [*options, ""][1:], strict=True)
-        ]
-        return super().parse_args(ctx, rewritten + args[len(options) :])
-
-    def _current(self, arg: str) -> str:
-        name, equals, value = arg.partition("=")
-        if name not in self.former:
-            return arg
-        print(f"fewpass: {name} is deprecated, use {self.former[name]}", file=sys.stderr)
-        return self.former[name] + equals + value
+        alone = [arg == RAY and (not after or after.startswith("-")) for arg, after in pairwise([*options, ""])]
+        complete = [f"{RAY}={THIS_MACHINE}" if no_value else arg for arg, no_value in zip(options, alone, strict=True)]
+        return super().parse_args(ctx, complete + args[len(options) :])
 
 
-def renamed(former: Mapping[str, str]) -> type[Command]:
-    """A `Command` that accepts the keys of `former` in place of its values."""
-    return type("RenamedCommand", (Command,), {"former": former})
+def renamed(former: Mapping[str, str]) -> dict[str, Any]:
+    """Settings of a command that accepts former names of options, the keys, with a line on standard error."""
+
+    def current(name: str) -> str:
+        if name in former:
+            print(f"fewpass: --{name} is deprecated, use --{former[name]}", file=sys.stderr)
+        return former.get(name, name)
+
+    return {"token_normalize_func": current}
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.command(epilog=OWN, cls=renamed(BATCH_SIZE))(flat(generate))
+app.command(epilog=OWN, context_settings=renamed(BATCH))(flat(generate))
 app.command(epilog=OWN)(flat(compare, without=["decoder"]))
-app.command(epilog=OWN, cls=Command)(flat(batch))
+app.command(epilog=OWN, cls=RayCommand)(flat(batch))
 app.command()(decoders)
 app.command()(models)
 app.command()(check)
-app.command(cls=renamed(LIMITS))(flat(serve))
-app.command("eval", epilog=OWN, cls=renamed(BATCH_SIZE))(flat(evaluate, without=["decoder", "seed"]))
+app.command(cls=RayCommand, context_settings=renamed(LIMITS))(flat(serve))
+app.command("eval", epilog=OWN, context_settings=renamed(BATCH))(flat(evaluate, without=["decoder", "seed"]))
 app.command()(flat(demo))
-app.command(epilog=OWN, cls=renamed(BATCH_SIZES))(flat(bench, without=["decoder", "negative_prompt", "seed"]))
+without = ["decoder", "negative_prompt", "seed"]
+app.command(epilog=OWN, context_settings=renamed({"batches": "batch-sizes"}))(flat(bench, without=without))
 
 
 def _version(asked: bool) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from fewpass.cli import options as o
 from fewpass.cli.terminal import load_torch, open_model, show, silence_transformers
+from fewpass.core.messages import shown
 from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import check_folder
 from fewpass.io.targets import output_folder
@@ -81,7 +82,7 @@ def bench(
         check_traces(traces, chosen)
     if threads is not None:
         torch.set_num_threads(threads)
-    place, named = o.Place(device, dtype), model or "emoji"
+    place, named = o.Place(device, dtype), "emoji" if model is None else model
     own = open_model(named, place).model if random is None else _untrained(random, place)
     settings = bind(own, options)
     if drafts and drafts[-1] > settings.grid.size - 2:
@@ -118,10 +119,10 @@ def _folder(typed: str) -> Path:
 
 
 def _numbers(typed: str, name: str, least: int) -> list[int]:
-    numbers = sorted({o.whole(word) for word in typed.replace(",", " ").split()})
-    if numbers and numbers[0] < least:
-        raise ValueError(f"{name} must be whole numbers >= {least}, not {typed!r}")
-    return numbers
+    words = typed.replace(",", " ").split()
+    if not all(word.isdecimal() and int(word) >= least for word in words):
+        raise ValueError(f"{name} must be whole numbers >= {least}, not {shown(typed)}")
+    return sorted(set(map(int, words)))
 
 
 def _prompts(typed: str, random: bool) -> "int | list[str]":

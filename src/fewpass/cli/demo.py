@@ -10,13 +10,12 @@ from fewpass.cli.terminal import load_torch, open_model
 from fewpass.viz.progress import waiting
 
 PORTS = range(7860, 7960)  # as Gradio's
-LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def demo(
     model: Annotated[list[str] | None, o.option("NAME", "Model to choose on the page; may be repeated.")] = None,
-    host: Annotated[str, o.option("ADDRESS", "Address to listen on; 0.0.0.0 lets other machines in.")] = LOCAL[0],
-    port: Annotated[int | None, o.number("Port; by default the first free one from 7860 on.", o.whole)] = None,
+    host: Annotated[str, o.option("ADDRESS", "Address to listen on; 0.0.0.0 lets other machines in.")] = o.LOCAL[0],
+    port: Annotated[int | None, o.number("Port; by default the first free one from 7860 on.", None)] = None,
     place: o.Place = o.Place(),
 ) -> None:
     """Serve a page on which `ar` and another decoder draw the same prompt side by side. Ctrl-C ends it."""
@@ -38,7 +37,7 @@ def demo(
             from fewpass.demo.server import serve
 
         print(_url(listening), flush=True)
-        if host not in LOCAL:
+        if host not in o.LOCAL:
             print("every machine that can reach this one can use the page", flush=True)
         serve(models, listening)
 

@@ -25,7 +25,7 @@ def generate(
     output: Annotated[str, o.option("PATH", "A .png file, or a folder.", "--output", "-o")] = ".",
     model: Annotated[str | None, o.option("NAME", f"{o.MODEL}; by default emoji.")] = None,
     options: GenerationOptions = o.DEFAULT,
-    window: Annotated[int | None, o.number("Window of the decoder: drafts per forward pass.", o.whole)] = None,
+    window: Annotated[int | None, o.number("Window of the decoder: drafts per forward pass.", None)] = None,
     count: o.Count = 1,
     steps: Annotated[str | None, o.option("FILE", "A .gif file: the image after each forward pass.")] = None,
     batch_size: o.BatchSize = 16,

@@ -1,4 +1,4 @@
-"""The options that commands share, and how their values are read: typer's own messages do not repeat the value."""
+"""The options that commands share."""
 
 import inspect
 import sys
@@ -10,65 +10,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fewpass.core.checks import check_unicode
-from fewpass.core.messages import shown
 from fewpass.engine.options import GenerationOptions
 from fewpass.io.prompt_files import FROM_NAMES, read_rows
 
 if TYPE_CHECKING:
     from fewpass.core.protocol import Decoder
 
-MANY = 10**6  # images of a prompt
 DEFAULT = GenerationOptions()
+LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
-def option(metavar: str, help: str, *names: str, parser: Callable[[str], Any] | None = None) -> Any:
+def option(metavar: str, help: str, *names: str, **more: Any) -> Any:
     """An option with a value."""
-    return typer.Option(*names, metavar=metavar, help=help, parser=parser)
+    return typer.Option(*names, metavar=metavar, help=help, **more)
 
 
-def whole(typed: str, least: int | None = None, most: int | None = None) -> int:
-    """Read an integer."""
-    try:
-        number = int(typed)
-    except ValueError:
-        raise ValueError(f"{shown(typed)} is not a whole number") from None
-    if least is not None and number < least:
-        raise ValueError(f"{shown(typed)} is less than {least}")
-    if most is not None and number > most:
-        raise ValueError(f"{shown(typed)} is more than {most}")
-    return number
-
-
-def at_least_one(typed: str) -> int:
-    """Read an integer >= 1."""
-    return whole(typed, 1)
-
-
-def count(typed: str) -> int:
-    """Read a number of images of a prompt."""
-    return whole(typed, 1, MANY)
-
-
-def real(typed: str) -> float:
-    """Read a number."""
-    try:
-        return float(typed)
-    except ValueError:
-        raise ValueError(f"{shown(typed)} is not a number") from None
-
-
-def text(typed: str) -> str:
-    """Read a text that UTF-8 can encode."""
-    check_unicode("a text", typed)
-    return typed
-
-
-PARSERS: dict[type, Callable[[str], Any]] = {int: whole, float: real, str: text}
-
-
-def number(help: str, parser: Callable[[str], Any] = at_least_one) -> Any:
-    """An option with an integer, >= 1 unless `parser` reads other ones."""
-    return option("N", help, parser=parser)
+def number(help: str, least: int | None = 1, most: int | None = None) -> Any:
+    """An option with an integer."""
+    return option("N", help, min=least, max=most)
 
 
 FILES = "a .txt, .csv, .tsv, .jsonl or .json file, the folder of a benchmark, or - for standard input."
@@ -76,7 +35,7 @@ OWN = "* By default the model's own."
 MODEL = "A bundled model, a folder in transformers' format, or a hub repository"
 Model = Annotated[str, option("NAME", f"{MODEL}.")]
 Decoders = Annotated[str, option("SPELLINGS", "Decoders separated by ;, such as 'ar; sjd(window=16)', or all.")]
-Count = Annotated[int, number("Images of each prompt.", count)]
+Count = Annotated[int, number("Images of each prompt.", most=10**6)]
 BatchSize = Annotated[int, number("Images drawn at the same time.")]
 Device = Annotated[str | None, option("NAME", "cpu or cuda; by default the GPU if there is one.")]
 Dtype = Annotated[str | None, option("NAME", "float32, bfloat16, float16 or float64.")]
@@ -125,7 +84,7 @@ def _parameter(field: "Field[Any]") -> inspect.Parameter:
     if about := field.metadata:
         kind: Any = str if about["kind"] is object else about["kind"]
         help = about["help"] + " *" * about.get("own", False)
-        annotation = Annotated[kind | None, option(about["metavar"], help, parser=PARSERS[kind])]
+        annotation = Annotated[kind | None, option(about["metavar"], help)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation)
 
 

@@ -14,23 +14,22 @@ from fewpass.cli.terminal import load_torch, open_model
 
 KEY = "FEWPASS_API_KEY"
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")
-LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
     model: o.Model = "emoji",
-    host: Annotated[str, o.option("NAME", "Address to listen on; 0.0.0.0 lets other machines in.")] = LOCAL[0],
-    port: Annotated[int, o.number("Port, 0 for any free one.", o.whole)] = 8000,
+    host: Annotated[str, o.option("NAME", "Address to listen on; 0.0.0.0 lets other machines in.")] = o.LOCAL[0],
+    port: Annotated[int, o.number("Port, 0 for any free one.", None)] = 8000,
     api_key: Annotated[str | None, typer.Option(envvar=KEY, metavar="KEY", help="Key that clients must send.")] = None,
     batch_size: o.BatchSize = 8,
-    max_queue: Annotated[int, o.number("Images that may wait.", o.whole)] = 64,
+    max_queue: Annotated[int, o.number("Images that may wait.", None)] = 64,
     max_images: Annotated[int, o.number("Images in a request.")] = 10,
     max_pixels: Annotated[int, o.number("Pixels in an image.")] = 1024 * 1024,
     max_prompt_length: Annotated[int, o.number("Characters in a prompt.")] = 4000,
     max_window: Annotated[int, o.number("Drafts in the window of a client's decoder.")] = 256,
     max_per_address: Annotated[int | None, o.number("Connections from one address.")] = None,
-    timeout: Annotated[float, o.option("S", "Seconds for a request.", parser=o.real)] = 600,
-    grace: Annotated[float, o.option("S", "Seconds to finish requests after a signal to stop.", parser=o.real)] = 30,
+    timeout: Annotated[float, o.option("S", "Seconds for a request.")] = 600,
+    grace: Annotated[float, o.option("S", "Seconds to finish requests after a signal to stop.")] = 30,
     name: Annotated[str | None, o.option("NAME", "Name of the model for clients; by default its own.")] = None,
     sizes: Annotated[str, o.option("WHICH", "exact, or nearest: replace a size by the most similar one.")] = "exact",
     cors: Annotated[list[str] | None, o.option("ORIGIN", "Origin of allowed web pages; may be repeated.")] = None,
@@ -110,7 +109,7 @@ def _on_ray(address: str, model: str, replicas: int | None, cores: int | None, p
 
 
 def _warn(where: str, host: str, api_key: str | None) -> None:
-    if host not in LOCAL and api_key is None:
+    if host not in o.LOCAL and api_key is None:
         print(f"fewpass: every client that reaches {where} can draw, unless --api-key is set", file=sys.stderr)
 
 

@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from fewpass.core.protocol import Decoder
 from fewpass.engine.options import GenerationOptions
+from fewpass.engine.result import conditions as sampling_words
 from fewpass.evaluation import figures
 from fewpass.evaluation.benchmarks import Benchmark
 from fewpass.evaluation.drawer import Drawer, Trial
@@ -196,11 +197,8 @@ class Evaluation:
     def conditions(self) -> str:
         """Prompts, sampling, batch, precision and machine in one sentence."""
         s, prompts = self.settings, len({item.number for item in self.items})
-        words = [f"{prompts} {self.source}", f"guidance {s['guidance']:g}", f"temperature {s['temperature']:g}"]
-        words += [f"top-k {s['top_k']}"] if s["top_k"] else []
-        words += [f"top-p {s['top_p']:g}"] if s["top_p"] < 1 else []
-        words += [f"min-p {s['min_p']:g}"] if s["min_p"] else []
-        words += [f"{s['batch_size']} images at a time" if s["batch_size"] > 1 else "one image at a time", s["dtype"]]
+        batch = f"{s['batch_size']} images at a time" if s["batch_size"] > 1 else "one image at a time"
+        words = [f"{prompts} {self.source}", sampling_words(s), batch, s["dtype"]]
         return f"{', '.join(words)}; {s['machine']}."
 
 

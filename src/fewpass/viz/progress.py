@@ -1,10 +1,12 @@
 """Progress of long work on standard error: bars with the time left on a terminal, a line now and then elsewhere."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,43 +16,9 @@ EVERY = 30.0  # seconds between two lines in a log
 SLOW = 1.0  # seconds of waiting that are worth a line
 
 
-class Pace:
-    """Work done, its rate and the seconds left, in any unit; an earlier run has done `before` of `total`."""
-
-    def __init__(self, total: float, before: float = 0, clock: Callable[[], float] = time.monotonic):
-        self.total, self.before, self.done, self.clock = total, before, before, clock
-        self.started = self._logged = clock()
-
-    @property
-    def rate(self) -> float:
-        """Units per second of this run, 0 before the first."""
-        seconds = self.clock() - self.started
-        return (self.done - self.before) / seconds if seconds > 0 else 0.0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Seconds to the end at this rate, None before the first unit."""
-        return (self.total - self.done) / self.rate if self.rate else None
-
-    def log(self, line: str, now: bool = False) -> None:
-        """Print a line if none was printed for `EVERY` seconds, or `now`."""
-        if now or self.clock() - self._logged >= EVERY:
-            self._logged = self.clock()
-            print(line, file=sys.stderr, flush=True)
-
-    def __str__(self) -> str:
-        return f"{self.done}/{self.total} images, {self.rate:.3g} images/s, {spoken(self.seconds_left)} left"
-
-
-def spoken(seconds: float | None) -> str:
-    """A length of time: `4:05`, `1:00:00`, `2 d 3:00:00`, or `?`."""
-    if seconds is None:
-        return "?"
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    clock = f"{hour}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-    return f"{days} d {clock}" if days else clock
+def spoken(seconds: float) -> str:
+    """A length of time: `1:00:00`, or `2 days, 3:00:00`."""
+    return str(timedelta(seconds=round(seconds)))
 
 
 @contextmanager
@@ -88,17 +56,16 @@ def committed_tokens(images: int, what: str = "drawing") -> Iterator[Callable[[A
 
 
 @contextmanager
-def images_drawn(total: int, before: int) -> Iterator[Callable[[], None]]:
-    """Show the pace, and yield the function to call once for each image that is done."""
-    pace = Pace(total, before)
-    with _bars(time_left=False) as progress:  # which the pace says
-        task = progress.add_task(str(pace), total=total, completed=before)
+def images_drawn(total: int, before: int, clock: Callable[[], float] = time.monotonic) -> Iterator[Callable[[], None]]:
+    """Show the number of images, and yield the function to call once for each that is done; `before` are already."""
+    with _bars("{task.completed:.0f}/{task.total:.0f} images", clock=clock) as progress:
+        work = Work(progress, "drawing", total, before)
 
         def show() -> None:
-            pace.done += 1
-            progress.update(task, completed=pace.done, description=str(pace))
-            if progress.disable:
-                pace.log(str(pace))
+            progress.advance(work.task.id, 1)
+            pace = f"{work.rate:.3g} images/s"
+            progress.update(work.task.id, description=pace)
+            work.log(f"{work.task.completed:.0f}/{total} images, {pace}")
 
         yield show
 
@@ -125,21 +92,38 @@ def do(steps: Iterable[Step], what: str, clock: Callable[[], float] = time.monot
 
     steps = list(steps)
     last = {step.of: number for number, step in enumerate(steps) if step.of}
-    pace = Pace(sum(step.cost for step in steps), clock=clock)
-    with _bars() as progress:
-        bar = progress.add_task(what, total=pace.total)
+    with _bars(clock=clock) as progress:
+        work = Work(progress, what, sum(step.cost for step in steps))
         for number, step in enumerate(steps):
-            progress.update(bar, description=escape(step.what))
+            progress.update(work.task.id, description=escape(step.what))
             step.run()
-            pace.done += step.cost
-            progress.update(bar, completed=pace.done)
-            if progress.disable:
-                line = f"{step.what}: {number + 1} of {len(steps)} steps, {spoken(pace.seconds_left)} left"
-                pace.log(line, now=last.get(step.of) == number)
+            progress.advance(work.task.id, step.cost)
+            work.log(f"{step.what}: {number + 1} of {len(steps)} steps", now=last.get(step.of) == number)
+
+
+class Work:
+    """A bar, and off a terminal a line every `EVERY` seconds; an earlier run has done `before` of `total`."""
+
+    def __init__(self, progress: "Progress", what: str, total: float, before: int = 0):
+        progress.add_task(what, total=total, completed=before)
+        self.progress, self.before, self.task = progress, before, progress.tasks[-1]
+        self._logged = progress.get_time()
+
+    @property
+    def rate(self) -> float:
+        """Units per second of this run."""
+        return (self.task.completed - self.before) / (self.task.elapsed or math.inf)
+
+    def log(self, line: str, now: bool = False) -> None:
+        """Print a line with the time left if it is time for one, or `now`."""
+        if self.progress.disable and (now or self.progress.get_time() - self._logged >= EVERY):
+            self._logged = self.progress.get_time()
+            left = spoken((self.task.remaining or 0) / self.rate) if self.rate else "?"
+            print(f"{line}, {left} left", file=sys.stderr, flush=True)
 
 
 @contextmanager
-def _bars(*texts: str, time_left: bool = True) -> Iterator["Progress"]:
+def _bars(*texts: str, clock: Callable[[], float] = time.monotonic) -> Iterator["Progress"]:
     """Bars on standard error, disabled where that is not a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -149,10 +133,12 @@ def _bars(*texts: str, time_left: bool = True) -> Iterator["Progress"]:
         SpinnerColumn(),
         BarColumn(),
         *map(TextColumn, texts),
-        *[TimeRemainingColumn()] * time_left,
+        TimeRemainingColumn(),
         TextColumn("{task.description}"),
         console=console,
         transient=True,
+        speed_estimate_period=3600,  # steps may take minutes
+        get_time=clock,
         disable=not (console.is_terminal or console.is_jupyter),
         redirect_stdout=sys.stdout.isatty(),  # lines printed meanwhile go above the bar, or to where they are piped
     ) as progress:

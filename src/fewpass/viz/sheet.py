@@ -1,5 +1,6 @@
 """A sheet of one prompt drawn by several decoders."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -110,17 +111,9 @@ def _height(size: tuple[int, ...], width: int) -> int:
 
 def _wrapped(text: str, width: int) -> list[str]:
     """The lines of a title; words that are wider than a line are cut."""
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if _font(32).getlength(longer) <= width:
-            lines[-1] = longer
-            continue
-        lines.append("")
-        for letter in word:
-            longer = lines[-1] + letter
-            lines = [*lines[:-1], longer] if _font(32).getlength(longer) <= width else [*lines, letter]
-    return [line for line in lines if line]
+    lengths = range(width // 8, 0, -1)  # letters of a line
+    every = (textwrap.wrap(text, length) for length in lengths)
+    return next(lines for lines in every if all(_font(32).getlength(line) <= width for line in lines))
 
 
 def _fitting(text: str, width: int, largest: int = 16) -> ImageFont.FreeTypeFont:

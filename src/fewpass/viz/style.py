@@ -4,7 +4,7 @@ import io
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,53 +18,16 @@ BASE = "#3c3888"  # autoregression
 WORDS = {True: "lossless", False: "lossy", None: "unknown"}
 DPI = 200
 LEAST = 5.5, 3.0  # inches of a figure that its labels need
-LOOK = {
-    "figure.facecolor": PAPER,
-    "axes.facecolor": PAPER,
-    "savefig.facecolor": PAPER,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": FAINT,
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.labelsize": 9.5,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": RULE,
-    "grid.linewidth": 0.7,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "xtick.minor.size": 0,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
-    "text.parse_math": False,  # prompts and names may hold pairs of $
-}
-FONT = "DejaVu Sans"
-OTHER_SCRIPTS = (  # for prompts, where these fonts are installed
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "WenQuanYi Zen Hei",
-    "Microsoft YaHei",
-    "PingFang SC",
-    "Hiragino Sans",
-    "Noto Sans Arabic",
-    "Noto Emoji",
-)
+STYLE = Path(__file__).with_name("fewpass.mplstyle")
 
 
 @contextmanager
 def look() -> Iterator[None]:
     """Apply the style to figures that are made inside the context."""
-    fonts = set(needed("matplotlib.font_manager").get_font_names())
-    family = [FONT, *(name for name in OTHER_SCRIPTS if name in fonts)]
-    with needed("matplotlib").rc_context(LOOK | {"font.family": family}), warnings.catch_warnings():
+    installed = set(needed("matplotlib.font_manager").get_font_names())
+    with needed("matplotlib.style").context(STYLE), warnings.catch_warnings():
+        settings = needed("matplotlib").rcParams
+        settings["font.family"] = [font for font in settings["font.family"] if font in installed]
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as an empty box
         yield
 
@@ -81,9 +44,8 @@ def panels(number: int, abreast: int, width: float, height: float, **shared: Any
     lines = -(-number // abreast)
     whole = figure(*map(max, (width * abreast, height * lines), LEAST))
     axes = whole.subplots(lines, abreast, squeeze=False, **shared).ravel().tolist()
-    for axis, used in zip_longest(axes, range(number)):
-        if used is None:
-            axis.set_visible(False)
+    for axis in axes[number:]:
+        axis.set_visible(False)
     for axis in axes[max(0, number - abreast) : number]:  # the lowest of every column
         axis.tick_params(labelbottom=True)
     return whole, axes[:number]
