@@ -32,6 +32,7 @@ CLEAN = [
     "src/fewpass/viz",
     "integrations/comfyui",
     "README.md",
+    "docs/add-a-decoder.md",
     "docs/add-a-model.md",
     "docs/batch.md",
     "docs/bench.md",

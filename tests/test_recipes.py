@@ -97,6 +97,11 @@ VALID = {
 }
 
 
+def valid(recipe):
+    """Strategies for all options; of one that is not listed above, the default."""
+    return {name: VALID.get(name, st.just(option.default)) for name, option in recipe.parameters.items()}
+
+
 def literal(value):
     """As a user may write it: words bare, numbers as they are."""
     return value if isinstance(value, str) else repr(value)
@@ -106,7 +111,7 @@ def literal(value):
 @settings(REPEATABLE, max_examples=40)
 @given(data=st.data())
 def test_any_options_come_back_from_text(recipe, data):
-    options = data.draw(st.fixed_dictionaries({}, optional={name: VALID[name] for name in recipe.parameters}))
+    options = data.draw(st.fixed_dictionaries({}, optional=valid(recipe)))
     made = recipe(**options)
     order = data.draw(st.permutations(list(options)))
     by_hand = f"{recipe.name}({', '.join(f'{name} = {literal(options[name])}' for name in order)})"
@@ -120,10 +125,10 @@ def test_any_options_come_back_from_text(recipe, data):
 @settings(REPEATABLE, max_examples=40)
 @given(data=st.data())
 def test_another_value_makes_another_decoder(recipe, data):
-    options = data.draw(st.fixed_dictionaries({name: VALID[name] for name in recipe.parameters}))
+    options = data.draw(st.fixed_dictionaries(valid(recipe)))
     made = recipe(**options)
     for name in options:
-        value = data.draw(VALID[name], label=name)
+        value = data.draw(valid(recipe)[name], label=name)
         changed = made.with_options(**{name: value})
         assert changed == recipe(**options | {name: value})
         assert (changed == made) == (value == options[name]), name

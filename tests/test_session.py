@@ -197,10 +197,14 @@ def test_query_sees_what_is_written_and_not_later():
     assert then[1, 0, :, :6].tolist() == [[1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0]]
 
 
-def test_rows_of_a_joined_cache_follow_those_of_the_first():
-    both = filled(3, 6).select(torch.tensor([0, 2])).join(filled(2, 99, first=7))
-    assert both.layers[0].values[:, 0, 0, 0].tolist() == [0, 2, 7, 8]
-    assert both.written.sum(1).tolist() == [1] * 4
+@pytest.mark.parametrize(("rows", "slots", "fits"), [(1, 3, True), (1, 99, False), (2, 3, False)])
+def test_rows_of_a_joined_cache_are_written_into_freed_memory_where_they_fit(rows, slots, fits):
+    cache = filled(3, 6)
+    address = cache.layers[0].keys.data_ptr()
+    both = cache.select(torch.tensor([0, 2])).join(filled(rows, slots, first=7))
+    assert (both.layers[0].keys.data_ptr() == address) is fits
+    assert both.layers[0].values[:, 0, 0, 0].tolist() == [0, 2, 7, 8][: 2 + rows]
+    assert both.written.sum(1).tolist() == [1] * (2 + rows)
     assert both.written[:, 0].all()
 
 

@@ -1,72 +1,40 @@
 """The public names; `fewpass` itself hands them out, and loads them when one is first asked for."""
 
-from fewpass.core.canvas import Canvas, Grid
-from fewpass.core.loop import Drawing, decode
-from fewpass.core.protocol import Decoder, Query
-from fewpass.core.sampling import Sampling
-from fewpass.decoders.jacobi import Jacobi
-from fewpass.decoders.recipes import (
-    RECIPES,
-    ar,
-    cool_sd,
-    decoder,
-    gs_sjd,
-    gsd,
-    jacobi,
-    jacobi_ngram,
-    lantern,
-    lantern_pp,
-    mc_sjd,
-    pjd,
-    sjd,
-    sjd_block,
-    sjd_pac,
-    sjdpp,
-    zipar,
-)
-from fewpass.engine.request import Job
-from fewpass.engine.result import Result
-from fewpass.engine.scheduler import Failed, Finished, Scheduler
-from fewpass.engine.trace import Trace
-from fewpass.integrations.transformers import custom_generate, generate
-from fewpass.loading import load, wrap
-from fewpass.pipeline import Pipeline
+from fewpass.core.canvas import Canvas as Canvas
+from fewpass.core.canvas import Grid as Grid
+from fewpass.core.loop import Drawing as Drawing
+from fewpass.core.loop import decode as decode
+from fewpass.core.protocol import Decoder as Decoder
+from fewpass.core.protocol import Query as Query
+from fewpass.core.sampling import Sampling as Sampling
+from fewpass.decoders.jacobi import Jacobi as Jacobi
+from fewpass.decoders.recipes import RECIPES as RECIPES
+from fewpass.decoders.recipes import ar as ar
+from fewpass.decoders.recipes import cool_sd as cool_sd
+from fewpass.decoders.recipes import decoder as decoder
+from fewpass.decoders.recipes import gs_sjd as gs_sjd
+from fewpass.decoders.recipes import gsd as gsd
+from fewpass.decoders.recipes import jacobi as jacobi
+from fewpass.decoders.recipes import jacobi_ngram as jacobi_ngram
+from fewpass.decoders.recipes import lantern as lantern
+from fewpass.decoders.recipes import lantern_pp as lantern_pp
+from fewpass.decoders.recipes import mc_sjd as mc_sjd
+from fewpass.decoders.recipes import pjd as pjd
+from fewpass.decoders.recipes import sjd as sjd
+from fewpass.decoders.recipes import sjd_block as sjd_block
+from fewpass.decoders.recipes import sjd_pac as sjd_pac
+from fewpass.decoders.recipes import sjdpp as sjdpp
+from fewpass.decoders.recipes import zipar as zipar
+from fewpass.engine.request import Job as Job
+from fewpass.engine.result import Result as Result
+from fewpass.engine.scheduler import Failed as Failed
+from fewpass.engine.scheduler import Finished as Finished
+from fewpass.engine.scheduler import Scheduler as Scheduler
+from fewpass.engine.trace import Trace as Trace
+from fewpass.integrations.transformers import custom_generate as custom_generate
+from fewpass.integrations.transformers import generate as generate
+from fewpass.loading import load as load
+from fewpass.loading import wrap as wrap
+from fewpass.pipeline import Pipeline as Pipeline
 
-__all__ = [
-    "RECIPES",
-    "Canvas",
-    "Decoder",
-    "Drawing",
-    "Failed",
-    "Finished",
-    "Grid",
-    "Jacobi",
-    "Job",
-    "Pipeline",
-    "Query",
-    "Result",
-    "Sampling",
-    "Scheduler",
-    "Trace",
-    "ar",
-    "cool_sd",
-    "custom_generate",
-    "decode",
-    "decoder",
-    "generate",
-    "gs_sjd",
-    "gsd",
-    "jacobi",
-    "jacobi_ngram",
-    "lantern",
-    "lantern_pp",
-    "load",
-    "mc_sjd",
-    "pjd",
-    "sjd",
-    "sjd_block",
-    "sjd_pac",
-    "sjdpp",
-    "wrap",
-    "zipar",
-]
+__all__ = sorted(name for name in globals() if not name.startswith("_"))

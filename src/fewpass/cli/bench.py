@@ -87,10 +87,10 @@ def bench(
     settings = bind(own, options)
     if drafts and drafts[-1] > settings.grid.size - 2:
         raise ValueError(f"window {drafts[-1]} is too wide for an image of {settings.grid.size} tokens")
-    if not isinstance(given, int):
-        task = Task(settings, given)
-    else:
+    if isinstance(given, int):
         task = Task(settings, own_prompts(named, given) if random is None else random_prompts(own, given))
+    else:
+        task = Task(settings, given)
     good, wrong = usable(task, chosen, replayed=random is not None)
     if wrong and (decoders or "").strip() != "all":
         raise wrong[0]

@@ -82,16 +82,8 @@ def serve(
         port = bound.getsockname()[1]
     serve_on_ray = _on_ray(ray, model, replicas, cores, place)
     _warn(where, host, api_key)
-
-    from rich.console import Console
-
-    with Console(stderr=True).status("starting replicas") as status:
-
-        def announce(known: str, count: int) -> None:
-            status.stop()
-            _announce(known, where, count)
-
-        serve_on_ray(host, port, limits, api_key, name, cors or (), announce)
+    print("starting replicas", file=sys.stderr)
+    serve_on_ray(host, port, limits, api_key, name, cors or (), lambda known, count: _announce(known, where, count))
 
 
 def _on_ray(address: str, model: str, replicas: int | None, cores: int | None, place: o.Place) -> Callable[..., None]:

@@ -1,5 +1,6 @@
 """The image being drawn."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -90,6 +91,13 @@ class Grid:
         return logits.masked_fill(~allowed, -torch.inf).masked_fill_(certain & ~logits.isfinite(), 0.0)
 
 
+def staying(leaves: Sequence[bool]) -> list[int]:
+    """Numbers of the images that stay; the last ones fill the gaps, so that few rows of a KV cache move."""
+    n = len(leaves) - sum(leaves)
+    last = iter([i for i in range(n, len(leaves)) if not leaves[i]])
+    return [next(last) if leaves[i] else i for i in range(n)]
+
+
 FAULTS = (None, "NaN", "+inf", "-inf for every token")  # of a row of logits, which then has no probabilities
 
 
@@ -154,8 +162,8 @@ class Canvas:
 
     @property
     def unfinished(self) -> Tensor:
-        """Numbers of the images that have an open position."""
-        return torch.tensor([i for i, done in enumerate(self.finished) if not done], device=self.length.device).long()
+        """Numbers of the images that have an open position; see `staying`."""
+        return torch.tensor(staying(self.finished), dtype=torch.long, device=self.length.device)
 
     def ahead(self, n: int, start: int = 0) -> Tensor:
         """The positions length + start ... length + start + n - 1 of each image: [B, n]."""

@@ -17,7 +17,7 @@ from fewpass.decoders.rules import Strict, mass
 
 
 @dataclass(frozen=True)
-class Grouped:
+class Grouped(Strict):
     """Compare the mass of a group of codes around x: GSD, arXiv 2508.07747. Lossy; lossless at group=0.
 
     The group of x are the `group` // 2 codes on either side of it in the order of p, without those whose probability
@@ -51,9 +51,6 @@ class Grouped:
         q_C = mass(q, x) + (q.gather(-1, C) * near).sum(-1)
         return torch.where(mass(p, x) > 0, p_C / q_C, 0.0)
 
-    def residual(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
-        return Strict().residual(x, q, p)
-
     def _group(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         """Candidate codes [B, W, G], and a mask of those in the group of x."""
         p_x, half = mass(p, x)[..., None], min(self.group // 2, p.shape[-1])
@@ -69,7 +66,7 @@ class Grouped:
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class Neighbours(Strict):
     """Add the mass of similar codes to p(x): LANTERN, arXiv 2410.03355, and LANTERN++, 2502.06352. Lossy.
 
     S_m is the mass under p of the m codes nearest to x. p'(x) = p(x) + S_m for the largest m <= `k` with
@@ -94,10 +91,10 @@ class Neighbours:
         return replace(self, nearest=info.codebook.nearest(self.k))
 
     def alpha(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
-        return Strict().alpha(x, q, self._pooled(x, p))
+        return super().alpha(x, q, self._pooled(x, p))
 
     def residual(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
-        return Strict().residual(x, q, self._pooled(x, p))
+        return super().residual(x, q, self._pooled(x, p))
 
     def _pooled(self, x: Tensor, p: Tensor) -> Tensor:
         assert self.nearest is not None
@@ -109,7 +106,7 @@ class Neighbours:
 
 
 @dataclass(frozen=True)
-class Annealed:
+class Annealed(Strict):
     """alpha = w_i p(x) / q(x), w_i = max(floor, delta exp(-nu i)) in slot i: COOL-SD, arXiv 2601.09212. Lossy.
 
     The residual is the paper's optimal one, (p - q min(1, alpha))+, which is SJD's where w_i >= 1. Lossless at
@@ -130,7 +127,7 @@ class Annealed:
         return self._weight(p)[..., 0] * mass(p, x) / mass(q, x)
 
     def residual(self, x: Tensor, q: Tensor, p: Tensor) -> Tensor:
-        return Strict().residual(x, torch.minimum(q, self._weight(p) * p), p)
+        return super().residual(x, torch.minimum(q, self._weight(p) * p), p)
 
     def _weight(self, p: Tensor) -> Tensor:
         """[W, 1], in the dtype and place of `p`."""

@@ -9,7 +9,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from fewpass.core.canvas import Canvas
+from fewpass.core.canvas import Canvas, staying
 from fewpass.core.checks import whole
 from fewpass.core.loop import Drawing
 from fewpass.engine.memory import MemoryBudget, ran_out
@@ -68,7 +68,7 @@ class Group:
 
     def keep(self, leaves: Sequence[bool]) -> None:
         """Remove the images for whose number in the group `leaves` is true."""
-        numbers = [i for i, leaving in enumerate(leaves) if not leaving]
+        numbers = staying(leaves)
         images = self._images(numbers)
         self.drawing.select(images)
         self.trace = self.trace.select(images)

@@ -102,26 +102,40 @@ class SlotCache(Cache):
                 layer.hold(*(F.pad(x, (0, 0, 0, more)) for x in (layer.keys, layer.values)))
 
     def select(self, rows: Tensor) -> Self:
-        """This cache with the rows listed in `rows` [r] only; one layer at a time is in memory twice."""
+        """This cache with the rows listed in `rows` [r] only, in the same memory; rows that keep their place stay."""
+        moved = (rows != torch.arange(len(rows), device=rows.device)).nonzero().flatten()
         self.slots.written = self.written[rows]
         for layer in self.layers:
-            kept = rows.to(layer.keys.device)  # layers of a sharded model are on several devices
-            layer.hold(layer.keys[kept], layer.values[kept])
+            new, old = (x.to(layer.device) for x in (moved, rows[moved]))  # a sharded model's layers are elsewhere
+            for memory in layer.memory:
+                memory[new] = memory[old]
+            layer.hold(*layer.memory, rows=len(rows))
         return self
 
     def join(self, other: "SlotCache") -> Self:
-        """This cache with the rows of `other`, which must not be used afterwards, behind its own."""
-        slots = max(self.written.shape[1], other.written.shape[1]) - 1
-        for cache in (self, other):
-            cache.reserve(slots)
-        self.slots.written = torch.cat([self.written, other.written])
+        """This cache with the rows of `other`, which must not be used afterwards, behind its own.
+
+        They are written into rows that `select` has freed, if there are enough.
+        """
+        for cache, slots in ((self, other.written.shape[1]), (other, self.written.shape[1])):
+            cache.reserve(slots - 1)
+        used, self.slots.written = len(self.written), torch.cat([self.written, other.written])
         for mine, theirs in zip(self.layers, other.layers, strict=True):
-            mine.hold(torch.cat([mine.keys, theirs.keys]), torch.cat([mine.values, theirs.values]))
+            pairs, rows = zip(mine.memory, (theirs.keys, theirs.values), strict=True), len(self.written)
+            mine.hold(*(_behind(memory, used, more) for memory, more in pairs), rows=rows)
         return self
 
 
+def _behind(memory: Tensor, used: int, more: Tensor) -> Tensor:
+    """The rows `more` behind the first `used` of `memory`, in the same memory if it is large enough."""
+    if len(memory) < used + len(more):
+        return torch.cat([memory[:used], more])
+    memory[used : used + len(more)] = more
+    return memory
+
+
 class SlotLayer(CacheLayerMixin):
-    """The keys and values [R, H, S, D] of one layer."""
+    """The keys and values [R, H, S, D] of one layer, in `memory` for as many rows or more."""
 
     is_sliding = False
     is_compileable = True
@@ -135,10 +149,10 @@ class SlotLayer(CacheLayerMixin):
         slots = self.slots.written.shape[1]
         self.hold(*(x.new_zeros(*x.shape[:2], slots, x.shape[3]) for x in (key_states, value_states)))
 
-    def hold(self, keys: Tensor, values: Tensor) -> None:
-        """Use these tensors as memory."""
-        self.keys, self.values, self.dtype, self.device = keys, values, keys.dtype, keys.device
-        self.is_initialized = True
+    def hold(self, keys: Tensor, values: Tensor, *, rows: int | None = None) -> None:
+        """Use these tensors as memory, all of their rows or the first `rows`."""
+        self.memory, self.keys, self.values = (keys, values), keys[:rows], values[:rows]
+        self.dtype, self.device, self.is_initialized = keys.dtype, keys.device, True
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object

@@ -1,8 +1,7 @@
 """Errors in the shape of OpenAI's API: `{"error": {"message", "type", "param", "code"}}`."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from fewpass.core.messages import meant, shown
+from fewpass.engine.options import InvalidOption
 from fewpass.serve.schema import ErrorBody, ErrorDetail, GenerationRequest
 
 SHOWN = 100  # characters of an offending value in a message
@@ -49,18 +49,9 @@ class ApiError(Exception):
         return f"event: error\ndata: {json.dumps(self.body)}\n\n"
 
 
-@contextmanager
-def naming(param: str) -> Iterator[None]:
-    """Turn a ValueError inside into a 400 about the field `param`."""
-    try:
-        yield
-    except ValueError as error:
-        raise ApiError(400, str(error), param=param, code="invalid_value") from None
-
-
 def install(app: FastAPI) -> None:
     """Give every error of `app` this shape."""
-    for kind in (ApiError, RequestValidationError, HTTPException, Exception):
+    for kind in (ApiError, InvalidOption, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, lambda request, error: _as_answer(request, error).response)
 
 
@@ -68,6 +59,8 @@ def _as_answer(request: Request, error: Exception) -> ApiError:
     match error:
         case ApiError():
             return error
+        case InvalidOption():
+            return ApiError(400, str(error), param=error.option, code="invalid_value")
         case RequestValidationError():
             return _malformed(error.errors()[0])
         case HTTPException():

@@ -9,10 +9,10 @@ from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.decoders.tree import Tree
 from fewpass.engine import seeds as seeding
-from fewpass.engine.options import NAMES, GenerationOptions, InvalidOption
+from fewpass.engine.options import NAMES, GenerationOptions, naming
 from fewpass.engine.request import Job, bind, default_decoder
 from fewpass.models.base import Model
-from fewpass.serve.errors import ApiError, naming
+from fewpass.serve.errors import ApiError
 from fewpass.serve.limits import Limits
 from fewpass.serve.schema import GenerationRequest
 
@@ -27,7 +27,7 @@ class RequestParser:
         self.model, self.limits = model, limits
 
     def jobs(self, body: GenerationRequest) -> list[Job]:
-        """The images that a body requests. Raises ApiError."""
+        """The images that a body requests. Raises ApiError or InvalidOption."""
         model = self.model
         _check(body, model, self.limits)
         with naming("decoder" if body.window is None else "window"):
@@ -37,11 +37,8 @@ class RequestParser:
         with naming("seed"):
             seeds = seeding.assign(body.seed, body.n or 1)
         options = GenerationOptions(**body.model_dump(include=set(NAMES)))
-        try:
-            bound = bind(model, replace(options, decoder=decoder, size=size))
-            return list(bound.jobs([body.prompt], iter(seeds), len(seeds)))
-        except InvalidOption as error:
-            raise ApiError(400, str(error), param=error.option, code="invalid_value") from None
+        bound = bind(model, replace(options, decoder=decoder, size=size))
+        return list(bound.jobs([body.prompt], iter(seeds), len(seeds)))
 
     def size(self, asked: str | None) -> tuple[int, int] | None:
         """The (width, height) to draw, None for the model's own; with `limits.sizes` "nearest" the most similar one."""
