@@ -24,3 +24,16 @@ def pipeline(folder) -> Pipeline:
 def emoji() -> Pipeline:
     """The bundled model in float64."""
     return fewpass.load("emoji", "cpu", "float64")
+
+
+PROMPTS = {
+    "emoji": ["two stars", "a star on a blue background", "three cats"],
+    "photo": ["autumn leaves", "brick wall", "cat"],
+}
+
+
+@pytest.fixture(scope="session", params=list(PROMPTS))
+def bundled(request, emoji) -> tuple[Pipeline, list[str]]:
+    """Each bundled model in float64, and three prompts for it."""
+    name = request.param
+    return (emoji if name == "emoji" else fewpass.load(name, "cpu", "float64")), PROMPTS[name]

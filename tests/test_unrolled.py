@@ -30,8 +30,9 @@ def test_unrolled_sjd_has_the_default_window_of_sjd():
     assert not torch.equal(unrolled.sjd(Toy(1, large, 0.1), PLAIN, 5, 14), expected)
 
 
-def test_unrolled_sjd_draws_the_tokens_of_sjd_on_the_bundled_model(emoji):
-    prompt, guidance, sampling = "two stars on a blue background", 3.0, Sampling(top_k=500)
-    session = emoji.model.open([prompt], emoji.model.grid(None), guidance, [None])
-    expected = emoji(prompt, decoder=sjd(), seed=3, guidance=guidance, temperature=1.0, top_k=500, top_p=1.0)
+def test_unrolled_sjd_draws_the_tokens_of_sjd_on_the_bundled_models(bundled):
+    model, (prompt, *_) = bundled
+    guidance, sampling = 3.0, Sampling(top_k=500)
+    session = model.model.open([prompt], model.model.grid(None), guidance, [None])
+    expected = model(prompt, decoder=sjd(), seed=3, guidance=guidance, temperature=1.0, top_k=500, top_p=1.0)
     assert torch.equal(unrolled.sjd(session, sampling, 3), expected.tokens[0])

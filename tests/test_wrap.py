@@ -241,7 +241,7 @@ def test_weights_are_downloaded_for_families_that_are_known(copy, monkeypatch):
 @pytest.mark.parametrize("name", ["nothing", "no/such/folder", "../up", "with spaces/in it"])
 def test_names_that_are_nothing(name, monkeypatch):
     monkeypatch.setattr(fewpass.models.hub, "snapshot_download", lambda *a, **o: pytest.fail("the hub was asked"))
-    with pytest.raises(ValueError, match=r"^unknown model .*: neither a bundled one \(emoji\), nor a folder"):
+    with pytest.raises(ValueError, match=r"^unknown model .*: neither a bundled one \(emoji, photo\), nor a folder"):
         load(name)
 
 

@@ -28,13 +28,13 @@ def load(
 ) -> Pipeline:
     """The model called `name_or_folder`, ready to draw.
 
-    `emoji` is the bundled model; anything else is a folder in transformers' format, LlamaGen's `.pt` files in a folder
-    or one of them, or a repository of the hub, whose `revision` is downloaded unless `local_files_only`. `device` is
-    "cpu" or "cuda", None for the GPU if there is one; `dtype` None is float32 on the CPU and bfloat16 on a GPU.
-    `device_map`, `quantization_config` and `attn_implementation` ("sdpa" or "eager") go to transformers'
-    `from_pretrained`; the first two place the weights. That of config.json gives way to "sdpa". `compile` has
-    `torch.compile` make graphs of the passes, for up to a minute when each is first needed; where that cannot be done,
-    a warning says so.
+    `emoji` and `photo` are the bundled models; anything else is a folder in transformers' format, LlamaGen's `.pt`
+    files in a folder or one of them, or a repository of the hub, whose `revision` is downloaded unless
+    `local_files_only`. `device` is "cpu" or "cuda", None for the GPU if there is one; `dtype` None is float32 on the
+    CPU and bfloat16 on a GPU. `device_map`, `quantization_config` and `attn_implementation` ("sdpa" or "eager") go to
+    transformers' `from_pretrained`; the first two place the weights. That of config.json gives way to "sdpa". `compile`
+    has `torch.compile` make graphs of the passes, for up to a minute when each is first needed; where that cannot be
+    done, a warning says so.
 
     Raises ValueError saying in one line what is missing or will not do.
     """

@@ -81,7 +81,7 @@ def notice() -> str:
         package = photograph.package.partition(":")[2]
         lines.append(
             f"| {photograph.title} (`{Path(photograph.file).name}`) | {photograph.author} | {photograph.licence} |"
-            f" {package} | {subjects} |"
+            f" `{package}` | {subjects} |"
         )
     lines += ["", *(f"* {licence}: {text}" for licence, text in LICENCES.items()), ""]
     return "\n".join(lines)

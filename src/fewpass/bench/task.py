@@ -11,7 +11,7 @@ from fewpass.core.protocol import Decoder, SessionInfo, bind
 from fewpass.engine.request import BoundOptions, Job
 from fewpass.models.base import Model, Prompt
 from fewpass.models.emoji.scenes import held_out_prompts
-from fewpass.models.zoo import BUNDLED
+from fewpass.models.zoo import BUNDLED, classes_of
 
 LENGTH = 32  # tokens of a random prompt
 
@@ -59,9 +59,14 @@ def random_prompts(model: Model, number: int) -> list[Prompt]:
 
 
 def own_prompts(model: str, number: int) -> list[str]:
-    """`number` held-out prompts of a bundled model. Raises ValueError if there are fewer, or none."""
+    """`number` held-out prompts of a bundled model, or its classes in turn.
+
+    Raises ValueError if there are fewer, or none.
+    """
     if model not in BUNDLED:
         raise ValueError(f"{model!r} has no prompts of its own: give a file of prompts with --prompts")
+    if classes := classes_of(model):
+        return [classes[i % len(classes)] for i in range(number)]
     every = held_out_prompts()
     if number > len(every):
         raise ValueError(f"there are {len(every)} prompts, got {number}: give a file of them")

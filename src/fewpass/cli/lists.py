@@ -26,7 +26,9 @@ def decoders() -> None:
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Bundled model whose words are listed.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Bundled model whose words or classes are listed.")
+    ] = None,
 ) -> None:
     """List the published models: image sizes, memory, licence, and the command that draws with each."""
     from fewpass.models.zoo import PUBLISHED
@@ -38,12 +40,12 @@ def models(
     load_torch()
     from fewpass.core.messages import meant
     from fewpass.models.emoji.scenes import vocabulary
-    from fewpass.models.zoo import BUNDLED
+    from fewpass.models.zoo import BUNDLED, classes_of
 
     if name not in BUNDLED:
         raise ValueError(f"{name!r} is not a bundled model{meant(name, BUNDLED)}: only those have a list of words")
-    words = vocabulary().words
-    print(textwrap.fill(" ".join(words), get_terminal_size().columns) if sys.stdout.isatty() else "\n".join(words))
+    words = classes_of(name) or vocabulary().words
+    print(textwrap.fill(", ".join(words), get_terminal_size().columns) if sys.stdout.isatty() else "\n".join(words))
 
 
 def _option(parameter: Parameter) -> str:

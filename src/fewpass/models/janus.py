@@ -1,4 +1,4 @@
-"""Janus and Janus-Pro (arXiv 2410.13848, 2501.17811), in transformers' format; the bundled model is one of them."""
+"""Janus and Janus-Pro (arXiv 2410.13848, 2501.17811), in transformers' format; `emoji` is one of them."""
 
 import math
 from collections.abc import Mapping

@@ -51,7 +51,7 @@ MOST, LONGEST = 5, 40  # words in a message, and letters of one
 def check_known(prompt: str, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
     """Raise ValueError naming the words of `prompt` that its tokenizer maps to its unknown token, and those near.
 
-    Only word-level vocabularies, like that of the bundled model, have such words.
+    Only word-level vocabularies, like that of `emoji`, have such words.
     """
     if tokenizer.unk_token_id is None:
         return

@@ -1,11 +1,12 @@
 """The models that fewpass draws with, for users to choose from; `zoo.toml` lists the published ones."""
 
+import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
-BUNDLED = {"emoji": HERE / "emoji" / "checkpoint"}
+BUNDLED = {"emoji": HERE / "emoji" / "checkpoint", "photo": HERE / "photo"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,12 @@ class Substitute:
 _tables = tomllib.loads((HERE / "zoo.toml").read_text(encoding="utf-8"))
 PUBLISHED = tuple(Published(**entry) for entry in _tables["published"])
 SUBSTITUTES = tuple(Substitute(**entry) for entry in _tables["substitute"])
+
+
+def classes_of(bundled: str) -> list[str]:
+    """The classes that a bundled model draws; none if it reads texts."""
+    path = BUNDLED[bundled] / "fewpass.json"
+    return json.loads(path.read_text(encoding="utf-8"))["classes"] if path.exists() else []
 
 
 def substitute_for(name: str) -> Substitute | None:

@@ -1,4 +1,4 @@
-"""Prompts and the scenes they describe: the domain of the bundled model, and the prompts held out of its training."""
+"""Prompts and the scenes they describe: the domain of `emoji`, and the prompts held out of its training."""
 
 import json
 import re
@@ -75,7 +75,7 @@ class Vocabulary:
 
 @cache
 def vocabulary() -> Vocabulary:
-    """The words of the bundled model."""
+    """The words of `emoji`."""
     raw = json.loads(Path(__file__).with_name("vocabulary.json").read_text(encoding="utf-8"))
     things = tuple(Thing(o["singular"], o["plural"], o["emoji"], o["colour"]) for o in raw["objects"])
     backgrounds = {name: tuple(rgb) for name, rgb in raw["backgrounds"].items()}
