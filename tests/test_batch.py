@@ -21,7 +21,7 @@ import fewpass.integrations.ray
 from fewpass.batch.draw import draw
 from fewpass.batch.entries import Entry, entries_of
 from fewpass.cli import main
-from fewpass.engine.scheduler import Group
+from fewpass.engine.group import Group
 from fewpass.io.png_metadata import png, read_settings
 from fewpass.io.prompt_files import read_rows
 from tests.damage import DEEP, huge

@@ -25,10 +25,10 @@ from fewpass.decoders.recipes import sjd_block as sjd_block
 from fewpass.decoders.recipes import sjd_pac as sjd_pac
 from fewpass.decoders.recipes import sjdpp as sjdpp
 from fewpass.decoders.recipes import zipar as zipar
+from fewpass.engine.group import Failed as Failed
+from fewpass.engine.group import Finished as Finished
 from fewpass.engine.request import Job as Job
 from fewpass.engine.result import Result as Result
-from fewpass.engine.scheduler import Failed as Failed
-from fewpass.engine.scheduler import Finished as Finished
 from fewpass.engine.scheduler import Scheduler as Scheduler
 from fewpass.engine.trace import Trace as Trace
 from fewpass.integrations.transformers import custom_generate as custom_generate

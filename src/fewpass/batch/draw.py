@@ -8,9 +8,10 @@ import torch
 from fewpass.batch.entries import Entry, by_options
 from fewpass.batch.results import Outcome, drawn_line, failed_line
 from fewpass.core.errors import ModelError, OutOfMemory
+from fewpass.engine.group import Finished
 from fewpass.engine.request import Job
 from fewpass.engine.result import record
-from fewpass.engine.scheduler import Finished, Scheduler
+from fewpass.engine.scheduler import Scheduler
 from fewpass.io.png_metadata import png
 from fewpass.pipeline import Pipeline
 

@@ -12,7 +12,8 @@ from fewpass.bench.task import Task
 from fewpass.core.canvas import Canvas
 from fewpass.core.errors import OutOfMemory
 from fewpass.core.protocol import Decoder
-from fewpass.engine.scheduler import Batch, Group
+from fewpass.engine.group import Group
+from fewpass.engine.scheduler import Batch
 from fewpass.engine.trace import Clock, Trace
 
 

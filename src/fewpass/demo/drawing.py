@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from fewpass.core.canvas import Canvas
+from fewpass.engine.group import Failed
 from fewpass.engine.request import Job
 from fewpass.engine.result import Result
-from fewpass.engine.scheduler import Failed, Scheduler
+from fewpass.engine.scheduler import Scheduler
 from fewpass.engine.trace import Clock, Trace
 from fewpass.pipeline import Pipeline
 

@@ -12,9 +12,10 @@ from PIL import Image
 
 from fewpass.core.canvas import Canvas
 from fewpass.core.errors import ModelError, OutOfMemory
+from fewpass.engine.group import Failed, Finished
 from fewpass.engine.request import Job
 from fewpass.engine.result import Result
-from fewpass.engine.scheduler import Failed, Finished, Scheduler
+from fewpass.engine.scheduler import Scheduler
 from fewpass.pipeline import Pipeline
 from fewpass.serve.errors import ApiError
 from fewpass.serve.limits import Limits
