@@ -66,6 +66,8 @@ def test_small_layouts_are_found_where_there_are_some(models, monkeypatch):
     monkeypatch.setattr(fewpass.testing.model_checks, "_findings", lambda model, grid, seed: [grid.grids])
     assert check_model(models["lumina"]) == [((8, 9),), ((8, 13),), ((12, 9),)]
     assert check_model(models["anole"]) == [((4, 4),)]
+    monkeypatch.setattr(models["lumina"], "context", 72 + 9)
+    assert check_model(models["lumina"]) == [((8, 9),)], "a layout longer than the context is not checked"
 
 
 SIZED = {"emu3": ["--size", "24x16"], "lumina": ["--size", "64x64"], "glm_image": ["--size", "96x128"]}

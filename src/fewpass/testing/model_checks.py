@@ -13,7 +13,7 @@ from fewpass.models.base import Model
 from fewpass.testing.description import Line
 from fewpass.testing.probe import Probe, alone, forced, guided, overwritten, together, uncached
 
-SIZES = ((128, 128), (192, 128), (128, 192))  # pixels; the model's own size if it draws none of them
+SIZES = ((128, 128), (192, 128), (128, 192))  # pixels; the model's own size if none fits
 CHECKS: dict[str, Callable[[Probe], tuple[Tensor, Tensor] | None]] = {
     "one token at a time = one reading without a cache": uncached,
     "slots written before = fresh slots": overwritten,
@@ -80,11 +80,11 @@ def layouts(model: Model, size: tuple[int, int] | None = None) -> list[Grid]:
     """The layouts to check a model on: the one of this size, or of some small ones, or the model's own."""
     if size is not None:
         return [model.grid(size)]
-    found = []
+    found, prompt = [], max(map(len, Probe(model, Grid(1, 1, 1), 0).prompts))
     for size in SIZES:
         with suppress(ValueError):
             found.append(model.grid(size))
-    return found or [model.grid(None)]
+    return [grid for grid in found if prompt + grid.size <= model.context] or [model.grid(None)]
 
 
 def _findings(model: Model, grid: Grid, seed: int) -> Iterator[Finding]:
