@@ -279,12 +279,12 @@ def test_ar_is_drawn_again_for_distances(folder, tmp_path, capsys):
 
 
 def test_classes_are_prompts_in_turn(tmp_path):
-    model = SimpleNamespace(name="classes", labels=4, classes=("crane", "cat", "crane", "dog"))
+    model = SimpleNamespace(name="classes", labels=4, classes=("crane", "cat", "Crane", "dog"))
     rows, source = own_prompts(model, 6)
     assert [row.prompt for row in rows] == ["0", "cat", "2", "dog", "0", "cat"]
     assert "in turn" in source
     assert len(own_prompts(model, None)[0]) == 500
-    unnamed = SimpleNamespace(name="numbers", labels=2)
+    unnamed = SimpleNamespace(name="numbers", labels=2, classes=())
     assert [row.prompt for row in own_prompts(unnamed, 3)[0]] == ["0", "1", "0"]
     with pytest.raises(ValueError, match="--prompts"):
         own_prompts(SimpleNamespace(name="texts", labels=0), None)

@@ -23,6 +23,7 @@ from fewpass.demo.html import EXAMPLES, alert, board, describe, examples_of, ver
 from fewpass.demo.view import Panel, View, heat
 from fewpass.io.png_metadata import KEY
 from fewpass.viz.colour_scale import colour
+from tests.llamagen import write_c2i
 from tests.tiny import SIDE
 
 N = SIDE**2
@@ -253,7 +254,13 @@ def test_examples_are_in_the_words_of_the_model(emoji):
     grid = emoji.model.grid(None)
     for text in EXAMPLES["emoji"]:
         assert len(emoji.model.prompt_ids(text, grid)) > 3
-    assert set(examples_of("another")).isdisjoint(EXAMPLES["emoji"])
+    assert examples_of(emoji.model) == EXAMPLES["emoji"]
+
+
+def test_examples_of_a_class_conditional_model_are_classes(tmp_path):
+    named, numbered = (fewpass.load(model, "cpu").model for model in ("photo", write_c2i(tmp_path / "c2i")))
+    assert examples_of(named) == ("autumn leaves", "green meadow", "clouds", "mountains")
+    assert examples_of(numbered) == ("0", "1", "2", "3")
 
 
 # On the command line.

@@ -8,6 +8,8 @@ from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.decoders.recipes import named
 from fewpass.demo.view import View
 from fewpass.engine.result import law
+from fewpass.models.base import Model
+from fewpass.models.class_names import class_prompts
 from fewpass.viz.colour_scale import ANCHORS, ticks
 
 MEANING = "Pass at which each token became final"
@@ -19,6 +21,7 @@ EXAMPLES = {
         "three pineapples on a yellow background",
     )
 }
+SAMPLES = 4  # classes
 OTHERS = ("a red fox in the snow", "a lighthouse at dusk, oil painting", "a bowl of oranges on a wooden table")
 
 
@@ -91,9 +94,11 @@ def _legend(slowest: int) -> str:
 <div class="fp-ticks">{numbers}</div></div>"""
 
 
-def examples_of(model: str) -> tuple[str, ...]:
-    """Sample prompts in the words of a model."""
-    return EXAMPLES.get(model, OTHERS)
+def examples_of(model: Model) -> tuple[str, ...]:
+    """Sample prompts that a model reads: texts, or some of its classes."""
+    if model.labels:
+        return tuple(class_prompts(model.classes, model.labels)[:SAMPLES])
+    return EXAMPLES.get(model.name, OTHERS)
 
 
 def describe(spelling: str | None) -> tuple[int | None, str]:

@@ -46,7 +46,8 @@ class Page:
     def __init__(self, models: Models):
         self.models = models
         self._stops: dict[str, threading.Event] = {}  # by browser tab
-        pipe, samples = models[models.names[0]], examples_of(models.names[0])
+        pipe = models[models.names[0]]
+        samples = examples_of(pipe.model)
         other = default_decoder(pipe.model).recipe
         window, description = describe(other)
         gr.HTML(HEADER, elem_id="fp-header")
@@ -151,7 +152,7 @@ class Page:
         return {
             self.message: "",
             self.guidance: pipe.model.guidance,
-            self.examples: gr.Dataset(samples=_rows(examples_of(name))),
+            self.examples: gr.Dataset(samples=_rows(examples_of(pipe.model))),
             self.board: board(View.pair(pipe, str(default_decoder(pipe.model)))),
         }
 

@@ -25,6 +25,7 @@ from fewpass.evaluation.summary import BASELINE, Instruments, Summary, markdown,
 from fewpass.io.machine import fingerprint, machine, versions
 from fewpass.io.prompt_files import Row
 from fewpass.models.base import Model
+from fewpass.models.class_names import class_prompts
 from fewpass.models.emoji.scenes import evaluation_prompts
 from fewpass.pipeline import Pipeline
 from fewpass.runtime.device import chosen_dtype
@@ -42,9 +43,7 @@ def own_prompts(model: Model, limit: int | None) -> tuple[list[Row], str]:
         return [Row(text, f"held-out prompt {n}") for n, text in enumerate(evaluation_prompts())], "held-out prompts"
     if not model.labels:
         raise ValueError(f"{model.name!r} has no prompts of its own: give a file with --prompts")
-    names = getattr(model, "classes", ())
-    classes = [name if names.count(name) == 1 else str(number) for number, name in enumerate(names)]
-    turns = islice(cycle(classes or map(str, range(model.labels))), limit or PROMPTS)
+    turns = islice(cycle(class_prompts(model.classes, model.labels)), limit or PROMPTS)
     return [Row(text, f"class {n % model.labels}") for n, text in enumerate(turns)], "prompts, the classes in turn"
 
 

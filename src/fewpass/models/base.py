@@ -40,6 +40,7 @@ class Model(ABC):
     closing: tuple[int, ...] = ()  # token ids that follow every image
     size_source: str = ""  # source of the size, if neither the configuration nor the authors
     labels: int = 0  # number of classes; 0 for models that read text
+    classes: Sequence[str] = ()  # their names, if they have names
     notes: tuple[str, ...] = ()  # repairs made while the checkpoint was read, a line each
 
     guidance: float

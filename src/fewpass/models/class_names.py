@@ -30,6 +30,13 @@ def class_number(prompt: str, names: Sequence[str], model: str) -> int:
     raise ValueError(f"{model} has no class {shown(prompt)}{near}; its classes are {known}, or 0 to {len(names) - 1}")
 
 
+def class_prompts(names: Sequence[str], number: int) -> list[str]:
+    """A prompt for each of `number` classes: its name if no other class has it, else its number."""
+    folded = [_folded(name) for name in names]
+    unique = [n < len(folded) and folded.count(folded[n]) == 1 for n in range(number)]
+    return [names[n] if unique[n] else str(n) for n in range(number)]
+
+
 def _folded(name: str) -> str:
     return " ".join(name.casefold().split())
 
