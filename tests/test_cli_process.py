@@ -45,6 +45,14 @@ def test_error_is_one_line_and_exit_code_2():
     assert done.stderr.endswith("'x'\n")
 
 
+def test_warning_is_one_line():
+    arguments = ["generate", "two", "--decoder", "auto", "--model", "absent"]
+    done = subprocess.run([*FEWPASS, *arguments], capture_output=True, text=True)
+    warning, error = done.stderr.splitlines()
+    assert warning == "fewpass: decoder 'auto' is read as 'jacobi_ngram', which draws the same tokens"
+    assert error.startswith("fewpass: unknown model 'absent'")
+
+
 COMMANDS = {
     "generate": ["two"],
     "compare": ["two"],

@@ -142,6 +142,8 @@ def test_a_generator_of_torch_draws_the_seeds(pipeline):
         ({"guidance": 2, "guidance_scale": 2}, ValueError, "^guidance is given twice"),
         ({"count": 2, "num_images_per_prompt": 2}, ValueError, "^count is given twice"),
         ({"seed": 2, "generator": torch.Generator()}, ValueError, "^seed is given twice"),
+        ({"generator": 5}, ValueError, r"^generator must be a torch\.Generator, or a list of them, got 5$"),
+        ({"generator": [torch.Generator(), None]}, ValueError, "got None$"),
         ({"height": 8}, ValueError, "^height and width must be given together, got height=8 and width=None$"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 2 after an error in one line, or 130 after Ctrl-C."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for file names that it cannot encode
+    warnings.formatwarning = _as_line
     try:
         import typer
 
@@ -35,6 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return INTERRUPTED
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _as_line(message: Warning | str, *_: object, **__: object) -> str:
+    """A warning as the command line prints it: without the place in the code."""
+    return f"fewpass: {message}\n"
 
 
 def _fail(message: object) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from fewpass.core.checks import Size, read_size, scale
-from fewpass.core.messages import meant
+from fewpass.core.messages import meant, shown
 
 if TYPE_CHECKING:
     import torch
@@ -172,6 +172,9 @@ def _seeds(generator: Any) -> int | list[int]:
 
     from fewpass.engine.seeds import DRAWN
 
-    if isinstance(generator, list | tuple):
-        return [int(torch.randint(DRAWN, (), generator=one, device=one.device)) for one in generator]
-    return int(torch.randint(DRAWN, (), generator=generator, device=generator.device))
+    several = isinstance(generator, list | tuple)
+    every = list(generator) if several else [generator]
+    if wrong := [one for one in every if not isinstance(one, torch.Generator)]:
+        raise ValueError(f"generator must be a torch.Generator, or a list of them, got {shown(wrong[0])}")
+    seeds = [int(torch.randint(DRAWN, (), generator=one, device=one.device)) for one in every]
+    return seeds if several else seeds[0]
