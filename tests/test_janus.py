@@ -106,6 +106,7 @@ def test_special_tokens_of_the_tokenizer_win_over_the_configuration(folder):
             {"generation_kwargs": {"boi_token_id": "4"}},
             "boi_token_id in generation_config.json must be a token id, got '4'",
         ),
+        ({"generation_kwargs": 5}, "generation_kwargs in generation_config.json must be an object, got 5"),
         ({"pad_token_id": 10**6}, "pad_token_id in generation_config.json must be a token id, got 1000000"),
     ],
 )

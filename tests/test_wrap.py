@@ -150,6 +150,8 @@ def test_models_that_are_no_image_models():
     llama = LlamaForCausalLM(LlamaConfig(hidden_size=32, intermediate_size=8, num_hidden_layers=1, vocab_size=8))
     with pytest.raises(ValueError, match="unknown model family 'llama'; known are janus, emu3, chameleon, glm_image"):
         fewpass.wrap(llama)
+    with pytest.raises(ValueError, match=r"^model must be a model of transformers, got Linear\("):
+        fewpass.wrap(torch.nn.Linear(2, 2))
 
 
 def test_attention_without_a_mask_of_its_own(folder):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from fewpass.core.messages import meant, shown
 from fewpass.models.base import Model
@@ -69,6 +69,8 @@ def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None
     """A model of transformers that is loaded already, or one of peft. Raises ValueError if its family is not known."""
     inside = getattr(model, "get_base_model", None)
     model = inside() if inside else model  # the adapters of peft are in its layers
+    if not isinstance(getattr(model, "config", None), PreTrainedConfig):
+        raise ValueError(f"model must be a model of transformers, got {shown(model)}")
     name = model.config.name_or_path or type(model).__name__
     return _class(model.config.model_type, name)(model, tokenizer, name)
 

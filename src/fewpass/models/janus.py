@@ -86,7 +86,10 @@ class Janus(Model):
     def _special(self, name: str) -> int:
         """The id of a special token: that in generation_config.json, else the tokenizer's, else that in config.json."""
         config = self.model.generation_config
-        given = [(getattr(config, "generation_kwargs", None) or {}).get(name), getattr(config, name, None)]
+        own = getattr(config, "generation_kwargs", None) or {}
+        if not isinstance(own, dict):
+            raise ValueError(f"{self.name}: generation_kwargs in generation_config.json must be an object, got {own!r}")
+        given = [own.get(name), getattr(config, name, None)]
         known = [getattr(self._tokenizer, name, None)]
         # Without a generation_config.json, transformers makes one of config.json, which holds less than the tokenizer.
         for token in [*known, *given] if config._from_model_config else [*given, *known]:
