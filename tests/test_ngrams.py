@@ -5,7 +5,8 @@ import torch
 
 from fewpass import Canvas, Grid, Sampling, ar, jacobi, jacobi_ngram
 from fewpass.core.noise import Noise
-from fewpass.decoders.ngram import NGrams, Pool
+from fewpass.decoders.correction import Correction
+from fewpass.decoders.ngram import Neighbours, NGrams, Pool
 from fewpass.testing import Toy, coming_and_going, drawn
 from tests.toys import GREEDY, PLAIN, WIDE, WIDE_ROW_ENDS, mean_passes, one_by_one, toy
 
@@ -63,9 +64,14 @@ def canvas_of(rows, grid, length):
     return canvas
 
 
-def pool_of(canvas):
-    ready = NGrams(4).begin(canvas, torch.zeros(1, 1, canvas.grid.vocab), Noise(torch.zeros(1), torch.zeros(1)))
-    return Pool.of(ready)
+def empty_pool():
+    keys = torch.zeros(1, 256 + 1, dtype=torch.long)
+    return Pool(keys, torch.zeros_like(keys))
+
+
+def learn(canvas, pool, index, y):
+    near = Neighbours(canvas.grid, torch.tensor([index]))
+    pool.learn(near, near.all_tokens(canvas.tokens), torch.tensor([y]))
 
 
 GRID = Grid(3, 4, 16)
@@ -73,14 +79,14 @@ ROWS = [[5, 6, 7, 5], [6, 7, 5, 0], [0, 0, 0, 0]]
 
 
 def drafts(canvas, pool, reached=12, W=3):
-    pool.draft(canvas, W, torch.tensor([reached]))
+    NGrams(W)._redraft(canvas, (pool.keys, pool.tokens, torch.tensor([reached]), None))
     return canvas.read(canvas.ahead(W))[0].tolist()
 
 
 def test_answer_beside_the_same_neighbours_is_drafted():
     canvas = canvas_of(ROWS, GRID, 8)
-    pool = pool_of(canvas)
-    pool.learn(canvas, torch.tensor([[5]]), torch.tensor([[9]]))  # left 6, above 6
+    pool = empty_pool()
+    learn(canvas, pool, [5], [9])  # left 6, above 6
     canvas.write(torch.tensor([[4, 8]]), torch.tensor([[6, 3]]))
     canvas.write(torch.tensor([[5, 9]]), torch.tensor([[6, 0]]))
     canvas.write(torch.tensor([[8]]), torch.tensor([[6]]))
@@ -92,38 +98,38 @@ def test_answer_beside_the_same_neighbours_is_drafted():
 
 def test_answer_at_the_position_precedes_answers_elsewhere():
     canvas = canvas_of([[1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0]], GRID, 5)
-    pool = pool_of(canvas)
-    pool.learn(canvas, torch.tensor([[5]]), torch.tensor([[2]]))
-    pool.learn(canvas, torch.tensor([[6]]), torch.tensor([[3]]))  # beside the same neighbours, and newer
+    pool = empty_pool()
+    learn(canvas, pool, [5], [2])
+    learn(canvas, pool, [6], [3])  # beside the same neighbours, and newer
     assert drafts(canvas, pool, W=1) == [2]
 
 
 def test_edge_is_no_token():
     canvas = canvas_of([[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], GRID, 4)
-    pool = pool_of(canvas)
-    pool.learn(canvas, torch.tensor([[4]]), torch.tensor([[7]]))  # at the edge, above 0
+    pool = empty_pool()
+    learn(canvas, pool, [4], [7])  # at the edge, above 0
     assert drafts(canvas, pool, reached=0, W=2) == [7, 0]
     assert drafts(canvas_of([[0, 0, 0, 0]] * 3, GRID, 1), pool, reached=0, W=1) == [0], "left 0, above the edge"
 
 
 def test_unknown_position_keeps_its_draft_or_copies_its_neighbour():
     canvas = canvas_of([[1, 2, 3, 4], [5, 6, 7, 8], [9, 9, 9, 9]], GRID, 5)
-    assert drafts(canvas, pool_of(canvas), reached=7) == [6, 7, 4]
+    assert drafts(canvas, empty_pool(), reached=7) == [6, 7, 4]
     first = canvas_of([[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], GRID, 1)
-    assert drafts(first, pool_of(first), reached=1) == [1, 1, 1]
+    assert drafts(first, empty_pool(), reached=1) == [1, 1, 1]
 
 
 def test_leftmost_of_several_answers_is_kept():
     canvas = canvas_of([[1, 1, 1, 1], [1, 1, 1, 1], [1, 0, 0, 0]], GRID, 5)
-    pool = pool_of(canvas)
-    pool.learn(canvas, torch.tensor([[5, 6, 7]]), torch.tensor([[2, 3, 4]]))
+    pool = empty_pool()
+    learn(canvas, pool, [5, 6, 7], [2, 3, 4])
     canvas.commit(4)
     assert drafts(canvas, pool, reached=0, W=1) == [2]
 
 
 def test_forced_tokens_are_drafted():
     canvas = canvas_of([[1, 2, 7], [3, 4, 7]], Grid(2, 3, 16, 15, torch.tensor([-1, -1, 15] * 2)), 1)
-    assert drafts(canvas, pool_of(canvas), reached=9, W=5) == [2, 15, 3, 4, 15]
+    assert drafts(canvas, empty_pool(), reached=9, W=5) == [2, 15, 3, 4, 15]
 
 
 def test_bad_window_is_refused_by_name():
@@ -139,6 +145,64 @@ def test_tokens_are_those_of_ar_at_every_temperature():
 
 def test_answers_past_the_image_are_not_learnt():
     canvas = canvas_of([[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 0]], GRID, 5)
-    pool = pool_of(canvas)
-    pool.learn(canvas, torch.tensor([[13]]), torch.tensor([[9]]))  # left 1, above 1
+    pool = empty_pool()
+    learn(canvas, pool, [13], [9])  # left 1, above 1
     assert drafts(canvas, pool, reached=0, W=1) == [1]
+
+
+# The correction.
+
+
+def test_correction_predicts_the_answer_behind_another_neighbour():
+    """Log-probabilities that are linear in the features of the left neighbour are predicted after a few changes."""
+    torch.manual_seed(0)
+    V, features = 40, torch.cat([torch.randn(40, 3), torch.zeros(1, 3)])
+    effect = torch.randn(3, V)
+    correction = Correction.blank(1, 8, V, features)
+
+    def p_behind(left):
+        return (3 * features[left] @ effect).softmax(-1)
+
+    index, first, then = (
+        torch.arange(6)[None],
+        torch.tensor([[1, 2, 3, 4, 5, 6]]),
+        torch.tensor([[7, 8, 9, 10, 11, 12]]),
+    )
+    nowhere = torch.zeros(1, 6, dtype=torch.bool)
+    correction = correction.learn(index, p_behind(first), features[first], nowhere)
+    assert not correction.XX.any(), "nothing has changed yet"
+    correction = correction.learn(index, p_behind(then), features[then], ~nowhere)
+    e, nothing = torch.ones(1, 8, V), torch.tensor([-1])
+    ready = correction.at(index, e, features)
+    for left in range(20, 30):
+        assert ready.draft(2, torch.tensor([left]), nothing) == p_behind(torch.tensor([left])).argmax(-1)
+
+
+def test_correction_prefers_the_answer_beside_the_same_neighbours():
+    features = torch.zeros(5, 3)
+    index, nowhere = torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 1, dtype=torch.bool)
+    p = torch.tensor([[[0.6, 0.4 - 2e-6, 1e-6, 1e-6]]])
+    correction = Correction.blank(1, 1, 4, features).learn(index, p, features[index], nowhere)
+
+    def draft(anywhere):
+        ready = correction.at(index, torch.ones(1, 1, 4), features)
+        return int(ready.draft(0, torch.tensor([0]), torch.tensor([anywhere])))
+
+    assert [draft(anywhere) for anywhere in (-1, 1, 2)] == [0, 1, 0]
+
+
+def test_noise_of_the_window_is_that_of_gumbel_max():
+    noise = Noise(torch.tensor([3, 2**40]), torch.zeros(2, dtype=torch.long))
+    p, index = torch.rand(2, 5, 300).softmax(-1), torch.tensor([[4, 5, 6, 7, 8], [0, 1, 2, 3, 4]])
+    assert torch.equal((p / noise.exponentials(index, 300)).argmax(-1), noise.gumbel_max(p, index))
+
+
+def test_correction_takes_fewer_passes_than_the_pool_alone(bundled):
+    model, prompts = bundled
+    if model.model.name != "photo":
+        pytest.skip("distributions of emoji are nearly certain, and there the pool does as well")
+    corrected = model(prompts, decoder=jacobi_ngram(32), seed=5).trace.passes.sum()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NGrams, "bind", lambda self, info: self)
+        pool_alone = model(prompts, decoder=jacobi_ngram(32), seed=5).trace.passes.sum()
+    assert corrected < 0.97 * pool_alone

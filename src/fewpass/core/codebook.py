@@ -1,11 +1,13 @@
 """The codebook: similarity of image codes, for relaxed acceptance tests."""
 
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 CHUNK = 1024  # codes compared with all others at a time
+DIMENSIONS = 8  # principal components in the features of a code
 
 
 class Codebook:
@@ -31,6 +33,21 @@ class Codebook:
             chunks = torch.arange(len(self.vectors), device=self.vectors.device).split(CHUNK)
             self._nearest = torch.cat([self._closest(codes, k) for codes in chunks])
         return self._nearest[:, :k].to(self.vectors.device)
+
+    @cached_property
+    def features(self) -> Tensor | None:
+        """Numbers on which properties of a code depend nearly linearly, [codes, F]; None if the codebook is offloaded.
+
+        At most 8 principal components of the vectors, and the products of two of them.
+        """
+        if self.vectors.is_meta:
+            return None
+        x = self.vectors.float() - self.vectors.float().mean(0)
+        if x.shape[1] > DIMENSIONS:
+            x = x @ torch.linalg.eigh(x.T @ x).eigenvectors[:, -DIMENSIONS:]
+        x = x / x.square().sum(1).mean().sqrt().clamp(min=1e-12)
+        i, j = torch.triu_indices(x.shape[1], x.shape[1], device=x.device)
+        return torch.cat([x, x[:, i] * x[:, j]], 1)
 
     def _closest(self, codes: Tensor, k: int) -> Tensor:
         vectors = self.vectors.float()

@@ -31,11 +31,16 @@ def gumbel_max(p: Tensor, key: Tensor) -> Tensor:
 
 
 def _scores(p: Tensor, x: Tensor) -> Tensor:
-    """Scores p / e, where e is the exponential number of the 64 bits x."""
+    """Scores p / e, where e are the exponential numbers of the 64 bits x."""
+    return p / _exponentials(x)
+
+
+def _exponentials(x: Tensor) -> Tensor:
+    """Exponential numbers of the 64 bits x, float32."""
     # float32 keeps its full relative precision near 0, where the largest scores come from; 1 itself would make e
     # infinite and could let a token of probability 0 have the largest.
     u = bits(mix(x)).float().add_(0.5).mul_(2.0**-40).clamp_(max=1 - 2.0**-24)
-    return p / u.neg_().log1p_().neg_()
+    return u.neg_().log1p_().neg_()
 
 
 def _invert(mass: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,3 +98,7 @@ class Noise:
         give the same token, pass after pass. arXiv 2002.09928; arXiv 2510.24211, section on Gumbel coupling.
         """
         return gumbel_max(p, self._key(0, index, GUMBEL))
+
+    def exponentials(self, index: Tensor, V: int) -> Tensor:
+        """The noise e of `gumbel_max` at the positions `index` [B, n], for V tokens: [B, n, V] float32."""
+        return _exponentials(self._key(0, index, GUMBEL)[..., None] + torch.arange(V, device=index.device) * GOLDEN)

@@ -1,17 +1,19 @@
-"""Two-dimensional n-grams: drafts are looked up by their left and upper neighbours."""
+"""Jacobi decoding whose drafts are looked up by their neighbours, or corrected for them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Self
 
-import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fewpass.core.canvas import Canvas, Grid
 from fewpass.core.checks import MOST, whole
 from fewpass.core.noise import Noise
-from fewpass.core.protocol import Decoder, Query, State
-from fewpass.core.splitmix import mix
+from fewpass.core.protocol import Decoder, Query, SessionInfo, State
+from fewpass.core.splitmix import GOLDEN
+from fewpass.decoders.correction import Correction
+from fewpass.decoders.proposals import Proposals
 
 LEAST = 2  # drafts of the last windows
 BITS = 21  # of a key for each of position, left and above: two million of each
@@ -20,122 +22,165 @@ ENTRIES = 16  # of the table for each position of an image: some ten passes of a
 
 @dataclass(frozen=True)
 class NGrams(Decoder):
-    """Jacobi decoding under fixed noise with drafts from a pool of n-grams. Lossless.
+    """Jacobi decoding under fixed noise with drafts from all answers so far. Lossless.
 
     The answers of a pass are the model's tokens *if* the drafts before them are right. Jacobi decoding takes the
-    answers behind a wrong draft as the next drafts, though they follow a wrong token. Here the pool keeps every answer
+    answers behind a wrong draft as the next drafts, though they follow a wrong token. Here a pool keeps every answer
     with its left and upper neighbours, and each pass drafts the whole window anew, from left to right. A draft is the
-    first that exists of: the answer at this position with these neighbours; the answer with these neighbours at any
-    position; the newest answer at this position; the token above.
+    first that exists of: the answer at this position with these neighbours; the newest answer at this position,
+    corrected for its left neighbour (`Correction`); the answer with these neighbours at any position; the token above.
+    Without a codebook nothing is corrected, and the newest answer comes after that at any position.
 
     Under fixed noise an accepted draft is the token of `ar`, so any draft may be tried. The pool is that of lookahead
     decoding, arXiv 2402.02057, in two dimensions; the noise that of arXiv 2002.09928. The decoder is the project's
-    own, see docs/research-log.md.
+    own, see docs/research-log.md. Nothing crosses between host and device but the lengths that every decoder reads.
     """
 
     window: int
+    features: Tensor | None = field(default=None, repr=False, compare=False)  # of the tokens and no token, [V + 1, F]
 
     def __post_init__(self) -> None:
         whole("window", self.window, 0, MOST, of="drafts")
+
+    def bind(self, info: SessionInfo) -> Self:
+        features = info.codebook.features if info.codebook else None
+        if features is None:
+            return self
+        return replace(self, features=F.pad(features, (0, 0, 0, info.grid.vocab + 1 - len(features))))
 
     @property
     def margin(self) -> int:
         return self.window + 1
 
     def begin(self, canvas: Canvas, p: Tensor, noise: Noise) -> State:
+        B, V, depth = len(p), p.shape[-1], self.window + 1
         entries = 1 << (ENTRIES * canvas.grid.size - 1).bit_length()
-        keys = torch.zeros(len(p), entries, dtype=torch.long, device=p.device)
-        return keys, torch.zeros_like(keys), canvas.length.clone()
+        keys = torch.zeros(B, entries + 1, dtype=torch.long, device=p.device)  # the last one is never looked up
+        e = Proposals(torch.empty(B, depth, V, device=p.device))
+        ahead = canvas.ahead(depth)
+        e.write(ahead, noise.exponentials(ahead, V))
+        state = [keys, torch.zeros_like(keys), canvas.length.clone(), e.ring]
+        if self.features is not None:
+            state += Correction.blank(B, depth, V, self.features.to(p)).parts
+        self._redraft(canvas, tuple(state))
+        return tuple(state)
 
     def draft(self, canvas: Canvas, state: State) -> Query:
-        # Drafts may lie past the image: passes over fewer positions round otherwise (fewpass.runtime.cpu.llama).
-        W = min(self.window, max(canvas.open, LEAST))
-        if W:
-            Pool.of(state).draft(canvas, W, state[2])
-        index = canvas.ahead(W + 1, start=-1)
+        index = canvas.ahead(self._drafts(canvas) + 1, start=-1)
         return Query(canvas.read(index), index)
 
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
-        index = canvas.ahead(p.shape[1])
-        x, y = canvas.read(index[:, :-1]), noise.gumbel_max(p, index)
-        pool = Pool.of(state)
-        pool.learn(canvas, index, y)
+        (keys, tokens, reached, e), index, before = state[:4], canvas.ahead(p.shape[1]), canvas.lengths
+        noises = Proposals(e)
+        x, y = canvas.read(index[:, :-1]), (p / noises.read(index)).argmax(-1)
+        near = Neighbours(canvas.grid, index)
+        beside = near.all_tokens(canvas.tokens)
+        Pool(keys, tokens).learn(near, beside, y)
+        correction = state[4:]
+        if self.features is not None:
+            left = self.features.to(p)[beside[:, 0]]
+            correction = (
+                Correction(*correction).learn(index, p, left, index < reached[:, None].clamp(max=near.size)).parts
+            )
         canvas.write(index, y)
         reached = canvas.length + p.shape[1]
         canvas.commit(1 + (y[:, :-1] == x).long().cumprod(1).sum(1))
-        return *pool.state(p.device), reached
+        moved = max(now - then for now, then in zip(canvas.lengths, before, strict=True))
+        new = canvas.ahead(min(moved, self.window + 1), start=max(0, self.window + 1 - moved))
+        noises.write(new, noise.exponentials(new, p.shape[-1]))
+        state = keys, tokens, reached, e, *correction
+        self._redraft(canvas, state)
+        return state
+
+    def _drafts(self, canvas: Canvas) -> int:
+        # Drafts may lie past the image: passes over fewer positions round otherwise (fewpass.runtime.cpu.llama).
+        return min(self.window, max(canvas.open, LEAST))
+
+    def _redraft(self, canvas: Canvas, state: State) -> None:
+        """Draft the window anew, from left to right."""
+        W = self._drafts(canvas)
+        if not W:
+            return
+        keys, tokens, reached, e = state[:4]
+        index, pool = canvas.ahead(W), Pool(keys, tokens)
+        near, due, answered = (
+            Neighbours(canvas.grid, index),
+            canvas.grid.due(index) if canvas.grid.forced is not None else None,
+            index < reached[:, None],
+        )
+        if self.features is not None:
+            correction = Correction(*state[4:]).at(index, e, self.features.to(state[4]))
+        for i in range(W):
+            beside = near.tokens(canvas.tokens, i)
+            here, anywhere = pool.look_up(near.keys(beside, i)).unbind(1)
+            if index.device.type == "cpu" and bool((here >= 0).all()):  # elsewhere the question would cost a wait
+                x = here
+            elif self.features is None:
+                newest = torch.where(answered[:, i], canvas.tokens.gather(1, index[:, i : i + 1])[:, 0], beside[:, 2])
+                x = torch.where(here < 0, torch.where(anywhere < 0, newest, anywhere), here)
+            else:
+                corrected = correction.draft(i, beside[:, 0], anywhere)
+                other = torch.where(anywhere < 0, beside[:, 2], anywhere)
+                x = torch.where(here < 0, torch.where(answered[:, i], corrected, other), here)
+            canvas.write(index[:, i : i + 1], (x if due is None else torch.where(due[:, i] < 0, x, due[:, i]))[:, None])
 
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """A hash table of answers for each image: keys and tokens [B, entries], in NumPy.
+    """A hash table of answers for each image: keys and tokens [B, entries + 1].
 
     An entry holds the newest answer with its hash. A collision costs a draft, never a token.
     """
 
-    keys: np.ndarray
-    tokens: np.ndarray
+    keys: Tensor
+    tokens: Tensor
 
-    @classmethod
-    def of(cls, state: State) -> Self:
-        return cls(*(part.cpu().numpy() for part in state[:2]))
+    def learn(self, near: "Neighbours", beside: Tensor, y: Tensor) -> None:
+        """Store the answers y [B, n] at the positions of `near`, between the neighbours `beside` [B, 3, n]."""
+        n, spare = y.shape[1], self.keys.shape[1] - 1
+        earlier = torch.ones(n, n, dtype=torch.bool, device=y.device).tril(-1)
+        for keys in near.keys(beside).unbind(1):
+            entry = torch.where(near.index < near.size, self._entry(keys), spare)
+            # Of several answers the leftmost is the most certain.
+            again = ((entry[:, :, None] == entry[:, None]) & earlier).any(-1)
+            entry = torch.where(again, spare, entry)
+            self.keys.scatter_(1, entry, keys)
+            self.tokens.scatter_(1, entry, y)
 
-    def state(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        return torch.as_tensor(self.keys, device=device), torch.as_tensor(self.tokens, device=device)
+    def look_up(self, keys: Tensor) -> Tensor:
+        """The answers with the keys [B, n], -1 where there is none."""
+        entry = self._entry(keys)
+        return torch.where(self.keys.gather(1, entry) == keys, self.tokens.gather(1, entry), -1)
 
-    def learn(self, canvas: Canvas, index: Tensor, y: Tensor) -> None:
-        """Store the answers y [B, n] at the positions `index` [B, n] with their neighbours on the canvas."""
-        near = Neighbours.of(canvas.grid, index)
-        keys = near.keys(canvas.tokens.cpu().numpy(), slice(None))  # [2, B, n]
-        keys[:, near.at >= canvas.grid.size] = 0
-        image = np.arange(len(index))[:, None]
-        for level in keys[..., ::-1]:  # the leftmost answers are the most certain; they come last and stay
-            entry = self._entry(level)
-            self.keys[image, entry], self.tokens[image, entry] = level, y.cpu().numpy()[:, ::-1]
-
-    def draft(self, canvas: Canvas, W: int, reached: Tensor) -> None:
-        """Write drafts at the next W positions of the canvas. Positions from `reached` [B] on have no answer yet."""
-        index = canvas.ahead(W)
-        near, tokens = Neighbours.of(canvas.grid, index), canvas.tokens.cpu().numpy()
-        image, due = np.arange(len(index)), canvas.grid.due(index).cpu().numpy()
-        answered = near.at < reached.cpu().numpy()[:, None]
-        for i in range(W):
-            keys = near.keys(tokens, i)  # [2, B]
-            entry = self._entry(keys)
-            there, anywhere = self.keys[image, entry] == keys
-            said, likely = self.tokens[image, entry]
-            old = tokens[image, np.where(answered[:, i], near.at[:, i], near.copied[:, i])]
-            x = np.where(there, said, np.where(anywhere, likely, old))
-            tokens[image, near.at[:, i]] = np.where(due[:, i] < 0, x, due[:, i])
-        canvas.write(index, torch.as_tensor(tokens, device=index.device).gather(1, index))
-
-    def _entry(self, keys: np.ndarray) -> np.ndarray:
-        return mix(keys) & (self.keys.shape[1] - 1)
+    def _entry(self, keys: Tensor) -> Tensor:
+        entries = self.keys.shape[1] - 1
+        return (keys * GOLDEN >> 65 - entries.bit_length()) & (entries - 1)  # multiplicative hashing: the upper bits
 
 
-@dataclass(frozen=True, eq=False)
 class Neighbours:
-    """Positions `at` [B, n] and those of their neighbours `left` and `above`, -1 at the edge of the grid.
+    """The tokens left of and above the positions `index` [B, n], and the one to be copied there.
 
-    `copied` is the neighbour to repeat in place of an unknown answer: the one above, in the first row the left one.
+    That is the one above, in the first row the left one. A token beyond the edge of the grid is number `vocab`.
     """
 
-    at: np.ndarray
-    left: np.ndarray
-    above: np.ndarray
-    copied: np.ndarray
+    def __init__(self, grid: Grid, index: Tensor):
+        into, width = grid.locate(index)
+        left = torch.where(into % width > 0, index - 1, -1)
+        above = torch.where(into >= width, index - width, -1)
+        at = torch.stack([left, above, torch.where(above < 0, index - 1, above)], 1)  # [B, 3, n]
+        self.index, self.size, self.vocab = index, grid.size, grid.vocab
+        self.at, self.beyond = at.clamp(min=0), at < 0
+        here = index + 2
+        self.tags = torch.stack([here << 2 * BITS, torch.full_like(here, 1 << 2 * BITS)], 1)  # [B, 2, n]
 
-    @classmethod
-    def of(cls, grid: Grid, index: Tensor) -> Self:
-        at, into, width = (x.cpu().numpy() for x in (index, *grid.locate(index)))
-        left, above = np.where(into % width, at - 1, -1), np.where(into >= width, at - width, -1)
-        return cls(at, left, above, np.where(above < 0, at - 1, above))
+    def tokens(self, tokens: Tensor, i: int) -> Tensor:
+        """Left, above and copied at the i-th position: [B, 3]."""
+        return tokens.gather(1, self.at[..., i]).masked_fill_(self.beyond[..., i], self.vocab)
 
-    def keys(self, tokens: np.ndarray, which: int | slice) -> np.ndarray:
-        """Keys with the position and without it: [2, B, ...], never 0."""
-        image = np.arange(len(tokens)).reshape(-1, *[1] * (self.at[:, which].ndim - 1))
-        left, above = (
-            np.where(where < 0, 0, tokens[image, where] + 1) for where in (self.left[:, which], self.above[:, which])
-        )
-        beside, here = (left << BITS) + above, self.at[:, which] + 2
-        return np.stack([beside + (here << 2 * BITS), beside + (1 << 2 * BITS)])
+    def all_tokens(self, tokens: Tensor) -> Tensor:
+        """Left, above and copied at all positions: [B, 3, n]."""
+        return tokens.gather(1, self.at.flatten(1)).view_as(self.at).masked_fill_(self.beyond, self.vocab)
+
+    def keys(self, beside: Tensor, i: int | slice = slice(None)) -> Tensor:
+        """Keys with the position and without it, never 0: [B, 2, n] for neighbours [B, 3, n], or [B, 2] at i."""
+        return ((beside[:, 0] << BITS) + beside[:, 1])[:, None] + self.tags[..., i]
