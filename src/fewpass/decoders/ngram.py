@@ -20,6 +20,11 @@ BITS = 21  # of a key for each of position, left and above: two million of each
 ENTRIES = 16  # of the table for each position of an image: some ten passes of answers
 
 
+def reads_are_free(x: Tensor) -> bool:
+    """Whether a number is read without waiting for a device."""
+    return x.device.type == "cpu"
+
+
 @dataclass(frozen=True)
 class NGrams(Decoder):
     """Jacobi decoding under fixed noise with drafts from all answers so far. Lossless.
@@ -113,7 +118,7 @@ class NGrams(Decoder):
         for i in range(W):
             beside = near.tokens(canvas.tokens, i)
             here, anywhere = pool.look_up(near.keys(beside, i)).unbind(1)
-            if index.device.type == "cpu" and bool((here >= 0).all()):  # elsewhere the question would cost a wait
+            if reads_are_free(here) and bool((here >= 0).all()):
                 x = here
             elif self.features is None:
                 newest = torch.where(answered[:, i], canvas.tokens.gather(1, index[:, i : i + 1])[:, 0], beside[:, 2])
