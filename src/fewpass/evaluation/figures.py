@@ -20,6 +20,7 @@ QUALITIES: tuple[Quality, ...] = (
     ("negative log-likelihood, nats per token", lambda s: s.nll, False),
 )
 ABREAST, BINS = 5, 12
+MOST_NAMES = 16  # in the plot of passes against distance; of more decoders, those on the line have names
 
 
 def drawn(
@@ -65,7 +66,9 @@ def frontier(summaries: Sequence[Summary]) -> Any:
     axis.set_ylabel(label)
     axis.invert_xaxis()
     names = labels([s.decoder for s, _, _ in known])
-    _label(axis, [(name.replace("\n", " "), x, e.mean) for name, (_, x, e) in zip(names, known, strict=True)])
+    named = zip(names, known, strict=True)
+    worth = [(name, x, e.mean) for name, (_, x, e) in named if len(known) <= MOST_NAMES or (x, e.mean) in edge]
+    _label(axis, [(name.replace("\n", " "), x, y) for name, x, y in worth])
     if (floor := next((s for s in summaries if s.decoder == BASELINE), None)) is not None and floor.kid is not None:
         axis.axhline(floor.kid.mean, color=BASE, lw=0.8, ls=(0, (4, 3)), zorder=1)
     for lossless in (True, False):
