@@ -13,7 +13,7 @@ from fewpass.core.loop import decode
 from fewpass.core.protocol import Query
 from fewpass.runtime.compiled import CompiledBody, compiled
 from fewpass.runtime.session import Network, PromptSession
-from fewpass.testing import coming_and_going
+from fewpass.testing.toy import joining
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # torch imports old parts of its own
 
@@ -103,9 +103,13 @@ def test_fixed_noise_is_autoregression(once, spelling):
 
 def test_images_come_and_go(once):
     network = compiled(small(), backend="eager")
-    chosen, seeds = decoder("jacobi(window=3)"), torch.arange(5)
-    tokens = coming_and_going(opened(network, *LENGTHS), chosen, Sampling(), seeds)
-    assert torch.equal(tokens, coming_and_going(opened(small(), *LENGTHS), chosen, Sampling(), seeds))
+    chosen, seeds = decoder("jacobi(window=3)"), torch.arange(5).split([2, 2, 1])
+
+    def tokens(network):
+        sessions = [opened(network, *lengths) for lengths in (LENGTHS[:2], LENGTHS[2:4], LENGTHS[4:])]
+        return joining(sessions, chosen, Sampling(), seeds)
+
+    assert torch.equal(tokens(network), tokens(small()))
     assert once["stats"]["unique_graphs"] == 2  # one image of its own, and several
 
 

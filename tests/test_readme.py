@@ -24,8 +24,10 @@ def test_decoders_of_the_table_have_their_source_and_law():
     assert all(wanted[name] == cells for name, cells in rows("Decoders").items())
 
 
-def test_decoders_were_measured_as_they_are_by_default():
-    assert set(rows("Passes and seconds")) <= {str(make()) for make in fewpass.RECIPES.values()}
+def test_decoders_of_the_measurements_are_spelled_as_fewpass_spells_them():
+    measured = rows("Passes and seconds")
+    assert [str(fewpass.decoder(name)) for name in measured] == list(measured)
+    assert {fewpass.decoder(name).recipe for name in measured} == set(fewpass.RECIPES)
 
 
 def test_the_python_example_runs(pipeline, tmp_path, monkeypatch, capsys):

@@ -24,10 +24,10 @@ def toy(grid, decoder, law=PLAIN, draw=drawn, images=24):
     return draw(Toy(images, grid, guidance=1.5), decoder, law, torch.arange(images))
 
 
-def trace_of(grid, decoder, images=6):
+def trace_of(grid, decoder, images=6, kind=Toy, law=PLAIN):
     trace = Trace.blank(images, grid)
-    for _ in trace.watch(decode(Toy(images, grid), decoder, PLAIN, torch.arange(images))):
-        pass
+    for count, canvas in enumerate(decode(kind(images, grid), decoder, law, torch.arange(images)), start=1):
+        trace.note(canvas, torch.full_like(trace.passes, count))
     return trace
 
 
@@ -193,10 +193,7 @@ def test_first_token_of_an_unchanged_distribution_is_accepted_at_once():
         def logits(self, prefix, index):
             return super().logits(prefix * 0, index)
 
-    trace = Trace.blank(4, SQUARE)
-    for _ in trace.watch(decode(Same(4, SQUARE), zipar(2, True), GREEDY, torch.arange(4))):
-        pass
-    passes = trace.committed.view(-1, 5, 5)
+    passes = trace_of(SQUARE, zipar(2, True), 4, Same, GREEDY).committed.view(-1, 5, 5)
     assert (passes[:, 1:, 0] - passes[:, :-1, 0] == 3).all()
 
 

@@ -1,5 +1,6 @@
 """Answers corrected for a left neighbour that has changed: least squares on the changes seen so far."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from fewpass.decoders.proposals import Proposals
 
-FLOOR = 1e-9  # smaller probabilities count as this one, so that their logarithms are finite
+FLOOR = 1e-20  # smaller probabilities count as this one; changes from and to it are not learnt: top-k sets them to 0
 RIDGE = 1.0  # penalty on the squares of M
 BONUS = 8.0  # nats for the answer that followed the same neighbours at another position
 
@@ -23,7 +24,7 @@ class Correction:
     its own squares.
 
     Attributes:
-        log_p: Newest log-probabilities of the positions, up to a constant, as `Proposals`: [B, depth, V].
+        log_p: Newest log-probabilities of the positions, as `Proposals`: [B, depth, V].
         left: The left neighbours that they follow, likewise: [B, depth, F] features.
         XX: Sum of d d' over the changes d = f(b) - f(a): [B, F, F].
         XY: Sum of d D' over the changes d and D = log p(. | b) - log p(. | a): [B, F, V].
@@ -51,11 +52,13 @@ class Correction:
 
         `known` [B, n] marks the positions that were answered before.
         """
-        log_p = p.to(self.log_p.dtype).clamp(min=FLOOR).log()
-        log_p -= log_p.mean(-1, keepdim=True)
+        log_p, least = p.to(self.log_p.dtype).clamp(min=FLOOR).log(), math.log(FLOOR) + 1e-3
         held, features = Proposals(self.log_p), Proposals(self.left)
+        before = held.read(index)
         d = (left - features.read(index)) * known[..., None]
-        D = log_p - held.read(index)
+        both = (torch.minimum(log_p, before) > least).to(log_p.dtype)
+        D = (log_p - before) * both
+        D -= both * (D.sum(-1, keepdim=True) / both.sum(-1, keepdim=True).clamp(min=1))  # a constant changes nothing
         held.write(index, log_p)
         features.write(index, left)
         return replace(self, XX=self.XX + d.mT @ d, XY=torch.baddbmm(self.XY, d.mT, D))

@@ -22,6 +22,7 @@ Mend = Callable[[PreTrainedModel, list[str]], list[str]]  # fill in weights of a
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 TEMPLATE = "chat_template.json"  # where processors kept it once, and tokenizers do not look
+LONGEST = 200  # letters of a file's name in a message
 DESCRIBED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", TEMPLATE)
 WEIGHTS = (  # in the order in which transformers looks for them
     *("model.safetensors", "model.safetensors.index.json"),
@@ -100,7 +101,7 @@ class Checkpoint:
         first = next((name for name in known if os.path.exists(self.folder / name)), None)
         if first is None:
             hint = f"; pickles (.bin) are not fetched: hf download {self.name} --local-dir FOLDER, and load FOLDER"
-            none = f"there are no weights in {self.folder}: none of {', '.join(known)}"
+            none = f"there are no weights in {self.folder}: none of {', '.join(name[:LONGEST] for name in known)}"
             raise ValueError(none if located(self.name).exists() else none + hint)
         index = first.endswith(".index.json")
         names = [Path(name) for name in (read_json(self.folder / first)["weight_map"].values() if index else [first])]

@@ -1,6 +1,6 @@
 """The contracts, shipped: a toy model whose joint law is computable, and the check that a decoder draws from it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -95,13 +95,20 @@ def drawn(session: Session, decoder: Decoder, law: Sampler, seeds: Tensor) -> Te
 def coming_and_going(session: Session, decoder: Decoder, law: Sampler, seeds: Tensor) -> Tensor:
     """As `drawn`, but the images come in three groups, a pass apart, and leave when they are finished."""
     assert isinstance(session, ElasticSession)
-    groups = torch.arange(len(seeds)).tensor_split(3)
-    arrivals = [(g, Drawing(session.select(g), decoder, law, seeds[g])) for g in groups if len(g)]
+    groups = [g for g in torch.arange(len(seeds)).tensor_split(3) if len(g)]
+    return joining([session.select(g) for g in groups], decoder, law, seeds.split([len(g) for g in groups]))
+
+
+@torch.inference_mode()
+def joining(sessions: Sequence[Session], decoder: Decoder, law: Sampler, seeds: Sequence[Tensor]) -> Tensor:
+    """The tokens of the images of all `sessions`, which join a pass apart, and leave when they are finished."""
+    numbers = torch.arange(sum(map(len, seeds))).split([len(s) for s in seeds])
+    arrivals = [(n, Drawing(s, decoder, law, own)) for n, s, own in zip(numbers, sessions, seeds, strict=True)]
     images, drawing = arrivals.pop(0)
-    tokens = torch.full((len(seeds), session.grid.size), -1)
+    tokens = torch.full((int(numbers[-1][-1]) + 1, drawing.canvas.grid.size), -1)
     while len(images):
         drawing.advance()
-        tokens[images] = drawing.canvas.tokens[:, : session.grid.size]
+        tokens[images] = drawing.canvas.tokens[:, : drawing.canvas.grid.size]
         if arrivals:
             late, other = arrivals.pop(0)
             drawing.join(other)
