@@ -8,8 +8,7 @@ import torch
 from fewpass import Grid, Jacobi, Sampling, decoder
 from fewpass.core.loop import decode
 from fewpass.core.noise import Noise
-from fewpass.decoders.block import Block, _prefix_masses
-from fewpass.decoders.rules import Speculative, Strict, Verdict
+from fewpass.decoders.rules import Block, Speculative, Strict, Verdict, _prefix_masses
 from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going, drawn
 from tests.toys import FREE, PLAIN, ROW_ENDS, WIDE, WIDE_ROW_ENDS, one_by_one
 

@@ -12,12 +12,11 @@ from importlib.metadata import EntryPoint, entry_points
 from fewpass.core.messages import meant, shown
 from fewpass.core.protocol import Decoder
 from fewpass.decoders import draft_init
-from fewpass.decoders.block import Block
 from fewpass.decoders.jacobi import Jacobi
 from fewpass.decoders.ngram import NGrams
 from fewpass.decoders.pjd import ParallelRows
 from fewpass.decoders.relaxed import Annealed, Grouped, Neighbours
-from fewpass.decoders.rules import FixedPoint, Reuse, Speculative, couple
+from fewpass.decoders.rules import Block, FixedPoint, Reuse, Speculative, couple
 from fewpass.decoders.spec import Recipe, read, recipe
 from fewpass.decoders.tree import Tree
 from fewpass.decoders.zipar import ZipAR
