@@ -8,16 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 from transformers import JanusForConditionalGeneration
 
 from . import checkpoint
 from .architecture import new_janus, new_vq
+from .averaged import Averaged
 from .clock import Clock
 from .device import autocast, pick_device
 from .likelihood import loss_of
 from .monitor import Monitor
-from .muon import Pair
 from .pool import Pool
 from .presets import PRESETS, Preset
 from .sources import transformer_weights, vq_weights
@@ -32,7 +31,7 @@ TABLES = ("embed_tokens", "generation_embeddings", "generation_aligner.fc1", "vi
 UNTRAINED = ("model.vqmodel.", "model.vision_model.", "model.aligner.")
 
 
-class Stage:
+class Stage(Averaged):
     """The transformer in training: what a checkpoint holds. The tokenizer inside it stays as stage 1 left it."""
 
     def __init__(self, preset: Preset, vq: Path, device: torch.device):
@@ -41,28 +40,8 @@ class Stage:
         self.vq.load_state_dict(vq_weights(vq))
         self.model = new_janus(preset, self.vq).to(device)
         self.vq = self.vq.to(device, memory_format=torch.channels_last).eval()
-        self.trained = {n: p for n, p in self.model.named_parameters() if not n.startswith(UNTRAINED)}
-        matrices = [p for n, p in self.trained.items() if p.ndim == 2 and not any(t in n for t in TABLES)]
-        rest = [p for n, p in self.trained.items() if p.ndim < 2 or any(t in n for t in TABLES)]
-        self.optimizer = Pair(matrices, rest, weight_decay=0.05)
-        self.average = {n: p.detach().clone() for n, p in self.trained.items()}
-
-    def state(self) -> dict:
-        weights = {n: p.detach() for n, p in self.trained.items()}
-        return {"model": weights, "average": self.average, "optimizer": self.optimizer.state_dict()}
-
-    @torch.no_grad()
-    def start_from(self, weights: dict[str, Tensor]) -> None:
-        """Weights only: another run's optimizer state would fight the new schedule."""
-        for name, p in self.trained.items():
-            p.copy_(weights[name])
-            self.average[name].copy_(weights[name])
-
-    def resume(self, state: dict) -> None:
-        self.start_from(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for name, p in state["average"].items():
-            self.average[name].copy_(p)
+        trained = {n: p for n, p in self.model.named_parameters() if not n.startswith(UNTRAINED)}
+        super().__init__(trained, TABLES)
 
     def step(self, scenes: Pool | Spelt, batch: int, rate: float) -> float:
         device, losses = next(self.model.parameters()).device, []

@@ -14,9 +14,9 @@ from torch import Tensor
 from fewpass.models.llamagen.network import LlamaGenForImageGeneration
 
 from .. import checkpoint
+from ..averaged import Averaged
 from ..clock import Clock
 from ..device import autocast, pick_device
-from ..muon import Pair
 from . import autoencoder
 from .crops import Crops
 from .shape import GRID, config
@@ -67,32 +67,13 @@ def loss_of(model: LlamaGenForImageGeneration, labels: Tensor, tokens: Tensor) -
     return F.cross_entropy(logits_of(model, labels, tokens).float().flatten(0, 1), tokens.flatten())
 
 
-class Stage:
+class Stage(Averaged):
     """The transformer in training: what a checkpoint holds."""
 
     def __init__(self, vq: autoencoder.Autoencoder, device: torch.device):
         self.model = new_model(vq.vq.codes.detach()).to(device)
-        self.trained = {n: p for n, p in self.model.named_parameters() if not n.startswith("vqmodel.")}
-        matrices = [p for n, p in self.trained.items() if p.ndim == 2 and not any(table in n for table in TABLES)]
-        rest = [p for n, p in self.trained.items() if p.ndim < 2 or any(table in n for table in TABLES)]
-        self.optimizer = Pair(matrices, rest, weight_decay=0.05)
-        self.average = {n: p.detach().clone() for n, p in self.trained.items()}
-
-    def state(self) -> dict:
-        weights = {n: p.detach() for n, p in self.trained.items()}
-        return {"model": weights, "average": self.average, "optimizer": self.optimizer.state_dict()}
-
-    @torch.no_grad()
-    def start_from(self, weights: dict[str, Tensor]) -> None:
-        for name, p in self.trained.items():
-            p.copy_(weights[name])
-            self.average[name].copy_(weights[name])
-
-    def resume(self, state: dict) -> None:
-        self.start_from(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for name, p in state["average"].items():
-            self.average[name].copy_(p)
+        trained = {n: p for n, p in self.model.named_parameters() if not n.startswith("vqmodel.")}
+        super().__init__(trained, TABLES)
 
     def step(self, labels: Tensor, tokens: Tensor, rate: float) -> float:
         device = next(self.model.parameters()).device
