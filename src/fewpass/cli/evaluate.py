@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewpass.cli import options as o
+from fewpass.cli.prompts import own_prompts, print_unused
 from fewpass.cli.terminal import load_torch, open_model, show
 from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import located
+from fewpass.io.prompt_files import Row, read_rows
 from fewpass.io.targets import output_folder
 from fewpass.viz.progress import do, spoken, waiting
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from fewpass.evaluation.drawer import Drawer, Trial
     from fewpass.evaluation.folder import Item
     from fewpass.evaluation.run import Evaluation
-    from fewpass.io.prompt_files import Row
 
 PAIRS = 50
 
@@ -62,7 +63,7 @@ def evaluate(
     from fewpass.evaluation.drawer import Drawer
     from fewpass.evaluation.folder import items_of
     from fewpass.evaluation.metrics import CLIP, INCEPTION
-    from fewpass.evaluation.run import Evaluation, Tools, instruments_of, own_prompts, settings_of
+    from fewpass.evaluation.run import Evaluation, Tools, instruments_of, settings_of
     from fewpass.evaluation.summary import cells, columns
     from fewpass.io.extra import check_installed
 
@@ -106,12 +107,10 @@ def evaluate(
     return 1 if failed else 0
 
 
-def _typed(path: str) -> "tuple[list[Row], str]":
+def _typed(path: str) -> tuple[list[Row], str]:
     """The prompts of a file, and their description for the report."""
-    from fewpass.io.prompt_files import read_rows
-
     rows = read_rows(path)
-    o.print_unused(path, [row.fields for row in rows])
+    print_unused(path, [row.fields for row in rows])
     return rows, f"prompts of {Path(path).name}"
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from fewpass.core.canvas import Grid
 from fewpass.evaluation.images import DecoderImages, acceptance_by_entropy, bounds, heat
 from fewpass.evaluation.statistics import Estimate
-from fewpass.evaluation.summary import BASELINE, Summary, labels
+from fewpass.evaluation.summary import BASELINE, Summary
 from fewpass.models.weights import one_line
-from fewpass.viz.style import BASE, FAINT, INK, PAPER, RULE, WORDS, colours, figure, look, panels, png, tint
+from fewpass.viz.style import BASE, FAINT, INK, PAPER, RULE, WORDS, colours, figure, labels, look, panels, png, tint
 
 Quality = tuple[str, Callable[[Summary], Estimate | None], bool]  # label, value, is more better?
 QUALITIES: tuple[Quality, ...] = (

@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +22,9 @@ from fewpass.evaluation.metrics import ClipScorer, are_scenes, features_for
 from fewpass.evaluation.report import Report
 from fewpass.evaluation.summary import BASELINE, Instruments, Summary, markdown, summarise
 from fewpass.io.machine import fingerprint, machine, versions
-from fewpass.io.prompt_files import Row
-from fewpass.models.base import Model
-from fewpass.models.class_names import class_prompts
-from fewpass.models.emoji.scenes import evaluation_prompts
 from fewpass.pipeline import Pipeline
 from fewpass.runtime.device import chosen_dtype
 from fewpass.viz.progress import Step
-
-PROMPTS = 500  # of a model's own
-
-
-def own_prompts(model: Model, limit: int | None) -> tuple[list[Row], str]:
-    """Held-out prompts of `emoji`, or the classes of a class-conditional model in turn, and a name for them.
-
-    Raises ValueError for a model that has none.
-    """
-    if model.name == "emoji":
-        return [Row(text, f"held-out prompt {n}") for n, text in enumerate(evaluation_prompts())], "held-out prompts"
-    if not model.labels:
-        raise ValueError(f"{model.name!r} has no prompts of its own: give a file with --prompts")
-    turns = islice(cycle(class_prompts(model.classes, model.labels)), limit or PROMPTS)
-    return [Row(text, f"class {n % model.labels}") for n, text in enumerate(turns)], "prompts, the classes in turn"
 
 
 def settings_of(

@@ -163,17 +163,6 @@ def markdown(summaries: Sequence[Summary], conditions: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def labels(spellings: Sequence[str]) -> list[str]:
-    """Names of recipes, and on a second line the options in which decoders of one recipe differ."""
-    options = [spelling.partition("(")[2].removesuffix(")").split(", ") for spelling in spellings]
-    names = [spelling.partition("(")[0] for spelling in spellings]
-    found = []
-    for name, own in zip(names, options, strict=True):
-        alike = [set(other) for n, other in zip(names, options, strict=True) if n == name]
-        found.append("\n".join([name, *filter(None, [", ".join(o for o in own if not all(o in a for a in alike))])]))
-    return found
-
-
 def number(value: float | None, digits: int) -> str:
     """A number of so many decimals, `-` for none."""
     return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
