@@ -149,6 +149,7 @@ BAD = [
     (["-o", ""], "''"),
     (["-o", "absent/out"], "absent"),
     (["-o", "."], "empty folder"),
+    (["-o", "blank.csv"], "not a folder"),
 ]
 
 

@@ -15,7 +15,6 @@ from fewpass.viz.colour_scale import ANCHORS
 PAPER, INK, FAINT, RULE = "#fbfaf7", "#1d1d24", "#70707c", "#e3e1da"
 TINTS: Mapping[bool | None, str] = {True: "#167458", False: "#c2611a", None: FAINT}  # lossless, lossy, unknown
 BASE = "#3c3888"  # autoregression
-WORDS = {True: "lossless", False: "lossy", None: "unknown"}
 DPI = 200
 LEAST = 5.5, 3.0  # inches of a figure that its labels need
 STYLE = Path(__file__).with_name("fewpass.mplstyle")
