@@ -7,15 +7,17 @@ the ratios between two drawings of the same image. `fewpass bench` measures more
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 
 import torch
 
 import fewpass
-from fewpass.bench.baseline import baseline_of
-from fewpass.bench.report import conditions, decoder_rows
+from fewpass.bench.results import conditions, decoder_rows, ratio
 from fewpass.bench.run import Benchmark, Plan
 from fewpass.bench.task import Task
+from fewpass.bench.timing import Drawn, draw, now
 from fewpass.engine.options import GenerationOptions
 from fewpass.engine.request import bind
 from fewpass.models.emoji.scenes import held_out_prompts
@@ -39,14 +41,47 @@ def main() -> None:
     prompts = [every[i * len(every) // options.prompts] for i in range(options.prompts)]
     task = Task(bind(model, GenerationOptions(guidance=options.guidance, temperature=1.0, top_k=0, top_p=1.0)), prompts)
     chosen = [fewpass.decoder(spelling) for spelling in spellings(options.decoders, options.windows)]
-    bench = Benchmark(task, Plan(chosen, (), (), options.repetitions, 0), against=baseline_of(task))
-    for step in bench.steps():
-        print(step.what, flush=True)
-        step.run()
-    rows = decoder_rows(bench)
+    bench, baseline = Benchmark(task, Plan(chosen, (), (), options.repetitions, 0)), list[Drawn]()
+    for number in range(-1, options.repetitions * options.prompts):
+        print("warm-up" if number < 0 else f"image {number + 1}", flush=True)
+        for decoder in chosen:
+            bench.images[str(decoder)].append(draw(task, decoder, [max(number, 0)]))
+        baseline.append(generate(task, max(number, 0)))
+    for drawn in (*bench.images.values(), baseline):
+        del drawn[0]  # the warm-up
+    rows = [*decoder_rows(bench), baseline_row(bench, baseline)]
+    for row, drawn in zip(rows, (*bench.images.values(), baseline), strict=True):
+        row["faster_than_transformers"] = ratio(baseline, drawn, lambda d: d.seconds)
     print("", conditions(bench), "", table(rows), sep="\n")
     if options.json:
         options.json.write_text(json.dumps({"conditions": conditions(bench), "decoders": rows}, indent=1))
+
+
+@torch.inference_mode()
+def generate(task: Task, number: int) -> Drawn:
+    """Draw an image with transformers' `generate` for Janus and the same weights."""
+    s, network, device = task.settings, task.model.model, task.model.device
+    prompt = task.prompts[number % len(task.prompts)]
+    torch.manual_seed(number)
+    began = now(device)
+    ids = task.model.read(prompt, None, s.grid, 1)[0][None]
+    sampling = {"do_sample": True, "attention_mask": torch.ones_like(ids), **asdict(s.sampling)}
+    codes = network.generate(ids, generation_mode="image", guidance_scale=s.guidance, **sampling)
+    drawn = now(device)
+    network.decode_image_tokens(codes).cpu()
+    return Drawn(codes.shape[1], 0.0, drawn - began, now(device) - drawn, None)
+
+
+def baseline_row(bench: Benchmark, baseline: list[Drawn]) -> dict:
+    """The row of transformers."""
+    ar, seconds = bench.images["ar"], [d.seconds for d in baseline]
+    return {
+        "decoder": "transformers",
+        "passes": baseline[0].passes,
+        "seconds": median(seconds),
+        "fewer_passes_than_ar": ratio(ar, baseline, lambda d: d.passes),
+        "faster_than_ar": ratio(ar, baseline, lambda d: d.seconds),
+    }
 
 
 def spellings(decoders: str, windows: str) -> list[str]:

@@ -7,28 +7,18 @@ import pytest
 from PIL import Image
 
 import fewpass.bench.plots
-import fewpass.bench.report
-import fewpass.bench.task
+import fewpass.bench.results
 import fewpass.cli.bench
 from fewpass import decoder
 from fewpass.bench import plots
 from fewpass.cli import main
 from tests import families
-from tests.test_bench import committed
 
 TINY = ["--prompts", "1", "--windows", "0 2", "--batch-sizes", "1 2", "--repetitions", "1", "--passes", "4"]
-TRACED = {"mc_sjd(window=4)": (1, 3, 2, 5, 1, 4), "jacobi_ngram": (1, 2, 2, 3, 1, 4, 1, 2)}  # 16 tokens
+DRAFTING = "mc_sjd(window=4); jacobi_ngram(window=4)"
 LLAMA = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2}
 LLAMAGEN = LLAMA | {"model_type": "llamagen", "intermediate_size": 32, "vocab_size": 24, "side": 4}
 LLAMAGEN["vq"] = {"num_embeddings": 24, "channel_multiplier": [1, 1], "base_channels": 32, "latent_channels": 32}
-
-
-@pytest.fixture
-def traces(tmp_path):
-    path = tmp_path / "traces.json"
-    records = [{"decoder": name, "trace": {"committed": committed(counts)}} for name, counts in TRACED.items()]
-    path.write_text(json.dumps(records))
-    return str(path)
 
 
 def of_janus(folder):
@@ -77,14 +67,14 @@ SHAPES = {  # what config.json says, the size that is asked for, and how many to
 
 
 @pytest.mark.parametrize("family", SHAPES)
-def test_bench_measures_random_weights_of_every_family(family, traces, tmp_path, capsys, monkeypatch):
+def test_bench_measures_random_weights_of_every_family(family, tmp_path, capsys, monkeypatch):
     config, size, tokens = SHAPES[family]
     if family not in ("janus", "glm"):  # pictures take longer than all that they show
         monkeypatch.setattr(fewpass.bench.plots, "draw", lambda found: b"")
     shape, folder = tmp_path / "shape.json", tmp_path / "out"
     shape.write_text(json.dumps(config(tmp_path / "made")))
     capsys.readouterr()
-    arguments = ["bench", "--random", str(shape), "--trace", traces, "-o", str(folder), *TINY, *size]
+    arguments = ["bench", "--random", str(shape), "--decoders", DRAFTING, "-o", str(folder), *TINY, *size]
     assert main(arguments) == 0, capsys.readouterr().err
     said, found = capsys.readouterr(), json.loads((folder / "bench.json").read_text())
     assert "The weights are random" in found["notes"][0]
@@ -92,12 +82,9 @@ def test_bench_measures_random_weights_of_every_family(family, traces, tmp_path,
     assert (found["settings"]["tokens"], found["settings"]["random_weights"]) == (tokens, True)
     rows = {row["decoder"]: row for row in found["decoders"]}
     assert rows["ar"]["passes"] == tokens
-    assert ("transformers" in rows) == (family == "janus")
-    asked = ["mc_sjd(window=4)"] if family == "glm" else TRACED
-    spelled = {str(decoder(name)): TRACED[name] for name in asked}
-    assert set(rows) - {"transformers"} == {"ar", *spelled}
-    if tokens == 16:
-        assert {name: rows[name]["passes"] for name in spelled} == {n: len(c) for n, c in spelled.items()}
+    asked = "mc_sjd(window=4)" if family == "glm" else DRAFTING
+    spelled = [str(decoder(name)) for name in asked.split(";")]
+    assert list(rows) == ["ar", *spelled]
     assert all((row["detokenise_seconds"] is None) == (family == "glm") for row in rows.values())
     if family != "glm":
         together = {(name, batch) for name in ("ar", *spelled) for batch in (1, 2)}
@@ -109,7 +96,7 @@ def test_bench_measures_random_weights_of_every_family(family, traces, tmp_path,
     assert sorted(path.name for path in folder.iterdir()) == ["bench.json", "bench.png"]
 
 
-def test_bench_traces_can_be_replayed(folder, tmp_path, capsys, monkeypatch):
+def test_bench_measures_the_prompts_of_a_file(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(fewpass.bench.plots, "draw", lambda found: b"")
     prompts, out = tmp_path / "prompts.csv", tmp_path / "a" / "b"
     prompts.write_text("id,prompt\n1,two stars\n2,red\n")
@@ -119,55 +106,27 @@ def test_bench_traces_can_be_replayed(folder, tmp_path, capsys, monkeypatch):
     said, found = capsys.readouterr(), json.loads((out / "bench.json").read_text())
     names = ["ar", *(str(decoder(name)) for name in ("mc_sjd(window=4)", "zipar(window=2)"))]
     table = [line.split("\t") for line in said.out.splitlines()]
-    assert [row[0] for row in table] == [row["decoder"] for row in found["decoders"]] == [*names, "transformers"]
+    assert [row[0] for row in table] == [row["decoder"] for row in found["decoders"]] == names
     assert [float(row[1]) for row in table] == [row["passes"] for row in found["decoders"]]
     assert all(len(row["drawings"]) == 2 for row in found["decoders"])
     assert found["notes"] == []
     assert [(row["decoder"], row["window"]) for row in found["windows"]] == [("ar", 0), (names[1], 2)]
-    assert [t["decoder"] for t in found["traces"]] == [name for name in names for _ in range(2)]
     assert (found["settings"]["prompts"], found["settings"]["dtype"]) == (["two stars", "red"], "float64")
     assert found["versions"]["fewpass"]
     assert str(out / "bench.png") in said.err
 
-    again = tmp_path / "again"
-    followed = ["--random", str(folder), "--trace", str(out / "bench.json"), "--decoders", names[1], "-o", str(again)]
-    assert main(["bench", *followed, *TINY, "--no-transformers"]) == 0
-    rows = json.loads((again / "bench.json").read_text())["decoders"]
-    first = max(found["traces"][2]["trace"]["committed"])
-    assert [(row["decoder"], row["passes"]) for row in rows] == [("ar", 16), (names[1], first)]
-
 
 def test_bench_measures_the_bundled_model(tmp_path):
     arguments = ["--prompts", "1", "--windows", "0", "--batch-sizes", "", "--repetitions", "1", "--passes", "2"]
-    assert main(["bench", "--decoders", "ar", "--no-transformers", *arguments, "-o", str(tmp_path)]) == 0
+    assert main(["bench", "--decoders", "ar", *arguments, "-o", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "bench.json").read_text())
     assert found["decoders"][0]["passes"] == 256
     assert found["notes"] == []
 
 
-def test_bench_records_traces_by_default(folder, pipeline, tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(fewpass.cli.bench, "open_model", lambda name, *where: asked.append(name) or pipeline)
-    monkeypatch.setattr(fewpass.bench.task, "own_prompts", lambda name, number: ["two stars"] * number)
-    monkeypatch.setattr(fewpass.bench.plots, "draw", lambda found: b"")
-    arguments = ["--random", str(folder), "--decoders", "jacobi_ngram", "--no-transformers", "-o", str(tmp_path), *TINY]
-    assert main(["bench", *arguments]) == 0
-    found = json.loads((tmp_path / "bench.json").read_text())
-    assert "recorded in this run" in found["notes"][0]
-    _, trace = found["traces"]  # behind that of `ar`
-    drawn = pipeline("two stars", decoder="jacobi_ngram", seed=0).trace
-    assert trace["trace"]["committed"] == drawn.committed[0].tolist()
-    assert len(trace["trace"]["asked"]) == drawn.passes[0]
-    assert found["decoders"][1]["passes"] == drawn.passes[0]
-    assert asked == ["emoji"]
-
-
 EARLY = [  # seen before any model is loaded
     (["--random", "absent"], "there is no config.json in 'absent'"),
     (["--random", "x", "--model", "emoji"], "not both"),
-    (["--trace", "x.png"], "no effect without --random"),
-    (["--random", "x", "--trace", "absent.json"], "absent.json"),
-    (["--random", "x", "--trace", "sjd.json", "--decoders", "mc_sjd"], "there is no trace of mc_sjd"),
     (["--random", "x", "--prompts", "sjd.json"], "reads no texts"),
     (["--prompts", "0"], "'0'"),
     (["--prompts", "absent.txt"], "absent.txt"),
@@ -205,10 +164,9 @@ def test_window_wider_than_the_image_is_refused(folder, tmp_path, monkeypatch, c
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("spelling", ["zipar", "pjd"])
-def test_decoder_without_replay_is_refused(spelling, folder, tmp_path, capsys):
-    assert main(["bench", "--random", str(folder), "--decoders", spelling, *TINY, "-o", str(tmp_path / "x")]) == 2
-    assert spelling in capsys.readouterr().err
+def test_more_prompts_than_the_model_has_are_refused(tmp_path, capsys):
+    assert main(["bench", "--prompts", "501", *TINY[2:], "-o", str(tmp_path / "x")]) == 2
+    assert "there are 500 prompts, got 501" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
 
@@ -223,7 +181,6 @@ def test_missing_matplotlib_is_refused_before_loading(tmp_path, monkeypatch, cap
 SMALL = [
     "--decoders",
     "ar",
-    "--no-transformers",
     "--batch-sizes",
     "",
     "--windows",
@@ -247,7 +204,7 @@ def test_failed_figure_keeps_the_measurements(folder, tmp_path, monkeypatch, cap
 
 
 def test_figure_shows_names_verbatim(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fewpass.bench.report, "machine", lambda device: "$x^{$ \\frac{ " + "processor " * 60)
+    monkeypatch.setattr(fewpass.bench.results, "machine", lambda device: "$x^{$ \\frac{ " + "processor " * 60)
     titles, write = [], plots.png
     monkeypatch.setattr(
         plots, "png", lambda drawn: (titles.extend(a.get_title("left") for a in drawn.axes), write(drawn))[1]
@@ -263,6 +220,6 @@ def test_ctrl_c_writes_no_files(where, folder, tmp_path, monkeypatch):
 
     monkeypatch.setattr(where, interrupted)
     out = tmp_path / "out"
-    arguments = ["--random", str(folder), "--decoders", "ar", "--no-transformers", *TINY, "-o", str(out)]
+    arguments = ["--random", str(folder), "--decoders", "ar", *TINY, "-o", str(out)]
     assert main(["bench", *arguments]) == 130
     assert not out.exists()

@@ -13,7 +13,7 @@ import fewpass.io.extra
 import fewpass.models.janus
 import fewpass.viz.style
 from fewpass.cli import main
-from fewpass.evaluation.run import own_prompts
+from fewpass.cli.prompts import own_prompts
 from fewpass.io.png_metadata import read_settings
 from fewpass.models.emoji.scenes import KINDS, evaluation_prompts, held_out_prompts, parse
 from fewpass.models.features import features_file
@@ -149,6 +149,7 @@ BAD = [
     (["-o", ""], "''"),
     (["-o", "absent/out"], "absent"),
     (["-o", "."], "empty folder"),
+    (["-o", "blank.csv"], "not a folder"),
 ]
 
 

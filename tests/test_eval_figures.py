@@ -4,8 +4,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from fewpass.evaluation.summary import labels
-from fewpass.viz.style import look, panels
+from fewpass.viz.style import labels, look, panels
 
 
 @pytest.mark.parametrize("number", [1, 2, 7])

@@ -15,10 +15,10 @@ from fewpass.engine.log_likelihood import CHUNK, read, score
 from fewpass.evaluation import statistics
 from fewpass.evaluation.folder import ROUND, items_of
 from fewpass.evaluation.images import DecoderImages, acceptance_by_entropy, bounds, heat
+from fewpass.evaluation.instruments import Instruments, instruments_of
 from fewpass.evaluation.metrics import Features, frechet_distance, kernel_distance, pair_distances
-from fewpass.evaluation.run import Tools, instruments_of
 from fewpass.evaluation.statistics import Estimate
-from fewpass.evaluation.summary import Instruments, summarise
+from fewpass.evaluation.summary import summarise
 from fewpass.io.prompt_files import Row
 from fewpass.models.emoji.scenes import evaluation_prompts
 from fewpass.testing import Toy
@@ -182,7 +182,7 @@ def test_same_images_have_zero_differences():
 @pytest.mark.parametrize(("images", "said"), [(5, True), (63, True), (64, False)])
 def test_fid_of_fewer_images_than_features_is_skipped(images, said):
     rows = [Row(prompt, "") for prompt in evaluation_prompts()[:images]]
-    instruments, skipped = instruments_of("emoji", items_of(rows, 1, 0, 0), Tools("absent", Path("absent")))
+    instruments, skipped = instruments_of("emoji", items_of(rows, 1, 0, 0), "absent", Path("absent"))
     assert instruments.fid is not said
     assert [reason for reason in skipped if "FID" in reason] == [
         reason for reason in skipped if f"FID: {images} images of a decoder are fewer than the 64 features" in reason

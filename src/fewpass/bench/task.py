@@ -6,12 +6,9 @@ from functools import cached_property
 
 import torch
 
-from fewpass.bench import replay
 from fewpass.core.protocol import Decoder, SessionInfo, bind
 from fewpass.engine.request import BoundOptions, Job
 from fewpass.models.base import Model, Prompt
-from fewpass.models.emoji.scenes import held_out_prompts
-from fewpass.models.zoo import BUNDLED, classes_of
 
 LENGTH = 32  # tokens of a random prompt
 
@@ -22,6 +19,7 @@ class Task:
 
     settings: BoundOptions
     prompts: Sequence[Prompt]
+    random_weights: bool = False
 
     @property
     def model(self) -> Model:
@@ -51,37 +49,20 @@ class Task:
             return str(error)
         return None
 
+    def usable(self, chosen: Sequence[Decoder]) -> tuple[list[Decoder], list[ValueError]]:
+        """The decoders that work with the model, and the errors of the others."""
+        good, errors = list[Decoder](), list[ValueError]()
+        for decoder in chosen:
+            try:
+                bind(decoder, SessionInfo(self.settings.grid, self.model.network.codebook))
+            except ValueError as error:
+                errors.append(error)
+            else:
+                good.append(decoder)
+        return good, errors
+
 
 def random_prompts(model: Model, number: int) -> list[Prompt]:
     """Random prompts of `LENGTH` tokens, for models with random weights."""
     chance = torch.Generator().manual_seed(0)
     return [model.random_prompt(LENGTH, chance) for _ in range(number)]
-
-
-def own_prompts(model: str, number: int) -> list[str]:
-    """`number` held-out prompts of a bundled model, or its classes in turn.
-
-    Raises ValueError if there are fewer, or none.
-    """
-    if model not in BUNDLED:
-        raise ValueError(f"{model!r} has no prompts of its own: give a file of prompts with --prompts")
-    if classes := classes_of(model):
-        return [classes[i % len(classes)] for i in range(number)]
-    every = held_out_prompts()
-    if number > len(every):
-        raise ValueError(f"there are {len(every)} prompts, got {number}: give a file of them")
-    return [every[i * len(every) // number] for i in range(number)]
-
-
-def usable(task: Task, chosen: Sequence[Decoder], replayed: bool) -> tuple[list[Decoder], list[ValueError]]:
-    """The decoders that work with the model, and, if `replayed`, can follow traces; and the errors of the others."""
-    good, errors = list[Decoder](), list[ValueError]()
-    for decoder in chosen:
-        try:
-            run = replay.replayed(decoder, ()) if replayed else decoder
-            bind(run, SessionInfo(task.settings.grid, task.model.network.codebook))
-        except ValueError as error:
-            errors.append(error)
-        else:
-            good.append(decoder)
-    return good, errors

@@ -14,7 +14,7 @@ from fewpass.core.errors import OutOfMemory
 from fewpass.core.protocol import Decoder
 from fewpass.engine.group import Group
 from fewpass.engine.scheduler import Batch
-from fewpass.engine.trace import Clock, Trace
+from fewpass.engine.trace import Clock
 
 
 def now(device: torch.device) -> float:
@@ -22,30 +22,6 @@ def now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
-
-
-class Stopwatch:
-    """Seconds of phases, and the peak of a GPU's memory since this object was created."""
-
-    def __init__(self, device: torch.device):
-        self.device = device
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        self.times = [now(device)]
-
-    def lap(self) -> None:
-        """End a phase."""
-        self.times.append(now(self.device))
-
-    @property
-    def phases(self) -> list[float]:
-        """Seconds of each phase that has ended."""
-        return [after - before for before, after in pairwise(self.times)]
-
-    @property
-    def peak(self) -> int | None:
-        """Bytes; None on a CPU."""
-        return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
 
 
 def process_peak() -> int | None:
@@ -64,24 +40,22 @@ class Drawn:
 
     Attributes:
         passes: Forward passes of the first image, the prefill included.
-        prefill: Seconds of the prefill; None if it is timed with the passes behind it.
+        prefill: Seconds of the prefill.
         decode: Seconds of the passes behind it.
         detokenise: Seconds from tokens to pixels; None without pixels.
         peak: Bytes of the peak on a GPU.
-        trace: None of a drawing without the engine.
     """
 
     passes: int
-    prefill: float | None
+    prefill: float
     decode: float
     detokenise: float | None
     peak: int | None
-    trace: Trace | None = None
 
     @property
     def seconds(self) -> float:
         """From the prompts to the pixels."""
-        return (self.prefill or 0.0) + self.decode + (self.detokenise or 0.0)
+        return self.prefill + self.decode + (self.detokenise or 0.0)
 
 
 @torch.inference_mode()
@@ -91,24 +65,27 @@ def draw(task: Task, decoder: Decoder, numbers: Sequence[int]) -> Drawn:
     Raises:
         OutOfMemory: They do not fit into memory together.
     """
-    jobs = task.jobs(numbers, decoder)
-    batch, watch = Batch(task.model, jobs), Stopwatch(task.model.device)
+    model, jobs = task.model, task.jobs(numbers, decoder)
+    on_gpu = model.device.type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(model.device)
+    batch, times = Batch(model, jobs), [now(model.device)]
 
     def note_prefill(canvas: Canvas) -> None:
-        if not watch.phases:
-            watch.lap()
+        if len(times) == 1:
+            times.append(now(model.device))
 
     batch.draw(note_prefill)
-    watch.lap()
-    if batch.scheduler.most < len(numbers) or batch.scheduler.batch_size < len(numbers):
+    times.append(now(model.device))
+    if min(batch.scheduler.most, batch.scheduler.batch_size) < len(numbers):
         raise OutOfMemory(f"{len(numbers)} images do not fit into memory together")
     if task.no_pixels is None:
         tokens = batch.canvas.tokens[:, : task.tokens]
-        task.model.pictures(tokens, task.settings.grid, [job.prompt for job in jobs], list(numbers)).cpu()
-        watch.lap()
-    prefill, decoding, detokenise = [*watch.phases, None][:3]
-    assert decoding is not None
-    return Drawn(int(batch.trace.passes[0]), prefill, decoding, detokenise, watch.peak, batch.trace)
+        model.pictures(tokens, task.settings.grid, [job.prompt for job in jobs], list(numbers)).cpu()
+        times.append(now(model.device))
+    prefill, decode, *rest = (after - before for before, after in pairwise(times))
+    peak = torch.cuda.max_memory_allocated(model.device) if on_gpu else None
+    return Drawn(int(batch.trace.passes[0]), prefill, decode, rest[0] if rest else None, peak)
 
 
 @dataclass(frozen=True)

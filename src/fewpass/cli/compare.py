@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fewpass.cli import options as o
+from fewpass.cli.prompts import read_prompts
 from fewpass.cli.terminal import load_torch, open_model, show
 from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import replace
@@ -23,7 +24,7 @@ def compare(
     place: o.Place = o.Place(),
 ) -> None:
     """Draw one prompt with several decoders: one sheet of images, passes, and the pass that committed each token."""
-    (text,) = o.read_prompts([prompt], None)
+    (text,) = read_prompts([prompt], None)
     path = output_file(output, ".png")
 
     load_torch()

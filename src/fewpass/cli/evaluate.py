@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewpass.cli import options as o
+from fewpass.cli.prompts import own_prompts, print_unused
 from fewpass.cli.terminal import load_torch, open_model, show
 from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import located
+from fewpass.io.prompt_files import Row, read_rows
 from fewpass.io.targets import output_folder
 from fewpass.viz.progress import do, spoken, waiting
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from fewpass.evaluation.drawer import Drawer, Trial
     from fewpass.evaluation.folder import Item
     from fewpass.evaluation.run import Evaluation
-    from fewpass.io.prompt_files import Row
 
 PAIRS = 50
 
@@ -61,18 +62,17 @@ def evaluate(
     from fewpass.evaluation.benchmarks import benchmarks_of
     from fewpass.evaluation.drawer import Drawer
     from fewpass.evaluation.folder import items_of
+    from fewpass.evaluation.instruments import instruments_of
     from fewpass.evaluation.metrics import CLIP, INCEPTION
-    from fewpass.evaluation.run import Evaluation, Tools, instruments_of, own_prompts, settings_of
-    from fewpass.evaluation.summary import cells, columns
+    from fewpass.evaluation.report import conclude
+    from fewpass.evaluation.run import Evaluation, settings_of
+    from fewpass.evaluation.table import cells, columns
     from fewpass.io.extra import check_installed
 
     check_installed()
     chosen, exports = o.read_decoders(decoders), benchmarks_of(benchmarks)
-    tools = Tools(
-        clip or CLIP,
-        located(inception) if inception else INCEPTION,
-        None if reference is None else _reference(reference),
-    )
+    weights = located(inception) if inception else INCEPTION
+    real = None if reference is None else _reference(reference)
     typed = None if prompts is None else _typed(prompts)
     pipe = open_model(model, place)
     rows, source = typed or own_prompts(pipe.model, limit)
@@ -80,38 +80,25 @@ def evaluate(
         benchmark.check(rows[:limit])
     share = min(1.0, (limit or len(rows)) / len(rows))
     items = items_of(rows[:limit], count, math.ceil(PAIRS * share) if pairs is None else pairs, seed)
-    drawer = Drawer(pipe, place.dtype, conditions, batch_size)
+    drawer = Drawer(pipe, conditions, batch_size)
     with waiting("trying the decoders"):
         fitting, skipped = _fitting(drawer, chosen, items, everything=decoders.strip() == "all")
-    instruments, missing = instruments_of(pipe.model.name, items, tools)
-    settings = settings_of(pipe, place.dtype, conditions, seed, batch_size)
+    instruments, missing = instruments_of(pipe.model.name, items, clip or CLIP, weights, real)
+    settings, skipped, command = settings_of(drawer, place.dtype, seed), [*skipped, *missing], _command(context)
     folder.begin(settings)
-    evaluation = Evaluation(
-        folder,
-        settings,
-        drawer,
-        fitting,
-        items,
-        source,
-        instruments,
-        exports,
-        _command(context),
-        [*skipped, *missing],
-    )
-    _draw(evaluation)
+    run = Evaluation(folder, settings, drawer, fitting, items, source, instruments, exports, command, skipped)
+    _draw(run)
     with waiting("measuring, and writing the report"):
-        summaries, failed = evaluation.conclude()
+        summaries, failed = conclude(run)
     show(columns(summaries), [cells(summary) for summary in summaries])
     print(*failed, folder.path / "report.html", sep="\n", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _typed(path: str) -> "tuple[list[Row], str]":
+def _typed(path: str) -> tuple[list[Row], str]:
     """The prompts of a file, and their description for the report."""
-    from fewpass.io.prompt_files import read_rows
-
     rows = read_rows(path)
-    o.print_unused(path, [row.fields for row in rows])
+    print_unused(path, [row.fields for row in rows])
     return rows, f"prompts of {Path(path).name}"
 
 
@@ -128,16 +115,15 @@ def _fitting(
 
     Raises ValueError for a decoder that does not, unless `everything` was chosen.
     """
-    fitting: list[Trial] = []
-    skipped: list[str] = []
-    for trial in drawer.trials(decoders, items):
-        if trial.reason is None:
-            fitting.append(trial)
-        elif everything:
-            reason = trial.reason.removeprefix(f"{trial.decoder}: ")
-            skipped.append(f"{trial.decoder}: not supported by this model ({reason}).")
-        else:
-            raise ValueError(trial.reason)
+    fitting, skipped = list["Trial"](), list[str]()
+    for decoder in decoders:
+        try:
+            fitting.append(drawer.trial(decoder, items))
+        except ValueError as error:
+            if not everything or not str(error).startswith(f"{decoder}: "):  # the latter names prompts or settings
+                raise
+            reason = str(error).removeprefix(f"{decoder}: ")
+            skipped.append(f"{decoder}: not supported by this model ({reason}).")
     return fitting, skipped
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fewpass.cli import options as o
+from fewpass.cli.prompts import read_prompts
 from fewpass.cli.terminal import load_torch, open_model
 from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import replace
@@ -34,7 +35,7 @@ def generate(
     """Draw images of prompts, and print their forward passes. Each file holds the settings that draw it again."""
     chosen = {"prompt": prompt, "prompts": prompts, "window": window, **options.given}
     kept = {} if source is None else _settings_of(source, count, chosen)
-    texts = [str(kept["prompt"])] if kept else o.read_prompts(prompt or [], prompts)
+    texts = [str(kept["prompt"])] if kept else read_prompts(prompt or [], prompts)
     images = len(texts) * count
     target = Target.of(output, images)
     if steps is not None and images > 1:

@@ -1,17 +1,14 @@
 """The options that commands share."""
 
 import inspect
-import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import Field, dataclass, fields, is_dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewpass.core.checks import check_unicode
 from fewpass.engine.options import GenerationOptions
-from fewpass.io.prompt_files import FROM_NAMES, read_rows
 
 if TYPE_CHECKING:
     from fewpass.core.protocol import Decoder
@@ -86,30 +83,6 @@ def _parameter(field: "Field[Any]") -> inspect.Parameter:
         help = about["help"] + " *" * about.get("own", False)
         annotation = Annotated[kind | None, option(about["metavar"], help)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation)
-
-
-def read_prompts(typed: Sequence[str], file: str | None) -> list[str]:
-    """The prompts typed, then those of `file`, see `fewpass.io.prompt_files`.
-
-    Raises ValueError if there is none, one is empty, or the file cannot be read.
-    """
-    for prompt in typed:
-        if not prompt.strip():
-            raise ValueError(f"a prompt must be a text, not blank, got {prompt!r}")
-        check_unicode("a prompt", prompt)
-    rows = [] if file is None else read_rows(file)
-    print_unused(file, [{**row.fields, **row.tags} for row in rows])
-    prompts = [*typed, *(row.prompt for row in rows)]
-    if not prompts:
-        raise ValueError("there is no prompt")
-    return prompts
-
-
-def print_unused(file: str | None, columns: Iterable[Iterable[str]]) -> None:
-    """Name the columns of `file` that the command ignores."""
-    names = list(dict.fromkeys(name for row in columns for name in row if name not in FROM_NAMES))
-    if names:
-        print(f"{file}: only the prompts are used, not {', '.join(map(repr, names))}", file=sys.stderr)
 
 
 def read_decoders(spellings: str) -> "list[Decoder]":

@@ -1,7 +1,7 @@
 """Drawing of the missing images of a run."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,60 +17,42 @@ from fewpass.io.atomic import replace
 from fewpass.io.png_metadata import png
 from fewpass.pipeline import Pipeline
 
-WARM, SAMPLE = 4, 32  # tokens of a trial: the first WARM are the warm-up, the others give the time
+SAMPLE = 32  # tokens of a trial
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A decoder with the estimated seconds of a batch, or the `reason` why it does not work with the model."""
+    """A decoder that works with the model, and the estimated seconds of a batch."""
 
     decoder: Decoder
-    reason: str | None
-    seconds: float = 0.0
+    seconds: float
 
 
 class Drawer:
     """Draws items with one model and one set of options, `batch_size` in a batch."""
 
-    def __init__(self, pipe: Pipeline, dtype: str | None, conditions: GenerationOptions, batch_size: int):
-        self.pipe, self.dtype, self.conditions, self.batch_size = pipe, dtype, conditions, batch_size
+    def __init__(self, pipe: Pipeline, conditions: GenerationOptions, batch_size: int):
+        self.pipe, self.conditions, self.batch_size = pipe, conditions, batch_size
         self.bound = bind(pipe.model, conditions)
 
-    def trials(self, decoders: Sequence[Decoder], items: Sequence[Item]) -> Iterator[Trial]:
-        """Begin the first batch with every decoder, as warm-up and to estimate the time."""
-        first = items[: self.batch_size]
-        prompts, seeds = [item.row.prompt for item in first], [item.seed for item in first]
-        for decoder in decoders:
-            try:
-                seconds = self._sampled(prompts, seeds, decoder)
-            except ValueError as error:
-                if not str(error).startswith(f"{decoder}: "):  # an error of the prompt or the settings
-                    raise
-                yield Trial(decoder, str(error))
-            else:
-                yield Trial(decoder, None, seconds)
-
-    def _sampled(self, prompts: Sequence[str], seeds: Sequence[int], decoder: Decoder) -> float:
-        """Estimated seconds of a batch, from the passes between WARM and SAMPLE tokens."""
-        seen = [(time.perf_counter(), 0.0)]  # and the final tokens of an image
+    def trial(self, decoder: Decoder, items: Sequence[Item]) -> Trial:
+        """Begin the first batch, as warm-up and to estimate the time. Raises ValueError if the decoder cannot."""
+        seen = list[tuple[float, float]]()  # after each pass: the time, and the final tokens of an image
 
         def look(canvas: Canvas) -> bool:
-            if min(canvas.lengths) <= WARM:
-                seen.clear()
             seen.append((time.perf_counter(), float(canvas.final.sum()) / len(canvas.lengths)))
             return max(canvas.lengths) < SAMPLE
 
-        self._draw(prompts, seeds, decoder, look)
-        (before, few), (after, many) = seen[0], seen[-1]
-        size = self.bound.grid.size
-        return (after - before) / max(many - few, 1.0) * size
+        self._draw(items[: self.batch_size], decoder, look)
+        (before, few), (after, many) = seen[len(seen) // 4], seen[-1]  # the first passes of a process are slow
+        return Trial(decoder, (after - before) / max(many - few, 1.0) * self.bound.grid.size)
 
     def draw(self, folder: RunFolder, decoder: Decoder, items: Sequence[Item]) -> None:
         """Draw the items that are not in the folder yet in one batch."""
         items = [item for item in items if folder.record(str(decoder), item) is None]
         if not items:
             return
-        result = self._draw([item.row.prompt for item in items], [item.seed for item in items], decoder)
+        result = self._draw(items, decoder)
         reading = self._read(result)
         for i, item in enumerate(items):
             path = folder.image(str(decoder), item)
@@ -79,14 +61,10 @@ class Drawer:
             replace(path, png(result.images[i], about))
 
     def _draw(
-        self,
-        prompts: Sequence[str],
-        seeds: Sequence[int],
-        decoder: Decoder,
-        on_step: Callable[[Canvas], object] | None = None,
+        self, items: Sequence[Item], decoder: Decoder, on_step: Callable[[Canvas], object] | None = None
     ) -> Result:
-        given = self.conditions.given | {"seed": list(seeds), "decoder": decoder}
-        return self.pipe(list(prompts), on_step=on_step, **given)
+        given = self.conditions.given | {"seed": [item.seed for item in items], "decoder": decoder}
+        return self.pipe([item.row.prompt for item in items], on_step=on_step, **given)
 
     @torch.inference_mode()
     def _read(self, result: Result) -> Reading:

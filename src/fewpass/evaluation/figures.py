@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from fewpass.core.canvas import Grid
+from fewpass.engine.result import law
 from fewpass.evaluation.images import DecoderImages, acceptance_by_entropy, bounds, heat
 from fewpass.evaluation.statistics import Estimate
-from fewpass.evaluation.summary import BASELINE, Summary, labels
+from fewpass.evaluation.summary import BASELINE, Summary
 from fewpass.models.weights import one_line
-from fewpass.viz.style import BASE, FAINT, INK, PAPER, RULE, WORDS, colours, figure, look, panels, png, tint
+from fewpass.viz.style import BASE, FAINT, INK, PAPER, RULE, colours, figure, labels, look, panels, png, tint
 
 Quality = tuple[str, Callable[[Summary], Estimate | None], bool]  # label, value, is more better?
 QUALITIES: tuple[Quality, ...] = (
@@ -73,7 +74,7 @@ def frontier(summaries: Sequence[Summary]) -> Any:
         axis.axhline(floor.kid.mean, color=BASE, lw=0.8, ls=(0, (4, 3)), zorder=1)
     for lossless in (True, False):
         if any(s.lossless is lossless for s in summaries):
-            axis.plot([], [], "o", ms=7.5, color=tint("", lossless), label=WORDS[lossless])
+            axis.plot([], [], "o", ms=7.5, color=tint("", lossless), label=law(lossless))
     if any(s.decoder == BASELINE for s in summaries):
         axis.plot([], [], "o", ms=7.5, color=tint(BASELINE, True), label="autoregression")
     drawn.legend(loc="outside upper left", ncols=3, handletextpad=0.1, columnspacing=1.2)

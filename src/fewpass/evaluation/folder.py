@@ -57,8 +57,6 @@ class RunFolder:
 
     def check(self, resume: bool) -> None:
         """Raise ValueError if the folder cannot be written, holds other files, or holds a run and not `resume`."""
-        if self.path.exists() and not self.path.is_dir():
-            raise ValueError(f"cannot write into {str(self.path)!r}: it is not a folder")
         atomic.check_folder(self.path if self.path.exists() else self.path.resolve().parent)
         if (self.path / RUN).is_file():
             if not resume:

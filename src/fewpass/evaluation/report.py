@@ -1,62 +1,99 @@
-"""The report: one HTML file that needs no network."""
+"""The report: one HTML file that needs no network, and the files beside it."""
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
-from fewpass.evaluation import summary as table
+from fewpass.engine.result import law
+from fewpass.evaluation import figures
 from fewpass.evaluation.benchmarks import Exported
 from fewpass.evaluation.images import DecoderImages
-from fewpass.evaluation.summary import BASELINE, Summary
+from fewpass.evaluation.run import Evaluation
+from fewpass.evaluation.summary import BASELINE, Summary, summarise
+from fewpass.evaluation.table import markdown, number
 from fewpass.io.extra import needed
 
 SHOWN = 8  # prompts in the gallery
 THUMBNAIL = 192  # pixels
 
 
-@dataclass(frozen=True, eq=False)
-class Report:
-    """The contents of the file. `skipped` lists parts left out, with reasons; `features` names those of distances."""
+def conclude(run: Evaluation) -> tuple[list[Summary], list[str]]:
+    """Measure, and write `report.html`, `figures/`, `table.md`, `results.json` and the benchmarks' folders.
 
-    title: str
-    conditions: str
-    images: Sequence[DecoderImages]
-    summaries: Sequence[Summary]
-    exported: Sequence[Exported]
-    features: str
-    settings: Mapping[str, Any]
-    command: str
-    skipped: Sequence[str]
+    Returns the summaries, and an error for each figure that could not be drawn, which the report holds too.
+    """
+    everything = [run.read(trial.decoder, run.items) for trial in run.trials]
+    apart = run.read(run.baseline.decoder, run.counterparts) if run.baseline and run.counterparts else None
+    summaries = summarise(everything, run.instruments, apart)
+    drawn, failed = figures.drawn(everything, summaries, run.drawer.bound.grid)
+    exported = [benchmark.export(images) for benchmark in run.benchmarks for images in everything]
+    results = {
+        "settings": {**run.settings, "prompts": run.source, "images": f"{len(run.items)} of every decoder"},
+        "command": run.command,
+        "conditions": run.conditions,
+        "features": run.instruments.features.name if run.instruments.features else "",
+        "decoders": summaries,
+        "left_out": [*run.skipped, *_missing(everything), *failed],
+    }
+    for name, data in drawn.items():
+        run.folder.write(f"figures/{name}.png", data)
+    run.folder.write("table.md", markdown(summaries, run.conditions))
+    run.folder.write("results.json", json.dumps(_plain(results), indent=1))
+    run.folder.write("report.html", html(results, everything, exported, drawn))
+    return summaries, failed
 
-    @property
-    def compared(self) -> bool:
-        """Whether there are differences to `ar`."""
-        return any(s.versus for s in self.summaries if s.decoder != BASELINE)
 
-    @property
-    def shown(self) -> list[int]:
-        """Indices of the items in the gallery."""
-        return [i for i, item in enumerate(self.images[0].items) if item.round == 0][:SHOWN]
+def html(
+    results: Mapping[str, Any],
+    everything: Sequence[DecoderImages],
+    exported: Sequence[Exported],
+    figures: Mapping[str, bytes],
+) -> str:
+    """The content of `report.html`, with the PNG files of `figures` in it."""
+    jinja2 = needed("jinja2")
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(number=number, law=law)
+    environment.undefined = jinja2.StrictUndefined
+    shown = [i for i, item in enumerate(everything[0].items) if item.round == 0][:SHOWN]
+    return environment.get_template("report.html.jinja").render(
+        **results,
+        images=everything,
+        exported=exported,
+        figures={name: _inline(data, "png") for name, data in figures.items()},
+        shown=shown,
+        gallery=[[_thumbnail(images.picture(i)) for i in shown] for images in everything],
+        compared=any(s.versus for s in results["decoders"] if s.decoder != BASELINE),
+        slowest=max(s.passes.mean for s in results["decoders"]),
+    )
 
-    def html(self, figures: Mapping[str, bytes]) -> str:
-        """The file, with the PNG files of `figures` in it."""
-        jinja2 = needed("jinja2")
-        loader = jinja2.FileSystemLoader(Path(__file__).parent)
-        environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-        environment.filters["number"] = table.number
-        environment.undefined = jinja2.StrictUndefined
-        return environment.get_template("report.html.jinja").render(
-            report=self,
-            figures={name: _inline(data, "png") for name, data in figures.items()},
-            gallery=[[_thumbnail(d.picture(i)) for i in self.shown] for d in self.images],
-            slowest=max(s.passes.mean for s in self.summaries),
-            kinds=table.KINDS,
-        )
+
+def _missing(everything: Sequence[DecoderImages]) -> Iterator[str]:
+    if not any(images.decoder == BASELINE for images in everything):
+        yield "Differences, KID and FID to ar: ar was not among the decoders."
+    if not any(images.pairs for images in everything):
+        yield "Diversity: no prompt was drawn twice (--pairs, --count)."
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it, with None for NaN and infinity."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _thumbnail(picture: Image.Image) -> str:

@@ -1,6 +1,5 @@
-"""The figures of each decoder, and their table."""
+"""The figures of each decoder."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,9 +9,8 @@ from torch import Tensor
 
 from fewpass.evaluation import statistics
 from fewpass.evaluation.images import DecoderImages
+from fewpass.evaluation.instruments import Instruments
 from fewpass.evaluation.metrics import (
-    ClipScorer,
-    Features,
     categories,
     correct_scenes,
     frechet_distance,
@@ -22,7 +20,6 @@ from fewpass.evaluation.metrics import (
 from fewpass.evaluation.statistics import Estimate
 
 BASELINE = "ar"
-KINDS = {True: "lossless", False: "lossy", None: "unknown"}
 
 
 @dataclass
@@ -62,40 +59,23 @@ class Summary:
         return self.decoder.partition("(")[0]
 
 
-@dataclass(frozen=True, eq=False)
-class Instruments:
-    """The metrics for a list of prompts; None if missing or not defined for them.
-
-    `fid` is whether there are enough images for FID; `real` holds the features of real images.
-    """
-
-    scenes: bool = False
-    features: Features | None = None
-    fid: bool = True
-    real: Tensor | None = None
-    clip: ClipScorer | None = None
-
-
 def summarise(
     everything: Sequence[DecoderImages], instruments: Instruments, counterparts: DecoderImages | None = None
 ) -> list[Summary]:
     """Summarise decoders in the order given; differences need `ar` among them, distances its `counterparts`."""
-    summaries = []
-    apart = (
-        None if counterparts is None or instruments.features is None else instruments.features.of_images(counterparts)
-    )
+    summaries, of_images = [], instruments.features and instruments.features.of_images
+    apart = of_images(counterparts) if of_images and counterparts else None
     for images in everything:
-        features = None if instruments.features is None else instruments.features.of_images(images)
+        features = of_images(images) if of_images else None
         summary = _alone(images, instruments, features)
         if features is not None and apart is not None:
             summary.kid = kernel_distance(apart, features)
             summary.fid = frechet_distance(apart, features) if instruments.fid else None
         summaries.append(summary)
-    baseline = next((d for d in everything if d.decoder == BASELINE), None)
-    base = next((s for s in summaries if s.decoder == BASELINE), None)
-    if baseline is not None and base is not None:
-        for images, summary in zip(everything, summaries, strict=True):
-            _compare(summary, images, base, baseline)
+    for baseline, base in zip(everything, summaries, strict=True):
+        if base.decoder == BASELINE:
+            for images, summary in zip(everything, summaries, strict=True):
+                _compare(summary, images, base, baseline)
     return summaries
 
 
@@ -136,65 +116,3 @@ def _compare(summary: Summary, images: DecoderImages, base: Summary, baseline: D
     summary.same_images = bool((images.tokens == baseline.tokens).all())
     if summary.same_images:
         summary.versus = {name: Estimate(0.0, 0.0, 0.0, e.n, 0.0) for name, e in summary.versus.items()}
-
-
-def columns(summaries: Sequence[Summary]) -> list[str]:
-    """The heading of the table."""
-    more = {"KID to ar": any(s.kid for s in summaries), "scene score": any(s.score for s in summaries)}
-    heading = ["decoder", "images", "passes", "tokens per pass", "seconds", "nats per token"]
-    return heading + [name for name, measured in more.items() if measured]
-
-
-def cells(summary: Summary) -> list[str]:
-    """A row of the table."""
-    s = summary
-    row = [s.decoder, KINDS[s.lossless], number(s.passes.mean, 1), with_error(s.tokens_per_pass, 2)]
-    row += [number(s.seconds.mean, 2), number(s.nll.mean, 3)]
-    return row + [with_error(e, 4) for e in (s.kid,) if e] + [percent(e) for e in (s.score.get("all"),) if e]
-
-
-def markdown(summaries: Sequence[Summary], conditions: str) -> str:
-    """The table in Markdown, under a line with its conditions."""
-    heading = columns(summaries)
-    lines = [conditions, "", _row(heading), _row(["---", "---", *["---:"] * (len(heading) - 2)])]
-    for summary in summaries:
-        decoder, *others = cells(summary)
-        lines.append(_row([f"`{decoder}`", *others]))
-    return "\n".join(lines) + "\n"
-
-
-def labels(spellings: Sequence[str]) -> list[str]:
-    """Names of recipes, and on a second line the options in which decoders of one recipe differ."""
-    options = [spelling.partition("(")[2].removesuffix(")").split(", ") for spelling in spellings]
-    names = [spelling.partition("(")[0] for spelling in spellings]
-    found = []
-    for name, own in zip(names, options, strict=True):
-        alike = [set(other) for n, other in zip(names, options, strict=True) if n == name]
-        found.append("\n".join([name, *filter(None, [", ".join(o for o in own if not all(o in a for a in alike))])]))
-    return found
-
-
-def number(value: float | None, digits: int) -> str:
-    """A number of so many decimals, `-` for none."""
-    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
-
-
-def with_error(estimate: Estimate, digits: int) -> str:
-    """Mean and standard error: `3.21 ± 0.05`."""
-    error = f" ± {number(estimate.error, digits)}" if math.isfinite(estimate.error) else ""
-    return number(estimate.mean, digits) + error
-
-
-def interval(estimate: Estimate, digits: int, scale: float = 1.0) -> str:
-    """Mean and interval: `3.21 (3.10 to 3.32)`."""
-    low, high = number(estimate.low * scale, digits), number(estimate.high * scale, digits)
-    return number(estimate.mean * scale, digits) + (f" ({low} to {high})" if math.isfinite(estimate.low) else "")
-
-
-def percent(estimate: Estimate) -> str:
-    """A share and its interval: `62.4 (58.2 to 66.3) %`."""
-    return interval(estimate, 1, 100) + " %" if math.isfinite(estimate.mean) else "-"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from fewpass.viz.colour_scale import ANCHORS
 PAPER, INK, FAINT, RULE = "#fbfaf7", "#1d1d24", "#70707c", "#e3e1da"
 TINTS: Mapping[bool | None, str] = {True: "#167458", False: "#c2611a", None: FAINT}  # lossless, lossy, unknown
 BASE = "#3c3888"  # autoregression
-WORDS = {True: "lossless", False: "lossy", None: "unknown"}
 DPI = 200
 LEAST = 5.5, 3.0  # inches of a figure that its labels need
 STYLE = Path(__file__).with_name("fewpass.mplstyle")
@@ -59,6 +58,17 @@ def colours() -> Any:
 def tint(decoder: str, lossless: bool | None) -> str:
     """The colour of a decoder."""
     return BASE if decoder == "ar" else TINTS[lossless]
+
+
+def labels(spellings: Sequence[str]) -> list[str]:
+    """Names of recipes, and on a second line the options in which decoders of one recipe differ."""
+    options = [spelling.partition("(")[2].removesuffix(")").split(", ") for spelling in spellings]
+    names = [spelling.partition("(")[0] for spelling in spellings]
+    found = []
+    for name, own in zip(names, options, strict=True):
+        alike = [set(other) for n, other in zip(names, options, strict=True) if n == name]
+        found.append("\n".join([name, *filter(None, [", ".join(o for o in own if not all(o in a for a in alike))])]))
+    return found
 
 
 def png(drawn: Any) -> bytes:
