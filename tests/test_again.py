@@ -14,6 +14,7 @@ import fewpass
 import fewpass.models.janus
 from fewpass.cli import main
 from fewpass.io.png_metadata import png, read_settings
+from fewpass.models.llamagen.captions import cleaned
 from tests import families, llamagen
 from tests.test_glm_image import Diffusion
 
@@ -48,6 +49,7 @@ def pipes(tmp_path_factory):
 @pytest.fixture
 def diffusers(monkeypatch):
     """GLM-Image's pictures, without the package that makes them."""
+    cleaned("a red fox")  # by the real one
     module = types.ModuleType("diffusers")
     module.__spec__ = types.SimpleNamespace(name="diffusers")
     module.GlmImagePipeline = Diffusion

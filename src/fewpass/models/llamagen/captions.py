@@ -1,13 +1,10 @@
 """LlamaGen's text encoder: captions, cleaned as in training, become features by T5."""
 
-import html
-import io
-import re
+import warnings
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
-from urllib.parse import unquote_plus
 
 import torch
 from torch import Tensor
@@ -16,97 +13,30 @@ from transformers import PreTrainedTokenizerBase, T5EncoderModel
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.hub import fetch
 
-Rules = tuple[tuple[str, str], ...]
-
-SITE = r"[a-z0-9.\-]+\.(?:com|co|ru|net|org|edu|gov|it)[\w/-]*\b/?(?!@)"
-SUFFIXES = "(?:png|jpg|jpeg|bmp|webp|eps|pdf|apk|mp4)"
-DASHES = r"\-\u058a\u05be\u1400\u1806\u2010-\u2015\u2e17\u2e1a\u2e3a\u2e3b\u2e40\u301c\u3030\u30a0"
-DASHES += r"\ufe31\ufe32\ufe58\ufe63\uff0d"
-
-ADDRESSES: Rules = (
-    ("<person>", "person"),  # or it would be taken for markup
-    (rf"\b(?:https?:(?:/{{1,3}}|[a-z0-9%])|{SITE})", ""),
-    (rf"\b(?:www:(?:/{{1,3}}|[a-z0-9%])|{SITE})", ""),
-)
-SIGNS: Rules = (
-    (r"@\w+\b", ""),
-    (r"[\u31c0-\u9fff]+", ""),  # Chinese characters and their like
-    (rf"[{DASHES}]+", "-"),
-    (r"[`\u00b4\u00ab\u00bb\u201c\u201d\u00a8]", '"'),
-    (r"[\u2018\u2019]", "'"),
-    (r"&quot;?|&amp", ""),
-    (r"\d{1,3}(?:\.\d{1,3}){3}", " "),  # IP addresses
-    (r"\d:\d\d\s+$", ""),
-    (r"\\n", " "),  # a backslash and an n
-    (r"#\d{1,3}\b", ""),
-    (r"#\d{5,}\b", ""),
-    (r"\b\d{6,}\b", ""),
-    (rf"\S+\.{SUFFIXES}", ""),
-    (r"[\"']{2,}", '"'),
-    (r"\.{2,}", " "),
-    (r"[#®•©™&@·º½¾¿¡§~()\[\]{}|\\/*]+", " "),
-    (r"\s+\.\s+", " "),
-)
-TRADE: Rules = (
-    (r"\b[a-zA-Z]{1,3}\d{3,15}\b", ""),  # article numbers
-    (r"\b[a-zA-Z]+\d+[a-zA-Z]+\b", ""),
-    (r"\b\d+[a-zA-Z]+\d+\b", ""),
-    (r"(?:worldwide\s+)?(?:free\s+)?shipping", ""),
-    (r"(?:free\s)?download(?:\sfree)?", ""),
-    (r"\bclick\b\s(?:for|on)\s\w+", ""),
-    (rf"\b{SUFFIXES}(?:\simages?)?", ""),
-    (r"\bpage\s+\d+\b", ""),
-    (r"\b\d*[a-zA-Z]+\d+[a-zA-Z]+\d+[a-zA-Z\d]*\b", " "),
-    (r"\b\d+\.?\d*[x\u0445\u00d7]\d+\.?\d*\b", ""),  # sizes
-)
-ENDS: Rules = (
-    (r"\b\s+:\s+", ": "),
-    (r"(\D[,./])\b", r"\1 "),
-    (r"\s+", " "),
-    (r"(?s)^[\"'](.+)[\"']$", r"\1"),  # quotes around the whole caption only
-    (r"^['_,\-:;]", ""),
-    (r"['_,\-:+]$", ""),
-    (r"^\.\S+$", ""),
-)
+PUBLISHED = "google/flan-t5-xl"
+FOLDER = "t5"  # where a checkpoint keeps it
 
 
 def cleaned(caption: str) -> str:
     """A caption as the text encoder of LlamaGen reads it.
 
-    The authors clean every caption twice, by rules that DeepFloyd's IF made for captions from the web: in lower case;
-    without addresses, markup, Chinese characters, file names, article numbers, sizes such as 2x2, words of trade and
-    special characters; dashes and quotes are plain; more than three hyphens or underscores become spaces; broken
-    encodings are repaired; quotes around the whole caption and one sign at either end go.
+    The authors clean every caption twice, by rules that DeepFloyd's IF made for captions from the web, and so does
+    diffusers: in lower case; without addresses, markup, Chinese characters, file names, article numbers, sizes such as
+    2x2, words of trade and special characters; dashes and quotes are plain; more than three hyphens or underscores
+    become spaces; broken encodings are repaired; quotes around the whole caption and one sign at either end go.
 
     Raises ValueError if the packages that this takes are not installed.
     """
-    return _once(_once(caption))
-
-
-def _once(caption: str) -> str:
     try:
-        import ftfy
-        from bs4 import BeautifulSoup
+        import bs4  # noqa: F401
+        import ftfy  # noqa: F401
+        from diffusers.pipelines.pixart_alpha.pipeline_pixart_alpha import PixArtAlphaPipeline as PixArt
     except ImportError:
-        raise ValueError("LlamaGen's captions take ftfy and beautifulsoup4: pip install 'fewpass[llamagen]'") from None
-
-    text = _applied(ADDRESSES, unquote_plus(caption).strip().lower())
-    file = io.StringIO(text, newline="")  # of a text that looks like a file name, Beautiful Soup would warn
-    text = _applied(SIGNS, BeautifulSoup(file, "html.parser").text)
-    if len(re.findall("[-_]", text)) > 3:
-        text = re.sub("[-_]", " ", text)
-    text = html.unescape(html.unescape(ftfy.fix_text(text))).strip()
-    return _applied(ENDS, _applied(TRADE, text)).strip()
-
-
-def _applied(rules: Rules, text: str) -> str:
-    for pattern, replacement in rules:
-        text = re.sub(pattern, replacement, text)
-    return text
-
-
-PUBLISHED = "google/flan-t5-xl"
-FOLDER = "t5"  # where a checkpoint keeps it
+        raise ValueError(
+            "LlamaGen's captions take diffusers, ftfy and beautifulsoup4: pip install 'fewpass[llamagen]'"
+        ) from None
+    with warnings.catch_warnings(action="ignore"):  # Beautiful Soup warns of texts that look like file names
+        return PixArt._clean_caption(PixArt, PixArt._clean_caption(PixArt, caption))
 
 
 def _downloaded() -> Path | None:
