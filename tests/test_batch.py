@@ -310,11 +310,11 @@ FOREIGN = {
     "its prompt is 'two', not 'red stars'": {"prompt": "two"},
     "its seed is 6, not 5": {"seed": 6},
     "its id is 'd', not 'e'": {"id": "d"},
-    "its decoder is 'ar', not 'jacobi_ngram(window=32)'": {"decoder": "ar"},
+    "its decoder is 'ar', not 'jacobi_ngram(window=32, branches=0)'": {"decoder": "ar"},
     "its dtype is 'float32', not 'float64'": {"dtype": "float32"},
     "its model is 'other', not 'emoji'": {"model": "other"},
-    "its options is {'decoder': 'jacobi_ngram(window=32)', 'top_k': 3}": {
-        "options": {"decoder": "jacobi_ngram(window=32)", "top_k": 3}
+    "its options is {'decoder': 'jacobi_ngram(window=32, branches=0)', 'top_k': 3}": {
+        "options": {"decoder": "jacobi_ngram(window=32, branches=0)", "top_k": 3}
     },
     "its settings are incomplete": {"trace": 7},
 }
@@ -484,7 +484,7 @@ def test_images_of_auto_in_an_earlier_folder_are_drawn_again_from_their_lines(ea
     for line in earlier[:2]:
         with pytest.warns(UserWarning, match="'auto' is read as 'jacobi_ngram'"):
             once_more = pipeline.again(line)
-        assert once_more.settings[0]["decoder"] == "jacobi_ngram(window=32)"
+        assert once_more.settings[0]["decoder"] == "jacobi_ngram(window=32, branches=0)"
         with Image.open(f"out/{line['image']}") as image:
             difference = np.array(image, int) - np.array(once_more.images[0], int)
         assert set(np.unique(difference)) <= {0, 1}  # that version rounded pixels

@@ -247,7 +247,7 @@ def test_return_dict_gives_the_sequences(models, name):
 def test_default_decoder_of_generate_and_custom_generate_is_that_of_a_pipeline(emu3):
     ids, asked = torch.tensor([5, 6, 7]), {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 3}
     expected = fewpass.wrap(emu3)(ids, size=(32, 24), guidance=1.0, temperature=1.0, top_k=0, top_p=1.0, seed=3)
-    assert expected.settings[0]["decoder"] == "jacobi_ngram(window=16)"
+    assert expected.settings[0]["decoder"] == "jacobi_ngram(window=16, branches=0)"
     words = fewpass.wrap(emu3).model.vocabulary_ids(expected.tokens)
     passes = []
     asked |= {"max_new_tokens": 18, "on_step": lambda canvas: passes.append(canvas.asked), **EMU3}

@@ -143,7 +143,7 @@ def test_window_replaces_that_of_the_decoder(generate):
     generate("two", "-o", "a.png", "--decoder", "sjdpp(threshold=inf)", "--window", "0")
     assert read_settings("a.png")["decoder"] == "sjdpp(window=0, threshold=inf, guess=left_sample)"
     generate("two", "-o", "a.png", "--window", "3")
-    assert read_settings("a.png")["decoder"] == "jacobi_ngram(window=3)"
+    assert read_settings("a.png")["decoder"] == "jacobi_ngram(window=3, branches=0)"
 
 
 def test_random_seeds_differ_and_are_printed(generate):

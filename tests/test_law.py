@@ -17,6 +17,7 @@ FACTORS = {
     "recipe": [name for name, recipe in RECIPES.items() if recipe.lossless or name in MADE_LOSSLESS],
     "guess": list(DRAFT_INITS),
     "window": [1, 2, FREE.size - 1],
+    "branches": [0, 3],
     "temperature": [1.0, 0.7, 1.5],
     "top_k": [0, 3],
     "top_p": [1.0, 0.95],
@@ -35,7 +36,7 @@ def named(case):
 
 def ignored(case):
     """The settings of a case that its recipe does not have."""
-    return {"guess", "window"} - set(RECIPES[case["recipe"]].parameters)
+    return {"guess", "window", "branches"} - set(RECIPES[case["recipe"]].parameters)
 
 
 def decoder_of(recipe, **options):
@@ -49,10 +50,11 @@ def joint_law(layout="free", temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, gui
 
 
 def check(case):
-    recipe, guess, window, batch = (case[name] for name in ("recipe", "guess", "window", "batch"))
+    recipe, batch = case["recipe"], case["batch"]
+    options = {name: case[name] for name in ("window", "guess", "branches")}
     joint = joint_law(*(case[name] for name in ("layout", "temperature", "top_k", "top_p", "min_p", "guidance")))
     assert (joint.probability > 0).sum() > 100, case
-    figure = check_decoder(decoder_of(recipe, window=window, guess=guess), joint, draw=BATCHES[batch])
+    figure = check_decoder(decoder_of(recipe, **options), joint, draw=BATCHES[batch])
     assert figure.exact, (case, figure)
 
 

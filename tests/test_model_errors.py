@@ -124,12 +124,15 @@ class CountedReads(TorchDispatchMode):
         return call(*arguments, **(options or {}))
 
 
-@pytest.mark.parametrize("recipe", ["ar", "jacobi", "sjd", "sjd_pac", "jacobi_ngram", "sjd_block"])
-def test_passes_read_back_from_the_device_twice(monkeypatch, recipe):
+@pytest.mark.parametrize(
+    "spelling",
+    ["ar", "jacobi", "sjd", "sjd_pac", "jacobi_ngram", "jacobi_ngram(branches=9)", "sjd_block", "zipar", "pjd"],
+)
+def test_passes_read_back_from_the_device_twice(monkeypatch, spelling):
     """The lengths of what is drawn, and of all images: as often as before logits were looked at."""
     monkeypatch.setattr(ngram, "reads_are_free", lambda x: False)
     with CountedReads(monkeypatch) as counted:
-        passes = sum(1 for _ in decode(Toy(1, WIDE), RECIPES[recipe](), PLAIN, torch.arange(1)))
+        passes = sum(1 for _ in decode(Toy(1, WIDE), fewpass.decoder(spelling), PLAIN, torch.arange(1)))
     assert counted.reads == 2 * passes
 
 

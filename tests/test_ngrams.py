@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from fewpass import Canvas, Grid, Sampling, ar, jacobi, jacobi_ngram
+from fewpass import Canvas, Drawing, Grid, Sampling, ar, jacobi, jacobi_ngram
 from fewpass.core.noise import Noise
-from fewpass.decoders.correction import Correction
-from fewpass.decoders.ngram import Neighbours, NGrams, Pool
+from fewpass.decoders.correction import Answers, Correction
+from fewpass.decoders.ngram import Known, Neighbours, NGrams, Pool
 from fewpass.testing import Toy, coming_and_going, drawn
 from tests.toys import GREEDY, PLAIN, WIDE, WIDE_ROW_ENDS, mean_passes, one_by_one, toy
 
@@ -20,19 +21,30 @@ GRIDS = pytest.mark.parametrize("grid", [WIDE, WIDE_ROW_ENDS, BLOCKS], ids=["fre
 def test_tokens_are_those_of_ar(grid, draw):
     seeds = torch.arange(12)
     expected = drawn(Toy(12, grid, guidance=1.5), ar(), PLAIN, seeds)
-    for window in (0, 1, 5, grid.size + 2):
-        assert torch.equal(draw(Toy(12, grid, guidance=1.5), jacobi_ngram(window), PLAIN, seeds), expected), window
+    for window, branches in (
+        (0, 0),
+        (1, 0),
+        (1, 3),
+        (5, 0),
+        (5, 7),
+        (grid.size + 2, 0),
+        (grid.size + 2, grid.size + 1),
+    ):
+        decoder = jacobi_ngram(window, branches)
+        assert torch.equal(draw(Toy(12, grid, guidance=1.5), decoder, PLAIN, seeds), expected), decoder
 
 
-def test_greedy_is_greedy():
-    assert torch.equal(toy(WIDE, jacobi_ngram(7), GREEDY), toy(WIDE, ar(), GREEDY))
+@pytest.mark.parametrize("branches", [0, 8])
+def test_greedy_is_greedy(branches):
+    assert torch.equal(toy(WIDE, jacobi_ngram(7, branches), GREEDY), toy(WIDE, ar(), GREEDY))
 
 
-@pytest.mark.parametrize(("window", "images"), [(4, 1), (32, 2)])
-def test_tokens_are_those_of_ar_on_the_bundled_models(bundled, window, images):
+@pytest.mark.parametrize(("window", "branches", "images"), [(4, 0, 1), (32, 0, 2), (16, 7, 2)])
+def test_tokens_are_those_of_ar_on_the_bundled_models(bundled, window, branches, images):
     model, prompts = bundled
     asked = {"prompt": prompts[:images], "seed": [3, 4][:images]}
-    assert torch.equal(model(**asked, decoder=jacobi_ngram(window)).tokens, model(**asked, decoder="ar").tokens)
+    decoder = jacobi_ngram(window, branches)
+    assert torch.equal(model(**asked, decoder=decoder).tokens, model(**asked, decoder="ar").tokens)
 
 
 def test_passes_are_fewer_than_those_of_jacobi(bundled):
@@ -41,11 +53,29 @@ def test_passes_are_fewer_than_those_of_jacobi(bundled):
     assert ngram < FEWER[model.model.name] * plain
 
 
-def test_passes_do_not_depend_on_the_batch(bundled):
+@pytest.mark.parametrize("branches", [0, 20])
+def test_passes_do_not_depend_on_the_batch(bundled, branches):
     model, prompts = bundled
-    together = model(prompts, decoder=jacobi_ngram(48), seed=5).trace.passes
-    alone = [model(prompt, decoder=jacobi_ngram(48), seed=5 + i).trace.passes for i, prompt in enumerate(prompts)]
+    decoder = jacobi_ngram(48, branches)
+    together = model(prompts, decoder=decoder, seed=5).trace.passes
+    alone = [model(prompt, decoder=decoder, seed=5 + i).trace.passes for i, prompt in enumerate(prompts)]
     assert torch.equal(together, torch.cat(alone))
+
+
+def test_branches_take_fewer_passes(bundled):
+    model, prompts = bundled
+    many, none = (model(prompts, decoder=jacobi_ngram(16, b), seed=5).trace.passes.sum() for b in (12, 0))
+    assert many < {"emoji": 1.05, "photo": 0.92}[model.model.name] * none
+
+
+def test_branches_to_every_token_commit_two_tokens_in_a_pass():
+    grid = Grid(3, 5, 4)  # a draft and three branches are all of the four tokens
+    for seed in range(20):
+        drawing = Drawing(Toy(1, grid), jacobi_ngram(6, 18), PLAIN, torch.tensor([seed]))
+        while not drawing.canvas.finished[0]:
+            before = drawing.canvas.lengths[0]
+            drawing.advance()
+            assert drawing.canvas.lengths[0] >= min(before + 2, grid.size)
 
 
 def test_images_without_a_pattern_take_few_more_passes():
@@ -79,8 +109,16 @@ ROWS = [[5, 6, 7, 5], [6, 7, 5, 0], [0, 0, 0, 0]]
 
 
 def drafts(canvas, pool, reached=12, W=3):
-    NGrams(W)._redraft(canvas, (pool.keys, pool.tokens, torch.tensor([reached]), None))
-    return canvas.read(canvas.ahead(W))[0].tolist()
+    """The drafts of the next pass; the newest answers are the tokens of the canvas."""
+    vocab = canvas.grid.vocab
+    correction = Correction.blank(1, W + 1, vocab, torch.zeros(vocab + 1, 1))
+    index, e = canvas.ahead(W), torch.ones(1, W + 1, vocab)
+    ratio = F.one_hot(canvas.read(index), vocab).float()
+    correction.hold(Answers.of(index, ratio, torch.zeros(1, W, 1)))
+    no_branches = torch.empty(1, 0, dtype=torch.long)
+    known = Known(pool.keys, pool.tokens, torch.tensor([reached]), e, no_branches, *correction.parts)
+    NGrams(W)._redraft(canvas, known)
+    return canvas.read(index)[0].tolist()
 
 
 def test_answer_beside_the_same_neighbours_is_drafted():
@@ -138,6 +176,12 @@ def test_bad_window_is_refused_by_name():
             NGrams(window)
 
 
+def test_bad_branches_are_refused_by_name():
+    for branches, why in ((-1, ">= 0, got -1"), (0.5, ">= 0, got 0.5"), (16, "<= 15, got 16")):
+        with pytest.raises(ValueError, match=f"branches must be a whole number of tokens {why}"):
+            jacobi_ngram(5, branches)
+
+
 def test_tokens_are_those_of_ar_at_every_temperature():
     for law in (Sampling(0.5), Sampling(2.0, top_k=5), Sampling(top_p=0.6)):
         assert torch.equal(toy(WIDE, jacobi_ngram(9), law), toy(WIDE, ar(), law))
@@ -168,25 +212,25 @@ def test_correction_predicts_the_answer_behind_another_neighbour():
         torch.tensor([[1, 2, 3, 4, 5, 6]]),
         torch.tensor([[7, 8, 9, 10, 11, 12]]),
     )
-    nowhere = torch.zeros(1, 6, dtype=torch.bool)
-    correction = correction.learn(index, p_behind(first), features[first], nowhere)
-    assert not correction.XX.any(), "nothing has changed yet"
-    correction = correction.learn(index, p_behind(then), features[then], ~nowhere)
-    e, nothing = torch.ones(1, 8, V), torch.tensor([-1])
-    ready = correction.at(index, e, features)
+    everywhere, nothing = torch.ones(1, 6, dtype=torch.bool), torch.tensor([-1])
+    correction.hold(Answers.of(index, p_behind(first), features[first]))
+    new = Answers.of(index, p_behind(then), features[then])
+    assert not correction.learn(new, ~everywhere).XX.any(), "not known before, so nothing has changed"
+    correction = correction.learn(new, everywhere)
+    correction.hold(new)
+    ready = correction.at(index, features)
     for left in range(20, 30):
-        assert ready.draft(2, torch.tensor([left]), nothing) == p_behind(torch.tensor([left])).argmax(-1)
+        assert ready.scores(2, torch.tensor([left]), nothing).argmax() == p_behind(torch.tensor([left])).argmax()
 
 
 def test_correction_prefers_the_answer_beside_the_same_neighbours():
     features = torch.zeros(5, 3)
-    index, nowhere = torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 1, dtype=torch.bool)
-    p = torch.tensor([[[0.6, 0.4 - 2e-6, 1e-6, 1e-6]]])
-    correction = Correction.blank(1, 1, 4, features).learn(index, p, features[index], nowhere)
+    index, p = torch.zeros(1, 1, dtype=torch.long), torch.tensor([[[0.6, 0.4 - 2e-6, 1e-6, 1e-6]]])
+    correction = Correction.blank(1, 1, 4, features)
+    correction.hold(Answers.of(index, p, features[index]))
 
     def draft(anywhere):
-        ready = correction.at(index, torch.ones(1, 1, 4), features)
-        return int(ready.draft(0, torch.tensor([0]), torch.tensor([anywhere])))
+        return int(correction.at(index, features).scores(0, torch.tensor([0]), torch.tensor([anywhere])).argmax())
 
     assert [draft(anywhere) for anywhere in (-1, 1, 2)] == [0, 1, 0]
 

@@ -44,9 +44,9 @@ def test_default_decoder_is_lossless_and_draws_the_tokens_of_ar(pipeline):
 
 
 def test_default_decoder_has_16_drafts_on_a_cpu_and_32_elsewhere(pipeline):
-    assert str(default_decoder(pipeline.model)) == "jacobi_ngram(window=16)"
+    assert str(default_decoder(pipeline.model)) == "jacobi_ngram(window=16, branches=0)"
     elsewhere = SimpleNamespace(device=torch.device("meta"))
-    assert str(default_decoder(elsewhere)) == "jacobi_ngram(window=32)"
+    assert str(default_decoder(elsewhere)) == "jacobi_ngram(window=32, branches=0)"
 
 
 def test_trace_has_the_positions_of_each_pass(pipeline):

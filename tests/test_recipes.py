@@ -215,7 +215,7 @@ def test_auto_is_read_as_jacobi_ngram_with_a_warning(text):
     with pytest.warns(
         UserWarning, match="^decoder 'auto' is read as 'jacobi_ngram', which draws the same tokens$"
     ) as said:
-        assert str(decoder(text)) == "jacobi_ngram(window=32)"
+        assert str(decoder(text)) == "jacobi_ngram(window=32, branches=0)"
     assert (len(said), said[0].filename) == (1, __file__)
 
 

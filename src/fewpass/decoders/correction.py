@@ -9,9 +9,28 @@ from torch import Tensor
 
 from fewpass.decoders.proposals import Proposals
 
-FLOOR = 1e-20  # smaller probabilities count as this one; changes from and to it are not learnt: top-k sets them to 0
+FLOOR = 1e-20  # smaller p / e count as this one; changes from and to it are not learnt: top-k sets p to 0
 RIDGE = 1.0  # penalty on the squares of M
+DECAY = 0.7  # of the sums from pass to pass: the effect of a neighbour differs between the parts of an image
 BONUS = 8.0  # nats for the answer that followed the same neighbours at another position
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Answers at the positions `index` [B, n]: log p - log e of Gumbel-max [B, n, V], and what they follow."""
+
+    index: Tensor
+    scores: Tensor
+    left: Tensor  # features of the left neighbours, [B, n, F]
+
+    @classmethod
+    def of(cls, index: Tensor, ratio: Tensor, left: Tensor) -> Self:
+        """From p / e [B, n, V]."""
+        return cls(index, ratio.to(left.dtype).clamp(min=FLOOR).log(), left)
+
+    def part(self, start: int, end: int | None = None) -> "Answers":
+        """The answers from number `start` on."""
+        return Answers(self.index[:, start:end], self.scores[:, start:end], self.left[:, start:end])
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,16 +40,16 @@ class Correction:
     A position that was answered behind a wrong draft a needs a draft behind the right token b. Its distribution is
     taken to be log p(v | b) = log p(v | a) + (f(b) - f(a)) M[:, v], where f are features of the codes. M minimises the
     squared error over all positions of the image that were answered twice, behind different tokens, plus `RIDGE` times
-    its own squares.
+    its own squares. The noise e of a position does not change, so scores log p - log e serve as well as log p.
 
     Attributes:
-        log_p: Newest log-probabilities of the positions, as `Proposals`: [B, depth, V].
+        scores: Newest scores of the positions, as `Proposals`: [B, depth, V].
         left: The left neighbours that they follow, likewise: [B, depth, F] features.
         XX: Sum of d d' over the changes d = f(b) - f(a): [B, F, F].
         XY: Sum of d D' over the changes d and D = log p(. | b) - log p(. | a): [B, F, V].
     """
 
-    log_p: Tensor
+    scores: Tensor
     left: Tensor
     XX: Tensor
     XY: Tensor
@@ -45,52 +64,48 @@ class Correction:
     @property
     def parts(self) -> tuple[Tensor, ...]:
         """All tensors, images first."""
-        return self.log_p, self.left, self.XX, self.XY
+        return self.scores, self.left, self.XX, self.XY
 
-    def learn(self, index: Tensor, p: Tensor, left: Tensor, known: Tensor) -> Self:
-        """Add the answers p [B, n, V] at the positions `index` [B, n] behind tokens with features `left` [B, n, F].
+    def hold(self, new: Answers) -> None:
+        """Make these answers the newest of their positions."""
+        Proposals(self.scores).write(new.index, new.scores)
+        Proposals(self.left).write(new.index, new.left)
 
-        `known` [B, n] marks the positions that were answered before.
-        """
-        log_p, least = p.to(self.log_p.dtype).clamp(min=FLOOR).log(), math.log(FLOOR) + 1e-3
-        held, features = Proposals(self.log_p), Proposals(self.left)
-        before = held.read(index)
-        d = (left - features.read(index)) * known[..., None]
-        both = (torch.minimum(log_p, before) > least).to(log_p.dtype)
-        D = (log_p - before) * both
+    def learn(self, new: Answers, known: Tensor) -> Self:
+        """Add the changes from the newest answers to these ones, where `known` [B, n] is true."""
+        before, least = Proposals(self.scores).read(new.index), math.log(FLOOR) + 1e-3
+        d = (new.left - Proposals(self.left).read(new.index)) * known[..., None]
+        both = (torch.minimum(new.scores, before) > least).to(before.dtype)
+        D = (new.scores - before) * both
         D -= both * (D.sum(-1, keepdim=True) / both.sum(-1, keepdim=True).clamp(min=1))  # a constant changes nothing
-        held.write(index, log_p)
-        features.write(index, left)
         return replace(self, XX=self.XX + d.mT @ d, XY=torch.baddbmm(self.XY, d.mT, D))
 
-    def at(self, index: Tensor, e: Tensor, features: Tensor) -> "Corrected":
-        """The corrected answers at the positions `index` [B, W] under their exponential noise, as `Proposals` e."""
+    def faded(self) -> Self:
+        """The same after a pass: what was learnt counts less."""
+        return replace(self, XX=DECAY * self.XX, XY=DECAY * self.XY)
+
+    def at(self, index: Tensor, features: Tensor) -> "Corrected":
+        """The corrected answers at the positions `index` [B, W]; `features` is [V + 1, F]."""
         ridge = RIDGE * torch.eye(self.XX.shape[-1], dtype=self.XX.dtype, device=self.XX.device)
-        return Corrected(
-            Proposals(self.log_p).read(index) - Proposals(e).read(index).log(),
-            Proposals(self.left).read(index),
-            features,
-            torch.linalg.inv(self.XX + ridge),
-            self.XY,
-        )
+        M = torch.linalg.inv(self.XX + ridge) @ self.XY  # as exact as needed, and much faster than `solve`
+        return Corrected(Proposals(self.scores).read(index), Proposals(self.left).read(index), features, M)
 
 
 @dataclass(frozen=True, eq=False)
 class Corrected:
-    """Scores log p - log e [B, W, V] of Gumbel-max, and the parts of their corrections."""
+    """Scores log p - log e [B, W, V] of Gumbel-max, and their corrections."""
 
-    scores: Tensor
+    newest: Tensor
     left: Tensor  # features of the left neighbours that the scores follow, [B, W, F]
     features: Tensor  # of all tokens, [V + 1, F]
-    inverse: Tensor  # M = inverse @ XY
-    XY: Tensor
+    M: Tensor
 
-    def draft(self, i: int, left: Tensor, anywhere: Tensor) -> Tensor:
-        """The likeliest tokens [B] at position i behind the tokens `left` [B].
+    def scores(self, i: int, left: Tensor, anywhere: Tensor) -> Tensor:
+        """Scores [B, V] at position i behind the tokens `left` [B]; the largest is of the likeliest token.
 
         `anywhere` [B] are answers that followed the same neighbours at other positions, -1 for none.
         """
-        change = (self.features[left] - self.left[:, i])[:, None] @ self.inverse
-        scores = self.scores[:, i] + (change @ self.XY)[:, 0]
+        change = (self.features[left] - self.left[:, i])[:, None]
+        scores = torch.baddbmm(self.newest[:, i, None], change, self.M)[:, 0]
         bonus = torch.where(anywhere < 0, 0.0, BONUS).to(scores.dtype)
-        return scores.scatter_add_(1, anywhere.clamp(min=0)[:, None], bonus[:, None]).argmax(-1)
+        return scores.scatter_add_(1, anywhere.clamp(min=0)[:, None], bonus[:, None])

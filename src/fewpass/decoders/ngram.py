@@ -1,7 +1,7 @@
 """Jacobi decoding whose drafts are looked up by their neighbours, or corrected for them."""
 
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +12,12 @@ from fewpass.core.checks import MOST, whole
 from fewpass.core.noise import Noise
 from fewpass.core.protocol import Decoder, Query, SessionInfo, State
 from fewpass.core.splitmix import GOLDEN
-from fewpass.decoders.correction import Correction
+from fewpass.decoders.correction import Answers, Correction
 from fewpass.decoders.proposals import Proposals
+from fewpass.decoders.tree import with_branches
 
 LEAST = 2  # drafts of the last windows
+SIBLINGS = 3  # branches at a draft
 BITS = 21  # of a key for each of position, left and above: two million of each
 ENTRIES = 16  # of the table for each position of an image: some ten passes of answers
 
@@ -23,6 +25,28 @@ ENTRIES = 16  # of the table for each position of an image: some ten passes of a
 def reads_are_free(x: Tensor) -> bool:
     """Whether a number is read without waiting for a device."""
     return x.device.type == "cpu"
+
+
+class Known(NamedTuple):
+    """The state of images: all that their answers so far tell about the next ones."""
+
+    keys: Tensor  # the pool
+    tokens: Tensor
+    reached: Tensor  # first position without an answer, [B]
+    e: Tensor  # exponential noise of the positions ahead, as `Proposals`: [B, depth, V]
+    branches: Tensor  # tokens beside the window, [B, branches]
+    scores: Tensor  # the correction
+    left: Tensor
+    XX: Tensor
+    XY: Tensor
+
+    @property
+    def pool(self) -> "Pool":
+        return Pool(self.keys, self.tokens)
+
+    @property
+    def correction(self) -> Correction:
+        return Correction(self.scores, self.left, self.XX, self.XY)
 
 
 @dataclass(frozen=True)
@@ -34,7 +58,11 @@ class NGrams(Decoder):
     with its left and upper neighbours, and each pass drafts the whole window anew, from left to right. A draft is the
     first that exists of: the answer at this position with these neighbours; the newest answer at this position,
     corrected for its left neighbour (`Correction`); the answer with these neighbours at any position; the token above.
-    Without a codebook nothing is corrected, and the newest answer comes after that at any position.
+    Without a codebook nothing is corrected.
+
+    `branches` tokens are verified beside the window: for each of the first drafts the three next best by the corrected
+    answer, as in Gumbel top-k, arXiv 1903.06059. One that is the true token where the first draft is wrong is committed
+    with the answer behind it. All answers behind branches go into the pool and the correction.
 
     Under fixed noise an accepted draft is the token of `ar`, so any draft may be tried. The pool is that of lookahead
     decoding, arXiv 2402.02057, in two dimensions; the noise that of arXiv 2002.09928. The decoder is the project's
@@ -42,10 +70,12 @@ class NGrams(Decoder):
     """
 
     window: int
+    branches: int = 0
     features: Tensor | None = field(default=None, repr=False, compare=False)  # of the tokens and no token, [V + 1, F]
 
     def __post_init__(self) -> None:
         whole("window", self.window, 0, MOST, of="drafts")
+        whole("branches", self.branches, 0, SIBLINGS * self.window, of="tokens")
 
     def bind(self, info: SessionInfo) -> Self:
         features = info.codebook.features if info.codebook else None
@@ -64,70 +94,96 @@ class NGrams(Decoder):
         e = Proposals(torch.empty(B, depth, V, device=p.device))
         ahead = canvas.ahead(depth)
         e.write(ahead, noise.exponentials(ahead, V))
-        state = [keys, torch.zeros_like(keys), canvas.length.clone(), e.ring]
-        if self.features is not None:
-            state += Correction.blank(B, depth, V, self.features.to(p)).parts
-        self._redraft(canvas, tuple(state))
-        return tuple(state)
+        branches = keys[:, :1].expand(-1, self.branches)
+        correction = Correction.blank(B, depth, V, self._features(e.ring))
+        known = Known(keys, torch.zeros_like(keys), canvas.length.clone(), e.ring, branches, *correction.parts)
+        return self._redraft(canvas, known)
 
     def draft(self, canvas: Canvas, state: State) -> Query:
-        index = canvas.ahead(self._drafts(canvas) + 1, start=-1)
-        return Query(canvas.read(index), index)
+        W, beside = self._drafts(canvas), self._beside(canvas)
+        index = canvas.ahead(W + 1, start=-1)
+        if not len(beside):
+            return Query(canvas.read(index), index)
+        # The keys and values of an accepted branch are in a slot of its own, so its token is fed again.
+        index = torch.cat([index[:, :1] - 1, index], 1).clamp(min=0)
+        own = torch.eye(len(beside), dtype=torch.bool, device=beside.device)
+        return with_branches(canvas, index, Known(*state).branches[:, : len(beside)], beside, beside, own)
 
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
-        (keys, tokens, reached, e), index, before = state[:4], canvas.ahead(p.shape[1]), canvas.lengths
-        noises = Proposals(e)
-        x, y = canvas.read(index[:, :-1]), (p / noises.read(index)).argmax(-1)
-        near = Neighbours(canvas.grid, index)
-        beside = near.all_tokens(canvas.tokens)
-        Pool(keys, tokens).learn(near, beside, y)
-        correction = state[4:]
-        if self.features is not None:
-            left = self.features.to(p)[beside[:, 0]]
-            correction = (
-                Correction(*correction).learn(index, p, left, index < reached[:, None].clamp(max=near.size)).parts
-            )
-        canvas.write(index, y)
-        reached = canvas.length + p.shape[1]
-        canvas.commit(1 + (y[:, :-1] == x).long().cumprod(1).sum(1))
+        known, W, beside, before = Known(*state), self._drafts(canvas), self._beside(canvas), canvas.lengths
+        p = p[:, -(W + 1 + len(beside)) :]
+        # The positions of the window, then those behind the branches.
+        index = torch.cat([canvas.ahead(W + 1), canvas.length[:, None] + beside + 1], 1)
+        x, branches = canvas.read(index[:, :W]), known.branches[:, : len(beside)]
+        noises, near = Proposals(known.e), Neighbours(canvas.grid, index)
+        ratio = p / noises.read(index)
+        y = ratio.argmax(-1)
+        neighbours = near.all_tokens(canvas.tokens)
+        left = neighbours[:, 0, W + 1 :]
+        left.copy_(torch.where(left == near.vocab, left, branches))  # a row begins with no left neighbour
+        known.pool.learn(near, neighbours, y)
+
+        answers = Answers.of(index, ratio, self._features(known.e)[neighbours[:, 0]])
+        chain, aside = answers.part(0, W + 1), answers.part(W + 1)
+        correction = known.correction.faded().learn(chain, chain.index < known.reached[:, None].clamp(max=near.size))
+        correction.hold(chain)
+        correction = correction.learn(aside, aside.index < near.size)
+
+        y, behind = y[:, : W + 1], y[:, W + 1 :]
+        n = 1 + (y[:, :-1] == x).long().cumprod(1).sum(1)
+        if len(beside):
+            wrong = n[:, None] - 1  # the first wrong draft, W if there is none
+            hit, branch = ((beside == wrong) & (branches == y.gather(1, wrong))).max(1)
+            second = hit[:, None] & (torch.arange(W + 1, device=y.device) == n[:, None])
+            y = torch.where(second, behind.gather(1, branch[:, None]), y)
+            n += hit
+        canvas.write(chain.index, y)
+        reached = canvas.length + W + 1
+        canvas.commit(n)
         moved = max(now - then for now, then in zip(canvas.lengths, before, strict=True))
         new = canvas.ahead(min(moved, self.window + 1), start=max(0, self.window + 1 - moved))
         noises.write(new, noise.exponentials(new, p.shape[-1]))
-        state = keys, tokens, reached, e, *correction
-        self._redraft(canvas, state)
-        return state
+        scores, features, XX, XY = correction.parts
+        return self._redraft(canvas, known._replace(reached=reached, scores=scores, left=features, XX=XX, XY=XY))
+
+    def _features(self, like: Tensor) -> Tensor:
+        """Features of the tokens [V + 1, F]; without a codebook all tokens are alike."""
+        if self.features is None:
+            return like.new_zeros(like.shape[-1] + 1, 1)
+        return self.features.to(like)
 
     def _drafts(self, canvas: Canvas) -> int:
         # Drafts may lie past the image: passes over fewer positions round otherwise (fewpass.runtime.cpu.llama).
         return min(self.window, max(canvas.open, LEAST))
 
-    def _redraft(self, canvas: Canvas, state: State) -> None:
-        """Draft the window anew, from left to right."""
-        W = self._drafts(canvas)
-        if not W:
-            return
-        keys, tokens, reached, e = state[:4]
-        index, pool = canvas.ahead(W), Pool(keys, tokens)
-        near, due, answered = (
-            Neighbours(canvas.grid, index),
-            canvas.grid.due(index) if canvas.grid.forced is not None else None,
-            index < reached[:, None],
-        )
-        if self.features is not None:
-            correction = Correction(*state[4:]).at(index, e, self.features.to(state[4]))
+    def _beside(self, canvas: Canvas) -> Tensor:
+        """For each branch, the number of the draft that it is an alternative to: [S]."""
+        S = min(self.branches, SIBLINGS * self._drafts(canvas))
+        return torch.arange(S, device=canvas.tokens.device) // SIBLINGS
+
+    def _redraft(self, canvas: Canvas, known: Known) -> State:
+        """Draft the window anew, from left to right, and the branches beside it."""
+        W, siblings = self._drafts(canvas), []
+        index, pool, depth = canvas.ahead(W), known.pool, -(-self.branches // SIBLINGS)
+        near, answered = Neighbours(canvas.grid, index), index < known.reached[:, None]
+        due = canvas.grid.due(index) if canvas.grid.forced is not None else None
+        corrected = known.correction.at(index, self._features(known.e))
         for i in range(W):
             beside = near.tokens(canvas.tokens, i)
             here, anywhere = pool.look_up(near.keys(beside, i)).unbind(1)
-            if reads_are_free(here) and bool((here >= 0).all()):
+            if i >= depth and reads_are_free(here) and bool((here >= 0).all()):
                 x = here
-            elif self.features is None:
-                newest = torch.where(answered[:, i], canvas.tokens.gather(1, index[:, i : i + 1])[:, 0], beside[:, 2])
-                x = torch.where(here < 0, torch.where(anywhere < 0, newest, anywhere), here)
             else:
-                corrected = correction.draft(i, beside[:, 0], anywhere)
+                scores = corrected.scores(i, beside[:, 0], anywhere)
                 other = torch.where(anywhere < 0, beside[:, 2], anywhere)
-                x = torch.where(here < 0, torch.where(answered[:, i], corrected, other), here)
+                x = torch.where(here < 0, torch.where(answered[:, i], scores.argmax(-1), other), here)
+                if i < depth:
+                    siblings.append(scores.scatter(1, x[:, None], -torch.inf).topk(SIBLINGS).indices)
             canvas.write(index[:, i : i + 1], (x if due is None else torch.where(due[:, i] < 0, x, due[:, i]))[:, None])
+        if not siblings:
+            return known
+        branches = torch.cat(siblings, 1)[:, : self.branches]
+        return known._replace(branches=F.pad(branches, (0, self.branches - branches.shape[1])))
 
 
 @dataclass(frozen=True, eq=False)

@@ -97,12 +97,13 @@ def sjd_block(window: int = 15, guess: str = "uniform") -> Jacobi:
 
 
 @recipe("fewpass, on arXiv 2002.09928, arXiv 2402.02057", lossless=True)
-def jacobi_ngram(window: int = 32) -> NGrams:
-    """`jacobi` with drafts looked up by their neighbours: the tokens of `ar` for the same seed. Lossless.
+def jacobi_ngram(window: int = 32, branches: int = 0) -> NGrams:
+    """`jacobi` with drafts looked up by their neighbours, or corrected for them: the tokens of `ar`. Lossless.
 
-    The pool of n-grams is that of lookahead decoding, arXiv 2402.02057, in two dimensions.
+    The pool of n-grams is that of lookahead decoding, arXiv 2402.02057, in two dimensions. `branches` >= 0 tokens are
+    verified beside the window, three for each of the first drafts: fewer passes over more positions.
     """
-    return NGrams(window)
+    return NGrams(window, branches)
 
 
 @recipe("arXiv 2508.07747", lossless=False)

@@ -70,6 +70,24 @@ def _zeros(path: Path) -> int:
     return next(i for i, k in enumerate(path) if k)
 
 
+def with_branches(canvas: Canvas, index: Tensor, x: Tensor, offset: Tensor, forks: Tensor, line: Tensor) -> Query:
+    """The query of the chain at the positions `index` [B, n], and of tokens x [B, S] beside it.
+
+    A branch is at position length + `offset` [S] and sees the chain up to position length + `forks` [S], and of the
+    others those in `line` [S, S], itself included.
+    """
+    size, beside = canvas.grid.size, canvas.length[:, None] + offset
+    spare = torch.arange(size + 1, size + 1 + len(offset), device=index.device).expand_as(beside)
+    reach = torch.cat([index.clamp(max=size) + 1, canvas.length[:, None] + forks], 1)
+    own = F.pad(line, (size + 1, 0, index.shape[1], 0))
+    return Query(
+        tokens=torch.cat([canvas.read(index), x], 1),
+        index=torch.cat([index, beside], 1),
+        slot=torch.cat([index.clamp(max=size), spare], 1),
+        sees=(torch.arange(own.shape[1], device=index.device) < reach[..., None]) | own,
+    )
+
+
 NODES = 64  # of a tree beside its chain, as many as the inputs of a pass of the paper
 LANE = 1 << 32  # the k-th candidate at a position has the random numbers of the position k lanes further
 
@@ -118,19 +136,10 @@ class Tree(Decoder):
         return self._widen(canvas, self.chain.begin(canvas, p, noise), noise)
 
     def draft(self, canvas: Canvas, state: State) -> Query:
-        size, W, tree = canvas.grid.size, self.chain.drafts(canvas), self._branches(canvas)
+        W, tree = self.chain.drafts(canvas), self._branches(canvas)
         index = canvas.ahead(self.levels + 1 + W, start=-self.levels - 1).clamp(min=0)
-        beside = canvas.length[:, None] + tree.level - 1
         x = self._candidates(canvas, state)[:, tree.level - 1, tree.candidate].relu()
-        spare = torch.arange(size + 1, size + 1 + len(tree.level), device=index.device).expand_as(beside)
-        reach = torch.cat([index.clamp(max=size) + 1, canvas.length[:, None] + tree.forks], 1)
-        own = F.pad(tree.line, (size + 1, 0, index.shape[1], 0))
-        return Query(
-            tokens=torch.cat([canvas.read(index), x], 1),
-            index=torch.cat([index, beside], 1),
-            slot=torch.cat([index.clamp(max=size), spare], 1),
-            sees=(torch.arange(own.shape[1], device=index.device) < reach[..., None]) | own,
-        )
+        return with_branches(canvas, index, x, tree.level - 1, tree.forks, tree.line)
 
     def verify(self, canvas: Canvas, state: State, p: Tensor, noise: Noise) -> State:
         p = p[:, self.levels :]  # the first answers are about tokens that are fed once more
