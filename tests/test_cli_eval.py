@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 import fewpass.evaluation.figures
+import fewpass.evaluation.report
 import fewpass.io.extra
 import fewpass.models.janus
 import fewpass.viz.style
@@ -103,7 +104,7 @@ def test_report_contains_all_sections(run):
 def test_resume_draws_missing_images_only(run, tmp_path, monkeypatch):
     out, arguments = tmp_path / "out", run[1]
     shutil.copytree(run[0], out)
-    monkeypatch.setattr(fewpass.evaluation.figures, "drawn", lambda *arguments: ({}, []))  # they take long
+    monkeypatch.setattr(fewpass.evaluation.report, "figures", lambda *arguments: {})  # they take long
     gone = out / "images" / "ar" / "00001-0.png"
     before, tokens = images(out), read_settings(gone)["tokens"]
     gone.unlink()
@@ -240,7 +241,7 @@ def test_failed_figure_keeps_the_report(any_prompts, tmp_path, monkeypatch, caps
 
 
 def test_plan_is_printed_first_and_limit_shrinks_pairs(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fewpass.evaluation.figures, "drawn", lambda *arguments: ({}, []))
+    monkeypatch.setattr(fewpass.evaluation.report, "figures", lambda *arguments: {})
     (tmp_path / "prompts.txt").write_text("\n".join(PROMPTS[i % 3] for i in range(100)))
     arguments = ["--model", str(folder), "--prompts", str(tmp_path / "prompts.txt"), "--decoders", "ar; sjd(window=3)"]
     assert main(["eval", "-o", str(tmp_path / "out"), *arguments, "--limit", "4"]) == 0

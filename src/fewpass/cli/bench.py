@@ -80,7 +80,7 @@ def bench(
     found = results(run, notes)
     paths, failed = report.write(folder, found)
     show(report.COLUMNS, report.cells(found))
-    print(*report.lines(found), *found["notes"], *filter(None, [failed]), *paths, sep="\n", file=sys.stderr)
+    print(*report.lines(found), *found["notes"], *failed, *paths, sep="\n", file=sys.stderr)
     return 1 if failed else 0
 
 
