@@ -30,8 +30,8 @@ def conclude(run: Evaluation) -> tuple[list[Summary], list[str]]:
 
     Returns the summaries, and an error for each figure that could not be drawn, which the report holds too.
     """
-    everything = [run.read(trial.decoder, run.items) for trial in run.trials]
-    apart = run.read(run.baseline.decoder, run.counterparts) if run.baseline and run.counterparts else None
+    everything = [run.read(decoder, run.items) for decoder in run.decoders]
+    apart = run.read(run.baseline, run.counterparts) if run.baseline and run.counterparts else None
     summaries = summarise(everything, run.instruments, apart)
     plots, failed = drawn(figures(everything, summaries, run.drawer.bound.grid))
     exported = [benchmark.export(images) for benchmark in run.benchmarks for images in everything]
