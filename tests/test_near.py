@@ -9,7 +9,6 @@ from fewpass.bench.shape import read_shape
 from fewpass.cli import main
 from fewpass.core.messages import meant
 from fewpass.decoders.recipes import decoder
-from fewpass.demo.comparison import Models
 from fewpass.evaluation.benchmarks import benchmarks_of
 from fewpass.io.prompt_files import Row
 from fewpass.models.emoji.scenes import vocabulary
@@ -42,7 +41,6 @@ def test_meant_takes_no_longer_for_a_name_without_end():
         (lambda: decoder("sdj"), "unknown decoder 'sdj' .did you mean 'sjd'"),
         (lambda: decoder("sjd(widow=3)"), "no option 'widow' .did you mean 'window'"),
         (lambda: benchmarks_of("genval"), "unknown benchmark 'genval' .did you mean 'geneval'"),
-        (lambda: Models(["emoji"], lambda name: None)["emojy"], "no model 'emojy' here .did you mean 'emoji'"),
         (
             lambda: entries_of([Row("a cat", "1", {"guidence": "2"})], {}, 0, 1, []),
             "'guidence' .did you mean 'guidance'",

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from fewpass.core.messages import meant
 from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import ar
 from fewpass.decoders.recipes import decoder as decoder_of
@@ -23,11 +22,7 @@ class Models:
         self._loaded: tuple[str, Pipeline] | None = None
 
     def __getitem__(self, name: str) -> Pipeline:
-        """Raises ValueError for a model that is not offered, or cannot be loaded."""
-        if name not in self.names:
-            raise ValueError(
-                f"there is no model {name!r} here{meant(name, self.names)}; there is {', '.join(self.names)}"
-            )
+        """Raises ValueError for a model that cannot be loaded."""
         if self._loaded is None or self._loaded[0] != name:
             self._loaded = None  # freed before the next one is loaded
             self._loaded = name, self._load(name)

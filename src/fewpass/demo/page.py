@@ -10,12 +10,13 @@ from typing import Any
 import gradio as gr
 
 from fewpass.core.errors import ModelError, OutOfMemory
-from fewpass.decoders.recipes import RECIPES
+from fewpass.decoders.recipes import RECIPES, ar
 from fewpass.demo.comparison import Comparison, Models, compare
 from fewpass.demo.html import alert, board, describe, examples_of, status, verdict
-from fewpass.demo.view import Panel, View
+from fewpass.demo.view import View
 from fewpass.engine.request import default_decoder
 from fewpass.models.weights import one_line
+from fewpass.pipeline import Pipeline
 
 MARK = Path(__file__).with_name("mark.svg")  # tokens in the colours of the passes that committed them
 CLAIM = "Two decoders draw one prompt. <b>ar</b> draws one token per forward pass, the other drafts several."
@@ -82,7 +83,7 @@ class Page:
                     )
                 self.about = gr.HTML(description, elem_id="fp-about")
             with gr.Column(elem_id="fp-drawings"):
-                self.board = gr.HTML(board(View.pair(pipe, other)), elem_id="fp-board")
+                self.board = gr.HTML(_blank(pipe), elem_id="fp-board")
 
     def listen(self, blocks: gr.Blocks) -> None:
         """Bind the handlers to events."""
@@ -153,7 +154,7 @@ class Page:
             self.message: "",
             self.guidance: pipe.model.guidance,
             self.examples: gr.Dataset(samples=_rows(examples_of(pipe.model))),
-            self.board: board(View.pair(pipe, str(default_decoder(pipe.model)))),
+            self.board: _blank(pipe),
         }
 
     def choose_decoder(self, spelling: str | None) -> Update:
@@ -162,12 +163,23 @@ class Page:
         return {self.window: gr.Number(value=window, interactive=window is not None), self.about: description}
 
     def _views(self, comparison: Comparison, stop: threading.Event) -> Iterator[Update]:
-        panels = [Panel(stream) for stream in comparison.streams]
+        views = [View(stream.job.decoder, stream.job.grid) for stream in comparison.streams]
+
+        def shown(note: str) -> Update:
+            views[:] = map(View.updated, views, comparison.streams)
+            return {self.board: board(views, note)}
+
         for _ in comparison.updates(stop.is_set):
-            yield {self.board: board([panel.view() for panel in panels], TAKING_TURNS)}
-        views = [panel.view() for panel in panels]
+            yield shown(TAKING_TURNS)
+        yield shown("")
         note = verdict(views, comparison.same) if comparison.finished else "Stopped."
         yield {self.board: board(views, f"{note} Seed {comparison.streams[0].job.seed}.")}
+
+
+def _blank(pipe: Pipeline) -> str:
+    """The board before the first pass, with the default decoder."""
+    decoders = ar(), default_decoder(pipe.model)
+    return board([View(decoder, pipe.model.grid(None)) for decoder in decoders])
 
 
 def _rows(samples: tuple[str, ...]) -> list[list[str]]:

@@ -1,8 +1,6 @@
 """Snapshots of a drawing for the page."""
 
-import io
-from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +9,11 @@ from PIL import Image
 
 from fewpass.core.canvas import Grid
 from fewpass.core.protocol import Decoder
-from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.demo.drawing import Stream
-from fewpass.engine.result import record
+from fewpass.engine.result import law, record
 from fewpass.io.png_metadata import png
-from fewpass.pipeline import Pipeline
 from fewpass.viz.colour_scale import colour, share
+from fewpass.viz.embed import data_url, encoded
 
 PREVIEW = 512  # largest side in pixels, for an unfinished picture
 
@@ -34,67 +31,58 @@ class View:
     heat: str = ""
     finished: bool = False
 
-    @classmethod
-    def pair(cls, pipe: Pipeline, other: str) -> list["View"]:
-        """`ar` and another decoder before the first pass."""
-        return [cls(decoder_of(name), pipe.model.grid(None)) for name in ("ar", other)]
+    @property
+    def name(self) -> str:
+        """The recipe of the decoder."""
+        return str(self.decoder).partition("(")[0]
 
+    @property
+    def settings(self) -> str:
+        """The options of the decoder in words."""
+        options = str(self.decoder).rstrip(")").partition("(")[2]
+        return options.replace("=", " ") or "one token per pass"
 
-class Panel:
-    """Takes views of one drawing. Their seconds are those of its passes, without the making of previews."""
+    @property
+    def law(self) -> str:
+        """Whether the decoder is lossless."""
+        return law(self.decoder.lossless)
 
-    def __init__(self, stream: Stream):
-        self.stream = stream
-        self._last: View | None = None
-
-    def view(self) -> View:
-        """The state now; a finished picture holds the settings that draw it again."""
-        if self._last is not None and self._last.finished:
-            return self._last
-        stream, seconds = self.stream, self.stream.trace.seconds
-        committed, grid = stream.trace.committed[0].numpy(), stream.job.grid
+    def updated(self, stream: Stream) -> "View":
+        """The state of the drawing now; a finished picture holds the settings that draw it again."""
+        if self.finished:
+            return self
+        seconds = stream.trace.seconds  # of the passes, without the picture
+        committed = stream.trace.committed[0].numpy()
         if stream.finished:
             result = stream.result()
-            picture = png(result.images[0], record(result, 0))
+            picture = data_url(png(result.images[0], record(result, 0)))
         else:
             picture = _preview(stream)
-        self._last = View(
-            stream.job.decoder,
-            grid,
+        return replace(
+            self,
             tokens=int((committed > 0).sum()),
             passes=int(committed.max()),
             seconds=seconds,
-            picture=_url(picture) if picture else "",
-            heat=_url(heat(committed[grid.start :].reshape(grid.rows, grid.cols), grid.size)),
+            picture=picture,
+            heat=data_url(heat(committed[self.grid.start :].reshape(self.grid.rows, self.grid.cols), self.grid.size)),
             finished=stream.finished,
         )
-        return self._last
 
 
 def heat(committed: NDArray[np.integer], slowest: int) -> bytes:
     """Encode the passes [rows, cols] that committed each token as a PNG of a pixel each, transparent where 0."""
     colours: NDArray[Any] = colour(share(np.maximum(committed, 1), slowest))
     alpha = np.where(committed > 0, 255, 0).astype(np.uint8)
-    return _png(Image.fromarray(np.dstack([colours, alpha])))
+    return encoded(Image.fromarray(np.dstack([colours, alpha])), compress_level=1)
 
 
-def _preview(stream: Stream) -> bytes:
+def _preview(stream: Stream) -> str:
     """The picture with transparent pixels where tokens are not committed."""
     if stream.canvas is None:
-        return b""
+        return ""
     picture, grid = stream.pipe.render(stream.canvas)[0], stream.job.grid
     final = stream.canvas.final[0, grid.start :].view(grid.rows, grid.cols).cpu().numpy()
     seen = final[:, : picture.width // (picture.height // grid.rows)]  # row ends are not pixels
     picture.putalpha(Image.fromarray(seen.astype(np.uint8) * 255).resize(picture.size, Image.Resampling.NEAREST))
     picture.thumbnail((PREVIEW, PREVIEW))
-    return _png(picture)
-
-
-def _png(image: Image.Image) -> bytes:
-    data = io.BytesIO()
-    image.save(data, "PNG", compress_level=1)
-    return data.getvalue()
-
-
-def _url(data: bytes) -> str:
-    return f"data:image/png;base64,{b64encode(data).decode()}"
+    return data_url(encoded(picture, compress_level=1))

@@ -4,14 +4,12 @@ The layouts follow the benchmarks' repositories: GenEval (djghosh13/geneval), T2
 (Karine-Huang/T2I-CompBench), DPG-Bench (TencentQQGYLab/ELLA) and HPSv2 (tgxs002/HPSv2).
 """
 
-import io
 import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -19,6 +17,7 @@ from fewpass.core.messages import meant
 from fewpass.evaluation.folder import slug
 from fewpass.evaluation.images import DecoderImages
 from fewpass.io.prompt_files import Row
+from fewpass.viz.embed import encoded
 
 TILES = 4  # images of a prompt that DPG-Bench sees
 
@@ -71,13 +70,13 @@ def _geneval(images: DecoderImages) -> Iterator[tuple[str, bytes]]:
     for i, item in enumerate(images.items):
         about = {**item.row.tags, "prompt": item.row.prompt}
         yield f"{item.number:05d}/metadata.jsonl", json.dumps(about).encode() + b"\n"
-        yield f"{item.number:05d}/samples/{item.round:04d}.png", _encoded(images.picture(i))
+        yield f"{item.number:05d}/samples/{item.round:04d}.png", encoded(images.picture(i))
 
 
 def _compbench(images: DecoderImages) -> Iterator[tuple[str, bytes]]:
     number: Counter[str] = Counter()  # the images of a repeated prompt count on
     for i, item in enumerate(images.items):
-        yield f"samples/{item.row.prompt}_{number[item.row.prompt]:06d}.png", _encoded(images.picture(i))
+        yield f"samples/{item.row.prompt}_{number[item.row.prompt]:06d}.png", encoded(images.picture(i))
         number[item.row.prompt] += 1
 
 
@@ -87,14 +86,14 @@ def _dpg_bench(images: DecoderImages) -> Iterator[tuple[str, bytes]]:
         shown.setdefault(item.number, []).append(images.picture(i))
     for item in images.items:
         if item.round == 0:
-            yield f"{item.row.tags['item_id']}.png", _encoded(_tiled(shown[item.number][:TILES]))
+            yield f"{item.row.tags['item_id']}.png", encoded(_tiled(shown[item.number][:TILES]))
 
 
 def _hpsv2(images: DecoderImages) -> Iterator[tuple[str, bytes]]:
     for i, item in enumerate(images.items):
         if item.round == 0:
             name = f"{item.row.tags['style']}/{item.row.tags['index']:05d}.jpg"
-            yield name, _encoded(images.picture(i), "JPEG", quality=95)
+            yield name, encoded(images.picture(i), "JPEG", quality=95)
 
 
 def _tiled(pictures: Sequence[Image.Image]) -> Image.Image:
@@ -104,12 +103,6 @@ def _tiled(pictures: Sequence[Image.Image]) -> Image.Image:
     for i, picture in enumerate(pictures):
         sheet.paste(picture, (i % 2 * width, i // 2 * height))
     return sheet
-
-
-def _encoded(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    data = io.BytesIO()
-    picture.save(data, kind, **options)
-    return data.getvalue()
 
 
 ALL = (

@@ -1,7 +1,5 @@
 """The report: one HTML file that needs no network, and the files beside it."""
 
-import base64
-import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +17,9 @@ from fewpass.evaluation.images import DecoderImages
 from fewpass.evaluation.run import Evaluation
 from fewpass.evaluation.summary import BASELINE, Summary, summarise
 from fewpass.evaluation.table import markdown, number
-from fewpass.io.extra import needed
+from fewpass.viz.embed import data_url, encoded, rendered
 
+TEMPLATE = Path(__file__).with_name("report.html.jinja")
 SHOWN = 8  # prompts in the gallery
 THUMBNAIL = 192  # pixels
 
@@ -58,17 +57,15 @@ def html(
     figures: Mapping[str, bytes],
 ) -> str:
     """The content of `report.html`, with the PNG files of `figures` in it."""
-    jinja2 = needed("jinja2")
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=number, law=law)
-    environment.undefined = jinja2.StrictUndefined
     shown = [i for i, item in enumerate(everything[0].items) if item.round == 0][:SHOWN]
-    return environment.get_template("report.html.jinja").render(
+    return rendered(
+        TEMPLATE,
         **results,
+        number=number,
+        law=law,
         images=everything,
         exported=exported,
-        figures={name: _inline(data, "png") for name, data in figures.items()},
+        figures={name: data_url(data) for name, data in figures.items()},
         shown=shown,
         gallery=[[_thumbnail(images.picture(i)) for i in shown] for images in everything],
         compared=any(s.versus for s in results["decoders"] if s.decoder != BASELINE),
@@ -98,10 +95,4 @@ def _plain(value: Any) -> Any:
 
 def _thumbnail(picture: Image.Image) -> str:
     picture.thumbnail((THUMBNAIL, THUMBNAIL))
-    data = io.BytesIO()
-    picture.save(data, "WEBP", quality=92)
-    return _inline(data.getvalue(), "webp")
-
-
-def _inline(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return data_url(encoded(picture, "WEBP", quality=92), "webp")

@@ -1,25 +1,21 @@
-"""How a checkpoint was read: its files, prompt, guidance rows, sizes and defaults, for a person to compare."""
+"""How a checkpoint was read: its prompt, guidance rows, sizes and defaults, for a person to compare."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fewpass.core.canvas import Grid
 from fewpass.core.errors import ModelError
 from fewpass.models.base import Model
-from fewpass.models.checkpoint import TOKENIZERS
 from fewpass.models.json_files import read_json
 from fewpass.testing.probe import Probe
 
 SIDES = (256, 384, 512, 720, 768, 1024)  # pixels: the sizes that are tried, squares and others
 SHOWN = 8  # ids of a prompt at either end
-WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
-TENSORS = {"codebook": "quantize.embedding.weight", "picture decoder": "decoder.conv_in.weight"}
 
 
 @dataclass(frozen=True)
@@ -38,53 +34,9 @@ def describe(model: Model, folder: Path, prompt: str, grid: Grid) -> Iterator[Li
     yield Line("model", "family", f"{family}, drawn by {type(model).__module__}.{type(model).__name__}")
     for note in model.notes:
         yield Line("model", "note", note)
-    yield from _files(model, folder)
     yield from _defaults(model, folder)
     yield from _prompt(model, prompt, grid)
     yield from _sizes(model, grid)
-
-
-def _files(model: Model, folder: Path) -> Iterator[Line]:
-    parts = [folder if folder.is_dir() else folder.parent]
-    parts += sorted(part for part in parts[0].iterdir() if part.is_dir())
-    holding = [part for part in parts if _with_suffix(part, WEIGHTS)]
-    weights = [folder] if folder.is_file() else _with_suffix(holding[0], WEIGHTS)
-    yield Line("files", "weights", _listed(weights, folder))
-    for item, ending in TENSORS.items():
-        holders = [path for part in parts for path in _with_suffix(part, WEIGHTS) if _holds(path, ending)]
-        yield Line("files", item, _listed(holders, folder) or "among the weights, or in a part that diffusers reads")
-    readers = [part / name for part in parts for name in TOKENIZERS if (part / name).is_file()]
-    yield Line("files", "tokenizer", _listed(readers, folder) or "none in this folder")
-    yield Line("files", "prompt template", _template(model, parts, folder))
-
-
-def _with_suffix(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix in suffixes)
-
-
-def _holds(path: Path, ending: str) -> bool:
-    """Whether a file holds a tensor with such a name; files of torch, which have to be read whole, by their name."""
-    if path.suffix != ".safetensors":
-        return path.name.startswith("vq")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return any(name.endswith(ending) for name in file.keys())  # noqa: SIM118
-    except (SafetensorError, OSError):  # of a part that has not been read
-        return False
-
-
-def _listed(paths: Sequence[Path], folder: Path) -> str:
-    names = [path.relative_to(folder).as_posix() if path.is_relative_to(folder / "") else path.name for path in paths]
-    return ", ".join(names if len(names) < 4 else [names[0], f"{len(names) - 2} more", names[-1]])
-
-
-def _template(model: Model, parts: Sequence[Path], folder: Path) -> str:
-    for part in parts if model.chat_template else ():
-        for name in ("chat_template.jinja", "chat_template.json", "tokenizer_config.json"):
-            path = part / name
-            if path.is_file() and (path.suffix == ".jinja" or "chat_template" in read_json(path)):
-                return _listed([path], folder)
-    return f"built in, {type(model).__module__}"
 
 
 def _defaults(model: Model, folder: Path) -> Iterator[Line]:
@@ -95,8 +47,9 @@ def _defaults(model: Model, folder: Path) -> Iterator[Line]:
         given = read_json(own_file)
         known.insert(0, (own_file, {"guidance_scale": given.get("guidance"), **given}))
     for name, value in own.items():
-        found = [path for path, config in known if config.get(name) == value]
-        yield Line("defaults", name, f"{value:g}, from {_listed(found[:1], folder) or 'fewpass: as the authors draw'}")
+        found = [path.relative_to(folder).as_posix() for path, config in known if config.get(name) == value]
+        source = found[0] if found else "fewpass: as the authors draw"
+        yield Line("defaults", name, f"{value:g}, from {source}")
 
 
 def _prompt(model: Model, prompt: str, grid: Grid) -> Iterator[Line]:
