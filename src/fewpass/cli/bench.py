@@ -69,10 +69,8 @@ def bench(
     task = _task(own, options, given, random is not None)
     if drafts and drafts[-1] > task.tokens - 2:
         raise ValueError(f"window {drafts[-1]} is too wide for an image of {task.tokens} tokens")
-    good, wrong = task.usable(chosen)
-    if wrong and decoders.strip() != "all":
-        raise wrong[0]
-    notes = [RANDOM] * task.random_weights + [f"Left out: {error}." for error in wrong]
+    good, left_out = o.fitting(chosen, decoders, own, task.settings.grid)
+    notes = [RANDOM] * task.random_weights + [f"Left out: {note}" for note in left_out]
     if task.no_pixels is not None:
         notes.append(f"Pixels are not in the seconds: {task.no_pixels}.")
     run = Benchmark(task, Plan(good, drafts, images, repetitions, passes))
@@ -80,7 +78,7 @@ def bench(
     found = results(run, notes)
     paths, failed = report.write(folder, found)
     show(report.COLUMNS, report.cells(found))
-    print(*report.lines(found), *found["notes"], *filter(None, [failed]), *paths, sep="\n", file=sys.stderr)
+    print(*report.lines(found), *found["notes"], *failed, *paths, sep="\n", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -11,8 +11,7 @@ from fewpass.engine.result import law
 from fewpass.evaluation.images import DecoderImages, acceptance_by_entropy, bounds, heat
 from fewpass.evaluation.statistics import Estimate
 from fewpass.evaluation.summary import BASELINE, Summary
-from fewpass.models.weights import one_line
-from fewpass.viz.style import BASE, FAINT, INK, PAPER, RULE, colours, figure, labels, look, panels, png, tint
+from fewpass.viz.style import BASE, FAINT, INK, PAPER, RULE, colours, figure, labels, panels, tint
 
 Quality = tuple[str, Callable[[Summary], Estimate | None], bool]  # label, value, is more better?
 QUALITIES: tuple[Quality, ...] = (
@@ -24,22 +23,15 @@ ABREAST, BINS = 5, 12
 MOST_NAMES = 16  # in the plot of passes against distance; of more decoders, those on the line have names
 
 
-def drawn(
+def figures(
     everything: Sequence[DecoderImages], summaries: Sequence[Summary], grid: Grid
-) -> tuple[dict[str, bytes], list[str]]:
-    """PNG files by name, and an error for each figure that could not be drawn."""
-    files, failed = dict[str, bytes](), list[str]()
-    figures: dict[str, Callable[[], Any]] = {"frontier": lambda: frontier(summaries)}
+) -> dict[str, Callable[[], Any]]:
+    """The figures by name, to be drawn by a call."""
+    found: dict[str, Callable[[], Any]] = {"frontier": lambda: frontier(summaries)}
     if fast := [images for images in everything if images.decoder != BASELINE]:
-        figures["heat-maps"] = lambda: heat_maps(fast, grid)
-        figures["acceptance-by-entropy"] = lambda: by_entropy(fast)
-    with look():
-        for name, draw in figures.items():
-            try:
-                files[name] = png(draw())
-            except Exception as error:  # one figure must not cost the others and the report
-                failed.append(f"The figure {name} could not be drawn: {one_line(error) or type(error).__name__}.")
-    return files, failed
+        found["heat-maps"] = lambda: heat_maps(fast, grid)
+        found["acceptance-by-entropy"] = lambda: by_entropy(fast)
+    return found
 
 
 def frontier(summaries: Sequence[Summary]) -> Any:
