@@ -9,7 +9,8 @@ from fewpass.evaluation.benchmarks import BENCHMARKS, benchmarks_of
 from fewpass.evaluation.folder import RunFolder, items_of, slug
 from fewpass.evaluation.images import DecoderImages
 from fewpass.io.png_metadata import png
-from fewpass.io.prompt_files import Row, read_rows
+from fewpass.io.prompt_files import read_rows
+from fewpass.io.prompt_rows import Row
 from tests.damage import DEEP, huge
 
 GENEVAL = {"tag": "counting", "include": [{"class": "cat", "count": 2}]}

@@ -55,7 +55,7 @@ app.command(epilog=OWN, cls=RayCommand)(flat(batch))
 app.command()(decoders)
 app.command()(models)
 app.command()(check)
-app.command(cls=RayCommand, context_settings=renamed(LIMITS))(flat(serve))
+app.command(context_settings=renamed(LIMITS))(flat(serve, without=["stall", "body", "connections"]))
 app.command("eval", epilog=OWN, context_settings=renamed(BATCH))(flat(evaluate, without=["decoder", "seed"]))
 app.command()(flat(demo))
 without = ["decoder", "negative_prompt", "seed"]

@@ -13,7 +13,8 @@ from fewpass.cli.prompts import own_prompts, print_unused
 from fewpass.cli.terminal import load_torch, open_model, show
 from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import located
-from fewpass.io.prompt_files import Row, read_rows
+from fewpass.io.prompt_files import read_rows
+from fewpass.io.prompt_rows import Row
 from fewpass.io.targets import output_folder
 from fewpass.viz.progress import do, waiting
 

@@ -54,7 +54,7 @@ class Place:
 def flat(command: Callable[..., Any], without: Collection[str] = ()) -> Callable[..., Any]:
     """Turn each parameter of a command that is a dataclass into the options that the fields of the class describe.
 
-    `without` are fields of `GenerationOptions` that the command lacks.
+    `without` are fields of them that the command lacks.
     """
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = list[inspect.Parameter]()
@@ -78,7 +78,7 @@ def flat(command: Callable[..., Any], without: Collection[str] = ()) -> Callable
 
 
 def _parameter(field: "Field[Any]") -> inspect.Parameter:
-    """A field of a dataclass as an option; those of `GenerationOptions` describe themselves in their metadata."""
+    """A field of a dataclass as an option; metadata of a field describes it."""
     annotation: Any = field.type
     if about := field.metadata:
         kind: Any = str if about["kind"] is object else about["kind"]

@@ -16,7 +16,7 @@ from PIL import Image
 from fewpass.core.messages import meant
 from fewpass.evaluation.folder import slug
 from fewpass.evaluation.images import DecoderImages
-from fewpass.io.prompt_files import Row
+from fewpass.io.prompt_rows import Row
 from fewpass.viz.embed import encoded
 
 TILES = 4  # images of a prompt that DPG-Bench sees
