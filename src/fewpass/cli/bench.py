@@ -78,7 +78,7 @@ def bench(
     found = results(run, notes)
     paths, failed = report.write(folder, found)
     show(report.COLUMNS, report.cells(found))
-    print(*report.lines(found), *found["notes"], *failed, *paths, sep="\n", file=sys.stderr)
+    print(*found["notes"], *failed, *paths, sep="\n", file=sys.stderr)
     return 1 if failed else 0
 
 

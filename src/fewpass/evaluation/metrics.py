@@ -82,7 +82,7 @@ def kernel_distance(reference: Tensor, features: Tensor) -> Estimate:
     pairs = kernel(reference, reference) + kernel(features, features) - across - across.T
     n = len(pairs)
     if n < 2:
-        return Estimate(math.nan, math.nan, math.nan, n)
+        return Estimate(n=n)
     at = _mean_of_pairs(pairs)
     groups = min(GROUPS, n)
     if n - (-(-n // groups)) < 2:

@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 
 from fewpass.engine.result import law
-from fewpass.evaluation.benchmarks import Exported
 from fewpass.evaluation.figures import figures
 from fewpass.evaluation.images import DecoderImages
 from fewpass.evaluation.run import Evaluation
@@ -34,7 +33,6 @@ def conclude(run: Evaluation) -> tuple[list[Summary], list[str]]:
     apart = run.read(run.baseline, run.counterparts) if run.baseline and run.counterparts else None
     summaries = summarise(everything, run.instruments, apart)
     plots, failed = drawn(figures(everything, summaries, run.drawer.bound.grid))
-    exported = [benchmark.export(images) for benchmark in run.benchmarks for images in everything]
     results = {
         "settings": {**run.settings, "prompts": run.source, "images": f"{len(run.items)} of every decoder"},
         "command": run.command,
@@ -43,20 +41,18 @@ def conclude(run: Evaluation) -> tuple[list[Summary], list[str]]:
         "decoders": summaries,
         "left_out": [*run.skipped, *_missing(everything), *failed],
     }
+    for benchmark in run.benchmarks:
+        for images in everything:
+            benchmark.export(images)
     for name, data in plots.items():
         run.folder.write(f"figures/{name}.png", data)
     run.folder.write("table.md", markdown(summaries, run.conditions))
     run.folder.write("results.json", json.dumps(_plain(results), indent=1))
-    run.folder.write("report.html", html(results, everything, exported, plots))
+    run.folder.write("report.html", html(results, everything, plots))
     return summaries, failed
 
 
-def html(
-    results: Mapping[str, Any],
-    everything: Sequence[DecoderImages],
-    exported: Sequence[Exported],
-    plots: Mapping[str, bytes],
-) -> str:
+def html(results: Mapping[str, Any], everything: Sequence[DecoderImages], plots: Mapping[str, bytes]) -> str:
     """The content of `report.html`, with the PNG files of `plots` in it."""
     shown = [i for i, item in enumerate(everything[0].items) if item.round == 0][:SHOWN]
     return rendered(
@@ -65,7 +61,6 @@ def html(
         number=number,
         law=law,
         images=everything,
-        exported=exported,
         figures={name: data_url(data) for name, data in plots.items()},
         shown=shown,
         gallery=[[_thumbnail(images.picture(i)) for i in shown] for images in everything],
