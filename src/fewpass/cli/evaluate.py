@@ -32,7 +32,7 @@ def evaluate(
     decoders: o.Decoders = "all",
     limit: Annotated[int | None, o.number("Use N prompts; --pairs shrinks in proportion.")] = None,
     count: o.Count = 1,
-    pairs: Annotated[int | None, o.number(f"Prompts drawn twice, for diversity; by default {PAIRS}.", None)] = None,
+    pairs: Annotated[int | None, o.number(f"Prompts drawn twice, for diversity; by default {PAIRS}.", 0)] = None,
     options: GenerationOptions = o.DEFAULT,
     seed: Annotated[int, o.number("Seed of the first prompt.", None)] = 0,
     batch_size: o.BatchSize = 1,
@@ -53,8 +53,6 @@ def evaluate(
 
     folder = RunFolder(output_folder(output))
     folder.check(resume)
-    if pairs is not None and pairs < 0:
-        raise ValueError(f"pairs must be a number of prompts, not {pairs}")
     conditions = options.checked()
 
     from fewpass.evaluation.benchmarks import benchmarks_of
