@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-BENCHMARKS = (  # columns that rows of a benchmark have, and columns that they may have
+BENCHMARKS = (  # the least and the most columns of a row, without its prompt
     ({"category", "challenge"}, {"category", "challenge", "note"}),  # PartiPrompts.tsv
     ({"tag", "include"}, {"tag", "include", "exclude"}),  # GenEval's lines
 )
