@@ -15,7 +15,7 @@ import torch
 
 import fewpass
 from fewpass.bench.results import conditions, decoder_rows, ratio
-from fewpass.bench.run import Benchmark, Plan
+from fewpass.bench.run import Benchmark
 from fewpass.bench.task import Task
 from fewpass.bench.timing import Drawn, draw, now
 from fewpass.engine.options import GenerationOptions
@@ -41,16 +41,16 @@ def main() -> None:
     prompts = [every[i * len(every) // options.prompts] for i in range(options.prompts)]
     task = Task(bind(model, GenerationOptions(guidance=options.guidance, temperature=1.0, top_k=0, top_p=1.0)), prompts)
     chosen = [fewpass.decoder(spelling) for spelling in spellings(options.decoders, options.windows)]
-    bench, baseline = Benchmark(task, Plan(chosen, (), (), options.repetitions, 0)), list[Drawn]()
+    bench, baseline = Benchmark(task, chosen, (), (), options.repetitions, 0), list[Drawn]()
     for number in range(-1, options.repetitions * options.prompts):
         print("warm-up" if number < 0 else f"image {number + 1}", flush=True)
         for decoder in chosen:
-            bench.images[str(decoder)].append(draw(task, decoder, [max(number, 0)]))
+            bench.drawn[str(decoder)].append(draw(task, decoder, [max(number, 0)]))
         baseline.append(generate(task, max(number, 0)))
-    for drawn in (*bench.images.values(), baseline):
+    for drawn in (*bench.drawn.values(), baseline):
         del drawn[0]  # the warm-up
     rows = [*decoder_rows(bench), baseline_row(bench, baseline)]
-    for row, drawn in zip(rows, (*bench.images.values(), baseline), strict=True):
+    for row, drawn in zip(rows, (*bench.drawn.values(), baseline), strict=True):
         row["faster_than_transformers"] = ratio(baseline, drawn, lambda d: d.seconds)
     print("", conditions(bench), "", table(rows), sep="\n")
     if options.json:
@@ -74,7 +74,7 @@ def generate(task: Task, number: int) -> Drawn:
 
 def baseline_row(bench: Benchmark, baseline: list[Drawn]) -> dict:
     """The row of transformers."""
-    ar, seconds = bench.images["ar"], [d.seconds for d in baseline]
+    ar, seconds = bench.drawn["ar"], [d.seconds for d in baseline]
     return {
         "decoder": "transformers",
         "passes": baseline[0].passes,

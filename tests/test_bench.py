@@ -7,7 +7,7 @@ import fewpass
 import fewpass.bench.run
 from fewpass import decoder
 from fewpass.bench import results
-from fewpass.bench.run import Benchmark, Plan
+from fewpass.bench.run import Benchmark
 from fewpass.bench.shape import read_shape, shape_names
 from fewpass.bench.task import Task
 from fewpass.bench.timing import Drawn, draw, time_passes
@@ -23,7 +23,7 @@ def task(pipeline):
 
 
 def test_memory_counts_weights_and_cache(pipeline, task):
-    found = results.memory(Benchmark(task, Plan([decoder("ar")], (), (), 1, 0)))
+    found = results.memory(Benchmark(task, [decoder("ar")], (), (), 1, 0))
     tensors = [*pipeline.model.model.parameters(), *pipeline.model.model.buffers()]
     assert found["weights_bytes"] == sum(t.numel() * t.element_size() for t in tensors) > 0
     slots = 64  # for <bos> two stars <begin_of_image>, the image, a scrap slot and branches
@@ -48,9 +48,9 @@ def test_timed_pass_has_a_part_inside_the_model(task):
 
 
 def test_ratios_compare_drawings_of_the_same_image(task):
-    bench = Benchmark(task, Plan([decoder("ar"), decoder("sjd")], (), (), 1, 0))
-    bench.images["ar"] = [Drawn(16, 1.0, s, 0.0, None) for s in (1.0, 9.0, 3.0)]
-    bench.images[str(decoder("sjd"))] = [Drawn(p, 0.0, s, 0.0, None) for p, s in ((4, 1.0), (8, 1.0), (4, 2.0))]
+    bench = Benchmark(task, [decoder("ar"), decoder("sjd")], (), (), 1, 0)
+    bench.drawn["ar"] = [Drawn(16, 1.0, s, 0.0, None) for s in (1.0, 9.0, 3.0)]
+    bench.drawn[str(decoder("sjd"))] = [Drawn(p, 0.0, s, 0.0, None) for p, s in ((4, 1.0), (8, 1.0), (4, 2.0))]
     ar, sjd = results.decoder_rows(bench)
     assert (ar["faster_than_ar"], ar["seconds"]) == (1.0, 4.0)
     assert (sjd["faster_than_ar"], sjd["fewer_passes_than_ar"]) == (2.0, 4.0)
@@ -60,16 +60,16 @@ def test_ratios_compare_drawings_of_the_same_image(task):
 
 def test_parts_of_an_image_add_up_to_its_seconds(task):
     """They are of one drawing: medians of the parts could exceed the median of the whole."""
-    bench = Benchmark(task, Plan([decoder("ar")], (), (), 1, 0))
-    bench.images["ar"] = [Drawn(16, *parts, None) for parts in ((8.0, 1.0, 0.0), (0.0, 1.0, 9.0), (7.0, 1.0, 7.0))]
+    bench = Benchmark(task, [decoder("ar")], (), (), 1, 0)
+    bench.drawn["ar"] = [Drawn(16, *parts, None) for parts in ((8.0, 1.0, 0.0), (0.0, 1.0, 9.0), (7.0, 1.0, 7.0))]
     (row,) = results.decoder_rows(bench)
     assert (row["seconds"], row["prefill_seconds"], row["detokenise_seconds"]) == (10.0, 0.0, 9.0)
 
 
 def test_decoders_take_turns(task):
-    plan = Plan([decoder("ar"), decoder("mc_sjd"), decoder("sjd")], (0, 2), (1, 2), 2, 4)
-    steps = [step.what for step in Benchmark(task, plan).steps()]
-    names = [str(d) for d in plan.decoders]
+    bench = Benchmark(task, [decoder("ar"), decoder("mc_sjd"), decoder("sjd")], (0, 2), (1, 2), 2, 4)
+    steps = [step.what for step in bench.steps()]
+    names = [str(d) for d in bench.decoders]
     turn = [f"image {i}, {name}" for i in (1, 2) for name in names]
     turn += ["ar, window 0", *(f"{name}, window 2" for name in names[1:])]
     turn += [f"{b} images together, {name}" for b in (1, 2) for name in names]
@@ -87,7 +87,7 @@ def test_batch_out_of_memory_is_noted_and_larger_ones_are_skipped(task, monkeypa
         return Drawn(1, 0.0, 1.0, None, None)
 
     monkeypatch.setattr(fewpass.bench.run, "draw", full)
-    bench = Benchmark(task, Plan([decoder("ar")], (), (1, 2, 4), 2, 0))
+    bench = Benchmark(task, [decoder("ar")], (), (1, 2, 4), 2, 0)
     for step in bench.steps():
         if "together" in step.what:
             step.run()

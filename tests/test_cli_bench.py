@@ -9,9 +9,10 @@ from PIL import Image
 import fewpass.bench.plots
 import fewpass.bench.results
 import fewpass.cli.bench
+import fewpass.viz.style
 from fewpass import decoder
-from fewpass.bench import plots
 from fewpass.cli import main
+from fewpass.viz.style import figure
 from tests import families
 
 TINY = ["--prompts", "1", "--windows", "0 2", "--batch-sizes", "1 2", "--repetitions", "1", "--passes", "4"]
@@ -70,7 +71,7 @@ SHAPES = {  # what config.json says, the size that is asked for, and how many to
 def test_bench_measures_random_weights_of_every_family(family, tmp_path, capsys, monkeypatch):
     config, size, tokens = SHAPES[family]
     if family not in ("janus", "glm"):  # pictures take longer than all that they show
-        monkeypatch.setattr(fewpass.bench.plots, "draw", lambda found: b"")
+        monkeypatch.setattr(fewpass.bench.plots, "draw", lambda found: figure(1, 1))
     shape, folder = tmp_path / "shape.json", tmp_path / "out"
     shape.write_text(json.dumps(config(tmp_path / "made")))
     capsys.readouterr()
@@ -97,7 +98,7 @@ def test_bench_measures_random_weights_of_every_family(family, tmp_path, capsys,
 
 
 def test_bench_measures_the_prompts_of_a_file(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(fewpass.bench.plots, "draw", lambda found: b"")
+    monkeypatch.setattr(fewpass.bench.plots, "draw", lambda found: figure(1, 1))
     prompts, out = tmp_path / "prompts.csv", tmp_path / "a" / "b"
     prompts.write_text("id,prompt\n1,two stars\n2,red\n")
     arguments = ["--decoders", "mc_sjd(window=4); zipar(window=2)", "--batch-sizes", "3", "--windows", "0,2"]
@@ -198,16 +199,19 @@ def test_failed_figure_keeps_the_measurements(folder, tmp_path, monkeypatch, cap
 
     monkeypatch.setattr(fewpass.bench.plots, "draw", broken)
     assert main(["bench", "--random", str(folder), *SMALL, "-o", str(tmp_path)]) == 1
-    assert "bench.png could not be drawn: no room.\n" in capsys.readouterr().err
-    assert "bench.png could not be drawn: no room." in json.loads((tmp_path / "bench.json").read_text())["notes"]
+    said = "The figure bench.png could not be drawn: no room."
+    assert f"{said}\n" in capsys.readouterr().err
+    assert said in json.loads((tmp_path / "bench.json").read_text())["notes"]
     assert [path.name for path in tmp_path.iterdir()] == ["bench.json"]
 
 
 def test_figure_shows_names_verbatim(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fewpass.bench.results, "machine", lambda device: "$x^{$ \\frac{ " + "processor " * 60)
-    titles, write = [], plots.png
+    titles, write = [], fewpass.viz.style.png
     monkeypatch.setattr(
-        plots, "png", lambda drawn: (titles.extend(a.get_title("left") for a in drawn.axes), write(drawn))[1]
+        fewpass.viz.style,
+        "png",
+        lambda drawn: (titles.extend(a.get_title("left") for a in drawn.axes), write(drawn))[1],
     )
     assert main(["bench", "--random", str(folder), *SMALL, "-o", str(tmp_path)]) == 0
     assert titles == ["One pass", "One image", "Batches"]

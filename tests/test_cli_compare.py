@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from fewpass import RECIPES
 from fewpass.cli import main
@@ -77,9 +77,9 @@ def test_sheet_cuts_no_text(width):
     options = "window=32, threshold=0.3, guess=left_sample, more=options, than=fit"
     sheet = np.array(draw_sheet(long, "a subtitle that is long " * 3, [column(f"sjdpp({options})")] * width))
     edge = MARGIN // 2
-    assert (sheet[:, -edge:] == PAPER).all()
-    assert (sheet[-edge // 2 :] == PAPER).all()
-    assert (sheet[:edge] == PAPER).all()
+    assert (sheet[:, -edge:] == ImageColor.getrgb(PAPER)).all()
+    assert (sheet[-edge // 2 :] == ImageColor.getrgb(PAPER)).all()
+    assert (sheet[:edge] == ImageColor.getrgb(PAPER)).all()
 
 
 def test_sheet_spreads_decoders_evenly_over_lines():
@@ -130,4 +130,4 @@ def test_decoders_are_a_table_on_a_terminal(monkeypatch, capsys):
 def test_any_prompt_fits_on_the_sheet(title):
     sheet = draw_sheet(title, "", [column()])
     margin = np.array(sheet)[:, sheet.width - MARGIN // 2 :]
-    assert (margin == PAPER).all()
+    assert (margin == ImageColor.getrgb(PAPER)).all()

@@ -157,26 +157,6 @@ def test_ctrl_c_while_importing_is_130(monkeypatch):
     assert main(["--version"]) == 130
 
 
-@pytest.mark.parametrize(
-    ("command", "former", "current", "value"),
-    [
-        ("generate", "--together", "--batch-size", "0"),
-        ("eval", "--together", "--batch-size", "0"),
-        ("bench", "--batches", "--batch-sizes", "0"),
-        ("serve", "--batch", "--batch-size", "0"),
-        ("serve", "--prompt", "--max-prompt-length", "0"),
-        ("serve", "--queue", "--max-queue", "x"),
-    ],
-)
-@pytest.mark.parametrize("joined", [True, False])
-def test_former_option_names_are_accepted_with_one_line(capsys, command, former, current, value, joined):
-    given = [f"{former}={value}"] if joined else [former, value]
-    assert main([command, *["two"] * (command == "generate"), *given]) == 2
-    deprecation, refusal = capsys.readouterr().err.splitlines()
-    assert deprecation == f"fewpass: {former} is deprecated, use {current}"
-    assert f"'{value}'" in refusal
-
-
 def test_prompt_after_two_dashes_is_no_option(capsys):
     assert main(["generate", "-o", "absent/one.png", "--", "--together"]) == 2
-    assert "deprecated" not in capsys.readouterr().err
+    assert "No such option" not in capsys.readouterr().err

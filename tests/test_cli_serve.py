@@ -21,7 +21,7 @@ BAD = [
     (["--model", "x" * 10_000, "--port", "0"], "'xxx"),
     (["--" + "x" * 10_000], "No such option: --xxx"),
     (["--cors", "x" * 10_000], "'xxx"),
-    (["--batch-size", "0"], "'0'"),
+    (["--batch-size", "0"], "batch_size must be a whole number >= 1, got 0"),
     (["--max-queue", "-1"], "-1"),
     (["--max-images", "11"], "max_images"),
     (["--timeout", "0"], "0"),
@@ -31,7 +31,7 @@ BAD = [
     (["--api-key", "two words"], "API key"),
     (["--sizes", "some"], "'some'"),
     (["--cors", "page.example"], "'page.example'"),
-    (["--max-per-address", "0"], "'0'"),
+    (["--max-per-address", "0"], "max_per_address must be a whole number >= 1, got 0"),
     (["--model", "absent", "--port", "0"], "'absent'"),
 ]
 

@@ -10,7 +10,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 import fewpass
 from fewpass.core.protocol import Query
 from fewpass.runtime.cpu import capability, fast, fast_path
-from fewpass.runtime.cpu.fast_path import FastBody
+from fewpass.runtime.cpu.fast_path import FastPath
 from fewpass.runtime.cpu.linear import JanusHead
 from fewpass.runtime.cpu.llama import Block, Llama
 from tests.families import write_emu3
@@ -41,7 +41,7 @@ def opened(pipeline, on_fast_path, prompts=PROMPTS[:1], guidance=3.0):
     network = model.network
     try:
         if not on_fast_path:
-            model.network = network.body._path.plain
+            model.network = network.body.plain
         return model.open(prompts, model.grid(None), guidance, [None] * len(prompts))
     finally:
         model.network = network
@@ -64,7 +64,7 @@ def assert_near(these, those):
 
 def running(pipeline):
     """The network that would run a drawing begun now."""
-    path = pipeline.model.network.body._path
+    path = pipeline.model.network.body
     path.outdated = True
     with torch.no_grad():
         return path.network
@@ -127,7 +127,7 @@ def test_llama_layouts_run_on_the_fast_path(any_pipeline):
         for on_fast_path in (True, False):
             prompt = model.random_prompt(5, torch.Generator().manual_seed(0))
             session = model.open([prompt], grid, 2.0, [None])
-            session.network = session.network if on_fast_path else session.network.body._path.plain
+            session.network = session.network if on_fast_path else session.network.body.plain
             answers.append(torch.cat([asked(session, range(2)), asked(session, range(2, min(grid.size - 1, 30)))], 1))
     torch.testing.assert_close(*answers, rtol=1e-4, atol=1e-5 * float(answers[1][answers[1].isfinite()].abs().max()))
 
@@ -203,16 +203,16 @@ def test_replaced_modules_are_copied_at_the_next_session(pipeline):
 
 
 def test_fast_leaves_other_bodies_alone(pipeline):
-    plain = pipeline.model.network.body._path.plain
+    plain = pipeline.model.network.body.plain
     other = replace(plain, body=lambda *inputs: plain.body(*inputs))
     assert fast(other) is other
-    assert isinstance(fast(plain).body, FastBody)
+    assert isinstance(fast(plain).body, FastPath)
 
 
 def test_networks_with_other_positions_share_the_copies(pipeline):
     network = pipeline.model.network
     moved = replace(network, positions=lambda position, offset: position)
-    assert moved.body._path is network.body._path
+    assert moved.body is network.body
 
 
 def test_model_weights_stay_as_they_are(pipeline):
@@ -254,7 +254,7 @@ def test_other_models_run_on_the_plain_network(pipeline, change):
 
 
 def test_large_models_run_on_the_plain_network(pipeline, monkeypatch):
-    network = pipeline.model.network.body._path.plain
+    network = pipeline.model.network.body.plain
     linear = [m for root in (network.body.model, network.head) for m in root.modules() if type(m) is nn.Linear]
     copies = 2 * sum(layer.weight.nbytes for layer in linear)
     monkeypatch.setattr(capability, "MOST_COPIED", copies)
@@ -309,7 +309,7 @@ def test_failing_operators_leave_the_plain_network_and_one_log_line(pipeline, mo
 
 
 def test_large_codebooks_have_no_table_of_embeddings(pipeline, monkeypatch):
-    plain = pipeline.model.network.body._path.plain
+    plain = pipeline.model.network.body.plain
     monkeypatch.setattr(fast_path, "TABLED", CODES - 1)
     assert running(pipeline).embed == plain.embed
     monkeypatch.setattr(fast_path, "TABLED", CODES)

@@ -19,7 +19,7 @@ from fewpass.evaluation.instruments import Instruments, instruments_of
 from fewpass.evaluation.metrics import Features, frechet_distance, kernel_distance, pair_distances
 from fewpass.evaluation.statistics import Estimate
 from fewpass.evaluation.summary import summarise
-from fewpass.io.prompt_files import Row
+from fewpass.io.prompt_rows import Row
 from fewpass.models.emoji.scenes import evaluation_prompts
 from fewpass.testing import Toy
 from tests.toys import FREE, ROW_ENDS

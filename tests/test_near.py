@@ -10,7 +10,7 @@ from fewpass.cli import main
 from fewpass.core.messages import meant
 from fewpass.decoders.recipes import decoder
 from fewpass.evaluation.benchmarks import benchmarks_of
-from fewpass.io.prompt_files import Row
+from fewpass.io.prompt_rows import Row
 from fewpass.models.emoji.scenes import vocabulary
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from fewpass.io.prompt_files import Row, read_rows
+from fewpass.io.prompt_files import read_rows
+from fewpass.io.prompt_rows import Row
 from tests.damage import DEEP
 from tests.properties import REPEATABLE
 

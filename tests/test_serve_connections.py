@@ -108,8 +108,8 @@ def test_connection_without_complete_headers_is_closed(served):
         assert running.get("/healthz").status_code == 200
 
 
-def test_per_address_limits_connections(served):
-    with Running(served, Limits(per_address=2)) as running, silent(running, 3) as sockets:
+def test_max_per_address_limits_connections(served):
+    with Running(served, Limits(max_per_address=2)) as running, silent(running, 3) as sockets:
         assert closed(sockets[0], 10)
         assert not closed(sockets[2], 0.1)
 

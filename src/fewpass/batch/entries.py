@@ -12,7 +12,7 @@ from typing import Any
 from fewpass.core.messages import meant, shown
 from fewpass.engine.options import GenerationOptions
 from fewpass.engine.seeds import assign
-from fewpass.io.prompt_files import Row
+from fewpass.io.prompt_rows import Row
 
 KINDS = {option.name: option.metadata["kind"] for option in fields(GenerationOptions) if option.name != "seed"}
 OPTIONS = tuple(KINDS)  # that a row may set

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
-from fewpass.viz.style import BASE, FAINT, INK, PAPER, figure, labels, look, png
+from fewpass.viz.style import BASE, FAINT, INK, PAPER, figure, labels
 
 LINES = ("#167458", "#c2611a", "#2f6fb0", "#8a4fa3", "#a8862a", "#b03a5b", "#3d8f9e", "#6b7a2b")
 ABREAST = 170  # letters of a line over the whole figure
@@ -13,22 +13,21 @@ Rows = Sequence[Mapping[str, Any]]
 Colours = Mapping[str, str]
 
 
-def draw(figures: Mapping[str, Any]) -> bytes:
-    """A PNG of the figures in `bench.json`."""
-    names = [row["decoder"] for row in figures["decoders"]]
+def draw(results: Mapping[str, Any]) -> Any:
+    """A figure of the results in `bench.json`."""
+    names = [row["decoder"] for row in results["decoders"]]
     colours = {**dict(zip(names[1:], cycle(LINES), strict=False)), "ar": BASE}
-    with look():
-        drawn = figure(13.2, 4.6)
-        passes, images, batches = drawn.subplots(1, 3, width_ratios=(1, 1.15, 1))
-        _passes(passes, figures["windows"], colours)
-        _images(images, figures["decoders"], colours)
-        _batches(batches, figures["batches"], colours)
-        for name, label in zip(names, labels(names), strict=True):
-            images.plot([], [], "o-", ms=4.5, color=colours[name], label=label.replace("\n", " "))
-        drawn.legend(loc="outside lower center", ncols=min(4, len(names)), columnspacing=1.6)
-        conditions = textwrap.fill(figures["conditions"], ABREAST)  # matplotlib's own wrapping reads formulas
-        drawn.suptitle(conditions, x=0.01, ha="left", fontsize=9.5, color=FAINT)
-        return png(drawn)
+    drawn = figure(13.2, 4.6)
+    passes, images, batches = drawn.subplots(1, 3, width_ratios=(1, 1.15, 1))
+    _passes(passes, results["windows"], colours)
+    _images(images, results["decoders"], colours)
+    _batches(batches, results["batches"], colours)
+    for name, label in zip(names, labels(names), strict=True):
+        images.plot([], [], "o-", ms=4.5, color=colours[name], label=label.replace("\n", " "))
+    drawn.legend(loc="outside lower center", ncols=min(4, len(names)), columnspacing=1.6)
+    conditions = textwrap.fill(results["conditions"], ABREAST)  # matplotlib's own wrapping reads formulas
+    drawn.suptitle(conditions, x=0.01, ha="left", fontsize=9.5, color=FAINT)
+    return drawn
 
 
 def _passes(axis: Any, rows: Rows, colours: Colours) -> None:
@@ -44,20 +43,22 @@ def _passes(axis: Any, rows: Rows, colours: Colours) -> None:
 
 
 def _images(axis: Any, rows: Rows, colours: Colours) -> None:
+    """Seconds of the prefill, of the passes behind it and of the pixels, one behind the other."""
+    prefill, whole = [row["prefill_seconds"] for row in rows], [row["seconds"] for row in rows]
+    drawn = [row["seconds"] - (row["detokenise_seconds"] or 0.0) for row in rows]
+    places, starts = range(len(rows)), [0.0] * len(rows)
+    for ends, alpha in ((prefill, 0.45), (drawn, 1.0), (whole, 0.45)):
+        parts = [end - start for start, end in zip(starts, ends, strict=True)]
+        shades = [(colours[row["decoder"]], alpha) for row in rows]
+        bars = axis.barh(places, parts, left=starts, height=0.62, color=shades, ec=PAPER, lw=0.8)
+        starts = ends
+    words = [f"{row['seconds']:.3g} s, {row['passes']:g} passes, {row['faster_than_ar']:.2f}x" for row in rows]
+    axis.bar_label(bars, words, padding=5, fontsize=8.5, color=INK)
+    axis.set_yticks(places, labels([row["decoder"] for row in rows]), color=INK)
     axis.set_title("One image")
     axis.set_xlabel("seconds; x: faster than ar")
-    for place, row in enumerate(rows):
-        prefill, detokenise, left = row["prefill_seconds"], row["detokenise_seconds"] or 0.0, 0.0
-        for part, alpha in ((prefill, 0.45), (row["seconds"] - prefill - detokenise, 1.0), (detokenise, 0.45)):
-            axis.barh(place, part, left=left, height=0.62, color=colours[row["decoder"]], alpha=alpha, ec=PAPER, lw=0.8)
-            left += part
-        words = f"{row['seconds']:.3g} s, {row['passes']:g} passes, {row['faster_than_ar']:.2f}x"
-        beside = {"xytext": (5, 0), "textcoords": "offset points", "va": "center"}
-        axis.annotate(words, (row["seconds"], place), fontsize=8.5, color=INK, **beside)
-    axis.set_yticks(range(len(rows)), labels([row["decoder"] for row in rows]))
-    axis.tick_params(axis="y", labelcolor=INK)
     axis.grid(axis="y", visible=False)
-    axis.set_xlim(0, max(row["seconds"] for row in rows) * 1.62)
+    axis.set_xlim(0, max(whole) * 1.62)
     axis.invert_yaxis()
 
 

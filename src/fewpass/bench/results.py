@@ -34,7 +34,7 @@ def results(bench: Benchmark, notes: Sequence[str]) -> dict[str, Any]:
 
 def settings(bench: Benchmark) -> dict[str, Any]:
     """The settings of all measurements."""
-    task, plan, model = bench.task, bench.plan, bench.task.model
+    task, model = bench.task, bench.task.model
     return {
         "model": model.name,
         "random_weights": task.random_weights,
@@ -43,8 +43,8 @@ def settings(bench: Benchmark) -> dict[str, Any]:
         "tokens": task.tokens,
         "codes": task.settings.grid.vocab,
         "prompts": [written(prompt) for prompt in task.prompts],
-        "repetitions": plan.repetitions,
-        "passes_timed": plan.passes,
+        "repetitions": bench.repetitions,
+        "passes_timed": bench.passes,
         "threads": torch.get_num_threads(),
         "device": str(model.device),
         "dtype": str(model.model.dtype).removeprefix("torch."),
@@ -65,8 +65,8 @@ def decoder_rows(bench: Benchmark) -> list[dict[str, Any]]:
     the drawing with the median of the seconds, so that they add up.
     """
     rows = []
-    for decoder in bench.plan.decoders:
-        drawn = bench.images[str(decoder)]
+    for decoder in bench.decoders:
+        drawn = bench.drawn[str(decoder)]
         typical = sorted(drawn, key=lambda d: d.seconds)[(len(drawn) - 1) // 2]
         rows.append(
             {
@@ -79,8 +79,8 @@ def decoder_rows(bench: Benchmark) -> list[dict[str, Any]]:
                 "pass_seconds": median(d.decode / max(1, d.passes - 1) for d in drawn),
                 "detokenise_seconds": typical.detokenise,
                 "peak_bytes": _most(drawn),
-                "fewer_passes_than_ar": ratio(bench.images["ar"], drawn, lambda d: d.passes),
-                "faster_than_ar": ratio(bench.images["ar"], drawn, lambda d: d.seconds),
+                "fewer_passes_than_ar": ratio(bench.drawn["ar"], drawn, lambda d: d.passes),
+                "faster_than_ar": ratio(bench.drawn["ar"], drawn, lambda d: d.seconds),
                 "drawings": [{"passes": d.passes, "seconds": d.seconds} for d in drawn],
             }
         )
@@ -97,7 +97,7 @@ def window_rows(bench: Benchmark) -> list[dict[str, Any]]:
             "outside_the_model": median(1 - p.model_seconds / p.seconds for p in passes),
             "passes_timed": len(passes),
         }
-        for (name, window), passes in bench.windows.items()
+        for (name, window), passes in bench.timed.items()
         if passes
     ]
 
@@ -121,10 +121,10 @@ def memory(bench: Benchmark) -> dict[str, Any]:
     """Bytes of the weights and of one image's cache, and the peak of the whole run."""
     task, model = bench.task, bench.task.model.model
     on_gpu = task.model.device.type == "cuda"
-    drawn = [one for results in (bench.images, bench.batches) for several in results.values() for one in several]
+    drawn = [one for results in (bench.drawn, bench.batches) for several in results.values() for one in several]
     return {
         "weights_bytes": sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers())),
-        "cache_bytes": cache_bytes(task.model, task.jobs([0], bench.plan.decoders[0])),
+        "cache_bytes": cache_bytes(task.model, task.jobs([0], bench.decoders[0])),
         "peak_bytes": _most(drawn) if on_gpu else process_peak(),
         "peak_is": (
             "the most that was allocated on the GPU (torch.cuda.max_memory_allocated)"

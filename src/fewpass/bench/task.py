@@ -6,7 +6,7 @@ from functools import cached_property
 
 import torch
 
-from fewpass.core.protocol import Decoder, SessionInfo, bind
+from fewpass.core.protocol import Decoder
 from fewpass.engine.request import BoundOptions, Job
 from fewpass.models.base import Model, Prompt
 
@@ -48,18 +48,6 @@ class Task:
         except ValueError as error:
             return str(error)
         return None
-
-    def usable(self, chosen: Sequence[Decoder]) -> tuple[list[Decoder], list[ValueError]]:
-        """The decoders that work with the model, and the errors of the others."""
-        good, errors = list[Decoder](), list[ValueError]()
-        for decoder in chosen:
-            try:
-                bind(decoder, SessionInfo(self.settings.grid, self.model.network.codebook))
-            except ValueError as error:
-                errors.append(error)
-            else:
-                good.append(decoder)
-        return good, errors
 
 
 def random_prompts(model: Model, number: int) -> list[Prompt]:

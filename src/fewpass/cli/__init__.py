@@ -25,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The base class of typer's errors about arguments, ClickException, has no public name in typer.
         usage_error = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
         try:
-            return app(argv, prog_name="fewpass", standalone_mode=False) or 0
+            words = sys.argv[1:] if argv is None else argv
+            return app(words, prog_name="fewpass", standalone_mode=False, obj=list(words)) or 0
         except usage_error as error:
             wrong: list[Any] = getattr(error.__cause__, "errors", list)()  # of pydantic, whose messages lack the value
             return _fail(error.format_message() + "".join(f", got {shown(one['input'])}" for one in wrong))

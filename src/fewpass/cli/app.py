@@ -1,7 +1,5 @@
 """The commands by their names."""
 
-import sys
-from collections.abc import Mapping
 from itertools import pairwise, takewhile
 from typing import Annotated, Any
 
@@ -21,9 +19,6 @@ from fewpass.cli.options import OWN, flat
 from fewpass.cli.serve import serve
 
 RAY, THIS_MACHINE = "--ray", "local"  # the value of --ray where no address follows
-BATCH = {"together": "batch-size"}
-LIMITS = {"batch": "batch-size", "prompt": "max-prompt-length"}
-LIMITS |= {name: f"max-{name}" for name in ("queue", "images", "pixels", "window")}
 
 
 class RayCommand(TyperCommand):
@@ -37,29 +32,18 @@ class RayCommand(TyperCommand):
         return super().parse_args(ctx, complete + args[len(options) :])
 
 
-def renamed(former: Mapping[str, str]) -> dict[str, Any]:
-    """Settings of a command that accepts former names of options, the keys, with a line on standard error."""
-
-    def current(name: str) -> str:
-        if name in former:
-            print(f"fewpass: --{name} is deprecated, use --{former[name]}", file=sys.stderr)
-        return former.get(name, name)
-
-    return {"token_normalize_func": current}
-
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.command(epilog=OWN, context_settings=renamed(BATCH))(flat(generate))
+app.command(epilog=OWN)(flat(generate))
 app.command(epilog=OWN)(flat(compare, without=["decoder"]))
 app.command(epilog=OWN, cls=RayCommand)(flat(batch))
 app.command()(decoders)
 app.command()(models)
 app.command()(check)
-app.command(cls=RayCommand, context_settings=renamed(LIMITS))(flat(serve))
-app.command("eval", epilog=OWN, context_settings=renamed(BATCH))(flat(evaluate, without=["decoder", "seed"]))
+app.command()(flat(serve, without=["stall", "body", "connections"]))
+app.command("eval", epilog=OWN)(flat(evaluate, without=["decoder", "seed"]))
 app.command()(flat(demo))
 without = ["decoder", "negative_prompt", "seed"]
-app.command(epilog=OWN, context_settings=renamed({"batches": "batch-sizes"}))(flat(bench, without=without))
+app.command(epilog=OWN)(flat(bench, without=without))
 
 
 def _version(asked: bool) -> None:

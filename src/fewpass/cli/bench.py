@@ -56,7 +56,7 @@ def bench(
 
     from fewpass.bench import report
     from fewpass.bench.results import results
-    from fewpass.bench.run import Benchmark, Plan
+    from fewpass.bench.run import Benchmark
     from fewpass.decoders.recipes import ar
     from fewpass.io.extra import needed
 
@@ -65,22 +65,20 @@ def bench(
     if threads is not None:
         torch.set_num_threads(threads)
     place = o.Place(device, dtype)
-    own = open_model(model or "emoji", place).model if random is None else _untrained(random, place)
+    own = open_model("emoji" if model is None else model, place).model if random is None else _untrained(random, place)
     task = _task(own, options, given, random is not None)
     if drafts and drafts[-1] > task.tokens - 2:
         raise ValueError(f"window {drafts[-1]} is too wide for an image of {task.tokens} tokens")
-    good, wrong = task.usable(chosen)
-    if wrong and decoders.strip() != "all":
-        raise wrong[0]
-    notes = [RANDOM] * task.random_weights + [f"Left out: {error}." for error in wrong]
+    good, left_out = o.fitting(chosen, decoders, own, task.settings.grid)
+    notes = [RANDOM] * task.random_weights + [f"Left out: {note}" for note in left_out]
     if task.no_pixels is not None:
         notes.append(f"Pixels are not in the seconds: {task.no_pixels}.")
-    run = Benchmark(task, Plan(good, drafts, images, repetitions, passes))
+    run = Benchmark(task, good, drafts, images, repetitions, passes)
     do(run.steps(), "measuring")
     found = results(run, notes)
     paths, failed = report.write(folder, found)
     show(report.COLUMNS, report.cells(found))
-    print(*report.lines(found), *found["notes"], *filter(None, [failed]), *paths, sep="\n", file=sys.stderr)
+    print(*found["notes"], *failed, *paths, sep="\n", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -13,14 +13,12 @@ from fewpass.cli.prompts import own_prompts, print_unused
 from fewpass.cli.terminal import load_torch, open_model, show
 from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import located
-from fewpass.io.prompt_files import Row, read_rows
+from fewpass.io.prompt_files import read_rows
+from fewpass.io.prompt_rows import Row
 from fewpass.io.targets import output_folder
-from fewpass.viz.progress import do, spoken, waiting
+from fewpass.viz.progress import do, waiting
 
 if TYPE_CHECKING:
-    from fewpass.core.protocol import Decoder
-    from fewpass.evaluation.drawer import Drawer, Trial
-    from fewpass.evaluation.folder import Item
     from fewpass.evaluation.run import Evaluation
 
 PAIRS = 50
@@ -34,7 +32,7 @@ def evaluate(
     decoders: o.Decoders = "all",
     limit: Annotated[int | None, o.number("Use N prompts; --pairs shrinks in proportion.")] = None,
     count: o.Count = 1,
-    pairs: Annotated[int | None, o.number(f"Prompts drawn twice, for diversity; by default {PAIRS}.", None)] = None,
+    pairs: Annotated[int | None, o.number(f"Prompts drawn twice, for diversity; by default {PAIRS}.", 0)] = None,
     options: GenerationOptions = o.DEFAULT,
     seed: Annotated[int, o.number("Seed of the first prompt.", None)] = 0,
     batch_size: o.BatchSize = 1,
@@ -55,8 +53,6 @@ def evaluate(
 
     folder = RunFolder(output_folder(output))
     folder.check(resume)
-    if pairs is not None and pairs < 0:
-        raise ValueError(f"pairs must be a number of prompts, not {pairs}")
     conditions = options.checked()
 
     from fewpass.evaluation.benchmarks import benchmarks_of
@@ -81,11 +77,13 @@ def evaluate(
     share = min(1.0, (limit or len(rows)) / len(rows))
     items = items_of(rows[:limit], count, math.ceil(PAIRS * share) if pairs is None else pairs, seed)
     drawer = Drawer(pipe, conditions, batch_size)
-    with waiting("trying the decoders"):
-        fitting, skipped = _fitting(drawer, chosen, items, everything=decoders.strip() == "all")
+    fitting, left_out = o.fitting(chosen, decoders, pipe.model, drawer.bound.grid)
+    with waiting("warming up"):
+        drawer.warm_up(fitting, items)
     instruments, missing = instruments_of(pipe.model.name, items, clip or CLIP, weights, real)
-    settings, skipped, command = settings_of(drawer, place.dtype, seed), [*skipped, *missing], _command(context)
+    settings, command = settings_of(drawer, place.dtype, seed), _command(context)
     folder.begin(settings)
+    skipped = [*left_out, *missing]
     run = Evaluation(folder, settings, drawer, fitting, items, source, instruments, exports, command, skipped)
     _draw(run)
     with waiting("measuring, and writing the report"):
@@ -108,41 +106,15 @@ def _reference(typed: str) -> Path:
     return folder
 
 
-def _fitting(
-    drawer: "Drawer", decoders: "list[Decoder]", items: "list[Item]", everything: bool
-) -> "tuple[list[Trial], list[str]]":
-    """The decoders that work with the model, and a note on each other one.
-
-    Raises ValueError for a decoder that does not, unless `everything` was chosen.
-    """
-    fitting, skipped = list["Trial"](), list[str]()
-    for decoder in decoders:
-        try:
-            fitting.append(drawer.trial(decoder, items))
-        except ValueError as error:
-            if not everything or not str(error).startswith(f"{decoder}: "):  # the latter names prompts or settings
-                raise
-            reason = str(error).removeprefix(f"{decoder}: ")
-            skipped.append(f"{decoder}: not supported by this model ({reason}).")
-    return fitting, skipped
-
-
-def _draw(evaluation: "Evaluation") -> None:
-    """Print the number of images, the estimated time and the parts that are left out, and draw."""
-    items, decoders, again = evaluation.items, len(evaluation.trials), len(evaluation.counterparts)
-    steps = list(evaluation.steps())
-    plan = f"images of {len({item.number for item in items})} prompts: {len(items)} with each of {decoders} decoders"
-    plan += f", and {again} more with ar" if again else ""
-    total = f"{plan}; about {spoken(sum(step.cost for step in steps))} on this machine"
-    print(total, *(f"left out: {reason}" for reason in evaluation.skipped), sep="\n", file=sys.stderr, flush=True)
-    do(steps, "evaluation")
+def _draw(run: "Evaluation") -> None:
+    """Print the number of images and the parts that are left out, and draw."""
+    again = f", and {len(run.counterparts)} more with ar" if run.counterparts else ""
+    prompts = len({item.number for item in run.items})
+    plan = f"images of {prompts} prompts: {len(run.items)} with each of {len(run.decoders)} decoders{again}"
+    print(plan, *(f"left out: {reason}" for reason in run.skipped), sep="\n", file=sys.stderr, flush=True)
+    do(run.steps(), "evaluation")
 
 
 def _command(context: typer.Context) -> str:
     """The command line that repeats the run in an empty folder."""
-    words = ["fewpass", str(context.info_name)]
-    for option in context.command.params:
-        source = context.get_parameter_source(str(option.name))
-        if source is not None and source.name == "COMMANDLINE" and option.name != "resume":
-            words += [option.opts[0], str(context.params[str(option.name)])]
-    return shlex.join(words)
+    return shlex.join(["fewpass", *(word for word in context.find_root().obj if word != "--resume")])

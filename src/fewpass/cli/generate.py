@@ -17,6 +17,7 @@ from fewpass.viz.progress import committed_tokens
 
 if TYPE_CHECKING:
     from fewpass.core.canvas import Canvas
+    from fewpass.engine.result import Result
 
 
 def generate(
@@ -46,9 +47,8 @@ def generate(
     load_torch()
 
     from fewpass.decoders.recipes import decoder as decoder_of
-    from fewpass.engine.result import image_line, record, total_line
+    from fewpass.engine.result import total_line
     from fewpass.engine.seeds import assign
-    from fewpass.io.png_metadata import png
     from fewpass.pipeline import BLANK
     from fewpass.viz.animation import gif
 
@@ -59,7 +59,7 @@ def generate(
     call, seeds = options.checked().given, assign(options.seed, images)
     dtype = kept.get("dtype") if place.dtype is None else place.dtype
     name = kept.get("model", "emoji") if model is None else model
-    pipe = open_model(name, o.Place(place.device, dtype, place.compile))
+    pipe = open_model(name, dataclasses.replace(place, dtype=dtype))
     loading, seconds = time.monotonic() - started, 0.0
     with committed_tokens(images) as progress:
 
@@ -76,16 +76,24 @@ def generate(
                 given = [texts[n // count] for n in numbers]
                 result = pipe(given, **call | {"seed": seeds[start : numbers.stop]}, on_step=on_step)
             seconds += result.trace.seconds
-            target.make()
-            for i, image in enumerate(result.images):
-                path = target.file(start + i, str(result.settings[i]["prompt"]), result.seeds[i])
-                replace(path, png(image, record(result, i)))
-                print(f"{path}: {image_line(result, i)}")
+            _save(result, target, start)
     if animation:
         replace(animation, gif([pipe.render(canvas)[0] for canvas in canvases], BLANK))
         print(f"{animation}: {len(canvases)} frames")
     shared = result.settings[0]
     print(total_line(images, seconds, loading, shared["decoder"], shared["lossless"]))
+
+
+def _save(result: "Result", target: Target, first: int) -> None:
+    """Write the images of a batch, the first of which has the number `first`, and print their passes."""
+    from fewpass.engine.result import image_line, record
+    from fewpass.io.png_metadata import png
+
+    target.make()
+    for i, image in enumerate(result.images):
+        path = target.file(first + i, str(result.settings[i]["prompt"]), result.seeds[i])
+        replace(path, png(image, record(result, i)))
+        print(f"{path}: {image_line(result, i)}")
 
 
 def _settings_of(source: str, count: int, chosen: Mapping[str, object]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The options that commands share."""
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import Field, dataclass, fields, is_dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,9 @@ import typer
 from fewpass.engine.options import GenerationOptions
 
 if TYPE_CHECKING:
+    from fewpass.core.canvas import Grid
     from fewpass.core.protocol import Decoder
+    from fewpass.models.base import Model as Loaded
 
 DEFAULT = GenerationOptions()
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -52,7 +54,7 @@ class Place:
 def flat(command: Callable[..., Any], without: Collection[str] = ()) -> Callable[..., Any]:
     """Turn each parameter of a command that is a dataclass into the options that the fields of the class describe.
 
-    `without` are fields of `GenerationOptions` that the command lacks.
+    `without` are fields of them that the command lacks.
     """
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = list[inspect.Parameter]()
@@ -76,7 +78,7 @@ def flat(command: Callable[..., Any], without: Collection[str] = ()) -> Callable
 
 
 def _parameter(field: "Field[Any]") -> inspect.Parameter:
-    """A field of a dataclass as an option; those of `GenerationOptions` describe themselves in their metadata."""
+    """A field of a dataclass as an option; metadata of a field describes it."""
     annotation: Any = field.type
     if about := field.metadata:
         kind: Any = str if about["kind"] is object else about["kind"]
@@ -94,6 +96,28 @@ def read_decoders(spellings: str) -> "list[Decoder]":
     if not chosen:
         raise ValueError(f"there is no decoder in {spellings!r}")
     return list({str(one): one for one in chosen}.values())
+
+
+def fitting(
+    decoders: "Sequence[Decoder]", spellings: str, model: "Loaded", grid: "Grid"
+) -> "tuple[list[Decoder], list[str]]":
+    """The decoders that work with a model, and a note on each other one.
+
+    Raises ValueError for a decoder that does not, unless the `spellings` were `all`.
+    """
+    from fewpass.core.protocol import SessionInfo, bind
+
+    good, notes = list["Decoder"](), list[str]()
+    for decoder in decoders:
+        try:
+            bind(decoder, SessionInfo(grid, model.network.codebook))
+        except ValueError as error:
+            if spellings.strip() != "all":
+                raise
+            notes.append(f"{error}.")
+        else:
+            good.append(decoder)
+    return good, notes
 
 
 def check_ray(address: str | None, **options: object) -> None:

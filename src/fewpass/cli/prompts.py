@@ -6,7 +6,9 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
 from fewpass.core.checks import check_unicode
-from fewpass.io.prompt_files import FROM_NAMES, Row, read_rows
+from fewpass.io.prompt_files import read_rows
+from fewpass.io.prompt_json import FROM_NAMES
+from fewpass.io.prompt_rows import Row
 
 if TYPE_CHECKING:
     from fewpass.models.base import Model

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -9,7 +10,9 @@ import typer
 
 from fewpass.cli import options as o
 from fewpass.cli.terminal import load_torch, open_model
+from fewpass.serve.limits import Limits
 
+LIMITS = Limits()
 KEY = "FEWPASS_API_KEY"
 NEEDED = ("fastapi", "uvicorn", "prometheus_client")
 
@@ -19,17 +22,8 @@ def serve(
     host: Annotated[str, o.option("NAME", "Address to listen on; 0.0.0.0 lets other machines in.")] = o.LOCAL[0],
     port: Annotated[int, o.number("Port, 0 for any free one.", None)] = 8000,
     api_key: Annotated[str | None, typer.Option(envvar=KEY, metavar="KEY", help="Key that clients must send.")] = None,
-    batch_size: o.BatchSize = 8,
-    max_queue: Annotated[int, o.number("Images that may wait.", None)] = 64,
-    max_images: Annotated[int, o.number("Images in a request.")] = 10,
-    max_pixels: Annotated[int, o.number("Pixels in an image.")] = 1024 * 1024,
-    max_prompt_length: Annotated[int, o.number("Characters in a prompt.")] = 4000,
-    max_window: Annotated[int, o.number("Drafts in the window of a client's decoder.")] = 256,
-    max_per_address: Annotated[int | None, o.number("Connections from one address.")] = None,
-    timeout: Annotated[float, o.option("S", "Seconds for a request.")] = 600,
-    grace: Annotated[float, o.option("S", "Seconds to finish requests after a signal to stop.")] = 30,
+    limits: Limits = LIMITS,
     name: Annotated[str | None, o.option("NAME", "Name of the model for clients; by default its own.")] = None,
-    sizes: Annotated[str, o.option("WHICH", "exact, or nearest: replace a size by the most similar one.")] = "exact",
     cors: Annotated[list[str] | None, o.option("ORIGIN", "Origin of allowed web pages; may be repeated.")] = None,
     place: o.Place = o.Place(),
 ) -> None:
@@ -41,24 +35,11 @@ def serve(
     load_torch()
 
     from fewpass.serve.connections import listen, most_connections
-    from fewpass.serve.limits import Limits
     from fewpass.serve.middleware import check_key, cors_options
 
     check_key(os.environ.get(KEY) if api_key is None else api_key)  # typer reads an empty variable as None
     cors_options(cors or [])
-    limits = Limits(
-        batch_size,
-        max_queue,
-        max_images,
-        max_pixels,
-        max_prompt_length,
-        max_window,
-        timeout=timeout,
-        grace=grace,
-        connections=most_connections(),
-        per_address=max_per_address,
-        sizes=sizes,  # type: ignore[arg-type]  # checked there
-    )
+    limits = replace(limits, connections=most_connections())
     with listen(host, port) as bound:
         where = f"http://{_named(host)}:{bound.getsockname()[1]}"
         pipe = open_model(model, place)

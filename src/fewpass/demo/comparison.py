@@ -80,19 +80,10 @@ def compare(
     seed: str,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Comparison:
-    """Compare `ar` and another decoder on one prompt, with the same seed and settings.
+    """Compare `ar` and another decoder on one prompt, with the same seed and settings, behind a warm-up of each.
 
-    Args:
-        pipe: The model.
-        prompt: Text of the prompt.
-        spelling: The other decoder, such as `sjd(window=16)`.
-        window: Its window, None for its own.
-        guidance: Guidance scale, None for the model's own.
-        seed: Digits of the seed, blank for a random one.
-        stopped: Ends the warm-up, a few passes of each decoder, when it returns True.
-
-    Raises:
-        ValueError: naming the value that is out of range.
+    A window or guidance of None is the decoder's or the model's own, a blank seed a random one; `stopped` ends the
+    warm-up when it returns True. Raises ValueError naming the value that is out of range.
     """
     if not spelling:
         raise ValueError("choose a decoder")

@@ -40,17 +40,10 @@ class Stream(Iterator[Canvas]):
                 self.canvas, self.trace = one.canvas, one.trace
             if self._scheduler.drawing:
                 self.canvas, self.trace = self._scheduler.so_far(self.job)
-        self._note_seconds()
+        self.trace.seconds, self.trace.model_seconds = self._clock.seconds, self._scheduler.clock.seconds
         assert self.canvas is not None
         return self.canvas
 
     def result(self) -> Result:
-        """The result with the tokens drawn so far."""
-        canvas = self.canvas or next(self)
-        with self._clock:
-            made = self.pipe.result([self.job], canvas, self.trace)
-        self._note_seconds()
-        return made
-
-    def _note_seconds(self) -> None:
-        self.trace.seconds, self.trace.model_seconds = self._clock.seconds, self._scheduler.clock.seconds
+        """The result with the tokens drawn so far; its pixels are not in the seconds."""
+        return self.pipe.result([self.job], self.canvas or next(self), self.trace)

@@ -51,7 +51,6 @@ class View:
         """The state of the drawing now; a finished picture holds the settings that draw it again."""
         if self.finished:
             return self
-        seconds = stream.trace.seconds  # of the passes, without the picture
         committed = stream.trace.committed[0].numpy()
         if stream.finished:
             result = stream.result()
@@ -62,7 +61,7 @@ class View:
             self,
             tokens=int((committed > 0).sum()),
             passes=int(committed.max()),
-            seconds=seconds,
+            seconds=stream.trace.seconds,
             picture=picture,
             heat=data_url(heat(committed[self.grid.start :].reshape(self.grid.rows, self.grid.cols), self.grid.size)),
             finished=stream.finished,

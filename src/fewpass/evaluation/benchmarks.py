@@ -1,4 +1,4 @@
-"""Export of images in the layouts of benchmarks, with the commands of their scripts.
+"""Export of images in the layouts of benchmarks.
 
 The layouts follow the benchmarks' repositories: GenEval (djghosh13/geneval), T2I-CompBench
 (Karine-Huang/T2I-CompBench), DPG-Bench (TencentQQGYLab/ELLA) and HPSv2 (tgxs002/HPSv2).
@@ -16,37 +16,20 @@ from PIL import Image
 from fewpass.core.messages import meant
 from fewpass.evaluation.folder import slug
 from fewpass.evaluation.images import DecoderImages
-from fewpass.io.prompt_files import Row
+from fewpass.io.prompt_rows import Row
 from fewpass.viz.embed import encoded
 
 TILES = 4  # images of a prompt that DPG-Bench sees
 
 
 @dataclass(frozen=True)
-class Exported:
-    """A folder with the images of one decoder; `command` runs in a checkout of the benchmark's `repository`."""
-
-    benchmark: str
-    decoder: str
-    folder: Path
-    repository: str
-    command: str
-
-
-@dataclass(frozen=True)
 class Benchmark:
-    """A benchmark: whether a prompt is one of its own, the files of its layout, and its command.
-
-    In `command`, {folder} is the folder of the files, {side} the width of an image, and {count} the
-    least number of images of a prompt, at most 4.
-    """
+    """A benchmark: the source of its prompts, whether a prompt is one of them, and the files of its layout."""
 
     name: str
-    repository: str
-    source: str  # of the prompts
+    source: str
     fits: Callable[[Row], bool]
     files: Callable[[DecoderImages], Iterator[tuple[str, bytes]]]
-    command: str
 
     def check(self, rows: Sequence[Row]) -> None:
         """Raise ValueError for a prompt that is not the benchmark's."""
@@ -54,16 +37,12 @@ class Benchmark:
             if not self.fits(row):
                 raise ValueError(f"{row.place}: this is not a prompt of {self.name}, which takes {self.source}")
 
-    def export(self, images: DecoderImages) -> Exported:
-        """Write the files. Returns the folder and the command."""
-        name = slug(images.decoder)
+    def export(self, images: DecoderImages) -> Path:
+        """Write the files of a decoder, and return their folder."""
+        name = f"{self.name}/{slug(images.decoder)}"
         for file, data in self.files(images):
-            images.folder.write(f"{self.name}/{name}/{file}", data)
-        folder = (images.folder.path / self.name / name).resolve()
-        count = min(TILES, *Counter(item.number for item in images.items).values())
-        side = images.picture(0).width
-        command = self.command.format(folder=folder, side=side, count=count)
-        return Exported(self.name, images.decoder, folder, self.repository, command)
+            images.folder.write(f"{name}/{file}", data)
+        return (images.folder.path / name).resolve()
 
 
 def _geneval(images: DecoderImages) -> Iterator[tuple[str, bytes]]:
@@ -108,37 +87,27 @@ def _tiled(pictures: Sequence[Image.Image]) -> Image.Image:
 ALL = (
     Benchmark(
         "geneval",
-        "https://github.com/djghosh13/geneval",
         "the lines of its evaluation_metadata.jsonl",
         lambda row: "tag" in row.tags and "include" in row.tags,
         _geneval,
-        'python evaluation/evaluate_images.py "{folder}" --outfile "{folder}.jsonl" --model-path DETECTOR_FOLDER'
-        ' && python evaluation/summary_scores.py "{folder}.jsonl"',
     ),
     Benchmark(
         "t2i-compbench",
-        "https://github.com/Karine-Huang/T2I-CompBench",
         "its lists of prompts, such as color_val.txt",
         lambda row: "/" not in row.prompt and len(row.prompt.encode()) < 200,
         _compbench,
-        '(cd BLIPvqa_eval && python BLIP_vqa.py --out_dir="{folder}/")'
-        ' && python CLIPScore_eval/CLIP_similarity.py --outpath="{folder}/"',
     ),
     Benchmark(
         "dpg-bench",
-        "https://github.com/TencentQQGYLab/ELLA",
         "its folder dpg_bench/prompts of .txt files",
         lambda row: "item_id" in row.tags,
         _dpg_bench,
-        'PIC_NUM={count} bash dpg_bench/dist_eval.sh "{folder}" {side}',
     ),
     Benchmark(
         "hpsv2",
-        "https://github.com/tgxs002/HPSv2",
         "a folder of its styles: anime.json, concept-art.json, paintings.json, photo.json",
         lambda row: "style" in row.tags,
         _hpsv2,
-        "python -c \"import hpsv2; hpsv2.evaluate('{folder}')\"",
     ),
 )
 BENCHMARKS = {benchmark.name: benchmark for benchmark in ALL}

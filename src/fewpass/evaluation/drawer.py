@@ -1,8 +1,6 @@
 """Drawing of the missing images of a run."""
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 
@@ -17,15 +15,7 @@ from fewpass.io.atomic import replace
 from fewpass.io.png_metadata import png
 from fewpass.pipeline import Pipeline
 
-SAMPLE = 32  # tokens of a trial
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A decoder that works with the model, and the estimated seconds of a batch."""
-
-    decoder: Decoder
-    seconds: float
+WARM_UP = 4  # tokens
 
 
 class Drawer:
@@ -35,17 +25,10 @@ class Drawer:
         self.pipe, self.conditions, self.batch_size = pipe, conditions, batch_size
         self.bound = bind(pipe.model, conditions)
 
-    def trial(self, decoder: Decoder, items: Sequence[Item]) -> Trial:
-        """Begin the first batch, as warm-up and to estimate the time. Raises ValueError if the decoder cannot."""
-        seen = list[tuple[float, float]]()  # after each pass: the time, and the final tokens of an image
-
-        def look(canvas: Canvas) -> bool:
-            seen.append((time.perf_counter(), float(canvas.final.sum()) / len(canvas.lengths)))
-            return max(canvas.lengths) < SAMPLE
-
-        self._draw(items[: self.batch_size], decoder, look)
-        (before, few), (after, many) = seen[len(seen) // 4], seen[-1]  # the first passes of a process are slow
-        return Trial(decoder, (after - before) / max(many - few, 1.0) * self.bound.grid.size)
+    def warm_up(self, decoders: Sequence[Decoder], items: Sequence[Item]) -> None:
+        """Begin the first batch with each decoder: the first passes of a process are slow."""
+        for decoder in decoders:
+            self._draw(items[: self.batch_size], decoder, lambda canvas: max(canvas.lengths) < WARM_UP)
 
     def draw(self, folder: RunFolder, decoder: Decoder, items: Sequence[Item]) -> None:
         """Draw the items that are not in the folder yet in one batch."""

@@ -11,8 +11,7 @@ from fewpass.engine.result import law
 from fewpass.evaluation.images import DecoderImages, acceptance_by_entropy, bounds, heat
 from fewpass.evaluation.statistics import Estimate
 from fewpass.evaluation.summary import BASELINE, Summary
-from fewpass.models.weights import one_line
-from fewpass.viz.style import BASE, FAINT, INK, PAPER, RULE, colours, figure, labels, look, panels, png, tint
+from fewpass.viz.style import BASE, FAINT, INK, PAPER, RULE, colours, figure, labels, panels, tint
 
 Quality = tuple[str, Callable[[Summary], Estimate | None], bool]  # label, value, is more better?
 QUALITIES: tuple[Quality, ...] = (
@@ -24,22 +23,15 @@ ABREAST, BINS = 5, 12
 MOST_NAMES = 16  # in the plot of passes against distance; of more decoders, those on the line have names
 
 
-def drawn(
+def figures(
     everything: Sequence[DecoderImages], summaries: Sequence[Summary], grid: Grid
-) -> tuple[dict[str, bytes], list[str]]:
-    """PNG files by name, and an error for each figure that could not be drawn."""
-    files, failed = dict[str, bytes](), list[str]()
-    figures: dict[str, Callable[[], Any]] = {"frontier": lambda: frontier(summaries)}
+) -> dict[str, Callable[[], Any]]:
+    """The figures by name, to be drawn by a call."""
+    found: dict[str, Callable[[], Any]] = {"frontier": lambda: frontier(summaries)}
     if fast := [images for images in everything if images.decoder != BASELINE]:
-        figures["heat-maps"] = lambda: heat_maps(fast, grid)
-        figures["acceptance-by-entropy"] = lambda: by_entropy(fast)
-    with look():
-        for name, draw in figures.items():
-            try:
-                files[name] = png(draw())
-            except Exception as error:  # one figure must not cost the others and the report
-                failed.append(f"The figure {name} could not be drawn: {one_line(error) or type(error).__name__}.")
-    return files, failed
+        found["heat-maps"] = lambda: heat_maps(fast, grid)
+        found["acceptance-by-entropy"] = lambda: by_entropy(fast)
+    return found
 
 
 def frontier(summaries: Sequence[Summary]) -> Any:
@@ -52,13 +44,19 @@ def frontier(summaries: Sequence[Summary]) -> Any:
     axis = drawn.subplots()
     points = [(s, s.passes.mean, value(s)) for s in summaries]
     known = [(s, x, e) for s, x, e in points if e is not None and math.isfinite(e.mean)]
-    for s, x, e in known:
-        colour = tint(s.decoder, s.lossless)
-        if math.isfinite(e.low):
-            axis.plot([x, x], [e.low, e.high], color=colour, lw=1.1, alpha=0.35, solid_capstyle="round")
-        axis.plot(x, e.mean, "o", ms=7.5, color=colour, mec=PAPER, mew=1.2, zorder=4)
+    for kind in dict.fromkeys(_kind(s) for s, _, _ in known):
+        mine = [(s, x, e) for s, x, e in known if _kind(s) == kind]
+        colour = tint(mine[0][0].decoder, mine[0][0].lossless)
+        intervals = np.array([(e.mean - e.low, e.high - e.mean) for _, _, e in mine]).T
+        look = {"color": colour, "ecolor": (colour, 0.35), "elinewidth": 1.1, "mec": PAPER, "mew": 1.2, "zorder": 4}
+        axis.errorbar(
+            [x for _, x, _ in mine], [e.mean for *_, e in mine], intervals, fmt="o", ms=7.5, label=kind, **look
+        )
     edge = _undominated([(x, e.mean) for _, x, e in known], more)
     axis.plot(*zip(*edge, strict=True), color=INK, lw=1, ls=(0, (1, 2)), zorder=2)
+    for s, _, _ in known:
+        if s.decoder == BASELINE and s.kid is not None:
+            axis.axhline(s.kid.mean, color=BASE, lw=0.8, ls=(0, (4, 3)), zorder=1)
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     axis.xaxis.set_minor_formatter("")  # matplotlib's own is a formula
@@ -66,19 +64,15 @@ def frontier(summaries: Sequence[Summary]) -> Any:
     axis.set_xlabel("forward passes per image (log scale)")
     axis.set_ylabel(label)
     axis.invert_xaxis()
-    names = labels([s.decoder for s, _, _ in known])
-    named = zip(names, known, strict=True)
+    named = zip(labels([s.decoder for s, _, _ in known]), known, strict=True)
     worth = [(name, x, e.mean) for name, (_, x, e) in named if len(known) <= MOST_NAMES or (x, e.mean) in edge]
     _label(axis, [(name.replace("\n", " "), x, y) for name, x, y in worth])
-    if (floor := next((s for s in summaries if s.decoder == BASELINE), None)) is not None and floor.kid is not None:
-        axis.axhline(floor.kid.mean, color=BASE, lw=0.8, ls=(0, (4, 3)), zorder=1)
-    for lossless in (True, False):
-        if any(s.lossless is lossless for s in summaries):
-            axis.plot([], [], "o", ms=7.5, color=tint("", lossless), label=law(lossless))
-    if any(s.decoder == BASELINE for s in summaries):
-        axis.plot([], [], "o", ms=7.5, color=tint(BASELINE, True), label="autoregression")
     drawn.legend(loc="outside upper left", ncols=3, handletextpad=0.1, columnspacing=1.2)
     return drawn
+
+
+def _kind(summary: Summary) -> str:
+    return "autoregression" if summary.decoder == BASELINE else law(summary.lossless)
 
 
 def _undominated(points: Sequence[tuple[float, float]], more: bool) -> list[tuple[float, float]]:

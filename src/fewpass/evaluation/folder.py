@@ -11,7 +11,7 @@ from typing import Any
 from fewpass.engine import seeds as seeding
 from fewpass.io import atomic
 from fewpass.io.png_metadata import read_whole
-from fewpass.io.prompt_files import Row
+from fewpass.io.prompt_rows import Row
 
 ROUND = 1_000_000  # between the seeds of a prompt's images, so that a list of prompts can grow
 APART = 1_000_000  # rounds between an image and its counterpart

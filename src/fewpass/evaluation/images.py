@@ -65,9 +65,8 @@ class DecoderImages:
 
     @cached_property
     def logprobs(self) -> Numbers:
-        """Log-probabilities of the tokens under p, [n, N] in nats; -inf for forbidden tokens."""
-        rows = [[-np.inf if value is None else value for value in record["logprobs"]] for record in self.records]
-        return np.array(rows, dtype=float)
+        """Log-probabilities of the tokens under p, [n, N] in nats; NaN for forbidden tokens."""
+        return np.array([record["logprobs"] for record in self.records], dtype=float)
 
     @cached_property
     def entropy(self) -> Numbers:
@@ -82,24 +81,21 @@ class DecoderImages:
     @cached_property
     def forbidden(self) -> int:
         """Number of tokens with probability 0 under p."""
-        return int(np.isneginf(self.logprobs).sum())
+        return int(np.isnan(self.logprobs).sum())
 
     @cached_property
     def free(self) -> NDArray[np.bool_]:
         """Whether a token cost no pass of its own, [n, N]: it was not the last that its pass committed."""
-        later = self.committed[:, ::-1]
-        last = np.zeros(later.shape, bool)
-        for image, row in enumerate(later):
-            last[image, np.unique(row, return_index=True)[1]] = True
-        return ~last[:, ::-1]
+        free = np.ones(self.committed.shape, bool)
+        for image, row in enumerate(self.committed):
+            last = {number: position for position, number in enumerate(row)}  # by pass
+            free[image, list(last.values())] = False
+        return free
 
     @cached_property
     def share(self) -> Numbers:
         """Share of a forward pass that each token cost, [n, N]: one over the tokens committed in the same pass."""
-        share = np.empty(self.committed.shape)
-        for image, row in enumerate(self.committed):
-            share[image] = 1 / np.bincount(row)[row]
-        return share
+        return np.array([1 / np.bincount(row)[row] for row in self.committed])
 
     @cached_property
     def pairs(self) -> list[tuple[int, int]]:

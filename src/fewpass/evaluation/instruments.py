@@ -30,15 +30,8 @@ def instruments_of(
 ) -> tuple[Instruments, list[str]]:
     """The metrics for images of these prompts by a model, and notes on the missing ones.
 
-    Args:
-        model: Name or folder of the model.
-        items: The images of each decoder.
-        clip: Name or folder of a CLIP model.
-        inception: File of Inception's weights.
-        reference: Folder of real images.
-
-    Raises:
-        ValueError: for a folder with fewer than 2 real images.
+    `clip` is the name or folder of a CLIP model, `inception` the file of Inception's weights, `reference` a folder of
+    real images. Raises ValueError for a folder with fewer than 2.
     """
     scenes, skipped = are_scenes(items), list[str]()
     features, scorer, real = None, None, None

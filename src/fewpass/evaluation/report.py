@@ -11,13 +11,13 @@ import numpy as np
 from PIL import Image
 
 from fewpass.engine.result import law
-from fewpass.evaluation import figures
-from fewpass.evaluation.benchmarks import Exported
+from fewpass.evaluation.figures import figures
 from fewpass.evaluation.images import DecoderImages
 from fewpass.evaluation.run import Evaluation
 from fewpass.evaluation.summary import BASELINE, Summary, summarise
 from fewpass.evaluation.table import markdown, number
 from fewpass.viz.embed import data_url, encoded, rendered
+from fewpass.viz.style import drawn
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 SHOWN = 8  # prompts in the gallery
@@ -29,11 +29,10 @@ def conclude(run: Evaluation) -> tuple[list[Summary], list[str]]:
 
     Returns the summaries, and an error for each figure that could not be drawn, which the report holds too.
     """
-    everything = [run.read(trial.decoder, run.items) for trial in run.trials]
-    apart = run.read(run.baseline.decoder, run.counterparts) if run.baseline and run.counterparts else None
+    everything = [run.read(decoder, run.items) for decoder in run.decoders]
+    apart = run.read(run.baseline, run.counterparts) if run.baseline and run.counterparts else None
     summaries = summarise(everything, run.instruments, apart)
-    drawn, failed = figures.drawn(everything, summaries, run.drawer.bound.grid)
-    exported = [benchmark.export(images) for benchmark in run.benchmarks for images in everything]
+    plots, failed = drawn(figures(everything, summaries, run.drawer.bound.grid))
     results = {
         "settings": {**run.settings, "prompts": run.source, "images": f"{len(run.items)} of every decoder"},
         "command": run.command,
@@ -42,21 +41,19 @@ def conclude(run: Evaluation) -> tuple[list[Summary], list[str]]:
         "decoders": summaries,
         "left_out": [*run.skipped, *_missing(everything), *failed],
     }
-    for name, data in drawn.items():
+    for benchmark in run.benchmarks:
+        for images in everything:
+            benchmark.export(images)
+    for name, data in plots.items():
         run.folder.write(f"figures/{name}.png", data)
     run.folder.write("table.md", markdown(summaries, run.conditions))
     run.folder.write("results.json", json.dumps(_plain(results), indent=1))
-    run.folder.write("report.html", html(results, everything, exported, drawn))
+    run.folder.write("report.html", html(results, everything, plots))
     return summaries, failed
 
 
-def html(
-    results: Mapping[str, Any],
-    everything: Sequence[DecoderImages],
-    exported: Sequence[Exported],
-    figures: Mapping[str, bytes],
-) -> str:
-    """The content of `report.html`, with the PNG files of `figures` in it."""
+def html(results: Mapping[str, Any], everything: Sequence[DecoderImages], plots: Mapping[str, bytes]) -> str:
+    """The content of `report.html`, with the PNG files of `plots` in it."""
     shown = [i for i, item in enumerate(everything[0].items) if item.round == 0][:SHOWN]
     return rendered(
         TEMPLATE,
@@ -64,8 +61,7 @@ def html(
         number=number,
         law=law,
         images=everything,
-        exported=exported,
-        figures={name: data_url(data) for name, data in figures.items()},
+        figures={name: data_url(data) for name, data in plots.items()},
         shown=shown,
         gallery=[[_thumbnail(images.picture(i)) for i in shown] for images in everything],
         compared=any(s.versus for s in results["decoders"] if s.decoder != BASELINE),

@@ -8,7 +8,7 @@ from typing import Any
 from fewpass.core.protocol import Decoder
 from fewpass.engine.result import conditions as sampling_words
 from fewpass.evaluation.benchmarks import Benchmark
-from fewpass.evaluation.drawer import Drawer, Trial
+from fewpass.evaluation.drawer import Drawer
 from fewpass.evaluation.folder import Item, RunFolder
 from fewpass.evaluation.images import DecoderImages
 from fewpass.evaluation.instruments import Instruments
@@ -16,6 +16,8 @@ from fewpass.evaluation.summary import BASELINE
 from fewpass.io.machine import fingerprint, machine, versions
 from fewpass.runtime.device import chosen_dtype
 from fewpass.viz.progress import Step
+
+EXPECTED = 3.0  # tokens per pass of decoders with drafts, for the time left
 
 
 def settings_of(drawer: Drawer, dtype: str | None, seed: int) -> dict[str, Any]:
@@ -43,7 +45,7 @@ class Evaluation:
     folder: RunFolder
     settings: Mapping[str, Any]
     drawer: Drawer
-    trials: Sequence[Trial]
+    decoders: Sequence[Decoder]
     items: Sequence[Item]
     source: str  # of the prompts, in words
     instruments: Instruments
@@ -52,9 +54,9 @@ class Evaluation:
     skipped: Sequence[str]
 
     @property
-    def baseline(self) -> Trial | None:
-        """The trial of `ar`, if it is drawn."""
-        return next((trial for trial in self.trials if str(trial.decoder) == BASELINE), None)
+    def baseline(self) -> Decoder | None:
+        """`ar`, if it is drawn."""
+        return next((decoder for decoder in self.decoders if str(decoder) == BASELINE), None)
 
     @property
     def counterparts(self) -> list[Item]:
@@ -66,16 +68,16 @@ class Evaluation:
         """Draw a batch with all decoders before any draws the next, so that they share the machine's load."""
         size, counterparts = self.drawer.batch_size, self.counterparts
         for start in range(0, len(self.items), size):
-            for trial in self.trials:
-                yield self._step(f"image {start + 1}", trial, self.items[start : start + size])
+            for decoder in self.decoders:
+                yield self._step(f"image {start + 1}", decoder, self.items[start : start + size])
             if counterparts and self.baseline is not None:
                 yield self._step(f"counterpart {start + 1}", self.baseline, counterparts[start : start + size])
 
-    def _step(self, what: str, trial: Trial, batch: Sequence[Item]) -> Step:
-        decoder = trial.decoder
+    def _step(self, what: str, decoder: Decoder, batch: Sequence[Item]) -> Step:
         missing = sum(not self.folder.image(str(decoder), item).exists() for item in batch)
         draw = partial(self.drawer.draw, self.folder, decoder, batch)
-        return Step(f"{what}, {decoder}", trial.seconds * missing / self.drawer.batch_size, draw, str(decoder))
+        cost = missing / (1 if decoder.margin == 1 else EXPECTED)
+        return Step(f"{what}, {decoder}", cost, draw, str(decoder))
 
     def read(self, decoder: Decoder, items: Sequence[Item]) -> DecoderImages:
         """The finished images of a decoder."""

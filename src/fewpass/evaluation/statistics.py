@@ -13,10 +13,10 @@ Z = 1.959964  # 97.5 % quantile of the normal distribution
 class Estimate:
     """`low` and `high` bound the 95 % interval, `error` is the standard error; NaN where `n` is too small for them."""
 
-    mean: float
-    low: float
-    high: float
-    n: int
+    mean: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 0
     error: float = math.nan
 
 
@@ -31,7 +31,7 @@ def mean(values: ArrayLike, least: float = -math.inf, most: float = math.inf) ->
     numbers = numbers[np.isfinite(numbers)]
     n = len(numbers)
     if n == 0:
-        return Estimate(math.nan, math.nan, math.nan, 0)
+        return Estimate()
     error = float(numbers.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
     return normal(float(numbers.mean()), error, n, least, most)
 
@@ -41,7 +41,7 @@ def share(right: ArrayLike) -> Estimate:
     truths = np.asarray(right, dtype=bool)
     n = len(truths)
     if n == 0:
-        return Estimate(math.nan, math.nan, math.nan, 0)
+        return Estimate()
     p, z2 = float(truths.mean()), Z * Z / n
     centre = (p + z2 / 2) / (1 + z2)
     reach = Z * math.sqrt(p * (1 - p) / n + z2 / (4 * n)) / (1 + z2)
@@ -56,7 +56,7 @@ def share_difference(new: ArrayLike, old: ArrayLike) -> Estimate:
     one, other = np.asarray(new, dtype=bool), np.asarray(old, dtype=bool)
     n, won, lost = len(one), int((one & ~other).sum()), int((~one & other).sum())
     if n == 0:
-        return Estimate(math.nan, math.nan, math.nan, 0)
+        return Estimate()
     m, more, less = n + 2, won + 0.5, lost + 0.5
     at = (more - less) / m
     error = math.sqrt(max(0.0, (more + less) - (more - less) ** 2 / m)) / m

@@ -86,8 +86,10 @@ def _sampling(named: Mapping[type, LogitsProcessor]) -> Sampling:
     return Sampling(**{name: getattr(named[kind], name) for kind, name in WARPERS.items() if kind in named})
 
 
-def check(config: GenerationConfig, criteria: Iterable[StoppingCriteria], tokens: int) -> None:
-    """Raise ValueError for settings that an image of `tokens` new tokens cannot follow."""
+def check(
+    config: GenerationConfig, criteria: Iterable[StoppingCriteria], prompt: int, new: int, longest: int | None
+) -> None:
+    """Raise ValueError for settings that an image of `new` tokens behind a `prompt` of so many cannot follow."""
     for criterion in criteria:
         if type(criterion) not in (MaxLengthCriteria, EosTokenCriteria):
             raise ValueError(f"{type(criterion).__name__} is not supported: an image ends where its layout says")
@@ -99,8 +101,10 @@ def check(config: GenerationConfig, criteria: Iterable[StoppingCriteria], tokens
     for way in WAYS:
         if getattr(config, way, None) is not None:
             raise ValueError(f"{way}={getattr(config, way)} is another way to decode than that of the decoder")
-    if config.max_new_tokens is not None and config.max_new_tokens < tokens:
-        raise ValueError(f"the image takes {tokens} new tokens, more than max_new_tokens={config.max_new_tokens}")
+    if config.max_new_tokens is not None and config.max_new_tokens < new:
+        raise ValueError(f"the image takes {new} new tokens, more than max_new_tokens={config.max_new_tokens}")
+    if longest is not None and longest < prompt + new:
+        raise ValueError(f"prompt and image take {prompt + new} tokens, more than max_length={longest}")
 
 
 def longest(inputs: Mapping[str, Any]) -> int | None:
@@ -111,9 +115,3 @@ def longest(inputs: Mapping[str, Any]) -> int | None:
     config = inputs.get("generation_config")
     asked = {**(config.to_dict() if config else {}), **inputs}
     return None if asked.get("max_new_tokens") else asked.get("max_length")
-
-
-def check_length(tokens: int, longest: int | None) -> None:
-    """Raise ValueError if prompt and image, `tokens` together, are longer than is allowed."""
-    if longest is not None and longest < tokens:
-        raise ValueError(f"prompt and image take {tokens} tokens, more than max_length={longest}")

@@ -21,14 +21,7 @@ from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.engine import seeds as seeding
 from fewpass.engine.request import Job, default_decoder
 from fewpass.engine.scheduler import Batch
-from fewpass.integrations.generation_config import (
-    Request,
-    check,
-    check_length,
-    longest,
-    read,
-    unpadded,
-)
+from fewpass.integrations.generation_config import Request, check, longest, read, unpadded
 from fewpass.models import wrap_model
 from fewpass.models.base import Model
 
@@ -77,13 +70,12 @@ def generate(
         raise ValueError(f"generation_mode={mode!r} is not supported: fewpass draws images; call model.generate")
     for name in ("input_ids", "negative_prompt_ids"):
         _check_ids(name, inputs.get(name))
-    call = Call.of(model, decoder, seed, on_step)
-    call.check_images(inputs.get("pixel_values"))
-    draw = partial(custom_generate(call.decoder), longest=longest(inputs))
-    options = _options(call.model, inputs)
-    if not call.model.in_vocabulary:  # its `generate` gives way to another decoder for texts only, without guidance
+    own, draw = wrap_model(model, None), partial(custom_generate(decoder), longest=longest(inputs))
+    _check_images(own, inputs.get("pixel_values"))
+    options = _options(own, inputs)
+    if not own.in_vocabulary:  # its `generate` gives way to another decoder for texts only, without guidance
         config = inputs.get("generation_config") or model.generation_config
-        scale = options.pop("guidance_scale", None) or config.guidance_scale or call.model.guidance
+        scale = options.pop("guidance_scale", None) or config.guidance_scale or own.guidance
         negative = (options.pop(f"negative_prompt_{name}", None) for name in ("ids", "attention_mask"))
         draw = partial(draw, guidance=(float(scale), *negative))
     return model.generate(**options, custom_generate=draw, seed=seed, on_step=on_step)
@@ -108,8 +100,8 @@ def custom_generate(decoder: Decoder | str | None = None) -> Callable[..., Drawn
         image_sizes: Any = None,
         **prepared: Any,
     ) -> Drawn:
-        size = {"width": width, "height": height, "image_sizes": image_sizes}
-        return Call.of(model, chosen, seed, on_step).sequences(input_ids, {**prepared, **size})
+        own, size = wrap_model(model, None), {"width": width, "height": height, "image_sizes": image_sizes}
+        return Call(own, chosen or default_decoder(own), seed, on_step).sequences(input_ids, {**prepared, **size})
 
     return draw
 
@@ -123,29 +115,12 @@ class Call:
     seed: int | Sequence[int] | None
     on_step: Watch | None
 
-    @classmethod
-    def of(
-        cls,
-        model: PreTrainedModel,
-        decoder: Decoder | str | None,
-        seed: int | Sequence[int] | None,
-        on_step: Watch | None,
-    ) -> "Call":
-        """Read the model, and complete the decoder."""
-        own = wrap_model(model, None)
-        return cls(own, default_decoder(own) if decoder is None else decoder_of(decoder), seed, on_step)
-
-    def check_images(self, images: object) -> None:
-        """Raise ValueError for images among the inputs of a model that reads none."""
-        if images is not None and not self.model.reads_images:
-            raise ValueError(f"{self.model.name} draws from texts only: there are images among the inputs")
-
     def sequences(self, input_ids: Tensor, prepared: dict[str, Any]) -> Drawn:
         """Prompts [B, P] and their image tokens, [B, P + n]; without the prompts for codes outside the vocabulary."""
         model, config, guidance = self.model, prepared["generation_config"], prepared.get("guidance")
         if guidance is None and not model.in_vocabulary:
             raise ValueError(f"{model.name} draws codes that are no tokens of its vocabulary: call fewpass.generate")
-        self.check_images((prepared.get("mm_encoder_outputs") or {}).get("image"))
+        _check_images(model, (prepared.get("mm_encoder_outputs") or {}).get("image"))
         _check_absent(prepared, ["inputs_embeds"])
         if not input_ids.shape[1]:
             raise ValueError("there are no input_ids")
@@ -153,8 +128,7 @@ class Call:
         prepared["copies"] = config.num_return_sequences or 1
         opening, grid = self._layout(prompts, prepared)
         new = len(opening) + grid.size + len(model.closing)
-        check(config, prepared["stopping_criteria"], new)
-        check_length(input_ids.shape[1] + new, prepared.get("longest"))
+        check(config, prepared["stopping_criteria"], input_ids.shape[1], new, prepared.get("longest"))
         request = read(config, prepared["logits_processor"], len(prompts))
         if guidance is not None:
             scale, ids, mask = guidance
@@ -192,6 +166,11 @@ class Call:
     def _look(self, canvas: Canvas) -> None:
         if self.on_step is not None:
             self.on_step(canvas)  # its answer does not count: `generate` returns whole images
+
+
+def _check_images(model: Model, images: object) -> None:
+    if images is not None and not model.reads_images:
+        raise ValueError(f"{model.name} draws from texts only: there are images among the inputs")
 
 
 def _check_absent(arguments: Mapping[str, Any], names: Sequence[str]) -> None:

@@ -43,7 +43,6 @@ def create_app(
     limits: Limits | None = None,
     api_key: str | None = None,
     name: str | None = None,
-    metrics: Metrics | None = None,
     cors: Sequence[str] = (),
 ) -> FastAPI:
     """Create an ASGI application that draws with `pipe`, which must not be used elsewhere from then on.
@@ -53,7 +52,6 @@ def create_app(
         limits: Limits of requests, connections and times.
         api_key: Bearer token that everything under /v1 requires; None requires none.
         name: Name of the model for clients; by default its own, of a folder the last part of its path.
-        metrics: Metrics of /metrics.
         cors: Origins of web pages that may use the application from browsers; "*" is any.
 
     Returns:
@@ -63,7 +61,7 @@ def create_app(
         ValueError: `api_key` or an origin is not valid.
     """
     check_key(api_key)
-    limits, metrics = limits or Limits(), metrics or Metrics()
+    limits, metrics = limits or Limits(), Metrics()
     pipe.model.name = name or public_name(pipe.model.name)
     engine = Engine(pipe, limits, metrics)
 

@@ -62,9 +62,9 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         if len(self.connections) > self.limits.connections:
             self._close_oldest(self.connections)
-        if self.limits.per_address is not None and self.client:
+        if self.limits.max_per_address is not None and self.client:
             same = [other for other in self.connections if other.client and other.client[0] == self.client[0]]
-            if len(same) > self.limits.per_address:
+            if len(same) > self.limits.max_per_address:
                 self._close_oldest(same)
 
     def on_response_complete(self) -> None:

@@ -12,10 +12,8 @@ ANCHORS = (
 
 def colour(shares: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Map numbers between 0 and 1 to RGB: [...] -> [..., 3]."""
-    at = np.clip(shares, 0, 1) * (len(ANCHORS) - 1)
-    low = np.minimum(at.astype(int), len(ANCHORS) - 2)
-    mixed = ANCHORS[low] + (at - low)[..., None] * (ANCHORS[low + 1] - ANCHORS[low])
-    return mixed.round().astype(np.uint8)
+    places = np.linspace(0, 1, len(ANCHORS))
+    return np.stack([np.interp(shares, places, channel) for channel in ANCHORS.T], -1).round().astype(np.uint8)
 
 
 def share(passes: NDArray[np.integer], slowest: int) -> NDArray[np.floating]:

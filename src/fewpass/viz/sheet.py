@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from fewpass.viz.colour_scale import colour, share, ticks
+from fewpass.viz.style import FAINT, INK, PAPER, RULE, TINTS
 
-PAPER, INK, FAINT, EDGE = (251, 250, 247), (29, 29, 36), (112, 112, 124), (218, 216, 210)
-FIDELITY = {True: ("lossless", (22, 116, 88)), False: ("lossy", (178, 88, 18)), None: ("unknown", FAINT)}
 MARGIN, GAP, ABREAST = 56, 36, 5
 HEAD, COST = 66, 92  # heights of the texts over and under an image
 MEANING = "Forward pass at which each token became final"
@@ -65,7 +64,7 @@ def draw_sheet(title: str, subtitle: str, columns: Sequence[Column]) -> Image.Im
 def _draw_column(sheet: Image.Image, column: Column, x: int, y: int, tile: int, slowest: int) -> None:
     pen = ImageDraw.Draw(sheet)
     name, _, options = column.spelling.rstrip(")").partition("(")
-    word, tint = FIDELITY[column.lossless]
+    word, tint = {True: "lossless", False: "lossy", None: "unknown"}[column.lossless], TINTS[column.lossless]
     pen.text((x, y + 22), name, INK, _font(24), anchor="ls")
     pen.text((x + tile, y + 22), word, tint, _font(16), anchor="rs")
     settings = options.replace("=", " ")
@@ -73,7 +72,7 @@ def _draw_column(sheet: Image.Image, column: Column, x: int, y: int, tile: int, 
     y += HEAD
     size = (tile, _height(column.image.size, tile))
     sheet.paste(column.image.convert("RGB").resize(size, Image.Resampling.BICUBIC), (x, y))
-    pen.rectangle((x - 1, y - 1, x + tile, y + size[1]), outline=EDGE)  # where a white picture ends
+    pen.rectangle((x - 1, y - 1, x + tile, y + size[1]), outline=RULE)  # where a white picture ends
     y += size[1]
     pen.text((x, y + 44), str(column.passes), INK, _font(34), anchor="ls")
     beside = x + pen.textlength(str(column.passes), _font(34)) + 9

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,21 @@ def labels(spellings: Sequence[str]) -> list[str]:
     return found
 
 
-def png(drawn: Any) -> bytes:
+def drawn(figures: Mapping[str, Callable[[], Any]]) -> tuple[dict[str, bytes], list[str]]:
+    """PNG files by name, and an error for each figure that could not be drawn: one must not cost the others."""
+    files, failed = dict[str, bytes](), list[str]()
+    with look():
+        for name, draw in figures.items():
+            try:
+                files[name] = png(draw())
+            except Exception as error:
+                reason = " ".join(str(error).split()) or type(error).__name__
+                failed.append(f"The figure {name} could not be drawn: {reason}.")
+    return files, failed
+
+
+def png(figure: Any) -> bytes:
     """Encode a figure as PNG."""
     data = io.BytesIO()
-    drawn.savefig(data, format="png", dpi=DPI, metadata={"Software": None})
+    figure.savefig(data, format="png", dpi=DPI, metadata={"Software": None})
     return data.getvalue()

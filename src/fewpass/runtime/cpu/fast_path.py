@@ -28,18 +28,19 @@ def fast(network: Network) -> Network:
     if not isinstance(network.body, Body) or type(network.body.model) not in BODIES:
         return network
     path = FastPath(network, network.body.model)
-    return replace(network, embed=path.embed, body=FastBody(path, network.body.model), head=path.head)
+    return replace(network, embed=path.embed, body=path, head=path.head)
 
 
-class FastPath:
-    """The parts of a network that run: fast ones wherever `supports` holds, else those of the plain network.
+class FastPath(Body):
+    """Embedding, body and head of a network: fast ones wherever `supports` holds, else those of the `plain` network.
 
     Weights are compared with their copies at every prefill, so training between two drawings is seen. Gradients and
     torch.compile always take the plain network.
     """
 
     def __init__(self, plain: Network, model: PreTrainedModel):
-        self.plain, self._model, self._running = plain, model, plain
+        super().__init__(model)
+        self.plain = self._running = plain
         self._modules, self._products = list[nn.Module](), list[Linear]()
         self.outdated, self._prefill = True, False
 
@@ -57,7 +58,7 @@ class FastPath:
     def embed(self, tokens: Tensor) -> Tensor:
         return self.network.embed(tokens)
 
-    def body(self, inputs: Tensor, position: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
+    def __call__(self, inputs: Tensor, position: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
         if cache.empty:
             self.outdated = self._prefill = True
         return self.network.body(inputs, position, mask, cache)
@@ -70,36 +71,24 @@ class FastPath:
 
     def _renew(self) -> None:
         head: Any = self.plain.head if is_janus_head(self.plain.head) else None
-        roots = [self._model] if head is None else [self._model, head]
-        if not supports(self._model, roots):
+        roots = [self.model] if head is None else [self.model, head]
+        if not supports(self.model, roots):
             self._running, self._modules, self._products = self.plain, [], []
             return
         modules = [module for root in roots for module in root.modules()]
         if modules != self._modules or not all(product.is_current() for product in self._products):
-            self._running, self._products = self.plain, []  # frees their memory first
-            self._copy(head)
-            self._modules = modules
+            self._running, self._modules, self._products = self.plain, modules, []  # frees their memory first
+            self._running, self._products = self._copied(head)
         if head is not None:
             self._running = replace(self._running, embed=tabled(self.plain.embed, head.vision_head.out_features))
 
-    def _copy(self, head: Any) -> None:
-        body = Llama(self._model)
-        self._running, self._products = replace(self.plain, body=body), body.products
-        if head is not None:
-            fast_head = JanusHead(head)
-            self._running = replace(self._running, head=fast_head)
-            self._products = [*body.products, *fast_head.products]
-
-
-class FastBody(Body):
-    """The body of a network on the fast path."""
-
-    def __init__(self, path: FastPath, model: PreTrainedModel):
-        super().__init__(model)
-        self._path = path
-
-    def __call__(self, inputs: Tensor, position: Tensor, mask: Tensor, cache: SlotCache) -> Tensor:
-        return self._path.body(inputs, position, mask, cache)
+    def _copied(self, head: Any) -> tuple[Network, list[Linear]]:
+        """The network out of copies of the weights, and the products that hold them."""
+        body = Llama(self.model)
+        if head is None:
+            return replace(self.plain, body=body), body.products
+        fast_head = JanusHead(head)
+        return replace(self.plain, body=body, head=fast_head), [*body.products, *fast_head.products]
 
 
 def tabled(embed: Callable[[Tensor], Tensor], codes: int) -> Callable[[Tensor], Tensor]:
