@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 GUIDANCE = {"photo": 3.0, "emoji": 1.25}
 TIMED, BATCH = 8, 20  # images that are timed, and images drawn at a time otherwise
 LOSSY = (  # the codes of `photo` have squared distances of 5 and more in its embedding
+    "jacobi_relaxed(48, 45, tolerance=0.25); jacobi_relaxed(48, 45, tolerance=0.5); jacobi_relaxed(48, 45, tolerance=1.0)",
     "sjdpp(threshold=0.5); sjdpp(threshold=0.1); sjdpp(threshold=0.02)",
     "gsd(distance=8.0); gsd(gap=1.0, distance=12.0)",
     "lantern(neighbours=10, delta=0.1); lantern(neighbours=100, delta=0.3)",
@@ -34,8 +35,9 @@ LOSSY = (  # the codes of `photo` have squared distances of 5 and more in its em
     "pjd(context=12); pjd(context=6)",
 )
 LOSSLESS = [str(make()) for make in RECIPES.values() if make.lossless]
-DECODERS = LOSSLESS + [str(decoder(spelling)) for line in LOSSY for spelling in line.split(";")]
-SOME = [str(RECIPES[name]()) for name in ("ar", "mc_sjd", "sjd_pac", "jacobi_ngram")]
+BRANCHES = str(RECIPES["jacobi_ngram"](48, 45))
+DECODERS = [*LOSSLESS, BRANCHES] + [str(decoder(spelling)) for line in LOSSY for spelling in line.split(";")]
+SOME = [*(str(RECIPES[name]()) for name in ("ar", "mc_sjd", "sjd_pac", "jacobi_ngram")), BRANCHES]
 Rows = dict[str, dict[str, Any]]  # of results.json, by decoder
 
 

@@ -1,5 +1,6 @@
 """Jacobi decoding whose drafts are looked up by their neighbours, or corrected for them."""
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewpass.core.canvas import Canvas, Grid
-from fewpass.core.checks import MOST, whole
+from fewpass.core.checks import MOST, real, whole
 from fewpass.core.noise import Noise
 from fewpass.core.protocol import Decoder, Query, SessionInfo, State
 from fewpass.core.splitmix import GOLDEN
@@ -64,18 +65,22 @@ class NGrams(Decoder):
     answer, as in Gumbel top-k, arXiv 1903.06059. One that is the true token where the first draft is wrong is committed
     with the answer behind it. All answers behind branches go into the pool and the correction.
 
-    Under fixed noise an accepted draft is the token of `ar`, so any draft may be tried. The pool is that of lookahead
+    With a `tolerance` > 0 a draft is accepted too if its log p - log e is at most that much below the largest. Lossy.
+
+    Under fixed noise an accepted draft is otherwise the token of `ar`, so any draft may be tried. The pool is that of lookahead
     decoding, arXiv 2402.02057, in two dimensions; the noise that of arXiv 2002.09928. The decoder is the project's
     own, see docs/research-log.md. Nothing crosses between host and device but the lengths that every decoder reads.
     """
 
     window: int
     branches: int = 0
+    tolerance: float = 0.0
     features: Tensor | None = field(default=None, repr=False, compare=False)  # of the tokens and no token, [V + 1, F]
 
     def __post_init__(self) -> None:
         whole("window", self.window, 0, MOST, of="drafts")
         whole("branches", self.branches, 0, SIBLINGS * self.window, of="tokens")
+        real("tolerance", self.tolerance, 0)
 
     def bind(self, info: SessionInfo) -> Self:
         features = info.codebook.features if info.codebook else None
@@ -117,7 +122,10 @@ class NGrams(Decoder):
         x, branches = canvas.read(index[:, :W]), known.branches[:, : len(beside)]
         noises, near = Proposals(known.e), Neighbours(canvas.grid, index)
         ratio = p / noises.read(index)
-        y = ratio.argmax(-1)
+        best, y = ratio.max(-1)
+        if self.tolerance:
+            enough = ratio.gather(-1, x[..., None])[..., 0] >= best[:, :W] * math.exp(-self.tolerance)
+            y[:, :W] = torch.where(enough, x, y[:, :W])
         neighbours = near.all_tokens(canvas.tokens)
         left = neighbours[:, 0, W + 1 :]
         left.copy_(torch.where(left == near.vocab, left, branches))  # a row begins with no left neighbour

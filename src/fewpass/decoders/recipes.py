@@ -106,6 +106,15 @@ def jacobi_ngram(window: int = 32, branches: int = 0) -> NGrams:
     return NGrams(window, branches)
 
 
+@recipe("fewpass, on arXiv 2002.09928, arXiv 2402.02057", lossless=False)
+def jacobi_relaxed(window: int = 32, branches: int = 0, tolerance: float = 0.5) -> NGrams:
+    """`jacobi_ngram` that accepts a draft which loses narrowly under the fixed noise. Lossy; lossless at tolerance=0.
+
+    `tolerance` >= 0 is the largest difference, in nats, of log p plus Gumbel noise to that of the token of `ar`.
+    """
+    return NGrams(window, branches, tolerance)
+
+
 @recipe("arXiv 2508.07747", lossless=False)
 def gsd(window: int = 15, group: int = 14, gap: float = 0.15, distance: float = 0.5, guess: str = "uniform") -> Jacobi:
     """GSD, grouped speculative decoding: SJD that compares groups of codes. Lossy; lossless at group=0.
