@@ -237,6 +237,9 @@ def test_model_path_that_is_not_utf8_reaches_the_results(batch):
     for _ in range(2):
         assert batch("--seed", "1", "--model", model) == (0, "")
         assert {line["settings"]["model"] for line in lines()} == {model}
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert batch("--seed", "1", "--model", model, "--parquet") == (0, "")
+    assert parquet.read_table("out/results.parquet")["model"][0].as_py() == r"caf\udce9"
 
 
 def test_settings_of_a_line_draw_the_image_again(batch, pipeline):
@@ -524,6 +527,20 @@ def test_folder_of_prompts_is_read_as_by_eval(batch):
     ]
 
 
+def test_parquet_holds_the_results(batch):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    Path("p.txt").write_text("two\na dragon\n")
+    batch("--parquet", file="p.txt")
+    table = parquet.read_table("out/results.parquet").to_pylist()
+    for row, line in zip(table, lines(), strict=True):
+        settings = line.get("settings", {})
+        text = {name: json.dumps(line[name]) for name in ("settings", "tags") if name in line}
+        expected = {key: value for key, value in {**settings, **line, **text}.items() if key not in ("options", "size")}
+        assert {key: value for key, value in row.items() if value is not None} == {
+            key: value for key, value in expected.items() if value is not None
+        }
+
+
 def test_progress_is_shown_on_a_terminal(batch, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
@@ -592,9 +609,11 @@ def test_bad_options_are_named(batch, monkeypatch, arguments, named):
     assert named in refused(batch, *arguments)
 
 
-def test_missing_ray_is_named_with_its_extra(batch, monkeypatch):
+@pytest.mark.parametrize(("module", "option"), [("pyarrow", "--parquet"), ("ray", "--ray")])
+def test_missing_package_is_named_with_its_extra(batch, monkeypatch, module, option):
+    monkeypatch.setattr(fewpass.batch.results, "find_spec", lambda name: None)
     monkeypatch.setattr(fewpass.batch.workers, "find_spec", lambda name: None)
-    assert 'pip install "fewpass[ray]"' in refused(batch, "--ray")
+    assert f'pip install "fewpass[{option[2:]}]"' in refused(batch, option)
 
 
 def test_folder_of_another_run_is_refused(batch):

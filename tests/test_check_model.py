@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import fewpass
+import fewpass.contract
 import fewpass.testing.model_checks
 from fewpass import Grid
 from fewpass.cli import main
@@ -48,6 +49,11 @@ def models(tmp_path_factory):
         folder = tmp_path_factory.mktemp(name)
         found[name] = fewpass.load(write(folder), device="cpu").model
     return found
+
+
+def test_older_import_path_gives_the_same_checks():
+    for name in ("CHECKS", "Finding", "check_model"):
+        assert getattr(fewpass.contract, name) is getattr(fewpass.testing.model_checks, name)
 
 
 @pytest.mark.parametrize("name", GRIDS)

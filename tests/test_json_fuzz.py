@@ -163,7 +163,7 @@ def test_mutated_json_is_read_or_refused_in_one_line(family, checkpoints, monkey
     def reached(*arguments, **options):
         raise Read
 
-    monkeypatch.setattr(fewpass.models.checkpoint.Checkpoint, "_check_size", reached)
+    monkeypatch.setattr(fewpass.models.checkpoint, "check_size", reached)
 
     @fuzz(300)
     @given(st.data())

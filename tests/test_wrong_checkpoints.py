@@ -1,6 +1,7 @@
 """Checkpoints that are not what they seem: a line says what they are and what to do; what can be read is read."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -120,6 +121,36 @@ def test_trainer_prefixes_and_pth_files_of_llamagen_are_read(tmp_path):
             torch.save({"model": named}, wrapped / f"{path.stem}.pth")
         assert torch.equal(fewpass.load(wrapped, "cpu")("3", size=SIZE, seed=0).tokens, expected)
         assert torch.equal(fewpass.load(wrapped / "c2i_B.pth", "cpu")("3", size=SIZE, seed=0).tokens, expected)
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "../outside.safetensors", "sub/../../outside.safetensors", "", 3, None])
+@pytest.mark.parametrize("index", ["model.safetensors.index.json", "pytorch_model.bin.index.json"])
+def test_weight_map_that_leads_out_of_the_folder_is_refused(name, index, janus):
+    shutil.copy(tiny.shards(janus)[0], janus.parent / "outside.safetensors")
+    content = json.loads((janus / "model.safetensors.index.json").read_text())
+    content["weight_map"][next(iter(content["weight_map"]))] = name
+    (janus / "model.safetensors.index.json").unlink()
+    (janus / index).write_text(json.dumps(content))
+    refused(janus, "is not a file in it|cannot read the model in")
+
+
+@pytest.mark.parametrize("index", ["model.safetensors.index.json", "model.safetensors"])
+def test_weights_that_are_no_regular_file_are_refused(index, janus):
+    if index == "model.safetensors":
+        os.mkfifo(janus / index)
+    else:
+        shard = tiny.shards(janus)[0]
+        shard.unlink()
+        shard.symlink_to("/dev/zero")
+    refused(janus, "is not a file in it")
+
+
+def test_checkpoint_named_by_transformers_weights_stays_in_the_folder(janus):
+    config = json.loads((janus / "config.json").read_text())
+    (janus / "config.json").write_text(json.dumps(config | {"transformers_weights": "../outside.safetensors"}))
+    refused(janus, r"none of \.\./outside\.safetensors")
+    shutil.copy(tiny.shards(janus)[0], janus.parent / "outside.safetensors")
+    refused(janus, "is not a file in it")
 
 
 def test_token_ids_outside_the_vocabulary_are_refused(pipeline):

@@ -1,6 +1,7 @@
 """A checkpoint's folder: its weights, tokenizer and sampling defaults."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,8 +22,12 @@ Mend = Callable[[PreTrainedModel, list[str]], list[str]]  # fill in weights of a
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 TEMPLATE = "chat_template.json"  # where processors kept it once, and tokenizers do not look
+LONGEST = 200  # letters of a file's name in a message
 DESCRIBED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", TEMPLATE)
-WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+WEIGHTS = (  # in the order in which transformers looks for them
+    *("model.safetensors", "model.safetensors.index.json"),
+    *("pytorch_model.bin", "pytorch_model.bin.index.json"),
+)
 
 PER_BYTE = 4  # weights at most, however they are quantised
 ABSENT = 2**27  # weights that a checkpoint may lack: an encoder of images
@@ -65,9 +70,7 @@ class Checkpoint:
         """
         if (generation := self.folder / "generation_config.json").exists():
             GenerationConfig.from_dict(read_json(generation))  # from_pretrained ignores one that it cannot read
-        for index in self.folder.glob("*.index.json"):
-            read_json(index)  # transformers does not name one that it cannot read
-        self._check_size(kind)
+        check_size(kind, self.folder, self._weight_files())
         loading = {"output_loading_info": True, "local_files_only": True, "ignore_mismatched_sizes": True}
         model, info = kind.from_pretrained(self.folder, dtype=self.dtype, **loading, **self.options)
         missing = [name for name in info["missing_keys"] if absent is None or not name.startswith(absent)]
@@ -88,21 +91,24 @@ class Checkpoint:
     def _placed(self, model: M) -> M:
         return model if {"device_map", "quantization_config"} & self.options.keys() else model.to(self.device)
 
-    def _check_size(self, kind: type[PreTrainedModel]) -> None:
-        """Raise ValueError if there are no weights, or far fewer than the model of config.json needs.
+    def _weight_files(self) -> list[Path]:
+        """The files that transformers reads the weights from.
 
-        transformers would set up the whole model before it compares: a width of a million takes all memory.
+        Raises ValueError if there are none, or one is not a file in the folder.
         """
-        stored = sum(path.stat().st_size for pattern in WEIGHTS for path in self.folder.glob(pattern) if path.is_file())
-        if not stored:
+        named = self.config.get("transformers_weights")
+        known = (named,) if named else WEIGHTS
+        first = next((name for name in known if os.path.exists(self.folder / name)), None)
+        if first is None:
             hint = f"; pickles (.bin) are not fetched: hf download {self.name} --local-dir FOLDER, and load FOLDER"
-            none = f"there are no weights in {self.folder}: none of {', '.join(WEIGHTS)}"
+            none = f"there are no weights in {self.folder}: none of {', '.join(name[:LONGEST] for name in known)}"
             raise ValueError(none if located(self.name).exists() else none + hint)
-        with torch.device("meta"), no_init_weights():
-            config = kind.config_class.from_pretrained(self.folder)
-            needed = sum(w.numel() for w in kind._from_config(config, attn_implementation="sdpa").parameters())
-        if needed > PER_BYTE * stored + ABSENT:
-            raise ValueError(f"config.json describes a model of {needed} weights, which {stored} bytes cannot hold")
+        index = first.endswith(".index.json")
+        names = [Path(name) for name in (read_json(self.folder / first)["weight_map"].values() if index else [first])]
+        for name in names:
+            if name.is_absolute() or ".." in name.parts or not os.path.isfile(self.folder / name):
+                raise ValueError(f"cannot read the model in {self.folder}: {name} is not a file in it")
+        return [self.folder / name for name in dict.fromkeys(names)]
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Raises ValueError if there is none: transformers would make an empty one."""
@@ -126,6 +132,19 @@ class Checkpoint:
                 found |= {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118
         pickles = [] if found else sorted(self.folder.glob("pytorch_model*.bin"))
         return found | {name: w for path in pickles for name, w in read_weights(path).items() if wanted(name)}
+
+
+def check_size(kind: type[PreTrainedModel], folder: Path, files: Sequence[Path]) -> None:
+    """Raise ValueError if the model of config.json has far more weights than `files` can hold.
+
+    transformers would set up the whole model before it compares: a width of a million takes all memory.
+    """
+    stored = sum(path.stat().st_size for path in files)
+    with torch.device("meta"), no_init_weights():
+        config = kind.config_class.from_pretrained(folder)
+        needed = sum(w.numel() for w in kind._from_config(config, attn_implementation="sdpa").parameters())
+    if needed > PER_BYTE * stored + ABSENT:
+        raise ValueError(f"config.json describes a model of {needed} weights, which {stored} bytes cannot hold")
 
 
 def sampling_of(config: GenerationConfig, otherwise: Sampling) -> Sampling:
