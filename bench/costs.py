@@ -2,8 +2,8 @@
 
     python bench/costs.py --model photo --guidance 3 --images 28
 
-A pass over n positions costs 1 + n / c: c is infinite on a GPU that waits for its weights, 64 or 16 where the arithmetic
-of the positions tells. Printed is the speed-up over `ar` for each. Passes do not depend on the machine.
+A pass over n positions costs 1 + n / c: c is infinite on a GPU that waits for its weights, 64 or 16 where arithmetic
+takes the time. Printed is the speed-up over `ar` for each. Passes do not depend on the machine.
 """
 
 import argparse

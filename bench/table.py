@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 GUIDANCE = {"photo": 3.0, "emoji": 1.25}
 TIMED, BATCH = 8, 20  # images that are timed, and images drawn at a time otherwise
 LOSSY = (  # the codes of `photo` have squared distances of 5 and more in its embedding
-    "jacobi_relaxed(48, 45, tolerance=0.25); jacobi_relaxed(48, 45, tolerance=0.5); jacobi_relaxed(48, 45, tolerance=1.0)",
+    "jacobi_relaxed(48, 45, 0.25); jacobi_relaxed(48, 45, 0.5); jacobi_relaxed(48, 45, 1.0)",
     "sjdpp(threshold=0.5); sjdpp(threshold=0.1); sjdpp(threshold=0.02)",
     "gsd(distance=8.0); gsd(gap=1.0, distance=12.0)",
     "lantern(neighbours=10, delta=0.1); lantern(neighbours=100, delta=0.3)",

@@ -12,7 +12,7 @@ from tests.toys import FREE, ROW_ENDS
 from tests.wrong import WRONG
 
 # What a lossy recipe needs to be lossless again.
-MADE_LOSSLESS = {"sjdpp": {"threshold": float("inf")}}
+MADE_LOSSLESS = {"sjdpp": {"threshold": float("inf")}, "jacobi_relaxed": {"tolerance": 0.0}}
 FACTORS = {
     "recipe": [name for name, recipe in RECIPES.items() if recipe.lossless or name in MADE_LOSSLESS],
     "guess": list(DRAFT_INITS),
@@ -88,6 +88,11 @@ def test_wrong_law_is_caught(rule):
     figure = check_decoder(Jacobi(FREE.size - 1, rule), joint_law(temperature=0.7), images=100_000)
     assert figure.z > 10, figure
     assert not figure.exact
+
+
+def test_narrow_losers_of_the_noise_are_caught():
+    decoder = RECIPES["jacobi_relaxed"](FREE.size - 1, 6, tolerance=2.0)
+    assert check_decoder(decoder, joint_law(temperature=0.7), images=100_000).z > 10
 
 
 def test_impossible_tokens_are_caught():

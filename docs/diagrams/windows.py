@@ -184,6 +184,31 @@ def ngrams() -> Pen:
     return pen
 
 
+def branches() -> Pen:
+    """Candidates beside the first drafts of a window, one of which takes the place of a wrong draft."""
+    pen = Pen(
+        236,
+        "Branches: three other candidates under each of the first drafts; the second draft is wrong, a branch right",
+    )
+    x, step = 40, 56
+    pen.row(x, 28, [("a", "final"), ("b", "kept"), ("c", "wrong"), *((letter, "draft") for letter in "def")], step)
+    for i, letters in enumerate(("ghi", "jkl"), 1):
+        for j, letter in enumerate(letters, 1):
+            pen.token(x + i * step, 28 + j * step, letter, "kept" if letter == "k" else "draft")
+    pen.path("M113 28 C125 28 123 140 133 140", "wire")
+    pen.arrow((169, 140), (191, 140))
+    pen.token(x + 3 * step, 140, "m", "kept")
+    lines = (
+        "the draft c is wrong, but its",
+        "branch k is the true token:",
+        "b, k and the answer m",
+        "behind k are committed",
+    )
+    for i, line in enumerate(lines):
+        pen.text(x + 4.7 * step, 88 + 28 * i, line, "soft", 14, "start")
+    return pen
+
+
 def _window(pen: Pen, what: str, drafts: str, stands: str, rule: str) -> None:
     """Two final tokens and drafts; the pass; what becomes of each draft. The test is not told once one has fallen."""
     pen.label(26, what)

@@ -16,6 +16,7 @@ from fewpass.decoders.recipes import gs_sjd as gs_sjd
 from fewpass.decoders.recipes import gsd as gsd
 from fewpass.decoders.recipes import jacobi as jacobi
 from fewpass.decoders.recipes import jacobi_ngram as jacobi_ngram
+from fewpass.decoders.recipes import jacobi_relaxed as jacobi_relaxed
 from fewpass.decoders.recipes import lantern as lantern
 from fewpass.decoders.recipes import lantern_pp as lantern_pp
 from fewpass.decoders.recipes import mc_sjd as mc_sjd

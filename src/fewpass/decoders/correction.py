@@ -17,7 +17,7 @@ BONUS = 8.0  # nats for the answer that followed the same neighbours at another 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Answers at the positions `index` [B, n]: log p - log e of Gumbel-max [B, n, V], and what they follow."""
+    """Answers at the positions `index` [B, n]: log p - log e of Gumbel-max [B, n, V], and their neighbours."""
 
     index: Tensor
     scores: Tensor
@@ -81,7 +81,7 @@ class Correction:
         return replace(self, XX=self.XX + d.mT @ d, XY=torch.baddbmm(self.XY, d.mT, D))
 
     def faded(self) -> Self:
-        """The same after a pass: what was learnt counts less."""
+        """The same after a pass: earlier changes count less."""
         return replace(self, XX=DECAY * self.XX, XY=DECAY * self.XY)
 
     def at(self, index: Tensor, features: Tensor) -> "Corrected":

@@ -29,7 +29,7 @@ def reads_are_free(x: Tensor) -> bool:
 
 
 class Known(NamedTuple):
-    """The state of images: all that their answers so far tell about the next ones."""
+    """The state: the pool, the noise, the branches of the next pass and the correction; images first."""
 
     keys: Tensor  # the pool
     tokens: Tensor
@@ -67,9 +67,10 @@ class NGrams(Decoder):
 
     With a `tolerance` > 0 a draft is accepted too if its log p - log e is at most that much below the largest. Lossy.
 
-    Under fixed noise an accepted draft is otherwise the token of `ar`, so any draft may be tried. The pool is that of lookahead
-    decoding, arXiv 2402.02057, in two dimensions; the noise that of arXiv 2002.09928. The decoder is the project's
-    own, see docs/research-log.md. Nothing crosses between host and device but the lengths that every decoder reads.
+    Without it an accepted draft is the token of `ar` under fixed noise, so any draft may be tried. The pool is that of
+    lookahead decoding, arXiv 2402.02057, in two dimensions; the noise that of arXiv 2002.09928. The decoder is the
+    project's own, see docs/research-log.md. Nothing crosses between host and device but the lengths that every decoder
+    reads.
     """
 
     window: int
