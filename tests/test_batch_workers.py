@@ -11,6 +11,7 @@ from PIL import Image
 
 from fewpass.batch import workers
 from fewpass.cli import main
+from fewpass.integrations.ray import Processes
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
 
@@ -88,4 +89,4 @@ def test_more_workers_than_fit_are_refused(cluster, folder, tmp_path, monkeypatc
     ],
 )
 def test_workers_get_a_gpu_or_some_cores(resources, options, share):
-    assert workers.Workers("local", "emoji", **options).share(resources) == share
+    assert Processes("local", "emoji", **options).share(resources) == share

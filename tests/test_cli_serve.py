@@ -33,6 +33,9 @@ BAD = [
     (["--cors", "page.example"], "'page.example'"),
     (["--max-per-address", "0"], "max_per_address must be a whole number >= 1, got 0"),
     (["--model", "absent", "--port", "0"], "'absent'"),
+    (["--replicas", "2"], "--replicas 2 has no effect without --ray"),
+    (["--cores", "2"], "--cores 2 has no effect without --ray"),
+    (["--ray", "--replicas", "0"], "'0'"),
 ]
 
 
@@ -71,6 +74,12 @@ def test_port_in_use_is_refused(capsys):
 def test_missing_extra_names_the_install_command(capsys, monkeypatch):
     monkeypatch.setattr(fewpass.cli.serve, "find_spec", lambda name: None if name == "fastapi" else "it is there")
     assert refused(capsys) == "fewpass: serving needs fastapi: pip install 'fewpass[serve]'\n"
+
+
+def test_missing_ray_names_the_install_command(capsys, monkeypatch):
+    pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert refused(capsys, "--port", "0", "--ray") == "fewpass: --ray needs ray: pip install 'fewpass[serve-ray]'\n"
 
 
 @pytest.mark.serve

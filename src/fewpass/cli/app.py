@@ -39,7 +39,7 @@ app.command(epilog=OWN, cls=RayCommand)(flat(batch))
 app.command()(decoders)
 app.command()(models)
 app.command()(check)
-app.command()(flat(serve, without=["stall", "body", "connections"]))
+app.command(cls=RayCommand)(flat(serve, without=["stall", "body", "connections"]))
 app.command("eval", epilog=OWN)(flat(evaluate, without=["decoder", "seed"]))
 app.command()(flat(demo))
 without = ["decoder", "negative_prompt", "seed"]

@@ -96,8 +96,9 @@ def _alone(model: str, place: o.Place, options: Mapping[str, Any]) -> "Draw":
 
 def _on_ray(address: str, workers: int | None, cores: int | None, model: str, place: o.Place) -> "Draw":
     """Drawing on a Ray cluster. Raises ValueError if it is not installed, or has no such model."""
-    from fewpass.batch.workers import Workers, draw_on_ray
+    from fewpass.batch.workers import draw_on_ray
+    from fewpass.integrations.ray import Processes
 
-    on_ray = Workers(address, model, place.device, place.dtype, workers, cores, place.compile)
-    on_ray.check()
-    return partial(draw_on_ray, on_ray)
+    processes = Processes(address, model, place.device, place.dtype, workers, cores, place.compile)
+    processes.check()
+    return partial(draw_on_ray, processes)

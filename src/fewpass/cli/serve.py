@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -25,12 +27,16 @@ def serve(
     limits: Limits = LIMITS,
     name: Annotated[str | None, o.option("NAME", "Name of the model for clients; by default its own.")] = None,
     cors: Annotated[list[str] | None, o.option("ORIGIN", "Origin of allowed web pages; may be repeated.")] = None,
+    ray: o.Ray = None,
+    replicas: Annotated[int | None, o.number("Replicas on Ray; by default as many as fit.")] = None,
+    cores: o.Cores = None,
     place: o.Place = o.Place(),
 ) -> None:
     """Serve a model over HTTP, as OpenAI's images API: POST /v1/images/generations."""
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise ImportError(f"serving needs {', '.join(missing)}: pip install 'fewpass[serve]'")
+    o.check_ray(ray, replicas=replicas, cores=cores)
 
     load_torch()
 
@@ -42,18 +48,48 @@ def serve(
     limits = replace(limits, connections=most_connections())
     with listen(host, port) as bound:
         where = f"http://{_named(host)}:{bound.getsockname()[1]}"
-        pipe = open_model(model, place)
-        pipe.model.check_ready()
+        if ray is None:
+            pipe = open_model(model, place)
+            pipe.model.check_ready()
 
-        from fewpass.serve.app import create_app
-        from fewpass.serve.server import Server
+            from fewpass.serve.app import create_app
+            from fewpass.serve.server import Server
 
-        app = create_app(pipe, limits, api_key, name, cors=cors or ())
-        if host not in o.LOCAL and api_key is None:
-            print(f"fewpass: every client that reaches {where} can draw, unless --api-key is set", file=sys.stderr)
-        ready = f"{pipe.model.name} at {where}/v1"
-        Server(app, limits, lambda: print(ready, file=sys.stderr, flush=True)).run([bound])
+            app = create_app(pipe, limits, api_key, name, cors=cors or ())
+            server = Server(app, limits, lambda: _announce(pipe.model.name, where))
+            _warn(where, host, api_key)
+            server.run([bound])
+            return
+        port = bound.getsockname()[1]
+    serve_on_ray = _on_ray(ray, model, replicas, cores, place)
+    _warn(where, host, api_key)
+    print("starting replicas", file=sys.stderr)
+    serve_on_ray(host, port, limits, api_key, name, cors or (), lambda known, count: _announce(known, where, count))
+
+
+def _on_ray(address: str, model: str, replicas: int | None, cores: int | None, place: o.Place) -> Callable[..., None]:
+    """Serving on a Ray cluster."""
+    try:
+        from fewpass.serve.replicas import serve_on_ray
+    except ImportError as error:
+        raise ImportError(f"--ray needs {error.name}: pip install 'fewpass[serve-ray]'") from error
+
+    from fewpass.integrations.ray import Processes
+
+    processes = Processes(address, model, place.device, place.dtype, replicas, cores, place.compile, called="replicas")
+    processes.check()
+    return partial(serve_on_ray, processes)
+
+
+def _warn(where: str, host: str, api_key: str | None) -> None:
+    if host not in o.LOCAL and api_key is None:
+        print(f"fewpass: every client that reaches {where} can draw, unless --api-key is set", file=sys.stderr)
 
 
 def _named(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+def _announce(model: str, where: str, replicas: int = 0) -> None:
+    drawn = f" by {replicas} replicas" if replicas else ""
+    print(f"{model} at {where}/v1{drawn}", file=sys.stderr, flush=True)

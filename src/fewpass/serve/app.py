@@ -44,6 +44,7 @@ def create_app(
     api_key: str | None = None,
     name: str | None = None,
     cors: Sequence[str] = (),
+    metrics: Metrics | None = None,
 ) -> FastAPI:
     """Create an ASGI application that draws with `pipe`, which must not be used elsewhere from then on.
 
@@ -53,6 +54,7 @@ def create_app(
         api_key: Bearer token that everything under /v1 requires; None requires none.
         name: Name of the model for clients; by default its own, of a folder the last part of its path.
         cors: Origins of web pages that may use the application from browsers; "*" is any.
+        metrics: Metrics of /metrics.
 
     Returns:
         The application. `app.state.engine` is its `Engine`, which starts and stops with it.
@@ -61,7 +63,7 @@ def create_app(
         ValueError: `api_key` or an origin is not valid.
     """
     check_key(api_key)
-    limits, metrics = limits or Limits(), Metrics()
+    limits, metrics = limits or Limits(), metrics or Metrics()
     pipe.model.name = name or public_name(pipe.model.name)
     engine = Engine(pipe, limits, metrics)
 

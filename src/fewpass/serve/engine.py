@@ -67,7 +67,12 @@ class Engine:
     @property
     def ready(self) -> bool:
         """Whether the engine accepts requests."""
-        return self._thread.is_alive() and not self._refusing
+        return self.alive and not self._refusing
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs; the engine may be stopping."""
+        return self._thread.is_alive()
 
     def start(self) -> None:
         """Start the thread."""

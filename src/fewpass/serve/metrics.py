@@ -1,10 +1,13 @@
 """Prometheus metrics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from fewpass.engine.trace import Trace
 
@@ -54,3 +57,13 @@ class Metrics:
 
     def _add(self, kind: Any, name: str, text: str, **options: Any) -> Any:
         return kind(f"fewpass_{name}", text, registry=self._registry, **options)
+
+
+def merge(texts: Mapping[str, bytes], label: str) -> bytes:
+    """Merge the metrics of several servers; `label` holds their names."""
+    families: dict[str, Metric] = {}
+    for name, text in texts.items():
+        for family in text_string_to_metric_families(text.decode()):
+            ours = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            ours.samples += [s._replace(labels={**s.labels, label: name}) for s in family.samples]
+    return generate_latest(SimpleNamespace(collect=families.values))
