@@ -17,13 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from PIL import Image
+
 from fewpass.cli import main as fewpass
 from fewpass.decoders.recipes import RECIPES, decoder
+from fewpass.evaluation.metrics import features_for, kernel_distance
 from fewpass.viz.progress import spoken
 
 ROOT = Path(__file__).parents[1]
 GUIDANCE = {"photo": 3.0, "emoji": 1.25}
 TIMED, BATCH = 8, 20  # images that are timed, and images drawn at a time otherwise
+SPLITS = 400
 LOSSY = (  # the codes of `photo` have squared distances of 5 and more in its embedding
     "jacobi_relaxed(48, 45, 0.25); jacobi_relaxed(48, 45, 0.5); jacobi_relaxed(48, 45, 1.0)",
     "sjdpp(threshold=0.5); sjdpp(threshold=0.1); sjdpp(threshold=0.02)",
@@ -97,6 +103,16 @@ def shown(estimate: dict[str, Any] | None, digits: int, error: bool = False) -> 
     return f"{estimate['mean']:.{digits}f}{more}"
 
 
+def chance(folder: Path) -> float:
+    """The KID that 95 % of random splits of the images of `ar` do not exceed; a split has each prompt on both sides."""
+    network = features_for(folder.parent.name, Path())
+    names = sorted((folder / "images" / "ar").glob("*.png"))  # two of each prompt, one after the other
+    pairs = network.of(Image.open(name) for name in names).unflatten(0, (-1, 2))
+    which = torch.rand(SPLITS, len(pairs), generator=torch.Generator().manual_seed(0)) < 0.5
+    halves = (torch.where(swap[:, None, None], pairs.flip(1), pairs) for swap in which)
+    return float(np.quantile([kernel_distance(half[:, 0], half[:, 1]).mean for half in halves], 0.95))
+
+
 def main_table(folder: Path, decoders: list[str]) -> str:
     """One row for each decoder."""
     rows, one, eight = (read(folder / name) for name in ("main", "one", "eight"))
@@ -118,7 +134,8 @@ def main_table(folder: Path, decoders: list[str]) -> str:
         found["conditions"],
         f"Entropy of the distribution along the images of `ar`: {shown(ar['entropy'], 2)} nats per token.",
         f"Distances (KID, FID) are those of {ar['images']} images from as many of `ar` with other seeds, on",
-        f"{found['features']}; the row of `ar` is their size by chance.",
+        f"{found['features']}; the row of `ar` is their size by chance, and of {SPLITS} random splits of the images of",
+        f"`ar` 95 % have a KID of at most {chance(folder / 'main'):.3f}.",
         f"Seconds: {TIMED} images one at a time, and an image's share of a batch of {TIMED}.",
     ]
     return f"{' '.join(said)}\n\n{markdown(lines)}"
