@@ -43,23 +43,27 @@ class Fused:
 class Multiplied:
     """Two matrix products, for bfloat16: oneDNN's are faster than torch's attention and rounded alike.
 
-    Only the first `slots` are multiplied, a multiple of 64 that covers those in use.
+    Only the first `slots` are multiplied, a multiple of 64 that covers those in use. A `spare` query joins a single one,
+    for which some processors take a product of a vector, which rounds differently.
     """
 
-    mask: Tensor  # [R * H, n, slots]
+    mask: Tensor  # [R * H, n + spare, slots]
     slots: int
+    spare: int
 
     @classmethod
     def of(cls, mask: Tensor, dtype: torch.dtype, heads: int, group: int) -> Self:
         used = int(mask.flatten(0, 2).any(0).nonzero().max())
         slots = min((used // BUCKET + 1) * BUCKET, mask.shape[-1])
-        return cls(_added(mask[..., :slots], dtype, group).expand(-1, heads, -1, -1).flatten(0, 1), slots)
+        added = _added(mask[..., :slots], dtype, group)
+        spare = int(added.shape[2] == 1)
+        return cls(_padded(added, spare).expand(-1, heads, -1, -1).flatten(0, 1), slots, spare)
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-        k, v = k[:, :, : self.slots], v[:, :, : self.slots]
+        padded, k, v = _padded(q, self.spare), k[:, :, : self.slots], v[:, :, : self.slots]
         keys = k.contiguous().flatten(0, 1)  # copied row by row, else torch copies number by number
-        scores = torch.baddbmm(self.mask, q.flatten(0, 1), keys.transpose(1, 2), alpha=scale)
-        return torch.bmm(scores.softmax(-1), v.flatten(0, 1)).view(q.shape)
+        scores = torch.baddbmm(self.mask, padded.flatten(0, 1), keys.transpose(1, 2), alpha=scale)
+        return torch.bmm(scores.softmax(-1), v.flatten(0, 1)).view(padded.shape)[:, :, : q.shape[2]]
 
 
 Attention = Fused | Multiplied

@@ -29,10 +29,11 @@ class Linear:
         self._few = FEW if self._weight.dtype == torch.float32 else 0
 
     def __call__(self, x: Tensor) -> Tensor:
+        # A single row takes the routine of a vector, which is slower and on some processors rounds differently.
+        rows = x.expand(2, -1).contiguous() if len(x) == 1 else x
         if len(x) > self._few:
-            return product(x, self._packed, self._bias)
-        right = x.expand(2, -1).contiguous() if len(x) == 1 else x  # a single row would take a slower routine
-        return torch.addmm(self._bias[:, None], self._weight, right.t()).t()[: len(x)].contiguous()
+            return product(rows, self._packed, self._bias)[: len(x)]
+        return torch.addmm(self._bias[:, None], self._weight, rows.t()).t()[: len(x)].contiguous()
 
     def is_current(self) -> bool:
         """True while the layers hold the weights that were copied; takes less time than copying again."""
