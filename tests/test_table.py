@@ -5,8 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fewpass.cli import main
+from fewpass.evaluation.metrics import features_for, kernel_distance
 
 SCRIPT = Path(__file__).parents[1] / "bench" / "table.py"
 
@@ -64,10 +66,12 @@ def test_tables_are_written_from_results(table, tmp_path, monkeypatch):
     (root / "README.md").write_text("a\n<!-- photo: by hand -->\nold\n<!-- end of photo -->\nz\n")
     monkeypatch.setattr(table, "ROOT", root)
     monkeypatch.setattr(table, "DECODERS", ["ar", "absent", "far"])
+    monkeypatch.setattr(table, "chance", lambda folder: 0.25)
     table.write(folder)
     text = (root / "docs" / "tables" / "photo.md").read_text()
     assert "| `ar` | lossless | 256.0 | 256.00 ± 0.50 | 256.00 | - | 256.00 | 0.000 ± 0.100 | - |" in text
     assert "60 images from as many of `ar` with other seeds, on 64 numbers" in text
+    assert "of 400 random splits of the images of `ar` 95 % have a KID of at most 0.250." in text
     assert "| `near` | 90.0 | 90.00 ± 0.50 | 0.200 ± 0.100 |" in text
     readme = (root / "README.md").read_text()
     assert readme.startswith("a\n<!-- photo: by hand -->\n60 prompts. Entropy")
@@ -82,3 +86,15 @@ def test_every_condition_is_a_run_of_eval(table, folder, tmp_path, capsys):
         assert main(["eval", "--model", "absent", "-o", str(tmp_path / "x"), *options]) == 2
         assert "unknown model 'absent'" in capsys.readouterr().err
     assert {decoder.partition("(")[0] for decoder in table.DECODERS} == set(table.RECIPES)
+
+
+def test_splits_of_equal_pairs_have_the_distance_of_their_halves(table, tmp_path):
+    folder = tmp_path / "photo" / "main"
+    (folder / "images" / "ar").mkdir(parents=True)
+    pictures = []
+    for i in range(6):
+        pictures.append(Image.effect_noise((32, 32), 20 * i + 1).convert("RGB"))
+        for seed in (0, 1):
+            pictures[-1].save(folder / "images" / "ar" / f"{i:05d}-{seed}.png")
+    features = features_for("photo", Path()).of(pictures)
+    assert table.chance(folder) == pytest.approx(kernel_distance(features, features).mean)

@@ -43,8 +43,8 @@ class Fused:
 class Multiplied:
     """Two matrix products, for bfloat16: oneDNN's are faster than torch's attention and rounded alike.
 
-    Only the first `slots` are multiplied, a multiple of 64 that covers those in use. A `spare` query joins a single one,
-    for which some processors take a product of a vector, which rounds differently.
+    Only the first `slots` are multiplied, a multiple of 64 that covers those in use. A `spare` query joins a single
+    one, for which some processors take a product of a vector, which rounds differently.
     """
 
     mask: Tensor  # [R * H, n + spare, slots]
