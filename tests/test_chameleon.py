@@ -218,7 +218,7 @@ def test_pictures_are_those_of_the_paper(pipe, folders):
     drawn = torch.tensor(list(result.images[0].tobytes())).view(height, width, 3)
     assert result.images[0].size == (width, height)
     assert (drawn - expected).abs().max() <= 1
-    assert (drawn != expected).double().mean() < 0.01
+    assert (drawn != expected).double().mean() < 0.02  # pixels on the edge of rounding: up to 1.1 % by processor
 
 
 def test_defaults_are_those_of_the_authors(pipes):

@@ -133,7 +133,7 @@ def test_passes_read_back_from_the_device_twice(monkeypatch, spelling):
     monkeypatch.setattr(ngram, "reads_are_free", lambda x: False)
     with CountedReads(monkeypatch) as counted:
         passes = sum(1 for _ in decode(Toy(1, WIDE), fewpass.decoder(spelling), PLAIN, torch.arange(1)))
-    assert counted.reads == 2 * passes
+    assert counted.reads == 2 * passes - (spelling in ("zipar", "pjd"))  # these read nothing before their first pass
 
 
 # Models.

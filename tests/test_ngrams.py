@@ -113,7 +113,7 @@ def drafts(canvas, pool, reached=12, W=3):
     vocab = canvas.grid.vocab
     correction = Correction.blank(1, W + 1, vocab, torch.zeros(vocab + 1, 1))
     index, e = canvas.ahead(W), torch.ones(1, W + 1, vocab)
-    ratio = F.one_hot(canvas.read(index), vocab).float()
+    ratio = 0.01 + F.one_hot(canvas.read(index), vocab).float()  # less certain than the bonus of an n-gram
     correction.hold(Answers.of(index, ratio, torch.zeros(1, W, 1)))
     no_branches = torch.empty(1, 0, dtype=torch.long)
     known = Known(pool.keys, pool.tokens, torch.tensor([reached]), e, no_branches, *correction.parts)

@@ -75,8 +75,8 @@ class Correction:
         """Add the changes from the newest answers to these ones, where `known` [B, n] is true."""
         before, least = Proposals(self.scores).read(new.index), math.log(FLOOR) + 1e-3
         d = (new.left - Proposals(self.left).read(new.index)) * known[..., None]
-        both = (torch.minimum(new.scores, before) > least).to(before.dtype)
-        D = (new.scores - before) * both
+        both = known[..., None] & (torch.minimum(new.scores, before) > least)  # not NaN, which p may be past the image
+        D = torch.where(both, new.scores - before, 0.0)
         D -= both * (D.sum(-1, keepdim=True) / both.sum(-1, keepdim=True).clamp(min=1))  # a constant changes nothing
         return replace(self, XX=self.XX + d.mT @ d, XY=torch.baddbmm(self.XY, d.mT, D))
 
