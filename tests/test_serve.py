@@ -221,6 +221,7 @@ REFUSED = {
     "decoder of code": ({"decoder": "__import__('os')"}, "decoder", "__import__"),
     "window": ({"window": -1}, "window", "-1"),
     "window too large": ({"window": 257}, "window", "257"),
+    "too many branches": ({"decoder": "jacobi_ngram(window=100, branches=257)"}, "decoder", "257"),
     "window too large in a decoder": ({"decoder": "sjd(window=10000000)"}, "decoder", "10000000"),
     "window too large in rows": ({"decoder": "pjd(window=10000000)"}, "decoder", "10000000"),
     "too many neighbours": ({"decoder": "lantern(neighbours=16000)"}, "decoder", "16000"),

@@ -87,7 +87,7 @@ def _decoder(body: GenerationRequest, model: Model, limits: Limits) -> Decoder:
     if body.window is not None:
         decoder = decoder.with_options(window=body.window)
     for option, value in decoder.options.items():
-        most = limits.max_window if option == "window" else OPTION
+        most = limits.max_window if option in ("window", "branches") else OPTION
         if isinstance(value, int) and value > most:
             raise ValueError(f"{option} is at most {most} here, got {shown(value)}")
     if isinstance(decoder, Tree) and decoder.candidates**decoder.levels > BRANCHES:
