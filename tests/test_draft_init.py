@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from fewpass import Canvas, Grid
-from fewpass.decoders.draft_init import DRAFT_INITS, above, above_sample, left, left_sample, named, uniform
-from fewpass.decoders.proposals import Proposals
+from fewpass.decoders.draft_init import DRAFT_INITS, Proposals, above, above_sample, left, left_sample, named, uniform
 
 GRID = Grid(3, 4, 5)
 SURE = torch.eye(5)

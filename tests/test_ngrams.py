@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from fewpass import Canvas, Drawing, Grid, Sampling, ar, jacobi, jacobi_ngram
 from fewpass.core.noise import Noise
 from fewpass.decoders.correction import Answers, Correction
-from fewpass.decoders.ngram import Known, Neighbours, NGrams, Pool
+from fewpass.decoders.ngram import Known, NGrams
+from fewpass.decoders.pool import Neighbours, Pool
 from fewpass.testing import Toy, coming_and_going, drawn
 from tests.toys import GREEDY, PLAIN, WIDE, WIDE_ROW_ENDS, mean_passes, one_by_one, toy
 
@@ -178,7 +179,7 @@ def test_bad_window_is_refused_by_name():
 
 def test_bad_branches_are_refused_by_name():
     for branches, why in ((-1, ">= 0, got -1"), (0.5, ">= 0, got 0.5"), (16, "<= 15, got 16")):
-        with pytest.raises(ValueError, match=f"branches must be a whole number of tokens {why}"):
+        with pytest.raises(ValueError, match=f"branches must be a whole number of tokens beside 5 drafts {why}"):
             jacobi_ngram(5, branches)
 
 

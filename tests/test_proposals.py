@@ -1,6 +1,6 @@
 import torch
 
-from fewpass.decoders.proposals import Proposals
+from fewpass.decoders.draft_init import Proposals
 
 
 def law(number):

@@ -7,7 +7,7 @@ import torch
 
 from fewpass import Drawing, Grid, Query, Sampling, ar, decoder, mc_sjd, sjd_pac
 from fewpass.core.noise import FRESH, Noise
-from fewpass.decoders.proposals import Proposals
+from fewpass.decoders.draft_init import Proposals
 from fewpass.decoders.tree import LANE, Branches, Tree, _choose
 from fewpass.runtime.kv_cache import bucket
 from fewpass.testing import JointLaw, Toy, check_decoder, coming_and_going

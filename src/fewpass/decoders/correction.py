@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from fewpass.decoders.proposals import Proposals
+from fewpass.decoders.draft_init import Proposals
 
 FLOOR = 1e-20  # smaller p / e count as this one; changes from and to it are not learnt: top-k sets p to 0
 RIDGE = 1.0  # penalty on the squares of M

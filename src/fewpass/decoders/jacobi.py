@@ -10,8 +10,7 @@ from fewpass.core.canvas import Canvas
 from fewpass.core.checks import MOST, whole
 from fewpass.core.noise import Noise
 from fewpass.core.protocol import Decoder, Query, SessionInfo, State, bind_part
-from fewpass.decoders.draft_init import DraftInit, uniform
-from fewpass.decoders.proposals import Proposals
+from fewpass.decoders.draft_init import DraftInit, Proposals, uniform
 from fewpass.decoders.rules import FixedPoint, Rule, Verdict
 
 

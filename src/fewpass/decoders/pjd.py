@@ -11,7 +11,7 @@ from fewpass.core.canvas import Canvas
 from fewpass.core.checks import MOST, whole
 from fewpass.core.noise import Noise
 from fewpass.core.protocol import Decoder, Query, SessionInfo, State, bind_part
-from fewpass.decoders.proposals import Proposals
+from fewpass.decoders.draft_init import Proposals
 from fewpass.decoders.row_frontier import RowFrontier, RowTable, check_rows
 from fewpass.decoders.rules import Rule, Speculative, Verdict
 

@@ -12,8 +12,8 @@ from fewpass.core.canvas import Canvas
 from fewpass.core.checks import whole
 from fewpass.core.noise import ACCEPT, CORRECT, FRESH, Noise
 from fewpass.core.protocol import Decoder, Query, SessionInfo, State
+from fewpass.decoders.draft_init import Proposals
 from fewpass.decoders.jacobi import Jacobi
-from fewpass.decoders.proposals import Proposals
 from fewpass.decoders.rules import Strict, mass
 
 Path = tuple[int, ...]  # the number of the candidate at each level, from the root down
