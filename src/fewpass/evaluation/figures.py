@@ -105,6 +105,7 @@ def _label(axis: Any, named: Sequence[tuple[str, float, float]]) -> None:
             va="center",
             fontsize=9,
             color=INK,
+            bbox={"boxstyle": "square,pad=0.1", "fc": PAPER, "ec": "none", "alpha": 0.85},  # lines stop behind it
             arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.5, "shrinkB": 5} if abs(shift) > 12 else None,
             zorder=5,
         )
