@@ -102,7 +102,7 @@ def empty_pool():
 
 def learn(canvas, pool, index, y):
     near = Neighbours(canvas.grid, torch.tensor([index]))
-    pool.learn(near, near.all_tokens(canvas.tokens), torch.tensor([y]))
+    pool.learn(near, near.tokens(canvas.tokens), torch.tensor([y]))
 
 
 GRID = Grid(3, 4, 16)
@@ -213,15 +213,19 @@ def test_correction_predicts_the_answer_behind_another_neighbour():
         torch.tensor([[1, 2, 3, 4, 5, 6]]),
         torch.tensor([[7, 8, 9, 10, 11, 12]]),
     )
-    everywhere, nothing = torch.ones(1, 6, dtype=torch.bool), torch.tensor([-1])
+    everywhere, nothing = torch.ones(1, 6, dtype=torch.bool), torch.tensor([[-1]])
     correction.hold(Answers.of(index, p_behind(first), features[first]))
     new = Answers.of(index, p_behind(then), features[then])
-    assert not correction.learn(new, ~everywhere).XX.any(), "not known before, so nothing has changed"
-    correction = correction.learn(new, everywhere)
+    correction.learn(new, ~everywhere)
+    assert not correction.XX.any(), "not known before, so nothing has changed"
+    correction.learn(new, everywhere)
     correction.hold(new)
     ready = correction.at(index, features)
     for left in range(20, 30):
-        assert ready.scores(2, torch.tensor([left]), nothing).argmax() == p_behind(torch.tensor([left])).argmax()
+        assert (
+            ready.scores(torch.tensor([2]), torch.tensor([[left]]), nothing).argmax()
+            == p_behind(torch.tensor([left])).argmax()
+        )
 
 
 def test_correction_prefers_the_answer_beside_the_same_neighbours():
@@ -231,7 +235,7 @@ def test_correction_prefers_the_answer_beside_the_same_neighbours():
     correction.hold(Answers.of(index, p, features[index]))
 
     def draft(anywhere):
-        return int(correction.at(index, features).scores(0, torch.tensor([0]), torch.tensor([anywhere])).argmax())
+        return int(correction.at(index, features).scores(index[0], index, torch.tensor([[anywhere]])).argmax())
 
     assert [draft(anywhere) for anywhere in (-1, 1, 2)] == [0, 1, 0]
 

@@ -1,7 +1,6 @@
 """Answers corrected for a left neighbour that has changed: least squares on the changes seen so far."""
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import torch
@@ -9,7 +8,6 @@ from torch import Tensor
 
 from fewpass.decoders.draft_init import Proposals
 
-FLOOR = 1e-20  # smaller p / e count as this one; changes from and to it are not learnt: top-k sets p to 0
 RIDGE = 1.0  # penalty on the squares of M
 DECAY = 0.7  # of the sums from pass to pass: the effect of a neighbour differs between the parts of an image
 BONUS = 8.0  # nats for the answer that followed the same neighbours at another position
@@ -26,7 +24,7 @@ class Answers:
     @classmethod
     def of(cls, index: Tensor, ratio: Tensor, left: Tensor) -> Self:
         """From p / e [B, n, V]."""
-        return cls(index, ratio.to(left.dtype).clamp(min=FLOOR).log(), left)
+        return cls(index, ratio.to(left.dtype).log(), left)
 
     def part(self, start: int, end: int | None = None) -> "Answers":
         """The answers from number `start` on."""
@@ -71,41 +69,41 @@ class Correction:
         Proposals(self.scores).write(new.index, new.scores)
         Proposals(self.left).write(new.index, new.left)
 
-    def learn(self, new: Answers, known: Tensor) -> Self:
-        """Add the changes from the newest answers to these ones, where `known` [B, n] is true."""
-        before, least = Proposals(self.scores).read(new.index), math.log(FLOOR) + 1e-3
-        d = (new.left - Proposals(self.left).read(new.index)) * known[..., None]
-        both = known[..., None] & (torch.minimum(new.scores, before) > least)  # not NaN, which p may be past the image
-        D = torch.where(both, new.scores - before, 0.0)
-        D -= both * (D.sum(-1, keepdim=True) / both.sum(-1, keepdim=True).clamp(min=1))  # a constant changes nothing
-        return replace(self, XX=self.XX + d.mT @ d, XY=torch.baddbmm(self.XY, d.mT, D))
+    def learn(self, new: Answers, known: Tensor, decay: float = 1.0) -> None:
+        """Add the changes from the newest answers to these ones, where `known` [B, n] is true.
 
-    def faded(self) -> Self:
-        """The same after a pass: earlier changes count less."""
-        return replace(self, XX=DECAY * self.XX, XY=DECAY * self.XY)
+        Earlier changes count `decay` times as much as before.
+        """
+        d = (new.left - Proposals(self.left).read(new.index)) * known[..., None]
+        # Infinite changes, from and to p = 0, are not learnt, nor NaN, which p may be past the image.
+        D = Proposals(self.scores).read(new.index).sub_(new.scores).nan_to_num_(0.0, 0.0, 0.0).neg_()
+        self.XX.baddbmm_(d.mT, d, beta=decay)
+        self.XY.baddbmm_(d.mT, D, beta=decay)
 
     def at(self, index: Tensor, features: Tensor) -> "Corrected":
         """The corrected answers at the positions `index` [B, W]; `features` is [V + 1, F]."""
         ridge = RIDGE * torch.eye(self.XX.shape[-1], dtype=self.XX.dtype, device=self.XX.device)
-        M = torch.linalg.inv(self.XX + ridge) @ self.XY  # as exact as needed, and much faster than `solve`
-        return Corrected(Proposals(self.scores).read(index), Proposals(self.left).read(index), features, M)
+        inverse = torch.linalg.inv(self.XX + ridge)  # as exact as needed, and much faster than `solve`
+        return Corrected(self, index, features, inverse)
 
 
 @dataclass(frozen=True, eq=False)
 class Corrected:
-    """Scores log p - log e [B, W, V] of Gumbel-max, and their corrections."""
+    """The corrected answers at some positions."""
 
-    newest: Tensor
-    left: Tensor  # features of the left neighbours that the scores follow, [B, W, F]
+    correction: Correction
+    index: Tensor  # [B, W]
     features: Tensor  # of all tokens, [V + 1, F]
-    M: Tensor
+    inverse: Tensor
 
-    def scores(self, i: int, left: Tensor, anywhere: Tensor) -> Tensor:
-        """Scores [B, V] at position i behind the tokens `left` [B]; the largest is of the likeliest token.
+    def scores(self, at: Tensor, left: Tensor, anywhere: Tensor) -> Tensor:
+        """Scores [B, n, V] of the positions numbered `at` [n] behind the tokens `left` [B, n].
 
-        `anywhere` [B] are answers that followed the same neighbours at other positions, -1 for none.
+        The largest is of the likeliest token. `anywhere` [B, n] are answers that followed the same neighbours at other
+        positions, -1 for none.
         """
-        change = (self.features[left] - self.left[:, i])[:, None]
-        scores = torch.baddbmm(self.newest[:, i, None], change, self.M)[:, 0]
+        index = self.index[:, at]
+        change = (self.features[left] - Proposals(self.correction.left).read(index)) @ self.inverse
+        scores = Proposals(self.correction.scores).read(index).baddbmm_(change, self.correction.XY)
         bonus = torch.where(anywhere < 0, 0.0, BONUS).to(scores.dtype)
-        return scores.scatter_add_(1, anywhere.clamp(min=0)[:, None], bonus[:, None])
+        return scores.scatter_add_(2, anywhere.clamp(min=0)[..., None], bonus[..., None])

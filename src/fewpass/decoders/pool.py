@@ -34,9 +34,10 @@ class Pool:
             self.tokens.scatter_(1, entry, y)
 
     def look_up(self, keys: Tensor) -> Tensor:
-        """The answers with the keys [B, n], -1 where there is none."""
-        entry = self._entry(keys)
-        return torch.where(self.keys.gather(1, entry) == keys, self.tokens.gather(1, entry), -1)
+        """The answers with the keys [B, ...], -1 where there is none."""
+        flat = keys.flatten(1)
+        entry = self._entry(flat)
+        return torch.where(self.keys.gather(1, entry) == flat, self.tokens.gather(1, entry), -1).view_as(keys)
 
     def _entry(self, keys: Tensor) -> Tensor:
         entries = self.keys.shape[1] - 1
@@ -59,14 +60,10 @@ class Neighbours:
         here = index + 2
         self.tags = torch.stack([here << 2 * BITS, torch.full_like(here, 1 << 2 * BITS)], 1)  # [B, 2, n]
 
-    def tokens(self, tokens: Tensor, i: int) -> Tensor:
-        """Left, above and copied at the i-th position: [B, 3]."""
-        return tokens.gather(1, self.at[..., i]).masked_fill_(self.beyond[..., i], self.vocab)
-
-    def all_tokens(self, tokens: Tensor) -> Tensor:
+    def tokens(self, tokens: Tensor) -> Tensor:
         """Left, above and copied at all positions: [B, 3, n]."""
         return tokens.gather(1, self.at.flatten(1)).view_as(self.at).masked_fill_(self.beyond, self.vocab)
 
-    def keys(self, beside: Tensor, i: int | slice = slice(None)) -> Tensor:
-        """Keys with the position and without it, never 0: [B, 2, n] for neighbours [B, 3, n], or [B, 2] at i."""
-        return ((beside[:, 0] << BITS) + beside[:, 1])[:, None] + self.tags[..., i]
+    def keys(self, beside: Tensor) -> Tensor:
+        """Keys with the position and without it, never 0: [B, 2, n] for neighbours [B, 3, n]."""
+        return ((beside[:, 0] << BITS) + beside[:, 1])[:, None] + self.tags
