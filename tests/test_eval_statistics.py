@@ -27,13 +27,6 @@ from tests.toys import FREE, ROW_ENDS
 ROWS = [Row("a cat", "1"), Row("a dog", "2"), Row("a cat", "3")]
 
 
-def test_share_has_wilsons_interval():
-    e = statistics.share([True] * 8 + [False] * 2)  # Newcombe (1998) and every table: 0.490 to 0.943
-    assert (e.mean, e.n) == (0.8, 10)
-    assert (e.low, e.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert statistics.share([True] * 5).high == 1
-
-
 def test_mean_has_the_normal_interval_without_nan():
     e = statistics.mean([1.0, 2.0, 3.0, math.nan])
     assert (e.mean, e.n) == (2.0, 3)
@@ -42,35 +35,11 @@ def test_mean_has_the_normal_interval_without_nan():
     assert math.isnan(statistics.mean([]).mean)
 
 
-def test_share_difference_is_paired():
-    new, old = [True, True, False, False], [True, False, False, False]
-    e = statistics.share_difference(new, old)
-    assert e.mean == 0.25
-    assert e.low < 0 < e.high
-    alike = statistics.share_difference([True, False] * 50, [True, False] * 50)
-    assert alike.mean == 0
-    assert 0 < alike.high < 0.03  # pairs that agree narrow the interval
-    apart = statistics.share_difference([True, False] * 50, [False, True] * 50)
-    assert apart.mean == 0
-    assert apart.high > 0.15
-
-
 def test_intervals_end_at_bounds_of_the_values():
-    won = statistics.share_difference([True] * 4, [False] * 4)
-    assert (won.mean, won.high) == (1, 1)
-    lost = statistics.share_difference([False] * 4, [True] * 4)
-    assert (lost.mean, lost.low) == (-1, -1)
     few = statistics.mean([0.0, 0.1], 0, 1)
     assert (few.low, few.high) == (0, pytest.approx(0.148, abs=1e-3))
     assert math.isnan(statistics.mean([1.0], 0, 1).low)
     assert math.isnan(statistics.mean([1.0], 0, 1).high)
-
-
-@pytest.mark.parametrize("n", range(1, 12))
-def test_share_difference_lies_within_100_points(n):
-    for won in range(n + 1):
-        e = statistics.share_difference([True] * won + [False] * (n - won), [False] * won + [True] * (n - won))
-        assert -1 <= e.low <= e.mean <= e.high <= 1
 
 
 def test_first_images_keep_their_seeds():
@@ -173,7 +142,7 @@ def test_same_images_have_zero_differences():
     ]
     _, summary = summarise(both, Instruments())
     assert summary.same_images
-    assert summary.versus["nll"] == Estimate(0, 0, 0, 2, 0)
+    assert summary.nll_difference == Estimate(0, 0, 0, 2, 0)
     other = [record | {"tokens": [5, 5]} for record in both[1].records]
     changed = DecoderImages(both[1].folder, "jacobi", True, both[1].items, other)
     assert not summarise([both[0], changed], Instruments())[1].same_images

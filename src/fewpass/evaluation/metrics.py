@@ -1,23 +1,19 @@
-"""Metrics of images: features with their distances, CLIP score, scene score."""
+"""Metrics of images: features with their distances, CLIP score."""
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fewpass.evaluation.folder import Item
 from fewpass.evaluation.images import DecoderImages, Numbers
 from fewpass.evaluation.statistics import Estimate, normal
 from fewpass.io.extra import needed
-from fewpass.models.emoji.scenes import KINDS, parse
-from fewpass.models.emoji.scorer import score
 from fewpass.models.features import ImageFeatures, features_file
 
 # Where torch-fidelity looks.
@@ -131,24 +127,3 @@ class ClipScorer:
                 warnings.simplefilter("ignore")  # torchmetrics warns of prompts that it cuts
                 scores.append(float(self.metric(_tensor(images.picture(i)), [item.row.prompt])))
         return np.array(scores)
-
-
-def are_scenes(items: Sequence[Item]) -> bool:
-    """Whether all prompts are scenes of the model `emoji`, which the scorer can parse."""
-    try:
-        for item in items:
-            parse(item.row.prompt)
-    except ValueError:
-        return False
-    return True
-
-
-def correct_scenes(images: DecoderImages) -> NDArray[np.bool_]:
-    """Whether background, objects, count and relation are all right, [n]."""
-    return np.array([score(images.picture(i), item.row.prompt).correct for i, item in enumerate(images.items)], bool)
-
-
-def categories(items: Sequence[Item]) -> dict[str, NDArray[np.bool_]]:
-    """Masks [n] of the items of each category, after that of all items."""
-    each = np.array([parse(item.row.prompt).kind for item in items])
-    return {"all": np.ones(len(items), bool)} | {kind: each == kind for kind in KINDS if (each == kind).any()}

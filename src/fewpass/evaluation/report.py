@@ -7,7 +7,6 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from fewpass.engine.result import law
@@ -64,7 +63,7 @@ def html(results: Mapping[str, Any], everything: Sequence[DecoderImages], plots:
         figures={name: data_url(data) for name, data in plots.items()},
         shown=shown,
         gallery=[[_thumbnail(images.picture(i)) for i in shown] for images in everything],
-        compared=any(s.versus for s in results["decoders"] if s.decoder != BASELINE),
+        compared=any(s.nll_difference for s in results["decoders"] if s.decoder != BASELINE),
         slowest=max(s.passes.mean for s in results["decoders"]),
     )
 
@@ -84,8 +83,6 @@ def _plain(value: Any) -> Any:
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
-    if isinstance(value, np.ndarray):
-        return value.tolist()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
