@@ -14,7 +14,7 @@ from fewpass import Sampling
 from fewpass.engine.log_likelihood import CHUNK, read, score
 from fewpass.evaluation import statistics
 from fewpass.evaluation.folder import ROUND, items_of
-from fewpass.evaluation.images import DecoderImages, acceptance_by_entropy, bounds, heat
+from fewpass.evaluation.images import DecoderImages
 from fewpass.evaluation.instruments import Instruments, instruments_of
 from fewpass.evaluation.metrics import Features, frechet_distance, kernel_distance, pair_distances
 from fewpass.evaluation.statistics import Estimate
@@ -64,30 +64,6 @@ def made(committed, entropy=None, logprobs=None, pairs=0):
         for i, (c, e) in enumerate(zip(committed, entropy, strict=True))
     ]
     return DecoderImages(SimpleNamespace(), "sjd(window=3)", True, items, json.loads(json.dumps(records)))
-
-
-def test_pass_is_shared_equally_and_all_tokens_but_one_are_free():
-    d = made([[1, 2, 2, 2, 3, 3]])
-    assert d.free.tolist() == [[False, True, True, False, True, False]]
-    assert d.share.tolist() == [[1, 1 / 3, 1 / 3, 1 / 3, 1 / 2, 1 / 2]]
-    assert (d.passes, d.tokens_per_pass, d.seconds) == (3, 2, 3)
-    scattered = made([[1, 2, 3, 2, 3, 4]])  # rows that are drawn side by side
-    assert scattered.free.tolist() == [[False, True, True, False, False, False]]
-    assert d.share.sum() == d.passes
-    assert scattered.share.sum() == scattered.passes
-
-
-def test_heat_is_one_over_the_mean_share():
-    d = made([[1, 2, 2, 2], [1, 2, 3, 4]])
-    grid = SimpleNamespace(start=0, rows=2, cols=2)
-    assert heat(d, grid) == pytest.approx(np.array([[1, 1.5], [1.5, 1.5]]))
-
-
-def test_acceptance_is_binned_by_entropy():
-    d = made([[1, 1, 1, 2]], entropy=[[0.1, 0.2, 3.0, 3.1]])
-    entropy, accepted = acceptance_by_entropy(d, bounds([d], 2))
-    assert entropy == pytest.approx([0.15, 3.05])
-    assert accepted.tolist() == [1, 0]
 
 
 def test_likelihood_excludes_forbidden_tokens():
