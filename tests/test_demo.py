@@ -267,10 +267,9 @@ def test_missing_extra_is_named_with_its_command(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--port", "0"], "0"),
         (["--port", "65536"], "65536"),
         (["--port", "x"], "got 'x'"),
-        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1: "),
+        (["--host", "192.0.2.1"], "cannot listen on '192.0.2.1', port 7860: "),
         (["--model", "no/such model"], "no/such model"),
     ],
 )
@@ -287,4 +286,4 @@ def test_port_in_use_is_named_before_models_are_loaded(monkeypatch, capsys):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert main(["demo", "--port", str(port), "--model", "no/such model"]) == 2
-    assert capsys.readouterr().err == f"fewpass: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+    assert capsys.readouterr().err == f"fewpass: cannot listen on '127.0.0.1', port {port}: Address already in use\n"
