@@ -116,9 +116,8 @@ def chance(folder: Path) -> float:
 def main_table(folder: Path, decoders: list[str]) -> str:
     """One row for each decoder."""
     rows, one, eight = (read(folder / name) for name in ("main", "one", "eight"))
-    scored = any(row["score"] for row in rows.values())
     heading = ["decoder", "images", "passes", "tokens per pass", "seconds, one", "seconds, of eight", "nats per token"]
-    lines = [[*heading, "KID", "FID", *["scene score, %"] * scored]]
+    lines = [[*heading, "KID", "FID"]]
     for name in decoders:
         if row := rows.get(name):
             cells = [f"`{name}`", "lossless" if row["lossless"] else "lossy", shown(row["passes"], 1)]
@@ -126,8 +125,6 @@ def main_table(folder: Path, decoders: list[str]) -> str:
             cells += [shown(timed.get(name, {}).get("seconds"), 2) for timed in (one, eight)]
             cells += [shown(row["nll"], 2), shown(row["kid"], 3, error=True)]
             cells += ["-" if row["fid"] is None else f"{row['fid']:.2f}"]
-            if scored:
-                cells.append(f"{100 * row['score']['all']['mean']:.1f}")
             lines.append(cells)
     found, ar = json.loads((folder / "main" / "results.json").read_text()), rows["ar"]
     said = [

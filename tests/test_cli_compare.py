@@ -12,7 +12,7 @@ from fewpass.cli import main
 from fewpass.decoders.jacobi import Jacobi
 from fewpass.decoders.spec import recipe
 from fewpass.io.png_metadata import read_settings
-from fewpass.viz.colour_scale import ANCHORS, colour
+from fewpass.viz.colours import ANCHORS, colour
 from fewpass.viz.sheet import GAP, MARGIN, PAPER, TILE, Column, draw_sheet
 
 RED = Image.new("RGB", (8, 8), (200, 10, 10))

@@ -74,9 +74,8 @@ class NoTorch:
             raise KeyboardInterrupt
 
 sys.meta_path.insert(0, NoTorch())
-from importlib import import_module
-for name in ("demo", "serve"):
-    import_module(f"fewpass.cli.{name}").find_spec = lambda name: True
+import fewpass.io.extra
+fewpass.io.extra.find_spec = lambda name: True
 from fewpass.cli import main
 sys.exit(main(sys.argv[1:]))
 """

@@ -11,6 +11,7 @@ import time
 import pytest
 
 import fewpass.cli.serve
+import fewpass.io.extra
 from fewpass.cli import main
 
 BAD = [
@@ -72,8 +73,8 @@ def test_port_in_use_is_refused(capsys):
 
 
 def test_missing_extra_names_the_install_command(capsys, monkeypatch):
-    monkeypatch.setattr(fewpass.cli.serve, "find_spec", lambda name: None if name == "fastapi" else "it is there")
-    assert refused(capsys) == "fewpass: serving needs fastapi: pip install 'fewpass[serve]'\n"
+    monkeypatch.setattr(fewpass.io.extra, "find_spec", lambda name: None if name == "fastapi" else "it is there")
+    assert refused(capsys) == 'fewpass: fastapi is not installed: pip install "fewpass[serve]"\n'
 
 
 def test_missing_ray_names_the_install_command(capsys, monkeypatch):

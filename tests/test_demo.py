@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 import fewpass
-import fewpass.cli.demo
 import fewpass.demo.comparison
+import fewpass.io.extra
 from fewpass.cli import main
 from fewpass.core.canvas import Grid
 from fewpass.demo.comparison import Comparison, Models, compare
@@ -22,7 +22,7 @@ from fewpass.demo.drawing import Stream
 from fewpass.demo.html import EXAMPLES, alert, board, describe, examples_of, verdict
 from fewpass.demo.view import View, heat
 from fewpass.io.png_metadata import KEY
-from fewpass.viz.colour_scale import colour
+from fewpass.viz.colours import colour
 from tests.llamagen import write_c2i
 from tests.tiny import SIDE
 
@@ -266,7 +266,7 @@ def test_examples_of_a_class_conditional_model_are_classes(tmp_path):
 
 
 def test_missing_extra_is_named_with_its_command(monkeypatch, capsys):
-    monkeypatch.setattr(fewpass.cli.demo, "find_spec", lambda name: None)
+    monkeypatch.setattr(fewpass.io.extra, "find_spec", lambda name: None)
     assert main(["demo"]) == 2
     assert capsys.readouterr().err == 'fewpass: gradio is not installed: pip install "fewpass[demo]"\n'
 
@@ -282,7 +282,7 @@ def test_missing_extra_is_named_with_its_command(monkeypatch, capsys):
     ],
 )
 def test_bad_options_are_one_line(arguments, said, monkeypatch, capsys):
-    monkeypatch.setattr(fewpass.cli.demo, "find_spec", lambda name: "it is there")
+    monkeypatch.setattr(fewpass.io.extra, "find_spec", lambda name: "it is there")
     assert main(["demo", *arguments]) == 2
     printed = capsys.readouterr()
     assert said in printed.err
@@ -290,7 +290,7 @@ def test_bad_options_are_one_line(arguments, said, monkeypatch, capsys):
 
 
 def test_port_in_use_is_named_before_models_are_loaded(monkeypatch, capsys):
-    monkeypatch.setattr(fewpass.cli.demo, "find_spec", lambda name: "it is there")
+    monkeypatch.setattr(fewpass.io.extra, "find_spec", lambda name: "it is there")
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert main(["demo", "--port", str(port), "--model", "no/such model"]) == 2

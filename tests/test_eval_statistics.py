@@ -14,7 +14,7 @@ from fewpass import Sampling
 from fewpass.engine.log_likelihood import CHUNK, read, score
 from fewpass.evaluation import statistics
 from fewpass.evaluation.folder import ROUND, items_of
-from fewpass.evaluation.images import DecoderImages, acceptance_by_entropy, bounds, heat
+from fewpass.evaluation.images import DecoderImages
 from fewpass.evaluation.instruments import Instruments, instruments_of
 from fewpass.evaluation.metrics import Features, frechet_distance, kernel_distance, pair_distances
 from fewpass.evaluation.statistics import Estimate
@@ -27,13 +27,6 @@ from tests.toys import FREE, ROW_ENDS
 ROWS = [Row("a cat", "1"), Row("a dog", "2"), Row("a cat", "3")]
 
 
-def test_share_has_wilsons_interval():
-    e = statistics.share([True] * 8 + [False] * 2)  # Newcombe (1998) and every table: 0.490 to 0.943
-    assert (e.mean, e.n) == (0.8, 10)
-    assert (e.low, e.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert statistics.share([True] * 5).high == 1
-
-
 def test_mean_has_the_normal_interval_without_nan():
     e = statistics.mean([1.0, 2.0, 3.0, math.nan])
     assert (e.mean, e.n) == (2.0, 3)
@@ -42,35 +35,11 @@ def test_mean_has_the_normal_interval_without_nan():
     assert math.isnan(statistics.mean([]).mean)
 
 
-def test_share_difference_is_paired():
-    new, old = [True, True, False, False], [True, False, False, False]
-    e = statistics.share_difference(new, old)
-    assert e.mean == 0.25
-    assert e.low < 0 < e.high
-    alike = statistics.share_difference([True, False] * 50, [True, False] * 50)
-    assert alike.mean == 0
-    assert 0 < alike.high < 0.03  # pairs that agree narrow the interval
-    apart = statistics.share_difference([True, False] * 50, [False, True] * 50)
-    assert apart.mean == 0
-    assert apart.high > 0.15
-
-
 def test_intervals_end_at_bounds_of_the_values():
-    won = statistics.share_difference([True] * 4, [False] * 4)
-    assert (won.mean, won.high) == (1, 1)
-    lost = statistics.share_difference([False] * 4, [True] * 4)
-    assert (lost.mean, lost.low) == (-1, -1)
     few = statistics.mean([0.0, 0.1], 0, 1)
     assert (few.low, few.high) == (0, pytest.approx(0.148, abs=1e-3))
     assert math.isnan(statistics.mean([1.0], 0, 1).low)
     assert math.isnan(statistics.mean([1.0], 0, 1).high)
-
-
-@pytest.mark.parametrize("n", range(1, 12))
-def test_share_difference_lies_within_100_points(n):
-    for won in range(n + 1):
-        e = statistics.share_difference([True] * won + [False] * (n - won), [False] * won + [True] * (n - won))
-        assert -1 <= e.low <= e.mean <= e.high <= 1
 
 
 def test_first_images_keep_their_seeds():
@@ -95,30 +64,6 @@ def made(committed, entropy=None, logprobs=None, pairs=0):
         for i, (c, e) in enumerate(zip(committed, entropy, strict=True))
     ]
     return DecoderImages(SimpleNamespace(), "sjd(window=3)", True, items, json.loads(json.dumps(records)))
-
-
-def test_pass_is_shared_equally_and_all_tokens_but_one_are_free():
-    d = made([[1, 2, 2, 2, 3, 3]])
-    assert d.free.tolist() == [[False, True, True, False, True, False]]
-    assert d.share.tolist() == [[1, 1 / 3, 1 / 3, 1 / 3, 1 / 2, 1 / 2]]
-    assert (d.passes, d.tokens_per_pass, d.seconds) == (3, 2, 3)
-    scattered = made([[1, 2, 3, 2, 3, 4]])  # rows that are drawn side by side
-    assert scattered.free.tolist() == [[False, True, True, False, False, False]]
-    assert d.share.sum() == d.passes
-    assert scattered.share.sum() == scattered.passes
-
-
-def test_heat_is_one_over_the_mean_share():
-    d = made([[1, 2, 2, 2], [1, 2, 3, 4]])
-    grid = SimpleNamespace(start=0, rows=2, cols=2)
-    assert heat(d, grid) == pytest.approx(np.array([[1, 1.5], [1.5, 1.5]]))
-
-
-def test_acceptance_is_binned_by_entropy():
-    d = made([[1, 1, 1, 2]], entropy=[[0.1, 0.2, 3.0, 3.1]])
-    entropy, accepted = acceptance_by_entropy(d, bounds([d], 2))
-    assert entropy == pytest.approx([0.15, 3.05])
-    assert accepted.tolist() == [1, 0]
 
 
 def test_likelihood_excludes_forbidden_tokens():
@@ -173,7 +118,7 @@ def test_same_images_have_zero_differences():
     ]
     _, summary = summarise(both, Instruments())
     assert summary.same_images
-    assert summary.versus["nll"] == Estimate(0, 0, 0, 2, 0)
+    assert summary.nll_difference == Estimate(0, 0, 0, 2, 0)
     other = [record | {"tokens": [5, 5]} for record in both[1].records]
     changed = DecoderImages(both[1].folder, "jacobi", True, both[1].items, other)
     assert not summarise([both[0], changed], Instruments())[1].same_images

@@ -5,8 +5,7 @@ import shutil
 import pytest
 
 import fewpass
-import fewpass.cli.demo
-import fewpass.cli.serve
+import fewpass.io.extra
 import fewpass.models.glm_image.diffusion
 from fewpass.cli import main
 from tests import families, llamagen
@@ -44,8 +43,7 @@ def without_encoder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("command", ["serve", "batch", "demo"])
 def test_command_ends_with_what_the_model_is_missing(command, without_encoder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fewpass.cli.demo, "find_spec", lambda name: "it is there")
-    monkeypatch.setattr(fewpass.cli.serve, "find_spec", lambda name: "it is there")
+    monkeypatch.setattr(fewpass.io.extra, "find_spec", lambda name: "it is there")
     file = tmp_path / "prompts.txt"
     file.write_text("a red fox\n")
     own = {"serve": ["--port", "0"], "batch": [str(file), "-o", str(tmp_path / "out")], "demo": []}

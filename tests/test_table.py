@@ -31,7 +31,7 @@ def row(decoder, lossless, passes, kid, error=0.1):
         "tokens_per_pass": one,
         "seconds": one,
     }
-    return about | {"nll": one, "entropy": one, "kid": {"mean": kid, "error": error}, "fid": None, "score": {}}
+    return about | {"nll": one, "entropy": one, "kid": {"mean": kid, "error": error}, "fid": None}
 
 
 ROWS = [

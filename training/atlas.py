@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fewpass.models.emoji import match
 from fewpass.models.emoji.scenes import vocabulary
 
+from . import match
 from .render import sprite
 
 

@@ -12,7 +12,6 @@ import torch
 from transformers import JanusForConditionalGeneration
 
 from fewpass.models.emoji.scenes import held_out_prompts, parse
-from fewpass.models.emoji.scorer import score
 
 from .device import pick_device
 from .draw import decode, draw, save_sheet
@@ -22,6 +21,7 @@ from .likelihood import excess, logits_of
 from .pool import pixels
 from .presets import GUIDANCE, PRESETS, Preset
 from .render import place
+from .scorer import score
 from .spelling import Spelling
 from .words import encode
 

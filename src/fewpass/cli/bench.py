@@ -1,5 +1,6 @@
 """`fewpass bench`."""
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ from fewpass.cli.prompts import own_prompts, read_prompts
 from fewpass.cli.terminal import load_torch, open_model, show, silence_transformers
 from fewpass.core.messages import shown
 from fewpass.engine.options import GenerationOptions
-from fewpass.io.atomic import check_folder
+from fewpass.io.atomic import check_folder, replace
 from fewpass.io.targets import output_folder
 from fewpass.viz.progress import do, waiting
 
@@ -24,7 +25,7 @@ RANDOM = (
 
 
 def bench(
-    output: Annotated[str, o.option("FOLDER", "Folder of bench.json and bench.png.", "--output", "-o")] = "benchmark",
+    output: Annotated[str, o.option("FOLDER", "Folder of bench.json.", "--output", "-o")] = "benchmark",
     model: Annotated[str | None, o.option("NAME", f"{o.MODEL}; by default emoji.")] = None,
     random: Annotated[
         str | None, o.option("CONFIG", "Random weights of a published shape, or of a config.json.")
@@ -39,11 +40,8 @@ def bench(
     threads: Annotated[int | None, o.number("CPU threads.")] = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
-) -> int:
-    """Measure on this machine: seconds, passes, memory and throughput, by decoder, window and batch size.
-
-    The exit code is 1 if the figure could not be drawn.
-    """
+) -> None:
+    """Measure on this machine: seconds, passes, memory and throughput, by decoder, window and batch size."""
     folder = _folder(output)
     if model is not None and random is not None:
         raise ValueError(f"give --model {model!r} or --random {random!r}, not both")
@@ -54,13 +52,11 @@ def bench(
 
     import torch
 
-    from fewpass.bench import report
     from fewpass.bench.results import results
     from fewpass.bench.run import Benchmark
+    from fewpass.bench.tables import tables
     from fewpass.decoders.recipes import ar
-    from fewpass.io.extra import needed
 
-    needed("matplotlib")
     chosen = list({str(decoder): decoder for decoder in [ar(), *o.read_decoders(decoders)]}.values())
     if threads is not None:
         torch.set_num_threads(threads)
@@ -76,10 +72,12 @@ def bench(
     run = Benchmark(task, good, drafts, images, repetitions, passes)
     do(run.steps(), "measuring")
     found = results(run, notes)
-    paths, failed = report.write(folder, found)
-    show(report.COLUMNS, report.cells(found))
-    print(*found["notes"], *failed, *paths, sep="\n", file=sys.stderr)
-    return 1 if failed else 0
+    folder.mkdir(parents=True, exist_ok=True)
+    replace(folder / "bench.json", json.dumps(found, indent=1).encode())
+    for heading, rows in tables(found):
+        if rows:
+            show(heading, rows)
+    print(*found["notes"], folder / "bench.json", sep="\n", file=sys.stderr)
 
 
 def _folder(typed: str) -> Path:

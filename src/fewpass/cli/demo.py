@@ -2,11 +2,11 @@
 
 import os
 import socket
-from importlib.util import find_spec
 from typing import Annotated
 
 from fewpass.cli import options as o
 from fewpass.cli.terminal import load_torch, open_model
+from fewpass.io.extra import check_installed
 from fewpass.viz.progress import waiting
 
 PORTS = range(7860, 7960)  # as Gradio's
@@ -21,8 +21,7 @@ def demo(
     """Serve a page on which `ar` and another decoder draw the same prompt side by side. Ctrl-C ends it."""
     if port is not None and not 0 < port < 65536:
         raise ValueError(f"a port must lie in 1 to 65535, got {port}")
-    if find_spec("gradio") is None:
-        raise ImportError('gradio is not installed: pip install "fewpass[demo]"')
+    check_installed("demo", "gradio")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
     load_torch()

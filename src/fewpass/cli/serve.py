@@ -5,18 +5,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
 from fewpass.cli import options as o
 from fewpass.cli.terminal import load_torch, open_model
+from fewpass.io.extra import check_installed
 from fewpass.serve.limits import Limits
 
 LIMITS = Limits()
 KEY = "FEWPASS_API_KEY"
-NEEDED = ("fastapi", "uvicorn", "prometheus_client")
 
 
 def serve(
@@ -33,9 +32,7 @@ def serve(
     place: o.Place = o.Place(),
 ) -> None:
     """Serve a model over HTTP, as OpenAI's images API: POST /v1/images/generations."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise ImportError(f"serving needs {', '.join(missing)}: pip install 'fewpass[serve]'")
+    check_installed("serve", "fastapi", "uvicorn", "prometheus_client")
     o.check_ray(ray, replicas=replicas, cores=cores)
 
     load_torch()

@@ -10,7 +10,7 @@ from fewpass.decoders.recipes import named
 from fewpass.demo.view import View
 from fewpass.models.base import Model
 from fewpass.models.class_names import class_prompts
-from fewpass.viz.colour_scale import ANCHORS, ticks
+from fewpass.viz.colours import ANCHORS, ticks
 from fewpass.viz.embed import rendered
 
 BOARD = Path(__file__).with_name("board.html.jinja")

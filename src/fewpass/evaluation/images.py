@@ -1,4 +1,4 @@
-"""The finished images of one decoder, and figures of their passes and distributions."""
+"""The finished images of one decoder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fewpass.core.canvas import Grid
 from fewpass.evaluation.folder import Item, RunFolder
 
 Numbers = NDArray[np.floating]
@@ -84,40 +83,7 @@ class DecoderImages:
         return int(np.isnan(self.logprobs).sum())
 
     @cached_property
-    def free(self) -> NDArray[np.bool_]:
-        """Whether a token cost no pass of its own, [n, N]: it was not the last that its pass committed."""
-        free = np.ones(self.committed.shape, bool)
-        for image, row in enumerate(self.committed):
-            last = {number: position for position, number in enumerate(row)}  # by pass
-            free[image, list(last.values())] = False
-        return free
-
-    @cached_property
-    def share(self) -> Numbers:
-        """Share of a forward pass that each token cost, [n, N]: one over the tokens committed in the same pass."""
-        return np.array([1 / np.bincount(row)[row] for row in self.committed])
-
-    @cached_property
     def pairs(self) -> list[tuple[int, int]]:
         """Indices of the first and second images of the prompts with two."""
         where = {(item.number, item.round): i for i, item in enumerate(self.items)}
         return [(i, where[n, 1]) for (n, r), i in where.items() if r == 0 and (n, 1) in where]
-
-
-def heat(images: DecoderImages, grid: Grid) -> Numbers:
-    """Tokens per pass over the image, [rows, cols]: one over the mean share of a pass."""
-    return (1 / images.share.mean(0))[grid.start :].reshape(grid.rows, grid.cols)
-
-
-def bounds(everything: Sequence[DecoderImages], bins: int) -> Numbers:
-    """Entropies that cut the tokens of all decoders into `bins` bins of about equal size."""
-    pooled = np.concatenate([images.entropy.ravel() for images in everything])
-    return np.unique(np.quantile(pooled, np.linspace(0, 1, bins + 1)[1:-1]))
-
-
-def acceptance_by_entropy(images: DecoderImages, cuts: Numbers) -> tuple[Numbers, Numbers]:
-    """Mean entropy in nats, and share of accepted tokens, in the bins that `cuts` separate, without empty bins."""
-    entropy, free = images.entropy.ravel(), images.free.ravel()
-    bin_ = np.searchsorted(cuts, entropy)
-    means = np.array([(entropy[bin_ == n].mean(), free[bin_ == n].mean()) for n in np.unique(bin_)])
-    return means[:, 0], means[:, 1]

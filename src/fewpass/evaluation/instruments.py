@@ -8,17 +8,16 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from fewpass.evaluation.folder import Item
-from fewpass.evaluation.metrics import ClipScorer, Features, are_scenes, features_for
+from fewpass.evaluation.metrics import ClipScorer, Features, features_for
 
 
 @dataclass(frozen=True, eq=False)
 class Instruments:
-    """The metrics for a list of prompts; None if missing or not defined for them.
+    """The metrics for a list of prompts; None if missing.
 
     `fid` is whether there are enough images for FID; `real` holds the features of real images.
     """
 
-    scenes: bool = False
     features: Features | None = None
     fid: bool = True
     real: Tensor | None = None
@@ -33,18 +32,16 @@ def instruments_of(
     `clip` is the name or folder of a CLIP model, `inception` the file of Inception's weights, `reference` a folder of
     real images. Raises ValueError for a folder with fewer than 2.
     """
-    scenes, skipped = are_scenes(items), list[str]()
+    skipped = list[str]()
     features, scorer, real = None, None, None
     try:
         features = features_for(model, inception)
     except ValueError as error:
         skipped.append(f"KID, FID, and diversity in features: {error}.")
-    if not scenes:
-        skipped.append("Scene score: the scorer reads prompts of the model emoji only.")
-        try:
-            scorer = ClipScorer(clip)
-        except ValueError as error:
-            skipped.append(f"CLIP score: {error}.")
+    try:
+        scorer = ClipScorer(clip)
+    except ValueError as error:
+        skipped.append(f"CLIP score: {error}.")
     enough = features is None or len(items) >= features.width
     if features is not None and not enough:
         skipped.append(
@@ -53,7 +50,7 @@ def instruments_of(
         )
     elif features is not None and reference is not None:
         real = features.of(_real_images(reference))
-    return Instruments(scenes, features, enough, real, scorer), skipped
+    return Instruments(features, enough, real, scorer), skipped
 
 
 def _real_images(folder: Path) -> Iterator[Image.Image]:

@@ -1,23 +1,22 @@
-"""Metrics of images: features with their distances, CLIP score, scene score."""
+"""Metrics of images: features with their distances, CLIP score."""
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torchmetrics.image.fid import NoTrainInceptionV3
+from torchmetrics.image.kid import poly_kernel
+from torchmetrics.multimodal.clip_score import CLIPScore
+from transformers import AutoProcessor, CLIPModel
 
-from fewpass.evaluation.folder import Item
 from fewpass.evaluation.images import DecoderImages, Numbers
 from fewpass.evaluation.statistics import Estimate, normal
-from fewpass.io.extra import needed
-from fewpass.models.emoji.scenes import KINDS, parse
-from fewpass.models.emoji.scorer import score
 from fewpass.models.features import ImageFeatures, features_file
 
 # Where torch-fidelity looks.
@@ -54,9 +53,8 @@ def features_for(model: str, inception: Path) -> Features:
         return Features(f"{network.num_features} features of the network of {model}", network.num_features, network)
     if not inception.is_file():
         raise ValueError(f"the weights of Inception are missing: there is no file {str(inception)!r}")
-    fid = needed("torchmetrics.image.fid")
     try:
-        network = fid.NoTrainInceptionV3("inception-v3-compat", ["2048"], str(inception))
+        network = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(inception))
     except ModuleNotFoundError as error:
         raise ValueError(f"Inception needs torch-fidelity: pip install torch-fidelity ({error.msg})") from None
     return Features("2048 features of Inception v3", 2048, network)
@@ -77,9 +75,8 @@ def kernel_distance(reference: Tensor, features: Tensor) -> Estimate:
     compares no image with its counterpart, so that it stays unbiased where each prompt has a few images only. The
     standard error is that of a jackknife that leaves out one of 10 subsets of the prompts at a time.
     """
-    kernel = needed("torchmetrics.image.kid").poly_kernel
-    across = kernel(reference, features)
-    pairs = kernel(reference, reference) + kernel(features, features) - across - across.T
+    across = poly_kernel(reference, features)
+    pairs = poly_kernel(reference, reference) + poly_kernel(features, features) - across - across.T
     n = len(pairs)
     if n < 2:
         return Estimate(n=n)
@@ -113,14 +110,12 @@ class ClipScorer:
 
     def __init__(self, name: str):
         self.name = name
-        from transformers import AutoProcessor, CLIPModel
-
         try:
             model = CLIPModel.from_pretrained(name, local_files_only=True)
             processor = AutoProcessor.from_pretrained(name, local_files_only=True)
         except (OSError, ValueError):
             raise ValueError(f"the weights of {name} are missing") from None
-        self.metric = needed("torchmetrics.multimodal.clip_score").CLIPScore(lambda: (model, processor))
+        self.metric = CLIPScore(lambda: (model, processor))
 
     @torch.inference_mode()
     def __call__(self, images: DecoderImages) -> Numbers:
@@ -131,24 +126,3 @@ class ClipScorer:
                 warnings.simplefilter("ignore")  # torchmetrics warns of prompts that it cuts
                 scores.append(float(self.metric(_tensor(images.picture(i)), [item.row.prompt])))
         return np.array(scores)
-
-
-def are_scenes(items: Sequence[Item]) -> bool:
-    """Whether all prompts are scenes of the model `emoji`, which the scorer can parse."""
-    try:
-        for item in items:
-            parse(item.row.prompt)
-    except ValueError:
-        return False
-    return True
-
-
-def correct_scenes(images: DecoderImages) -> NDArray[np.bool_]:
-    """Whether background, objects, count and relation are all right, [n]."""
-    return np.array([score(images.picture(i), item.row.prompt).correct for i, item in enumerate(images.items)], bool)
-
-
-def categories(items: Sequence[Item]) -> dict[str, NDArray[np.bool_]]:
-    """Masks [n] of the items of each category, after that of all items."""
-    each = np.array([parse(item.row.prompt).kind for item in items])
-    return {"all": np.ones(len(items), bool)} | {kind: each == kind for kind in KINDS if (each == kind).any()}

@@ -7,53 +7,47 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from fewpass.engine.result import law
-from fewpass.evaluation.figures import figures
+from fewpass.evaluation.frontier import frontier
 from fewpass.evaluation.images import DecoderImages
 from fewpass.evaluation.run import Evaluation
 from fewpass.evaluation.summary import BASELINE, Summary, summarise
 from fewpass.evaluation.table import markdown, number
 from fewpass.viz.embed import data_url, encoded, rendered
-from fewpass.viz.style import drawn
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 SHOWN = 8  # prompts in the gallery
 THUMBNAIL = 192  # pixels
 
 
-def conclude(run: Evaluation) -> tuple[list[Summary], list[str]]:
-    """Measure, and write `report.html`, `figures/`, `table.md`, `results.json` and the benchmarks' folders.
-
-    Returns the summaries, and an error for each figure that could not be drawn, which the report holds too.
-    """
+def conclude(run: Evaluation) -> list[Summary]:
+    """Measure, and write `results.json`, `table.md`, the benchmarks' folders, `figures/frontier.png`, `report.html`."""
     everything = [run.read(decoder, run.items) for decoder in run.decoders]
     apart = run.read(run.baseline, run.counterparts) if run.baseline and run.counterparts else None
     summaries = summarise(everything, run.instruments, apart)
-    plots, failed = drawn(figures(everything, summaries, run.drawer.bound.grid))
     results = {
         "settings": {**run.settings, "prompts": run.source, "images": f"{len(run.items)} of every decoder"},
         "command": run.command,
         "conditions": run.conditions,
         "features": run.instruments.features.name if run.instruments.features else "",
         "decoders": summaries,
-        "left_out": [*run.skipped, *_missing(everything), *failed],
+        "left_out": [*run.skipped, *_missing(everything)],
     }
+    run.folder.write("results.json", json.dumps(_plain(results), indent=1))
+    run.folder.write("table.md", markdown(summaries, run.conditions))
     for benchmark in run.benchmarks:
         for images in everything:
             benchmark.export(images)
-    for name, data in plots.items():
-        run.folder.write(f"figures/{name}.png", data)
-    run.folder.write("table.md", markdown(summaries, run.conditions))
-    run.folder.write("results.json", json.dumps(_plain(results), indent=1))
-    run.folder.write("report.html", html(results, everything, plots))
-    return summaries, failed
+    figure = frontier(summaries)
+    run.folder.write("figures/frontier.png", figure)
+    run.folder.write("report.html", html(results, everything, figure))
+    return summaries
 
 
-def html(results: Mapping[str, Any], everything: Sequence[DecoderImages], plots: Mapping[str, bytes]) -> str:
-    """The content of `report.html`, with the PNG files of `plots` in it."""
+def html(results: Mapping[str, Any], everything: Sequence[DecoderImages], figure: bytes) -> str:
+    """The content of `report.html`, with the PNG file `figure` in it."""
     shown = [i for i, item in enumerate(everything[0].items) if item.round == 0][:SHOWN]
     return rendered(
         TEMPLATE,
@@ -61,10 +55,10 @@ def html(results: Mapping[str, Any], everything: Sequence[DecoderImages], plots:
         number=number,
         law=law,
         images=everything,
-        figures={name: data_url(data) for name, data in plots.items()},
+        figure=data_url(figure),
         shown=shown,
         gallery=[[_thumbnail(images.picture(i)) for i in shown] for images in everything],
-        compared=any(s.versus for s in results["decoders"] if s.decoder != BASELINE),
+        compared=any(s.nll_difference for s in results["decoders"] if s.decoder != BASELINE),
         slowest=max(s.passes.mean for s in results["decoders"]),
     )
 
@@ -84,8 +78,6 @@ def _plain(value: Any) -> Any:
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
-    if isinstance(value, np.ndarray):
-        return value.tolist()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

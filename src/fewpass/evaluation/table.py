@@ -10,9 +10,8 @@ from fewpass.evaluation.summary import Summary
 
 def columns(summaries: Sequence[Summary]) -> list[str]:
     """The heading of the table."""
-    more = {"KID to ar": any(s.kid for s in summaries), "scene score": any(s.score for s in summaries)}
     heading = ["decoder", "images", "passes", "tokens per pass", "seconds", "nats per token"]
-    return heading + [name for name, measured in more.items() if measured]
+    return heading + ["KID to ar"] * any(s.kid for s in summaries)
 
 
 def cells(summary: Summary) -> list[str]:
@@ -20,7 +19,7 @@ def cells(summary: Summary) -> list[str]:
     s = summary
     row = [s.decoder, law(s.lossless), number(s.passes.mean, 1), with_error(s.tokens_per_pass, 2)]
     row += [number(s.seconds.mean, 2), number(s.nll.mean, 3)]
-    return row + [with_error(e, 4) for e in (s.kid,) if e] + [percent(e) for e in (s.score.get("all"),) if e]
+    return row + [with_error(e, 4) for e in (s.kid,) if e]
 
 
 def markdown(summaries: Sequence[Summary], conditions: str) -> str:
@@ -42,12 +41,6 @@ def with_error(estimate: Estimate, digits: int) -> str:
     """Mean and standard error: `3.21 ± 0.05`."""
     error = f" ± {number(estimate.error, digits)}" if math.isfinite(estimate.error) else ""
     return number(estimate.mean, digits) + error
-
-
-def percent(estimate: Estimate) -> str:
-    """A share and its interval: `62.4 (58.2 to 66.3) %`."""
-    at, low, high = (number(100 * value, 1) for value in (estimate.mean, estimate.low, estimate.high))
-    return f"{at} ({low} to {high}) %" if estimate.n else "-"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -73,7 +73,7 @@ def generate(
     own, draw = wrap_model(model, None), partial(custom_generate(decoder), longest=longest(inputs))
     _check_images(own, inputs.get("pixel_values"))
     options = _options(own, inputs)
-    if not own.in_vocabulary:  # its `generate` gives way to another decoder for texts only, without guidance
+    if own.vocabulary is None:  # its `generate` gives way to another decoder for texts only, without guidance
         config = inputs.get("generation_config") or model.generation_config
         scale = options.pop("guidance_scale", None) or config.guidance_scale or own.guidance
         negative = (options.pop(f"negative_prompt_{name}", None) for name in ("ids", "attention_mask"))
@@ -118,7 +118,7 @@ class Call:
     def sequences(self, input_ids: Tensor, prepared: dict[str, Any]) -> Drawn:
         """Prompts [B, P] and their image tokens, [B, P + n]; without the prompts for codes outside the vocabulary."""
         model, config, guidance = self.model, prepared["generation_config"], prepared.get("guidance")
-        if guidance is None and not model.in_vocabulary:
+        if guidance is None and model.vocabulary is None:
             raise ValueError(f"{model.name} draws codes that are no tokens of its vocabulary: call fewpass.generate")
         _check_images(model, (prepared.get("mm_encoder_outputs") or {}).get("image"))
         _check_absent(prepared, ["inputs_embeds"])
@@ -134,7 +134,7 @@ class Call:
             scale, ids, mask = guidance
             request = replace(request, guidance=scale).contrasted(ids, mask, len(prompts))
         tokens = model.vocabulary_ids(self.draw(prompts, opening, grid, request)).to(input_ids.device)
-        if model.in_vocabulary:
+        if model.vocabulary is not None:
             before, after = (tokens.new_tensor(words).expand(len(tokens), -1) for words in (opening, model.closing))
             tokens = torch.cat([input_ids, before, tokens, after], 1)
         return GenerateDecoderOnlyOutput(sequences=tokens) if config.return_dict_in_generate else tokens

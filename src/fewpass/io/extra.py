@@ -1,20 +1,10 @@
-"""The packages of the extra `eval`."""
+"""The packages of the extras."""
 
-from importlib import import_module
-from typing import Any
-
-PACKAGES = ("matplotlib", "jinja2", "torchmetrics")
+from importlib.util import find_spec
 
 
-def needed(module: str) -> Any:
-    """Import a module of one of them. Raises ImportError with the command that installs it."""
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        raise ImportError(f'{error.name} is not installed: pip install "fewpass[eval]"') from None
-
-
-def check_installed() -> None:
-    """Raise ImportError if a package is missing."""
-    for package in PACKAGES:
-        needed(package)
+def check_installed(extra: str, *packages: str) -> None:
+    """Raise ImportError with the command that installs `extra` if one of its `packages` is missing."""
+    for package in packages:
+        if find_spec(package) is None:
+            raise ImportError(f'{package} is not installed: pip install "fewpass[{extra}]"')

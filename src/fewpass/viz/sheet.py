@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from fewpass.viz.colour_scale import colour, share, ticks
-from fewpass.viz.style import FAINT, INK, PAPER, RULE, TINTS
+from fewpass.viz.colours import FAINT, INK, PAPER, RULE, TINTS, colour, share, ticks
 
 MARGIN, GAP, ABREAST = 56, 36, 5
 HEAD, COST = 66, 92  # heights of the texts over and under an image

@@ -47,9 +47,10 @@ def _read_vqgan(model: PreTrainedModel, name: str) -> Vqgan:
     weights = {_short(name): w for name, w in home.tensors(lambda name: _short(name).startswith(PARTS)).items()}
     with torch.device("meta"):
         vqgan = Vqgan(model.config)
-    levels = len(model.config.vq_config.channel_multiplier)
-    renamed = {_in_order(name, levels): tensor.to(device, torch.float32) for name, tensor in weights.items()}
-    vqgan.load_state_dict(renamed, assign=True)
+    levels = vqgan.decoder.up  # which checkpoints count from the finest, Janus from the coarsest
+    vqgan.decoder.up = levels[::-1]
+    vqgan.load_state_dict({name: w.to(device, torch.float32) for name, w in weights.items()}, assign=True)
+    vqgan.decoder.up = levels
     return vqgan.eval()
 
 
@@ -70,12 +71,3 @@ def vqgan_home(checkpoint: Checkpoint) -> Checkpoint:
 def _short(name: str) -> str:
     """The name of a weight, be the checkpoint a whole model or only the VQGAN."""
     return name.removeprefix("model.").removeprefix("vqmodel.")
-
-
-def _in_order(name: str, levels: int) -> str:
-    """Checkpoints count the levels of the decoder from the finest, Janus from the coarsest."""
-    head, up, rest = name.partition("decoder.up.")
-    if not up:
-        return name
-    level, _, tail = rest.partition(".")
-    return f"{head}{up}{levels - 1 - int(level)}.{tail}"

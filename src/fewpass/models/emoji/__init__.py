@@ -1,1 +1,1 @@
-"""`emoji`, a bundled model: a small Janus checkpoint that draws emoji scenes, its prompts and its scorer."""
+"""`emoji`, a bundled model: a small Janus checkpoint that draws emoji scenes and its prompts."""

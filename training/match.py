@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from .scenes import Thing, vocabulary
+from fewpass.models.emoji.scenes import Thing, vocabulary
+
 from .segment import Box, box_of
 
 SIDE = 16  # pixels of a template's side; larger pictures are averaged down to it

@@ -1,7 +1,13 @@
-"""Numbers as colours."""
+"""The colours of pictures, and numbers as colours."""
+
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+
+PAPER, INK, FAINT, RULE = "#fbfaf7", "#1d1d24", "#70707c", "#e3e1da"
+TINTS: Mapping[bool | None, str] = {True: "#167458", False: "#c2611a", None: FAINT}  # lossless, lossy, unknown
+BASE = "#3c3888"  # autoregression
 
 ANCHORS = (
     np.array(  # dark violet over blue and green to yellow: even steps in lightness, read alike by colour-blind eyes

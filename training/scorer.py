@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from fewpass.models.emoji.scenes import Scene, parse, vocabulary
+
 from .match import Match, identify
-from .scenes import Scene, parse, vocabulary
 from .segment import CONTRASTS, SPECK, background_colour, boxes, contrast
 
 NEAR = 40.0  # how far, of 442, the background may be from the colour it should have
