@@ -9,9 +9,12 @@ takes the time. Printed is the speed-up over `ar` for each. Passes do not depend
 import argparse
 import math
 
+import torch
+
 import fewpass
 from fewpass.cli.prompts import own_prompts
 from fewpass.evaluation.statistics import mean
+from fewpass.testing import Toy
 
 NGRAMS = ((4, 3), (8, 0), (8, 3), (8, 6), (16, 0), (16, 3), (16, 6), (16, 12), (32, 0), (32, 9), (32, 18))
 NGRAMS += ((48, 18), (48, 45), (64, 0), (64, 30), (96, 90))
@@ -36,11 +39,16 @@ def main() -> None:
             seeds = list(range(start, min(start + BATCH, len(prompts))))
             part = pipe(prompts[start : start + BATCH], seed=seeds, decoder=decoder, **given)
             passes += part.trace.passes.tolist()
-        found, n = mean(passes), int(part.trace.asked.max())
-        size = part.tokens.shape[1]
+        found, n, size = mean(passes), positions(decoder, pipe.model.grid(None)), part.tokens.shape[1]
         saved = [size * (1 + 1 / c) / (found.mean * (1 + n / c)) for c in COSTS]
         cells = [f"`{decoder}`", f"{n}", f"{found.mean:.1f} ± {found.error:.1f}", *(f"{times:.1f}" for times in saved)]
         print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def positions(decoder: fewpass.Decoder, grid: fewpass.Grid) -> int:
+    """The positions of the first pass behind the prompt, of which no later one has more."""
+    drawing = fewpass.Drawing(Toy(1, grid), decoder, fewpass.Sampling(), torch.zeros(1, dtype=torch.long))
+    return drawing.decoder.draft(drawing.canvas, drawing.state).tokens.shape[1]
 
 
 if __name__ == "__main__":

@@ -250,7 +250,7 @@ def test_default_decoder_of_generate_and_custom_generate_is_that_of_a_pipeline(e
     assert expected.settings[0]["decoder"] == "jacobi_ngram(window=16, branches=0)"
     words = fewpass.wrap(emu3).model.vocabulary_ids(expected.tokens)
     passes = []
-    asked |= {"max_new_tokens": 18, "on_step": lambda canvas: passes.append(canvas.asked), **EMU3}
+    asked |= {"max_new_tokens": 18, "on_step": lambda canvas: passes.append(canvas.lengths), **EMU3}
     assert torch.equal(fewpass.generate(emu3, input_ids=ids[None], **asked)[:, 3:-3], words)
     drawn = emu3.generate(ids[None], **asked, custom_generate=fewpass.custom_generate())
     assert torch.equal(drawn[:, 3:-3], words)

@@ -130,7 +130,6 @@ class CanvasMachine(RuleBasedStateMachine):
     def blank(self, images):
         self.canvas = Canvas.blank(GRID, torch.arange(images), MARGIN)
         self.images = [PlainImage.blank() for _ in range(images)]
-        self.asked = 1
 
     def for_each(self, data, values, images=None):
         """One of `values` for each image."""
@@ -180,7 +179,7 @@ class CanvasMachine(RuleBasedStateMachine):
     def select(self, data):
         order = data.draw(st.permutations(range(len(self.images))))[: data.draw(st.integers(1, len(self.images)))]
         self.canvas = self.canvas.select(torch.tensor(order))
-        self.images, self.asked = [self.images[i] for i in order], 1
+        self.images = [self.images[i] for i in order]
 
     @precondition(lambda self: len(self.images) < 6)
     @rule(data=st.data(), images=st.integers(1, 2), first=st.booleans())
@@ -191,20 +190,18 @@ class CanvasMachine(RuleBasedStateMachine):
         for image, n in zip(plain, counts, strict=True):
             image.commit(n)
         self.canvas = other.join(self.canvas) if first else self.canvas.join(other)
-        self.images, self.asked = plain + self.images if first else self.images + plain, 1
+        self.images = plain + self.images if first else self.images + plain
 
-    @rule(data=st.data(), token=st.integers(0, 99), asked=st.integers(1, 9))
-    def update(self, data, token, asked):
+    @rule(data=st.data(), token=st.integers(0, 99))
+    def update(self, data, token):
         """A part goes on, which the whole does not see before it is updated."""
         chosen = data.draw(st.permutations(range(len(self.images))))[: data.draw(st.integers(1, len(self.images)))]
         counts = self.for_each(data, st.integers(0, 2), chosen)
         part, before = self.canvas.select(torch.tensor(chosen)), [image.copy() for image in self.images]
         part.write(part.ahead(1).clamp(max=SIZE), torch.full((len(chosen), 1), token))
         part.commit(torch.tensor(counts))
-        part.asked = asked
         self.canvas_is(before)
         self.canvas.update(torch.tensor(chosen), part)
-        self.asked = asked
         for i, n in zip(chosen, counts, strict=True):
             self.images[i].tokens[self.images[i].length] = token
             self.images[i].commit(n)
@@ -212,7 +209,6 @@ class CanvasMachine(RuleBasedStateMachine):
     @invariant()
     def canvas_is_the_plain_images(self):
         self.canvas_is(self.images)
-        assert self.canvas.asked == self.asked
 
     def canvas_is(self, images):
         lengths = [image.length for image in images]

@@ -14,6 +14,8 @@ DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 BLOCK = re.compile(r"^(?P<why><!-- not run: \S.*? -->\n)?```(?P<kind>python|sh)\n(?P<text>.*?)^```$", re.M | re.S)
 
+SCRIPT = re.compile(r"\b(?:bench|training)/\w+\.py\b")
+
 
 def text(name: str) -> str:
     return (DOCS / name).read_text(encoding="utf-8")
@@ -93,6 +95,14 @@ def test_every_decoder_is_explained_with_its_papers():
 def test_the_lossless_value_of_every_option_is_one():
     rows = re.findall(r"^\| `(\w+)` \| .*?(?:faster|fewer).*? \| `?([^|`]+)`? \|$", text("choose.md"), re.M)
     assert {name for name, _ in rows} == {name for name, made in fewpass.RECIPES.items() if not made.lossless}
+
+
+def test_every_measuring_script_on_a_page_exists():
+    named = {
+        script for page in [*PAGES, DOCS.parent / "README.md"] for script in SCRIPT.findall(page.read_text("utf-8"))
+    }
+    assert "bench/table.py" in named
+    assert not [script for script in named if not (DOCS.parent / script).is_file()]
 
 
 def test_pages_fetch_nothing():

@@ -49,20 +49,6 @@ def test_default_decoder_has_16_drafts_on_a_cpu_and_32_elsewhere(pipeline):
     assert str(default_decoder(elsewhere)) == "jacobi_ngram(window=32, branches=0)"
 
 
-def test_trace_has_the_positions_of_each_pass(pipeline):
-    result = pipeline(["one", "two"], decoder="jacobi(3)", seed=4)
-    size, passes = result.tokens.shape[1], result.trace.passes.tolist()
-    for asked, n in zip(result.trace.asked.tolist(), passes, strict=True):
-        assert asked[:2] == [1, 4]
-        assert all(1 <= a <= 4 for a in asked[1:n])
-        assert asked[n:] == [0] * (size - n)
-    streamed = dict(pipeline.stream(["one", "two"], decoder="jacobi(3)", seed=4))
-    for i, one in streamed.items():
-        alone = pipeline(["one", "two"][i], decoder="jacobi(3)", seed=4 + i)
-        assert one.trace.asked[0, :2].tolist() == [1, 4]
-        assert (one.trace.asked > 0).sum() == alone.trace.passes.sum() == (alone.trace.asked > 0).sum()
-
-
 def test_pictures_are_those_of_the_tokens(pipeline):
     result = pipeline(PROMPTS, seed=0)
     with torch.inference_mode():

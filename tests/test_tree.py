@@ -180,8 +180,7 @@ def test_pass_asks_about_no_more_nodes_than_there_may_be():
     session, chain = Toy(2, Grid(8, 8, 16)), mc_sjd(32)
     for chosen, asked in ((chain, 33), (sjd_pac(), 45), (sjd_pac(candidates=8, depth=4), 33 + 3 + 64)):
         drawing = Drawing(session, chosen, PLAIN, torch.arange(2))
-        drawing.advance()
-        assert drawing.canvas.asked == asked, chosen
+        assert drawing.decoder.draft(drawing.canvas, drawing.state).tokens.shape[1] == asked, chosen
 
 
 def test_narrow_q_has_fewer_candidates():

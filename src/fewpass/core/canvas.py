@@ -111,11 +111,8 @@ class Canvas:
     """The tokens of B images, final or drafts.
 
     `tokens` is [B, N + margin] int64 in raster order, `final` [B, N] bool marks tokens that no longer change, and
-    `length` [B] int64 counts the final ones before the first draft. `asked` is the number of positions in the latest
-    query. `fault` [B] int64 is a number in FAULTS.
+    `length` [B] int64 counts the final ones before the first draft. `fault` [B] int64 is a number in FAULTS.
     """
-
-    asked = 1  # the prefill answers for the first position
 
     def __init__(self, grid: Grid, tokens: Tensor, final: Tensor, fault: Tensor):
         self.grid, self.tokens, self.fault = grid, tokens, fault
@@ -207,5 +204,4 @@ class Canvas:
     def update(self, images: Tensor, part: "Canvas") -> None:
         """Write the state of `part`, the later `select(images)`, back into this canvas."""
         self.tokens[images], self.final[images], self.length[images] = part.tokens, part.final, part.length
-        self.fault[images] = part.fault
-        self.asked, self._numbers = part.asked, None
+        self.fault[images], self._numbers = part.fault, None

@@ -50,7 +50,6 @@ class Drawing:
         """One forward pass of the model."""
         self.step = self.step + 1
         query = self.decoder.draft(self.canvas, self.state)
-        self.canvas.asked = query.tokens.shape[1]
         with self.clock:
             logits = self.session(query)
         p = self._distribution(logits, query.index + 1)

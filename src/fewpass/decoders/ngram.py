@@ -56,10 +56,10 @@ class NGrams(Decoder):
 
     The answers of a pass are the model's tokens *if* the drafts before them are right. Jacobi decoding takes the
     answers behind a wrong draft as the next drafts, though they follow a wrong token. Here a pool keeps every answer
-    with its left and upper neighbours, and each pass drafts the whole window anew, from left to right. A draft is the
-    first that exists of: the answer at this position with these neighbours; the newest answer at this position,
-    corrected for its left neighbour (`Correction`); the answer with these neighbours at any position; the token above.
-    Without a codebook nothing is corrected.
+    with its left and upper neighbours, and each pass drafts the whole window anew. A draft is the first that exists of:
+    the answer at this position with these neighbours; the newest answer at this position, corrected for its left
+    neighbour (`Correction`); the answer with these neighbours at any position; the token above. Without a codebook
+    nothing is corrected.
 
     `branches` tokens are verified beside the window: for each of the first drafts the three next best by the corrected
     answer, as in Gumbel top-k, arXiv 1903.06059. One that is the true token where the first draft is wrong is committed

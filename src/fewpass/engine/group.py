@@ -75,7 +75,7 @@ class Group:
         (started, before), images = self.since[image], self._images([image])
         seconds, inside = time.perf_counter() - started, self.clock.seconds - before
         one = self.trace.select(images)
-        return self.drawing.canvas.select(images), Trace(one.committed.cpu(), one.asked.cpu(), seconds, inside)
+        return self.drawing.canvas.select(images), Trace(one.committed.cpu(), seconds, inside)
 
     def take_over(self) -> list[Finished | Failed]:
         """Let the images leave that are done, and those whose logits give no probabilities."""

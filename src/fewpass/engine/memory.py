@@ -1,6 +1,5 @@
 """The memory policy of drawings: an estimate limits how many images begin, and out of memory halves their number."""
 
-import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -58,14 +57,9 @@ def ran_out(error: Exception) -> bool:
 def _machine() -> int | None:
     try:
         found = re.search(r"MemAvailable:\s+(\d+) kB", MEMINFO.read_text())
-    except OSError:
-        found = None
-    if found:
-        return int(found[1]) * 1024
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not on every system
+    except OSError:  # not Linux
         return None
+    return int(found[1]) * 1024 if found else None
 
 
 def _container() -> int | None:

@@ -55,18 +55,8 @@ def _option(kind: type, metavar: str, help: str, **more: Any) -> Any:
     return field(default=None, metadata={"kind": kind, "metavar": metavar, "help": help, "schema": {}, **more})
 
 
-class DiffusersNames(TypedDict, total=False):
-    """Arguments of diffusers' pipelines that are accepted beside the options whose meaning they have."""
-
-    guidance_scale: float | None
-    num_images_per_prompt: int | None
-    height: int | None
-    width: int | None
-    generator: "torch.Generator | Sequence[torch.Generator] | None"
-
-
-class Options(DiffusersNames, total=False):
-    """The keyword arguments of `Pipeline.__call__` that `GenerationOptions` describes."""
+class Options(TypedDict, total=False):
+    """The keyword arguments of `Pipeline.__call__` that `GenerationOptions` describes, and their names in diffusers."""
 
     decoder: "Decoder | str | None"
     guidance: float | None
@@ -77,6 +67,11 @@ class Options(DiffusersNames, total=False):
     size: Size | None
     negative_prompt: "Given | None"
     seed: int | Sequence[int] | None
+    guidance_scale: float | None
+    num_images_per_prompt: int | None
+    height: int | None
+    width: int | None
+    generator: "torch.Generator | Sequence[torch.Generator] | None"
 
 
 @dataclass(frozen=True, eq=False)

@@ -112,6 +112,5 @@ def record(result: Result, image: int) -> dict[str, Any]:
             "model_seconds": round(trace.model_seconds, 4),
             "images_together": len(result.images),
             "committed": trace.committed[image].tolist(),
-            "asked": trace.asked[image, : int(trace.passes[image])].tolist(),
         },
     }

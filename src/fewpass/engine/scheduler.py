@@ -202,4 +202,4 @@ class Batch:
             self._canvas = Canvas.blank(part.grid, nothing, part.tokens.shape[1] - part.grid.size)
         self._canvas.update(torch.tensor(numbers, device=part.length.device), part)
         if trace is not None:
-            self.trace.committed[numbers], self.trace.asked[numbers] = trace.committed, trace.asked
+            self.trace.committed[numbers] = trace.committed

@@ -16,12 +16,10 @@ class Trace:
     """`passes` [B] counts forward passes with the prompt's, so autoregression needs N of them.
 
     `committed` [B, N] is the pass at which each token became final, 1 for token 0, and 0 where drawing stopped
-    before. `asked` [B, N] is the number of positions queried in each pass, 0 behind the last. `seconds` is the
-    duration of the drawing, `model_seconds` the part inside the model, prompts included.
+    before. `seconds` is the duration of the drawing, `model_seconds` the part inside the model, prompts included.
     """
 
     committed: Tensor
-    asked: Tensor
     seconds: float = 0.0
     model_seconds: float = 0.0
 
@@ -32,8 +30,7 @@ class Trace:
     @classmethod
     def blank(cls, images: int, grid: Grid, device: torch.device | str = "cpu") -> "Trace":
         """The trace of images of which nothing has been drawn yet."""
-        committed = torch.zeros(images, grid.size, dtype=torch.long, device=device)
-        return cls(committed, torch.zeros_like(committed))
+        return cls(torch.zeros(images, grid.size, dtype=torch.long, device=device))
 
     @property
     def passes(self) -> Tensor:
@@ -48,19 +45,16 @@ class Trace:
     @classmethod
     def joined(cls, parts: Sequence["Trace"]) -> "Trace":
         """The trace of the images of all parts; the seconds add up."""
-        committed, asked = (torch.cat(tables) for tables in zip(*((p.committed, p.asked) for p in parts), strict=True))
-        return cls(committed, asked, sum(part.seconds for part in parts), sum(part.model_seconds for part in parts))
+        committed = torch.cat([part.committed for part in parts])
+        return cls(committed, sum(part.seconds for part in parts), sum(part.model_seconds for part in parts))
 
     def select(self, images: Tensor) -> "Trace":
         """Only the images listed in `images` [b]; the seconds are those of all."""
-        return replace(self, committed=self.committed[images], asked=self.asked[images])
+        return replace(self, committed=self.committed[images])
 
     def note(self, canvas: Canvas, passes: Tensor) -> None:
         """The last of so many passes [B], of those images that were not finished before, has led to `canvas`."""
-        due, at = self.committed == 0, passes[:, None] - 1
-        going = due.any(1, keepdim=True)
-        self.asked.scatter_(1, at, torch.where(going, canvas.asked, self.asked.gather(1, at)))
-        new = canvas.final.to(due.device) & due
+        new = canvas.final.to(self.committed.device) & (self.committed == 0)
         self.committed = torch.where(new, passes[:, None], self.committed)
 
 

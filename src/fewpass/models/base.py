@@ -15,7 +15,7 @@ from fewpass.core.checks import scale as check_scale
 from fewpass.core.sampling import Sampling
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.untrained import untrained_network
-from fewpass.models.vocabulary import known_text
+from fewpass.models.vocabulary import ImageVocabulary, known_text
 from fewpass.runtime.session import Network, PromptSession
 from fewpass.runtime.transformer import input_device
 
@@ -32,9 +32,7 @@ class Model(ABC):
     """
 
     kind: ClassVar[type[PreTrainedModel]]  # the class of `model`
-    in_vocabulary: ClassVar[bool] = (
-        True  # image tokens are in the vocabulary of `model`, whose `generate` takes decoders
-    )
+    vocabulary: ImageVocabulary | None = None  # the image tokens in that of `model`, whose `generate` takes decoders
     chat_template: ClassVar[bool] = False  # prompts go through that of the tokenizer, if it has one
     reads_images: bool = False  # prompts may contain images
     closing: tuple[int, ...] = ()  # token ids that follow every image
@@ -174,7 +172,7 @@ class Model(ABC):
 
     def vocabulary_ids(self, tokens: Tensor) -> Tensor:
         """Canvas tokens as ids of the model's vocabulary, as `generate` returns them: [B, N] to [B, N]."""
-        return tokens
+        return tokens if self.vocabulary is None else self.vocabulary.ids[tokens]
 
     def mixing(self, guidance: float, groups: int) -> list[float]:
         """The weights of all rows but the last, see `PromptSession`."""

@@ -15,7 +15,6 @@ from transformers import PreTrainedTokenizerBase, Qwen2Tokenizer
 
 from fewpass.core.canvas import Grid
 from fewpass.core.checks import scale
-from fewpass.core.codebook import Codebook
 from fewpass.core.messages import shown
 from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model
@@ -23,8 +22,6 @@ from fewpass.models.checkpoint import first, sampling_of
 from fewpass.models.layout import cells, with_row_ends
 from fewpass.models.pixels import in_float32, to_pixels
 from fewpass.models.vocabulary import ImageVocabulary, check_known, codes_in_order, named, special
-from fewpass.runtime.session import Network
-from fewpass.runtime.transformer import Body
 
 SIDE = 720
 IMAGE_TOKEN = "<|visual token"  # how the names of image tokens begin
@@ -76,13 +73,7 @@ class Emu3(Model):
         self.sampling = sampling_of(model.generation_config, Sampling(top_k=2048))
         self.context = config.text_config.max_position_embeddings
         self.codes, self.vocabulary = len(codes), ImageVocabulary(model, torch.tensor([*codes, row_end]))
-        self.network = Network(
-            embed=self.vocabulary.embed,
-            body=Body(model.model.text_model),
-            head=self.vocabulary.logits,
-            layers=config.text_config.num_hidden_layers,
-            codebook=Codebook(model.model.vqmodel.quantize.embedding.weight, self.vocabulary.embed),
-        )
+        self.network = self.vocabulary.network(model.model.text_model, model.model.vqmodel.quantize.embedding.weight)
 
     @classmethod
     def untrained(cls, config: Mapping[str, Any], name: str, device: torch.device, dtype: torch.dtype) -> Self:
@@ -135,9 +126,6 @@ class Emu3(Model):
         text = "".join(self._names[number] for number in ids.tolist() if number in self._names)
         header = re.search(r"<\|image start\|>(\d+)\*(\d+)<\|image token\|>$", text)
         return header and (int(header[2]) * self.pixels_per_code, int(header[1]) * self.pixels_per_code)
-
-    def vocabulary_ids(self, tokens: Tensor) -> Tensor:
-        return self.vocabulary.ids[tokens]
 
     def _ids(self, prompt: str, grid: Grid) -> Tensor:
         bos, start, wrapper = special(self.tokenizer, "bos_token", "boi_token", "image_wrapper_token")

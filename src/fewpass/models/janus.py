@@ -30,7 +30,6 @@ class Janus(Model):
     """
 
     kind = JanusForConditionalGeneration
-    in_vocabulary = False
     chat_template = True
 
     def __init__(self, model: JanusForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str):

@@ -6,10 +6,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from fewpass.core.codebook import Codebook
 from fewpass.core.messages import meant
 from fewpass.models.weights import one_line
 from fewpass.models.zoo import BUNDLED
-from fewpass.runtime.transformer import input_device
+from fewpass.runtime.session import Network
+from fewpass.runtime.transformer import Body, input_device
 
 
 class ImageVocabulary:
@@ -36,6 +38,16 @@ class ImageVocabulary:
         if rows is None:
             return self.model.get_output_embeddings()(hidden).to(hidden.device)[..., self.ids]
         return F.linear(hidden, rows)[..., self.ids - self._span.start]
+
+    def network(self, body: PreTrainedModel, codes: Tensor) -> Network:
+        """The network of the language model `body`, whose image codes have the vectors `codes` [codes, D]."""
+        return Network(
+            embed=self.embed,
+            body=Body(body),
+            head=self.logits,
+            layers=body.config.num_hidden_layers,
+            codebook=Codebook(codes, self.embed),
+        )
 
     @property
     def rows(self) -> Tensor | None:

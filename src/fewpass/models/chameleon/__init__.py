@@ -18,8 +18,6 @@ from fewpass.models.checkpoint import Checkpoint, sampling_of
 from fewpass.models.pixels import to_pixels
 from fewpass.models.untrained import scatter
 from fewpass.models.vocabulary import ImageVocabulary, check_known, codes_in_order, named
-from fewpass.runtime.session import Network
-from fewpass.runtime.transformer import Body
 
 NORMS = ("q_norm.weight", "q_norm.bias", "k_norm.weight", "k_norm.bias")
 
@@ -33,6 +31,7 @@ class Chameleon(Model):
 
     kind = ChameleonForConditionalGeneration
     image_guidance = 1.2  # the scale for images in the prompt
+    vocabulary: ImageVocabulary
 
     def __init__(self, model: ChameleonForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str):
         super().__init__(model, tokenizer, name)
@@ -48,13 +47,7 @@ class Chameleon(Model):
         self.start, self.turn, end = named(config.vocabulary_map, START, TURN, END)
         self.closing = (end,)
         self._vqgan: Vqgan | None = None
-        self.network = Network(
-            embed=self.vocabulary.embed,
-            body=Body(model.model),
-            head=self.vocabulary.logits,
-            layers=config.num_hidden_layers,
-            codebook=Codebook(model.model.vqmodel.quantize.embedding.weight, self.vocabulary.embed),
-        )
+        self.network = self.vocabulary.network(model.model, model.model.vqmodel.quantize.embedding.weight)
 
     @classmethod
     def load(cls, checkpoint: Checkpoint) -> Self:
@@ -133,9 +126,6 @@ class Chameleon(Model):
 
     def opening(self, ids: Tensor, grid: Grid) -> tuple[int, ...]:
         return () if self.style.size_after(ids.tolist()) else tuple(self.style.header(grid))
-
-    def vocabulary_ids(self, tokens: Tensor) -> Tensor:
-        return self.vocabulary.ids[tokens]
 
     def _tensor(self, ids: list[int]) -> Tensor:
         return torch.tensor(ids, device=self.device)

@@ -36,21 +36,18 @@ def find_vqgan(model: PreTrainedModel) -> Vqgan:
     It is in float32 like its authors', for any dtype of the model, and beside the model: 4 bytes per weight.
     Raises ValueError if there is none, or one that does not fit the model.
     """
-    name = model.config.name_or_path
+    name, device = model.config.name_or_path, input_device(model)
     with reading(f"the VQGAN decoder of {name} does not fit", Path(name)):
-        return _read_vqgan(model, name)
-
-
-def _read_vqgan(model: PreTrainedModel, name: str) -> Vqgan:
-    folder, device = fetch(name, loaded_revision(model.config), local_files_only=True), input_device(model)
-    home = vqgan_home(Checkpoint(name, folder or Path(name), device, model.dtype, {}))
-    weights = {_short(name): w for name, w in home.tensors(lambda name: _short(name).startswith(PARTS)).items()}
-    with torch.device("meta"):
-        vqgan = Vqgan(model.config)
-    levels = len(model.config.vq_config.channel_multiplier)
-    renamed = {_in_order(name, levels): tensor.to(device, torch.float32) for name, tensor in weights.items()}
-    vqgan.load_state_dict(renamed, assign=True)
-    return vqgan.eval()
+        folder = fetch(name, loaded_revision(model.config), local_files_only=True)
+        home = vqgan_home(Checkpoint(name, folder or Path(name), device, model.dtype, {}))
+        stored = home.tensors(lambda name: _short(name).startswith(PARTS))
+        with torch.device("meta"):
+            vqgan = Vqgan(model.config)
+        levels = vqgan.decoder.up  # which checkpoints count from the finest, Janus from the coarsest
+        vqgan.decoder.up = levels[::-1]
+        vqgan.load_state_dict({_short(name): w.to(device, torch.float32) for name, w in stored.items()}, assign=True)
+        vqgan.decoder.up = levels
+        return vqgan.eval()
 
 
 def vqgan_home(checkpoint: Checkpoint) -> Checkpoint:
@@ -70,12 +67,3 @@ def vqgan_home(checkpoint: Checkpoint) -> Checkpoint:
 def _short(name: str) -> str:
     """The name of a weight, be the checkpoint a whole model or only the VQGAN."""
     return name.removeprefix("model.").removeprefix("vqmodel.")
-
-
-def _in_order(name: str, levels: int) -> str:
-    """Checkpoints count the levels of the decoder from the finest, Janus from the coarsest."""
-    head, up, rest = name.partition("decoder.up.")
-    if not up:
-        return name
-    level, _, tail = rest.partition(".")
-    return f"{head}{up}{levels - 1 - int(level)}.{tail}"

@@ -11,7 +11,6 @@ from torch import Tensor
 from transformers import GlmImageForConditionalGeneration, PreTrainedTokenizerBase
 
 from fewpass.core.canvas import Grid
-from fewpass.core.codebook import Codebook
 from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model, Prompt
 from fewpass.models.checkpoint import Checkpoint, sampling_of
@@ -19,7 +18,6 @@ from fewpass.models.glm_image.diffusion import DiffusionDecoder
 from fewpass.models.layout import cells
 from fewpass.models.vocabulary import ImageVocabulary, as_message, check_known, special
 from fewpass.runtime.session import Network
-from fewpass.runtime.transformer import Body
 
 SIDE, CELL, PREVIEW = 1024, 32, 16  # pixels of an image, pixels of a code, codes along a square preview
 PART, TEXT = "vision_language_encoder", "processor"  # the folders of a diffusers pipeline that draw tokens
@@ -62,15 +60,10 @@ class GlmImage(Model):
         self.sampling = sampling_of(model.generation_config, Sampling(0.9, top_p=0.75))
         self.context = text.max_position_embeddings
         self.codes = model.config.vq_config.num_embeddings
-        vocabulary = ImageVocabulary(model, torch.arange(self.codes))
+        self.vocabulary = ImageVocabulary(model, torch.arange(self.codes))
         self.diffusion_decoder: DiffusionDecoder | None = None
-        self.network = Network(
-            embed=vocabulary.embed,
-            body=Body(model.model.language_model),
-            head=vocabulary.logits,
-            layers=text.num_hidden_layers,
-            codebook=Codebook(F.normalize(model.model.vqmodel.quantize.embedding.weight, dim=-1), vocabulary.embed),
-        )
+        codes = F.normalize(model.model.vqmodel.quantize.embedding.weight, dim=-1)
+        self.network = self.vocabulary.network(model.model.language_model, codes)
 
     @classmethod
     def load(cls, checkpoint: Checkpoint) -> Self:

@@ -49,7 +49,6 @@ class LlamaGen(Model):
     """
 
     kind = LlamaGenForImageGeneration
-    in_vocabulary = False
 
     def __init__(self, model: LlamaGenForImageGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str):
         super().__init__(model, tokenizer, name)
