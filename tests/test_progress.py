@@ -35,8 +35,8 @@ def test_do_shows_bars_on_a_terminal(monkeypatch, capsys):
 
 def test_do_accepts_steps_without_cost(capsys):
     now = [0.0]
-    do([Step("a", 0, lambda: now.__setitem__(0, 40))], "all", clock=lambda: now[0])
-    assert capsys.readouterr().err == "a: 1 of 1 steps, ? left\n"
+    do([Step("a", 0, lambda: now.__setitem__(0, 40)), Step("b", 1, lambda: None)], "all", clock=lambda: now[0])
+    assert capsys.readouterr().err == "a: 1 of 2 steps, ? left\n"
 
 
 def test_do_accepts_no_steps(capsys):

@@ -1,9 +1,8 @@
 """The report: one HTML file that needs no network, and the files beside it."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def conclude(run: Evaluation) -> list[Summary]:
         "decoders": summaries,
         "left_out": [*run.skipped, *_missing(everything)],
     }
-    run.folder.write("results.json", json.dumps(_plain(results), indent=1))
+    run.folder.write("results.json", json.dumps(_without_nan(results), indent=1))
     run.folder.write("table.md", markdown(summaries, run.conditions))
     for benchmark in run.benchmarks:
         for images in everything:
@@ -70,15 +69,9 @@ def _missing(everything: Sequence[DecoderImages]) -> Iterator[str]:
         yield "Diversity: no prompt was drawn twice (--pairs, --count)."
 
 
-def _plain(value: Any) -> Any:
-    """The value as JSON has it, with None for NaN and infinity."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _without_nan(value: Any) -> Any:
+    """The value as JSON has it, with None for NaN and infinity, which Python alone writes as constants."""
+    return json.loads(json.dumps(value, default=asdict), parse_constant=lambda constant: None)
 
 
 def _thumbnail(picture: Image.Image) -> str:

@@ -1,6 +1,5 @@
 """Progress of long work on standard error: bars with the time left on a terminal, a line now and then elsewhere."""
 
-import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -63,7 +62,7 @@ def images_drawn(total: int, before: int, clock: Callable[[], float] = time.mono
 
         def show() -> None:
             progress.advance(work.task.id, 1)
-            pace = f"{work.rate:.3g} images/s"
+            pace = f"{work.task.speed or 0:.3g} images/s"
             progress.update(work.task.id, description=pace)
             work.log(f"{work.task.completed:.0f}/{total} images, {pace}")
 
@@ -98,20 +97,16 @@ class Work:
 
     def __init__(self, progress: "Progress", what: str, total: float, before: int = 0):
         progress.add_task(what, total=total, completed=before)
-        self.progress, self.before, self.task = progress, before, progress.tasks[-1]
+        self.progress, self.task = progress, progress.tasks[-1]
         self._logged = progress.get_time()
-
-    @property
-    def rate(self) -> float:
-        """Units per second of this run."""
-        return (self.task.completed - self.before) / (self.task.elapsed or math.inf)
+        progress.advance(self.task.id, 0)  # rich measures speed from the first advance on
 
     def log(self, line: str) -> None:
         """Print a line with the time left if it is time for one."""
         if self.progress.disable and self.progress.get_time() - self._logged >= EVERY:
             self._logged = self.progress.get_time()
-            left = spoken((self.task.remaining or 0) / self.rate) if self.rate else "?"
-            print(f"{line}, {left} left", file=sys.stderr, flush=True)
+            left = self.task.time_remaining
+            print(f"{line}, {'?' if left is None else spoken(left)} left", file=sys.stderr, flush=True)
 
 
 @contextmanager
