@@ -118,7 +118,7 @@ def batch_rows(bench: Benchmark) -> list[dict[str, Any]]:
 
 
 def memory(bench: Benchmark) -> dict[str, Any]:
-    """Bytes of the weights and of one image's cache, and the peak of the whole run."""
+    """Bytes of the weights and of one image's cache, and the peak of the run: on the GPU, or of the whole process."""
     task, model = bench.task, bench.task.model.model
     on_gpu = task.model.device.type == "cuda"
     drawn = [one for results in (bench.drawn, bench.batches) for several in results.values() for one in several]
@@ -126,11 +126,6 @@ def memory(bench: Benchmark) -> dict[str, Any]:
         "weights_bytes": sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers())),
         "cache_bytes": cache_bytes(task.model, task.jobs([0], bench.decoders[0])),
         "peak_bytes": _most(drawn) if on_gpu else process_peak(),
-        "peak_is": (
-            "the most that was allocated on the GPU (torch.cuda.max_memory_allocated)"
-            if on_gpu
-            else "the most that the whole process had resident (ru_maxrss), weights and Python included"
-        ),
     }
 
 
