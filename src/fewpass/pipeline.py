@@ -17,7 +17,8 @@ from fewpass.core.messages import shown
 from fewpass.engine import seeds as seeding
 from fewpass.engine.log_likelihood import score
 from fewpass.engine.options import GenerationOptions, Options
-from fewpass.engine.request import Given, Job, bind, options_of, prompts_of
+from fewpass.engine.prompts import Given, prompts_of
+from fewpass.engine.request import Job, bind, options_of
 from fewpass.engine.result import Result
 from fewpass.engine.scheduler import Batch, Scheduler, drawn
 from fewpass.engine.trace import Trace
