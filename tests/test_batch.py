@@ -15,9 +15,8 @@ from filelock import FileLock
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-import fewpass.batch.results
 import fewpass.cli.batch
-import fewpass.integrations.ray
+import fewpass.io.extra
 from fewpass.batch.draw import draw
 from fewpass.batch.entries import Entry, entries_of
 from fewpass.cli import main
@@ -605,14 +604,13 @@ def test_bad_rows_are_named(batch, name, content, named):
     ],
 )
 def test_bad_options_are_named(batch, monkeypatch, arguments, named):
-    monkeypatch.setattr(fewpass.integrations.ray, "find_spec", lambda name: name)
+    monkeypatch.setattr(fewpass.io.extra, "find_spec", lambda name: name)
     assert named in refused(batch, *arguments)
 
 
 @pytest.mark.parametrize(("module", "option"), [("pyarrow", "--parquet"), ("ray", "--ray")])
 def test_missing_package_is_named_with_its_extra(batch, monkeypatch, module, option):
-    monkeypatch.setattr(fewpass.batch.results, "find_spec", lambda name: None)
-    monkeypatch.setattr(fewpass.integrations.ray, "find_spec", lambda name: None)
+    monkeypatch.setattr(fewpass.io.extra, "find_spec", lambda name: None)
     assert f'pip install "fewpass[{option[2:]}]"' in refused(batch, option)
 
 

@@ -62,9 +62,7 @@ def test_every_family_keeps_the_contract(models, name):
     assert {finding.what: finding.error for finding in findings if not finding.passed} == {}
     guided = [finding for finding in findings if finding.what == "guided = its rows mixed by hand"]
     assert len(guided) == (0 if name == "glm_image" else len(GRIDS[name]))
-    assert len(findings) - len(guided) == 9 * len(GRIDS[name])
-    half = [finding.error for finding in findings if finding.what == "bfloat16 against float32"]
-    assert all(0 < error < 0.1 for error in half)
+    assert len(findings) - len(guided) == 7 * len(GRIDS[name])
 
 
 def test_small_layouts_are_found_where_there_are_some(models, monkeypatch):
@@ -105,7 +103,7 @@ def test_check_runs_the_contract(check, monkeypatch, fault):
     code, lines = check("emu3")
     contract = [line for line in lines if line[0] == "contract"]
     assert code == (1 if fault else 0)
-    assert len(contract) == 10
+    assert len(contract) == 8
     assert all(line[1].endswith(", 2x4") for line in contract)
     assert sum(line[3] == "FAILED" for line in lines) == (1 if fault else 0)
     assert [line[1] for line in lines if line[0] == "not verified"] == [what for what, _ in UNSEEN]

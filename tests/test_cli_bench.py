@@ -86,7 +86,7 @@ def test_bench_measures_random_weights_of_every_family(family, tmp_path, capsys,
 
 
 def test_bench_measures_the_prompts_of_a_file(folder, tmp_path, capsys, monkeypatch):
-    prompts, out = tmp_path / "prompts.csv", tmp_path / "a" / "b"
+    prompts, out = tmp_path / "prompts.csv", tmp_path / "out"
     prompts.write_text("id,prompt\n1,two stars\n2,red\n")
     arguments = ["--decoders", "mc_sjd(window=4); zipar(window=2)", "--batch-sizes", "3", "--windows", "0,2"]
     arguments += ["--prompts", str(prompts), "--repetitions", "1", "-o", str(out), "--dtype", "float64"]

@@ -17,7 +17,7 @@ import fewpass.demo.comparison
 import fewpass.io.extra
 from fewpass.cli import main
 from fewpass.core.canvas import Grid
-from fewpass.demo.comparison import Comparison, Models, compare
+from fewpass.demo.comparison import WARM_UP, Comparison, Models, compare
 from fewpass.demo.drawing import Stream
 from fewpass.demo.html import EXAMPLES, alert, board, describe, examples_of, verdict
 from fewpass.demo.view import View, heat
@@ -81,19 +81,12 @@ def test_updates_take_a_third_of_the_time_at_most(monkeypatch):
             super().__next__()
 
     looking = 0.0
-    for _ in Comparison([Timed([0.01] * 5000)]).updates(lambda: False):
+    for _ in Comparison([Timed([0.01] * 5000)]).updates():
         now[0] += 1.0  # a dear look
         looking += 1.0
     assert 0.28 < looking / now[0] <= 0.34
-    shown = sum(1 for _ in Comparison([Timed([0.01] * 1000)]).updates(lambda: False))
+    shown = sum(1 for _ in Comparison([Timed([0.01] * 1000)]).updates())
     assert 80 < shown < 110  # and ten in a second if they cost nothing
-
-
-def test_stopped_comparison_draws_no_further():
-    runner = Runner([1.0] * 10)
-    for _ in Comparison([runner]).updates(lambda: runner.done == 3):
-        pass
-    assert runner.done == 3
 
 
 # Options.
@@ -101,6 +94,7 @@ def test_stopped_comparison_draws_no_further():
 
 def test_comparison_equals_calls_of_the_pipeline(pipeline):
     comparison = compare(pipeline, PROMPT, "sjd", 4, 2.0, "7")
+    list(comparison.warm_up())
     while not comparison.finished:
         comparison.step()
     for stream, decoder in zip(comparison.streams, ("ar", "sjd(window=4)"), strict=True):
@@ -110,13 +104,12 @@ def test_comparison_equals_calls_of_the_pipeline(pipeline):
     assert not comparison.same
 
 
-def test_stop_ends_the_warm_up(pipeline, monkeypatch):
+def test_warm_up_can_be_stopped_behind_each_pass(pipeline, monkeypatch):
     passes, drawn = [], Stream.__next__
     monkeypatch.setattr(Stream, "__next__", lambda stream: (passes.append(1), drawn(stream))[1])
-    comparison = compare(pipeline, PROMPT, "sjd", 4, 2.0, "7", lambda: len(passes) >= 2)
-    assert len(passes) == 2
-    assert not comparison.finished
-    assert list(comparison.updates(lambda: True)) == []
+    comparison = compare(pipeline, PROMPT, "sjd", 4, 2.0, "7")
+    assert [len(passes) for _ in comparison.warm_up()] == list(range(1, 2 * WARM_UP + 1))
+    assert not any(stream.canvas for stream in comparison.streams)
 
 
 def test_jacobi_draws_the_same_tokens(pipeline):
@@ -184,7 +177,7 @@ def test_view_of_an_unfinished_drawing(pipeline):
 
 def test_view_of_a_finished_drawing_holds_its_settings(pipeline):
     comparison = compare(pipeline, PROMPT, "mc_sjd", 4, None, "7")
-    for _ in comparison.updates(lambda: False):
+    for _ in comparison.updates():
         pass
     stream = comparison.streams[1]
     view, spent = View(stream.job.decoder, stream.job.grid).updated(stream), stream.trace.seconds
@@ -274,10 +267,9 @@ def test_missing_extra_is_named_with_its_command(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--port", "0"], "0"),
         (["--port", "65536"], "65536"),
         (["--port", "x"], "got 'x'"),
-        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1: "),
+        (["--host", "192.0.2.1"], "cannot listen on '192.0.2.1', port 7860: "),
         (["--model", "no/such model"], "no/such model"),
     ],
 )
@@ -294,4 +286,4 @@ def test_port_in_use_is_named_before_models_are_loaded(monkeypatch, capsys):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert main(["demo", "--port", str(port), "--model", "no/such model"]) == 2
-    assert capsys.readouterr().err == f"fewpass: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+    assert capsys.readouterr().err == f"fewpass: cannot listen on '127.0.0.1', port {port}: Address already in use\n"

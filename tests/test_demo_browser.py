@@ -199,7 +199,7 @@ def test_stop_ends_the_comparison(visit, server):
     page.press("#fp-prompt textarea", "Enter")
     wait_for_pass(page, 3)
     page.click("#fp-stop")
-    page.wait_for_function("() => document.querySelector('.fp-note').innerText.startsWith('Stopped.')")
+    page.wait_for_function("() => document.querySelector('#fp-message').innerText.startsWith('Stopped.')")
     page.wait_for_selector("#fp-run:not([disabled])")
     assert page.is_disabled("#fp-stop")
     assert passes(page)[0] < N
@@ -239,7 +239,7 @@ def test_warm_up_is_shown_and_can_be_stopped(visit, server):
     page.click("#fp-run")
     page.wait_for_function("() => document.querySelector('#fp-message').innerText.includes('Warming up')")
     page.click("#fp-stop")
-    page.wait_for_function("() => document.querySelector('.fp-note').innerText.startsWith('Stopped.')")
+    page.wait_for_function("() => document.querySelector('#fp-message').innerText.startsWith('Stopped.')")
     assert server.settled() - before <= 4
 
 

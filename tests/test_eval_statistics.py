@@ -11,7 +11,7 @@ import torch
 
 import fewpass.engine.log_likelihood
 from fewpass import Sampling
-from fewpass.engine.log_likelihood import CHUNK, read, score
+from fewpass.engine.log_likelihood import CHUNK, read
 from fewpass.evaluation import statistics
 from fewpass.evaluation.folder import ROUND, items_of
 from fewpass.evaluation.images import DecoderImages
@@ -95,7 +95,6 @@ def test_read_returns_entropy_and_log_probabilities(grid, monkeypatch):
     unfinished = tokens.clone()
     unfinished[:, 3:] = -1
     assert (read(Toy(2, grid), law, unfinished).entropy[:, 3:] == 0).all()
-    assert torch.equal(score(Toy(2, grid), law, tokens), reading.logprobs)
 
 
 def test_same_images_have_zero_differences():

@@ -17,7 +17,7 @@ from fewpass.core.errors import ModelError
 from fewpass.core.loop import decode
 from fewpass.decoders import ngram
 from fewpass.demo.drawing import Stream
-from fewpass.engine.log_likelihood import score
+from fewpass.engine.log_likelihood import read
 from fewpass.models.pixels import to_pixels
 from fewpass.testing import Toy, coming_and_going, drawn
 from tests import tiny
@@ -211,7 +211,7 @@ def test_score_refuses_nan(broken_pipeline):
     tokens = torch.zeros(1, tiny.SIDE**2, dtype=torch.long)
     grid = broken_pipeline.model.grid(None)
     with torch.inference_mode(), pytest.raises(ModelError, match="logits contain NaN or inf in float64"):
-        score(broken_pipeline.model.open(["blue"], grid, 1.0, [None]), Sampling(), tokens)
+        read(broken_pipeline.model.open(["blue"], grid, 1.0, [None]), Sampling(), tokens)
 
 
 COMMANDS = {

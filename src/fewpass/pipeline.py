@@ -15,9 +15,10 @@ from fewpass.core.canvas import Canvas
 from fewpass.core.checks import whole
 from fewpass.core.messages import shown
 from fewpass.engine import seeds as seeding
-from fewpass.engine.log_likelihood import score
+from fewpass.engine.log_likelihood import read
 from fewpass.engine.options import GenerationOptions, Options
-from fewpass.engine.request import Given, Job, bind, options_of, prompts_of
+from fewpass.engine.prompts import Given, prompts_of
+from fewpass.engine.request import Job, bind, options_of
 from fewpass.engine.result import Result
 from fewpass.engine.scheduler import Batch, Scheduler, drawn
 from fewpass.engine.trace import Trace
@@ -154,7 +155,7 @@ class Pipeline:
         """The images of `jobs`, which have been drawn together on `canvas`, and all that there is to say of them."""
         prompts, seeds = [job.prompt for job in jobs], [job.seed for job in jobs]
         tokens = canvas.tokens[:, : canvas.grid.size].masked_fill(~canvas.final, -1).cpu()
-        scores = score(self._open(jobs), jobs[0].sampling, tokens) if logprobs else None
+        scores = read(self._open(jobs), jobs[0].sampling, tokens).logprobs if logprobs else None
         images = self._images(canvas, prompts, seeds)
         settings = [job.settings(self.model, images[0].size) for job in jobs]
         return Result(images, tokens, seeds, trace, settings, scores)

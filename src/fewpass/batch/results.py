@@ -4,7 +4,6 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +58,6 @@ def failed_line(entry: Entry, error: str) -> dict[str, Any]:
     """The line of an entry that has failed."""
     about = {"prompt": entry.prompt, "seed": entry.seed, "options": dict(entry.options), "tags": dict(entry.tags)}
     return {"id": entry.id, "status": "failed", "error": error, **about}
-
-
-def check_parquet() -> None:
-    """Raise ImportError if pyarrow is missing."""
-    if find_spec("pyarrow") is None:
-        raise ImportError('--parquet needs pyarrow: pip install "fewpass[parquet]"')
 
 
 def write_parquet(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:

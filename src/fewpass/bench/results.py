@@ -11,7 +11,7 @@ import torch
 from fewpass.bench.run import Benchmark
 from fewpass.bench.timing import Drawn, process_peak
 from fewpass.engine.memory import cache_bytes
-from fewpass.engine.request import written
+from fewpass.engine.prompts import written
 from fewpass.engine.result import conditions as sampling_words
 from fewpass.io.machine import machine, versions
 

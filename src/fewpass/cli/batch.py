@@ -10,6 +10,7 @@ import typer
 from fewpass.cli import options as o
 from fewpass.cli.terminal import load_torch, open_model
 from fewpass.engine.options import GenerationOptions
+from fewpass.io.extra import check_installed
 from fewpass.io.prompt_files import read_rows
 from fewpass.io.targets import output_folder
 from fewpass.viz.progress import images_drawn, waiting
@@ -47,11 +48,11 @@ def batch(
 
     from fewpass.batch.entries import digest, entries_of, read_options
     from fewpass.batch.folder import Folder
-    from fewpass.batch.results import check_parquet, write_parquet
+    from fewpass.batch.results import write_parquet
     from fewpass.engine.seeds import assign
 
     if parquet:
-        check_parquet()
+        check_installed("parquet", "pyarrow")
     shared = read_options({name: value for name, value in options.given.items() if name != "seed"})
     o.check_ray(ray, workers=workers, cores=cores)
     on_ray = ray and _on_ray(ray, workers, cores, model, place)

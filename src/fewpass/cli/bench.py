@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from fewpass.cli import options as o
@@ -10,7 +9,7 @@ from fewpass.cli.prompts import own_prompts, read_prompts
 from fewpass.cli.terminal import load_torch, open_model, show, silence_transformers
 from fewpass.core.messages import shown
 from fewpass.engine.options import GenerationOptions
-from fewpass.io.atomic import check_folder, replace
+from fewpass.io.atomic import replace
 from fewpass.io.targets import output_folder
 from fewpass.viz.progress import do, waiting
 
@@ -42,7 +41,7 @@ def bench(
     dtype: o.Dtype = None,
 ) -> None:
     """Measure on this machine: seconds, passes, memory and throughput, by decoder, window and batch size."""
-    folder = _folder(output)
+    folder = output_folder(output)
     if model is not None and random is not None:
         raise ValueError(f"give --model {model!r} or --random {random!r}, not both")
     drafts, images = _numbers(windows, "windows", 0), _numbers(batch_sizes, "batch_sizes", 1)
@@ -72,19 +71,12 @@ def bench(
     run = Benchmark(task, good, drafts, images, repetitions, passes)
     do(run.steps(), "measuring")
     found = results(run, notes)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     replace(folder / "bench.json", json.dumps(found, indent=1).encode())
     for heading, rows in tables(found):
         if rows:
             show(heading, rows)
     print(*found["notes"], folder / "bench.json", sep="\n", file=sys.stderr)
-
-
-def _folder(typed: str) -> Path:
-    """Raise ValueError if nothing can be written there. Nothing is created yet."""
-    path = output_folder(typed)
-    check_folder(next(folder for folder in (path, *path.absolute().parents) if folder.exists()))
-    return path
 
 
 def _numbers(typed: str, name: str, least: int) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from fewpass.cli import options as o
-from fewpass.cli.terminal import load_torch, open_model
+from fewpass.cli.terminal import load_torch, open_model, url
 from fewpass.io.extra import check_installed
 from fewpass.serve.limits import Limits
 
@@ -44,7 +44,7 @@ def serve(
     cors_options(cors or [])
     limits = replace(limits, connections=most_connections())
     with listen(host, port) as bound:
-        where = f"http://{_named(host)}:{bound.getsockname()[1]}"
+        where = url(host, bound)
         if ray is None:
             pipe = open_model(model, place)
             pipe.model.check_ready()
@@ -81,10 +81,6 @@ def _on_ray(address: str, model: str, replicas: int | None, cores: int | None, p
 def _warn(where: str, host: str, api_key: str | None) -> None:
     if host not in o.LOCAL and api_key is None:
         print(f"fewpass: every client that reaches {where} can draw, unless --api-key is set", file=sys.stderr)
-
-
-def _named(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _announce(model: str, where: str, replicas: int = 0) -> None:

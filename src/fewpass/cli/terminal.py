@@ -1,4 +1,4 @@
-"""The terminal: spinners while torch and models are loaded, and tables."""
+"""The terminal: spinners while torch and models are loaded, addresses and tables."""
 
 import sys
 from collections.abc import Sequence
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from fewpass.viz.progress import waiting
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from fewpass.cli.options import Place
     from fewpass.pipeline import Pipeline
 
@@ -33,6 +35,11 @@ def silence_transformers() -> None:
 
     logging.disable_progress_bar()
     logging.set_verbosity(logging.CRITICAL)
+
+
+def url(host: str, listening: "socket") -> str:
+    """The address of a server on a listening socket."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
 
 
 def show(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

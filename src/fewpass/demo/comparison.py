@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
-from fewpass.core.protocol import Decoder
 from fewpass.decoders.recipes import ar
 from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.demo.drawing import Stream
@@ -56,13 +56,19 @@ class Comparison:
         turn = min(unfinished, key=lambda stream: stream.trace.seconds)
         next(turn)
 
-    def updates(self, stopped: Callable[[], bool]) -> Iterator[None]:
-        """Draw until all images are finished or `stopped` returns True, and yield now and then.
+    def warm_up(self) -> Iterator[None]:
+        """Draw the first passes of each image, and throw them away: the first passes of a process are slow."""
+        for stream in self.streams:
+            for _ in islice(Stream(stream.pipe, stream.job), WARM_UP):
+                yield
+
+    def updates(self) -> Iterator[None]:
+        """Draw until all images are finished, and yield now and then.
 
         The caller's work between two steps of this iterator takes at most a third of the time.
         """
         due = 0.0
-        while not self.finished and not stopped():
+        while not self.finished:
             self.step()
             if time.perf_counter() >= due:
                 began = time.perf_counter()
@@ -72,34 +78,20 @@ class Comparison:
 
 
 def compare(
-    pipe: Pipeline,
-    prompt: str,
-    spelling: str | None,
-    window: float | None,
-    guidance: float | None,
-    seed: str,
-    stopped: Callable[[], bool] = lambda: False,
+    pipe: Pipeline, prompt: str, spelling: str | None, window: float | None, guidance: float | None, seed: str
 ) -> Comparison:
-    """Compare `ar` and another decoder on one prompt, with the same seed and settings, behind a warm-up of each.
+    """Compare `ar` and another decoder on one prompt, with the same seed and settings.
 
-    A window or guidance of None is the decoder's or the model's own, a blank seed a random one; `stopped` ends the
-    warm-up when it returns True. Raises ValueError naming the value that is out of range.
+    A window or guidance of None is the decoder's or the model's own, a blank seed a random one. Raises ValueError
+    naming the value that is out of range.
     """
     if not spelling:
         raise ValueError("choose a decoder")
     other, (number,) = decoder_of(spelling), assign(_whole(seed), 1)
     if window is not None:
         other = other.with_options(window=window)
-
-    def drawing(decoder: Decoder) -> Stream:
-        return Stream(pipe, pipe.job(prompt, decoder=decoder, guidance=guidance, seed=number))
-
-    for decoder in (ar(), other):
-        if not stopped():
-            for _ in zip(range(WARM_UP), drawing(decoder), strict=False):
-                if stopped():
-                    break
-    return Comparison([drawing(ar()), drawing(other)])
+    jobs = [pipe.job(prompt, decoder=decoder, guidance=guidance, seed=number) for decoder in (ar(), other)]
+    return Comparison([Stream(pipe, job) for job in jobs])
 
 
 def _whole(seed: str) -> int | None:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ Update = dict[Any, Any]  # components and their new values
 def build(models: Models) -> gr.Blocks:
     """Build the page, and load the first model."""
     with gr.Blocks(title="fewpass", analytics_enabled=False, fill_width=True) as blocks:
-        Page(models).listen(blocks)
+        Page(models).listen()
     return blocks.queue(max_size=QUEUE)
 
 
@@ -46,7 +45,6 @@ class Page:
 
     def __init__(self, models: Models):
         self.models = models
-        self._stops: dict[str, threading.Event] = {}  # by browser tab
         pipe = models[models.names[0]]
         samples = examples_of(pipe.model)
         other = default_decoder(pipe.model).recipe
@@ -85,64 +83,42 @@ class Page:
             with gr.Column(elem_id="fp-drawings"):
                 self.board = gr.HTML(_blank(pipe), elem_id="fp-board")
 
-    def listen(self, blocks: gr.Blocks) -> None:
-        """Bind the handlers to events."""
+    def listen(self) -> None:
+        """Bind the handlers to events. The end of a tab, as Stop, cancels its comparison after the current pass."""
         asked, buttons = [self.run.click, self.prompt.submit, self.seed.submit], [self.run, self.stop]
         settings = {self.prompt, self.model, self.decoder, self.window, self.guidance, self.seed}
-        blocks.load(self.arrive, queue=False, **QUIET)
-        blocks.unload(self.leave)
         begun = gr.on(asked, None, outputs=[self.message, *buttons], js=AT_ONCE, **QUIET)
         drawn = begun.then(self.draw, settings, [self.board, self.message], **ALONE, **QUIET)
         drawn.then(self.end, outputs=buttons, queue=False, **QUIET)
-        self.stop.click(self.halt, queue=False, **QUIET)
+        self.stop.click(self.halt, outputs=[self.message, *buttons], cancels=[drawn], queue=False, **QUIET)
         self.examples.click(lambda sample: sample[0], self.examples, self.prompt, queue=False, **QUIET)
         shown = [self.message, self.guidance, self.examples, self.board]
         self.model.input(self.choose_model, self.model, shown, **ALONE, **QUIET)
         self.decoder.input(self.choose_decoder, self.decoder, [self.window, self.about], queue=False, **QUIET)
 
-    def arrive(self, request: gr.Request) -> None:
-        """A tab was opened."""
-        self._stops[str(request.session_hash)] = threading.Event()
-
-    def draw(self, given: Update, request: gr.Request) -> Iterator[Update]:
+    def draw(self, given: Update) -> Iterator[Update]:
         """Run the comparison, and yield updates of the page."""
-        stop = self._stops.get(str(request.session_hash))
-        if stop is None:  # the tab was closed while it waited
-            return
         yield {self.message: status("Warming up")}
         try:
-            comparison = compare(
-                self.models[given[self.model]],
-                given[self.prompt],
-                given[self.decoder],
-                given[self.window],
-                given[self.guidance],
-                given[self.seed],
-                stop.is_set,
-            )
+            settings = (self.prompt, self.decoder, self.window, self.guidance, self.seed)
+            comparison = compare(self.models[given[self.model]], *(given[setting] for setting in settings))
+            for _ in comparison.warm_up():
+                yield {self.message: status("Warming up")}
             yield {self.message: ""}
-            yield from self._views(comparison, stop)
+            yield from self._views(comparison)
         except (ValueError, ModelError, OutOfMemory) as error:
             yield {self.message: alert(str(error))}
         except Exception as error:
             logging.exception("a comparison failed")
             yield {self.message: alert(f"this is a bug of fewpass: {one_line(error) or type(error).__name__}")}
 
-    def end(self, request: gr.Request) -> Update:
+    def end(self) -> Update:
         """The comparison has ended, in any way."""
-        if stop := self._stops.get(str(request.session_hash)):
-            stop.clear()
         return {self.run: gr.Button(interactive=True), self.stop: gr.Button(interactive=False)}
 
-    def halt(self, request: gr.Request) -> None:
+    def halt(self) -> Update:
         """Stop was clicked."""
-        if stop := self._stops.get(str(request.session_hash)):
-            stop.set()
-
-    def leave(self, request: gr.Request) -> None:
-        """The tab was closed."""
-        self.halt(request)
-        self._stops.pop(str(request.session_hash), None)
+        return {self.message: "Stopped.", **self.end()}
 
     def choose_model(self, name: str) -> Update:
         """Load the model, and show its own settings."""
@@ -162,18 +138,14 @@ class Page:
         window, description = describe(spelling)
         return {self.window: gr.Number(value=window, interactive=window is not None), self.about: description}
 
-    def _views(self, comparison: Comparison, stop: threading.Event) -> Iterator[Update]:
-        views = [View(stream.job.decoder, stream.job.grid) for stream in comparison.streams]
-
-        def shown(note: str) -> Update:
-            views[:] = map(View.updated, views, comparison.streams)
-            return {self.board: board(views, note)}
-
-        for _ in comparison.updates(stop.is_set):
-            yield shown(TAKING_TURNS)
-        yield shown("")
-        note = verdict(views, comparison.same) if comparison.finished else "Stopped."
-        yield {self.board: board(views, f"{note} Seed {comparison.streams[0].job.seed}.")}
+    def _views(self, comparison: Comparison) -> Iterator[Update]:
+        streams = comparison.streams
+        views, seed = [View(stream.job.decoder, stream.job.grid) for stream in streams], streams[0].job.seed
+        for _ in comparison.updates():
+            views = list(map(View.updated, views, streams))
+            yield {self.board: board(views, f"{TAKING_TURNS} Seed {seed}.")}
+        views = list(map(View.updated, views, streams))
+        yield {self.board: board(views, f"{verdict(views, comparison.same)} Seed {seed}.")}
 
 
 def _blank(pipe: Pipeline) -> str:

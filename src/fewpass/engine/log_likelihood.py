@@ -42,11 +42,6 @@ def read(session: Session, sampling: Sampler, tokens: Tensor) -> Reading:
     return Reading(logprobs, entropy)
 
 
-def score(session: Session, sampling: Sampler, tokens: Tensor) -> Tensor:
-    """Log-probability of each of `tokens` [B, N] under the sampling distribution, given those before it. See `read`."""
-    return read(session, sampling, tokens).logprobs
-
-
 def _seen(p: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """Of distributions p [B, n, V]: the log-probabilities of `tokens` [B, n], and the entropies [B, n]."""
     return p.gather(-1, tokens[..., None])[..., 0].log(), torch.special.entr(p).sum(-1)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from fewpass.core.protocol import Decoder
-    from fewpass.engine.request import Given
+    from fewpass.engine.prompts import Given
 
 SAMPLING = ("temperature", "top_k", "top_p", "min_p")
 UNSUPPORTED = {  # arguments of diffusers' pipelines, and the reason
@@ -128,7 +128,7 @@ class GenerationOptions:
         """
         from fewpass.core.sampling import Sampling
         from fewpass.decoders.recipes import decoder
-        from fewpass.engine.request import read_prompt
+        from fewpass.engine.prompts import read_prompt
 
         read: dict[str, Any] = {
             "decoder": decoder,

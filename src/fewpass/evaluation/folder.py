@@ -56,8 +56,7 @@ class RunFolder:
     path: Path
 
     def check(self, resume: bool) -> None:
-        """Raise ValueError if the folder cannot be written, holds other files, or holds a run and not `resume`."""
-        atomic.check_folder(self.path if self.path.exists() else self.path.resolve().parent)
+        """Raise ValueError if the folder holds other files, or holds a run and not `resume`."""
         if (self.path / RUN).is_file():
             if not resume:
                 raise ValueError(f"{str(self.path)!r} holds a run already: --resume continues it")
@@ -74,16 +73,11 @@ class RunFolder:
             then = dict(json.loads(known.read_bytes()))
         except (ValueError, TypeError, RecursionError):
             raise ValueError(f"{str(known)!r} is damaged: choose another folder") from None
-        if other := sorted(then.keys() ^ now.keys()):
-            raise ValueError(
-                f"{str(self.path)!r} holds a run of another version of fewpass, which differs in {', '.join(other)}:"
-                " choose another folder"
-            )
-        for name in now:
-            if then[name] != now[name]:
+        for name in then | now:
+            old, new = then.get(name), now.get(name)
+            if old != new:
                 raise ValueError(
-                    f"{str(self.path)!r} holds a run with {name} {then[name]!r}, got {now[name]!r}:"
-                    " choose another folder"
+                    f"{str(self.path)!r} holds a run with {name} {old!r}, got {new!r}: choose another folder"
                 )
 
     def image(self, decoder: str, item: Item) -> Path:

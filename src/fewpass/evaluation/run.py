@@ -77,7 +77,7 @@ class Evaluation:
         missing = sum(not self.folder.image(str(decoder), item).exists() for item in batch)
         draw = partial(self.drawer.draw, self.folder, decoder, batch)
         cost = missing / (1 if decoder.margin == 1 else EXPECTED)
-        return Step(f"{what}, {decoder}", cost, draw, str(decoder))
+        return Step(f"{what}, {decoder}", cost, draw)
 
     def read(self, decoder: Decoder, items: Sequence[Item]) -> DecoderImages:
         """The finished images of a decoder."""

@@ -1,7 +1,6 @@
 """The options of a call of transformers' `generate`, read from the objects that it has prepared."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -22,6 +21,7 @@ from transformers import (
 
 from fewpass.core.sampling import Sampling
 
+Guidance = tuple[float, Tensor | None, Tensor | None]  # scale, negative prompts [b, P] and their attention mask
 GREEDY = Sampling(temperature=0.0)
 WARPERS = {  # in the order in which they are applied
     TemperatureLogitsWarper: "temperature",
@@ -34,30 +34,12 @@ WAYS = ("penalty_alpha", "dola_layers", "prompt_lookup_num_tokens", "assistant_e
 OUTPUTS = ("output_scores", "output_logits", "output_attentions", "output_hidden_states")
 
 
-@dataclass(frozen=True)
-class Request:
-    """`negatives` are ids [P] for each image, None if none were given."""
-
-    sampling: Sampling
-    guidance: float = 1.0
-    negatives: Sequence[Tensor] | None = None
-
-    def contrasted(self, ids: Tensor | None, mask: Tensor | None, images: int) -> "Request":
-        """With the negative prompts `ids` [b, P], shared by or one each for so many images."""
-        if ids is None or self.guidance == 1:
-            return self
-        rows = unpadded(ids, mask)
-        if images % len(rows):
-            raise ValueError(f"{len(rows)} negative prompts for {images} images")
-        return replace(self, negatives=[row for row in rows for _ in range(images // len(rows))])
-
-
 def unpadded(ids: Tensor, mask: Tensor | None) -> list[Tensor]:
     """The rows of `ids` [B, P] as far as `mask` [B, P] is 1."""
     return list(ids) if mask is None else [row[real.bool()] for row, real in zip(ids, mask, strict=True)]
 
 
-def read(config: GenerationConfig, processors: Iterable[LogitsProcessor], images: int) -> Request:
+def read(config: GenerationConfig, processors: Iterable[LogitsProcessor]) -> tuple[Sampling, Guidance]:
     """Read sampling and guidance from the processors, which are not called.
 
     Raises ValueError naming a processor that would have to be called token by token.
@@ -76,10 +58,9 @@ def read(config: GenerationConfig, processors: Iterable[LogitsProcessor], images
     sampling = _sampling(named) if config.do_sample else GREEDY
     guide = named.get(UnbatchedClassifierFreeGuidanceLogitsProcessor)
     if guide is None:
-        return Request(sampling)
+        return sampling, (1.0, None, None)
     context = guide.unconditional_context  # read, never called: it would run the model, and remember
-    request = Request(sampling, float(guide.guidance_scale))
-    return request.contrasted(context["input_ids"], context["attention_mask"], images)
+    return sampling, (float(guide.guidance_scale), context["input_ids"], context["attention_mask"])
 
 
 def _sampling(named: Mapping[type, LogitsProcessor]) -> Sampling:

@@ -4,9 +4,10 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from fewpass.io.extra import check_installed
 
 if TYPE_CHECKING:
     from fewpass.pipeline import Pipeline
@@ -34,8 +35,7 @@ class Processes:
 
     def check(self) -> None:
         """Raise ImportError if Ray is missing, ValueError if the device is one that Ray would have to choose."""
-        if find_spec("ray") is None:
-            raise ImportError('--ray needs Ray: pip install "fewpass[ray]"')
+        check_installed("ray", "ray")
         if self.device not in (None, "cpu", "cuda"):
             raise ValueError(f"with --ray a device is cpu or cuda, not {self.device!r}: Ray chooses the GPU")
 

@@ -5,7 +5,7 @@ GLM-Image; `fewpass.generate(model, **inputs, decoder="mc_sjd(window=32)")` with
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -17,11 +17,12 @@ from transformers.generation import GenerateDecoderOnlyOutput
 from fewpass.core.canvas import Canvas, Grid
 from fewpass.core.messages import shown
 from fewpass.core.protocol import Decoder
+from fewpass.core.sampling import Sampling
 from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.engine import seeds as seeding
 from fewpass.engine.request import Job, default_decoder
 from fewpass.engine.scheduler import Batch
-from fewpass.integrations.generation_config import Request, check, longest, read, unpadded
+from fewpass.integrations.generation_config import Guidance, check, longest, read, unpadded
 from fewpass.models import wrap_model
 from fewpass.models.base import Model
 
@@ -129,11 +130,9 @@ class Call:
         opening, grid = self._layout(prompts, prepared)
         new = len(opening) + grid.size + len(model.closing)
         check(config, prepared["stopping_criteria"], input_ids.shape[1], new, prepared.get("longest"))
-        request = read(config, prepared["logits_processor"], len(prompts))
-        if guidance is not None:
-            scale, ids, mask = guidance
-            request = replace(request, guidance=scale).contrasted(ids, mask, len(prompts))
-        tokens = model.vocabulary_ids(self.draw(prompts, opening, grid, request)).to(input_ids.device)
+        sampling, own = read(config, prepared["logits_processor"])
+        drawn = self.draw(prompts, opening, grid, sampling, guidance or own)
+        tokens = model.vocabulary_ids(drawn).to(input_ids.device)
         if model.vocabulary is not None:
             before, after = (tokens.new_tensor(words).expand(len(tokens), -1) for words in (opening, model.closing))
             tokens = torch.cat([input_ids, before, tokens, after], 1)
@@ -147,19 +146,23 @@ class Call:
             raise ValueError("images that are drawn together have one size, and prompts that end alike")
         return openings.pop(), next(iter(grids.values()))
 
-    def draw(self, prompts: Sequence[Tensor], opening: Sequence[int], grid: Grid, request: Request) -> Tensor:
-        """Canvas tokens [B, N]."""
-        opened = [torch.cat([ids, ids.new_tensor(opening)]) for ids in prompts]
-        negatives: Sequence[Tensor | None] = [None] * len(prompts)
-        if request.negatives is not None:
-            negatives = [torch.cat([ids, ids.new_tensor(opening)]) for ids in request.negatives]
+    def draw(
+        self, prompts: Sequence[Tensor], opening: Sequence[int], grid: Grid, sampling: Sampling, guidance: Guidance
+    ) -> Tensor:
+        """Canvas tokens [B, N]; the negative prompts are shared by the images, or there is one for each."""
+        (scale, negatives, mask), away = guidance, list[Tensor | None]([None])
+        if negatives is not None and scale != 1:
+            away = [torch.cat([ids, ids.new_tensor(opening)]) for ids in unpadded(negatives, mask)]
+        images, rest = divmod(len(prompts), len(away))
+        if rest:
+            raise ValueError(f"{len(away)} negative prompts for {len(prompts)} images")
         first = int(torch.randint(seeding.DRAWN, ())) if self.seed is None else self.seed
-        seeds, model, scale = seeding.assign(first, len(prompts)), self.model, request.guidance
-        jobs = [
-            Job(ids, away, model.read(ids, away, grid, scale), grid, scale, self.decoder, request.sampling, seed)
-            for ids, away, seed in zip(opened, negatives, seeds, strict=True)
-        ]
-        batch = Batch(model, jobs)
+        jobs = []
+        for i, (prompt, seed) in enumerate(zip(prompts, seeding.assign(first, len(prompts)), strict=True)):
+            ids, negative = torch.cat([prompt, prompt.new_tensor(opening)]), away[i // images]
+            rows = self.model.read(ids, negative, grid, scale)
+            jobs.append(Job(ids, negative, rows, grid, scale, self.decoder, sampling, seed))
+        batch = Batch(self.model, jobs)
         batch.draw(self._look)
         return batch.canvas.tokens[:, : grid.size].clone()
 

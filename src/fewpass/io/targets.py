@@ -28,9 +28,7 @@ class Target:
             if images > 1:
                 raise ValueError(f"{images} images need a folder, and {typed!r} is a file's name")
             return cls(output_file(typed, ".png"), False, images)
-        folder = output_folder(typed)
-        check_folder(folder if folder.exists() else folder.parent)
-        return cls(folder, True, images)
+        return cls(output_folder(typed), True, images)
 
     def file(self, index: int, prompt: str, seed: int) -> Path:
         """The file of image `index`; in a folder its name is made of the index, the prompt and the seed."""
@@ -52,10 +50,11 @@ def slug(prompt: str) -> str:
 
 
 def output_folder(typed: str) -> Path:
-    """The path of a folder that the user has typed, which need not exist. Raises ValueError if it cannot be one."""
+    """The path of a folder that the user has typed, which need not exist. Raises ValueError if it cannot be written."""
     path = _path(typed)
     if path.exists() and not path.is_dir():
         raise ValueError(f"cannot write into {typed!r}: it is not a folder")
+    check_folder(path if path.exists() else path.resolve().parent)
     return path
 
 

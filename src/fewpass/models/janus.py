@@ -16,7 +16,6 @@ from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model
 from fewpass.models.checkpoint import sampling_of
 from fewpass.models.pixels import to_pixels
-from fewpass.models.untrained import untrained_network
 from fewpass.models.vocabulary import as_message, check_known
 from fewpass.runtime.session import Network
 from fewpass.runtime.transformer import Body
@@ -51,12 +50,12 @@ class Janus(Model):
 
     @classmethod
     def untrained(cls, config: Mapping[str, Any], name: str, device: torch.device, dtype: torch.dtype) -> Self:
-        network = untrained_network(cls.kind, {**config, "name_or_path": name}, device, dtype)
-        text = network.config.text_config
+        loaded = super().untrained(config, name, device, dtype)
+        text = loaded.model.config.text_config
         words = {"bos_token_id": text.bos_token_id, "eos_token_id": text.eos_token_id}
         begin = {"boi_token_id": text.vocab_size - 1}  # which word it is does not matter
-        network.generation_config = GenerationConfig(**words, pad_token_id=0, generation_kwargs=begin)
-        return cls(network, None, name)
+        loaded.model.generation_config = GenerationConfig(**words, pad_token_id=0, generation_kwargs=begin)
+        return loaded
 
     @property
     def pixels_per_code(self) -> int:

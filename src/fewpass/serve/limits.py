@@ -10,13 +10,11 @@ CONNECTIONS = 2000
 SIZES = ("exact", "nearest")
 
 
-def _number(default: int | None, help: str, least: int = 1, most: int | None = None) -> Any:
-    about = {"kind": int, "metavar": "N", "help": help, "least": least, "most": most}
-    return field(default=default, metadata=about)
-
-
-def _seconds(default: float, help: str, least: float = 0.001) -> Any:
-    return field(default=default, metadata={"kind": float, "metavar": "S", "help": help, "least": least})
+def _limit(kind: type, default: Any, help: str, least: float | None = None, most: int | None = None) -> Any:
+    """A field of `Limits`; numbers are at least 1 and times 0.001, unless `least` says otherwise."""
+    metavar, usual = {int: ("N", 1), float: ("S", 0.001), str: ("WHICH", None)}[kind]
+    bounds = {"least": usual if least is None else least, "most": most}
+    return field(default=default, metadata={"kind": kind, "metavar": metavar, "help": help, **bounds})
 
 
 @dataclass(frozen=True)
@@ -27,26 +25,19 @@ class Limits:
         ValueError: A limit is out of its range.
     """
 
-    batch_size: int = _number(8, "Images drawn at the same time.")
-    max_queue: int = _number(64, "Images that may wait.", least=0)
-    max_images: int = _number(10, "Images in a request.", most=10)  # OpenAI's own, as the next but one
-    max_pixels: int = _number(1024 * 1024, "Pixels in an image.")
-    max_prompt_length: int = _number(4000, "Characters in a prompt.", most=32_000)
-    max_window: int = _number(256, "Drafts in the window of a client's decoder.")
-    max_per_address: int | None = _number(None, "Connections from one address.")
-    timeout: float = _seconds(600, "Seconds for a request.")
-    grace: float = _seconds(30, "Seconds to finish requests after a signal to stop.", least=0)
-    sizes: str = field(
-        default="exact",
-        metadata={
-            "kind": str,
-            "metavar": "WHICH",
-            "help": "exact, or nearest: replace a size by the most similar one.",
-        },
-    )
-    stall: float = _seconds(30, "Seconds to send headers, to send a body, or to read a part of an answer.")
-    body: int = _number(1 << 20, "Bytes of a request.")  # all fields at their longest, with every letter escaped, fit
-    connections: int = _number(CONNECTIONS, "Open connections.")
+    batch_size: int = _limit(int, 8, "Images drawn at the same time.")
+    max_queue: int = _limit(int, 64, "Images that may wait.", least=0)
+    max_images: int = _limit(int, 10, "Images in a request.", most=10)  # OpenAI's own, as the next but one
+    max_pixels: int = _limit(int, 1024 * 1024, "Pixels in an image.")
+    max_prompt_length: int = _limit(int, 4000, "Characters in a prompt.", most=32_000)
+    max_window: int = _limit(int, 256, "Drafts in the window of a client's decoder.")
+    max_per_address: int | None = _limit(int, None, "Connections from one address.")
+    timeout: float = _limit(float, 600, "Seconds for a request.")
+    grace: float = _limit(float, 30, "Seconds to finish requests after a signal to stop.", least=0)
+    sizes: str = _limit(str, "exact", "exact, or nearest: replace a size by the most similar one.")
+    stall: float = _limit(float, 30, "Seconds to send headers, to send a body, or to read a part of an answer.")
+    body: int = _limit(int, 1 << 20, "Bytes of a request.")  # all fields at their longest fit, every letter escaped
+    connections: int = _limit(int, CONNECTIONS, "Open connections.")
 
     def __post_init__(self) -> None:
         if self.sizes not in SIZES:

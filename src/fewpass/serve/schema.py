@@ -2,7 +2,7 @@
 
 from dataclasses import Field as DataclassField
 from dataclasses import fields
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -12,21 +12,13 @@ from fewpass.engine.seeds import LIMIT
 Format = Literal["png", "jpeg", "webp"]
 
 
-def _field(option: "DataclassField[Any]") -> tuple[Any, None]:
+def _field(option: "DataclassField[Any]") -> Any:
     """An option of fewpass as a field of JSON."""
     kind, bounds = option.metadata["kind"], option.metadata["schema"]
     return Annotated[kind | None, Field(description=f"fewpass: {option.metadata['help']}", **bounds)], None
 
 
-if TYPE_CHECKING:
-
-    class Options(BaseModel):
-        """The options of `Pipeline.__call__`."""
-
-        decoder: str | None
-        negative_prompt: str | None
-else:
-    Options = create_model("Options", **{option.name: _field(option) for option in fields(GenerationOptions)})
+Options: Any = create_model("Options", **{option.name: _field(option) for option in fields(GenerationOptions)})
 
 
 class GenerationRequest(Options):

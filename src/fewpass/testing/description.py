@@ -1,9 +1,7 @@
 """How a checkpoint was read: its prompt, guidance rows, sizes and defaults, for a person to compare."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 from torch import Tensor
@@ -14,7 +12,6 @@ from fewpass.models.base import Model
 from fewpass.models.json_files import read_json
 from fewpass.testing.probe import Probe
 
-SIDES = (256, 384, 512, 720, 768, 1024)  # pixels: the sizes that are tried, squares and others
 SHOWN = 8  # ids of a prompt at either end
 
 
@@ -102,11 +99,3 @@ def _sizes(model: Model, grid: Grid) -> Iterator[Line]:
         yield Line("sizes", "default", f"{(own.cols - ends) * cell}x{own.rows * cell}{why}")
     except ValueError as error:
         yield Line("sizes", "default", f"none: {error}")
-    able = []
-    for size in product(SIDES, SIDES):
-        with suppress(ValueError):
-            model.grid(size)
-            able.append(size)
-    squares = [f"{width}x{height}" for width, height in able if width == height]
-    oblong = [f"{len(able) - len(squares)} that are not square"] * (len(able) > len(squares))
-    yield Line("sizes", f"others, of {len(SIDES) ** 2} tried", ", ".join(squares + oblong) or "none")

@@ -1,6 +1,5 @@
 """The contract between model families and decoders, checked on any checkpoint."""
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from torch import Tensor
 from fewpass.core.canvas import FAULTS, Grid, faults_of
 from fewpass.models.base import Model
 from fewpass.testing.description import Line
-from fewpass.testing.probe import Probe, alone, forced, guided, overwritten, together, uncached
+from fewpass.testing.probe import Probe, forced, guided, overwritten, together, uncached
 
 SIZES = ((128, 128), (192, 128), (128, 192))  # pixels; the model's own size if none fits
 CHECKS: dict[str, Callable[[Probe], tuple[Tensor, Tensor] | None]] = {
@@ -46,9 +45,8 @@ class Finding:
 def check_model(model: Model, grids: Sequence[Grid] | None = None, seed: int = 0) -> list[Finding]:
     """Check that a model of any family meets the decoders' contract, with random prompts and tokens.
 
-    `grids` are the layouts to check it on; by default some small ones, square and not, if the model draws them. A
-    model in float32 is also compared with a copy of itself in bfloat16. Raises ModelError for logits that contain NaN
-    or +inf.
+    `grids` are the layouts to check it on; by default some small ones, square and not, if the model draws them. Raises
+    ModelError for logits that contain NaN or +inf.
     """
     with torch.inference_mode():
         return [finding for grid in grids or layouts(model) for finding in _findings(model, grid, seed)]
@@ -98,11 +96,6 @@ def _findings(model: Model, grid: Grid, seed: int) -> Iterator[Finding]:
     for window in (*WINDOWS, grid.size - 1):
         unequal = (probe.draw(window) != drawn).double().mean().item()
         yield Finding(f"fixed noise: window {window} = autoregression", shape, unequal, 0.0 if exact else None)
-    if model.model.dtype is torch.float32:
-        half = Probe(type(model)(copy.deepcopy(model.model).bfloat16(), None, model.name), grid, seed)
-        yield Finding("bfloat16 against float32", shape, difference(alone(half), alone(probe)), None)
-        unequal = (half.draw(grid.size - 1) != half.draw(0)).double().mean().item()
-        yield Finding("bfloat16, fixed noise: whole window = autoregression", shape, unequal, None)
 
 
 def _shape(grid: Grid) -> str:

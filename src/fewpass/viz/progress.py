@@ -72,33 +72,25 @@ def images_drawn(total: int, before: int, clock: Callable[[], float] = time.mono
 
 @dataclass(frozen=True)
 class Step:
-    """A part of long work: its name, its cost in any unit that all steps share, and the function that does it.
-
-    `of` names a group of steps, such as those of one decoder.
-    """
+    """A part of long work: its name, its cost in any unit that all steps share, and the function that does it."""
 
     what: str
     cost: float
     run: Callable[[], object]
-    of: str = ""
 
 
 def do(steps: Iterable[Step], what: str, clock: Callable[[], float] = time.monotonic) -> None:
-    """Do the steps one after the other, and show the time left.
-
-    Off a terminal, a line is printed every half minute and after the last step of each group.
-    """
+    """Do the steps one after the other, and show the time left."""
     from rich.markup import escape
 
     steps = list(steps)
-    last = {step.of: number for number, step in enumerate(steps) if step.of}
     with _bars(clock=clock) as progress:
         work = Work(progress, what, sum(step.cost for step in steps))
         for number, step in enumerate(steps):
             progress.update(work.task.id, description=escape(step.what))
             step.run()
             progress.advance(work.task.id, step.cost)
-            work.log(f"{step.what}: {number + 1} of {len(steps)} steps", now=last.get(step.of) == number)
+            work.log(f"{step.what}: {number + 1} of {len(steps)} steps")
 
 
 class Work:
@@ -114,9 +106,9 @@ class Work:
         """Units per second of this run."""
         return (self.task.completed - self.before) / (self.task.elapsed or math.inf)
 
-    def log(self, line: str, now: bool = False) -> None:
-        """Print a line with the time left if it is time for one, or `now`."""
-        if self.progress.disable and (now or self.progress.get_time() - self._logged >= EVERY):
+    def log(self, line: str) -> None:
+        """Print a line with the time left if it is time for one."""
+        if self.progress.disable and self.progress.get_time() - self._logged >= EVERY:
             self._logged = self.progress.get_time()
             left = spoken((self.task.remaining or 0) / self.rate) if self.rate else "?"
             print(f"{line}, {left} left", file=sys.stderr, flush=True)

@@ -36,22 +36,18 @@ def find_vqgan(model: PreTrainedModel) -> Vqgan:
     It is in float32 like its authors', for any dtype of the model, and beside the model: 4 bytes per weight.
     Raises ValueError if there is none, or one that does not fit the model.
     """
-    name = model.config.name_or_path
+    name, device = model.config.name_or_path, input_device(model)
     with reading(f"the VQGAN decoder of {name} does not fit", Path(name)):
-        return _read_vqgan(model, name)
-
-
-def _read_vqgan(model: PreTrainedModel, name: str) -> Vqgan:
-    folder, device = fetch(name, loaded_revision(model.config), local_files_only=True), input_device(model)
-    home = vqgan_home(Checkpoint(name, folder or Path(name), device, model.dtype, {}))
-    weights = {_short(name): w for name, w in home.tensors(lambda name: _short(name).startswith(PARTS)).items()}
-    with torch.device("meta"):
-        vqgan = Vqgan(model.config)
-    levels = vqgan.decoder.up  # which checkpoints count from the finest, Janus from the coarsest
-    vqgan.decoder.up = levels[::-1]
-    vqgan.load_state_dict({name: w.to(device, torch.float32) for name, w in weights.items()}, assign=True)
-    vqgan.decoder.up = levels
-    return vqgan.eval()
+        folder = fetch(name, loaded_revision(model.config), local_files_only=True)
+        home = vqgan_home(Checkpoint(name, folder or Path(name), device, model.dtype, {}))
+        stored = home.tensors(lambda name: _short(name).startswith(PARTS))
+        with torch.device("meta"):
+            vqgan = Vqgan(model.config)
+        levels = vqgan.decoder.up  # which checkpoints count from the finest, Janus from the coarsest
+        vqgan.decoder.up = levels[::-1]
+        vqgan.load_state_dict({_short(name): w.to(device, torch.float32) for name, w in stored.items()}, assign=True)
+        vqgan.decoder.up = levels
+        return vqgan.eval()
 
 
 def vqgan_home(checkpoint: Checkpoint) -> Checkpoint:
