@@ -8,7 +8,8 @@ that they need and that a CPU or the installed transformers lacks are supplied i
 First the official code of LlamaGen must read both files and agree with fewpass on the likeliest tokens and on the
 pixels. Then all decoders take turns on each image, from the number of its class to its pixels, in float32, at
 temperature 1 with all codes. A figure is the median over all images, a ratio the median of the ratios between two
-drawings of the same image. Seconds of one thread are the processor's own, which other programs do not lengthen.
+drawings of the same image. Seconds of one thread are the processor's own, which other programs lengthen only by
+sharing caches and memory.
 """
 
 import argparse
