@@ -34,6 +34,7 @@ class Running:
         self._server.config.log_level = "warning"
         self._server.config.configure_logging()
         self._server.config.access_log = False
+        self._clients = list[openai.OpenAI]()
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
 
     def __enter__(self) -> Self:
@@ -44,6 +45,8 @@ class Running:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.tell_to_stop()
         self.join()
+        for client in self._clients:  # else garbage collection closes their sockets, with a warning in a later test
+            client.close()
         self._socket.close()
 
     def tell_to_stop(self) -> None:
@@ -54,7 +57,9 @@ class Running:
         assert not self._thread.is_alive()
 
     def client(self, **options) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key or "none", max_retries=0, **options)
+        client = openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key or "none", max_retries=0, **options)
+        self._clients.append(client)
+        return client
 
     def post(self, body: object = None, **options) -> httpx.Response:
         options = {"json": body} | options if body is not None else options

@@ -19,7 +19,7 @@ from fewpass.io.atomic import located
 from fewpass.pipeline import Pipeline
 from fewpass.serve.engine import Engine
 from fewpass.serve.errors import ApiError, install
-from fewpass.serve.generation import EVENTS, Generation, unless_disconnected
+from fewpass.serve.generation import EVENTS, Generation
 from fewpass.serve.limits import Limits
 from fewpass.serve.metrics import Metrics
 from fewpass.serve.middleware import AdmissionMiddleware, MetricsMiddleware, check_key, cors_options
@@ -111,7 +111,7 @@ def _v1(pipe: Pipeline, engine: Engine, keyed: bool) -> APIRouter:
             close = BackgroundTask(generation.close)
             return StreamingResponse(generation.events(), headers=UNCACHED, media_type=EVENTS, background=close)
         try:
-            return await unless_disconnected(request.receive, generation.answer()) or Response(status_code=499)
+            return await generation.answer(request.is_disconnected) or Response(status_code=499)
         finally:
             await generation.close()
 

@@ -3,14 +3,12 @@
 import asyncio
 import base64
 import io
-import math
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import Any
 
 from PIL import Image
-from starlette.types import Receive
 
 from fewpass.engine.request import Job
 from fewpass.engine.result import Result
@@ -31,7 +29,7 @@ from fewpass.serve.schema import (
 DALL_E = ("dall-e-2", "dall-e-3")
 EVENTS = "text/event-stream"
 PING = 15.0  # seconds of silence after which a stream sends a comment
-Answer = TypeVar("Answer")
+MOMENT = 0.2  # seconds after which a client that has disconnected is noticed
 
 
 class Generation:
@@ -50,13 +48,18 @@ class Generation:
         """Cancel the unfinished images."""
         self.engine.cancel(self._request)
 
-    async def answer(self) -> ImagesResponse:
-        """All images, once the last is finished, as `data:` URLs or in base64. Raises ApiError."""
+    async def answer(self, is_disconnected: Callable[[], Awaitable[bool]]) -> ImagesResponse | None:
+        """All images, once the last is finished, as `data:` URLs or in base64; None if the client disconnects first.
+
+        Raises ApiError.
+        """
         done: dict[int, CompletedEvent] = {}
         while len(done) < len(self.jobs):
-            index, drawn = await self._next() or (0, None)
+            index, drawn = await self._next(MOMENT) or (0, None)
             if isinstance(drawn, Result):
                 done[index] = await self._completed(index, drawn)
+            elif await is_disconnected():
+                return None
         return ImagesResponse(
             created=self.created,
             data=[self._data(done[i]) for i in range(len(self.jobs))],
@@ -94,7 +97,7 @@ class Generation:
         except ApiError as error:
             yield error.event
 
-    async def _next(self, patience: float = math.inf) -> tuple[int, Image.Image | Result] | None:
+    async def _next(self, patience: float) -> tuple[int, Image.Image | Result] | None:
         """The number of an image, and its preview or result; None after `patience` seconds. Raises ApiError."""
         left = self.deadline - time.monotonic()
         try:
@@ -133,23 +136,6 @@ class Generation:
         text, image = sum(len(job.rows[0]) for job in jobs), sum(job.grid.size for job in jobs)
         details = InputTokensDetails(text_tokens=text)
         return Usage(input_tokens=text, output_tokens=image, total_tokens=text + image, input_tokens_details=details)
-
-
-async def unless_disconnected(receive: Receive, answer: Coroutine[Any, Any, Answer]) -> Answer | None:
-    """Await `answer`; cancel it and return None as soon as the client disconnects."""
-    work, gone = asyncio.create_task(answer), asyncio.create_task(_disconnect(receive))
-    try:
-        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-        return await work if work.done() else None
-    finally:
-        for task in (work, gone):
-            task.cancel()
-        await asyncio.gather(work, gone, return_exceptions=True)
-
-
-async def _disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def encode(image: Image.Image, form: Format, quality: int | None, settings: dict[str, Any] | None) -> str:
