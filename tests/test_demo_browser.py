@@ -156,6 +156,7 @@ def choose(page, decoder, told):
 
 def test_comparison_shows_both_decoders(visit):
     page = visit()
+    assert page.input_value("#fp-window input") == "16", "that of the default decoder on a CPU"
     page.fill("#fp-prompt textarea", "two red stars")
     choose(page, "gs_sjd", "Gumbel")
     page.fill("#fp-window input", "3")

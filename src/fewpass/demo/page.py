@@ -47,8 +47,8 @@ class Page:
         self.models = models
         pipe = models[models.names[0]]
         samples = examples_of(pipe.model)
-        other = default_decoder(pipe.model).recipe
-        window, description = describe(other)
+        chosen = default_decoder(pipe.model)
+        window, description = describe(str(chosen))
         gr.HTML(HEADER, elem_id="fp-header")
         with gr.Row(elem_id="fp-page"):
             with gr.Column(elem_id="fp-ask"):
@@ -66,7 +66,7 @@ class Page:
                 self.model = gr.Dropdown(models.names, value=models.names[0], label="Model", elem_id="fp-model")
                 self.decoder = gr.Dropdown(
                     [name for name in RECIPES if name != "ar"],
-                    value=other,
+                    value=chosen.recipe,
                     label="Decoder against ar",
                     allow_custom_value=True,
                     elem_id="fp-decoder",
