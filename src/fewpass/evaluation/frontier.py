@@ -23,6 +23,7 @@ QUALITIES: tuple[Quality, ...] = (
 )
 MOST_NAMES = 16  # of more decoders, those on the line have names
 STYLE = Path(__file__).with_name("frontier.mplstyle")
+SMALLEST = 1e-6  # extent of the linear part of the axis of distances
 DPI = 200
 
 
@@ -54,9 +55,12 @@ def _plot(axis: Any, summaries: Sequence[Summary]) -> None:
         )
     edge = _undominated([(x, e.mean) for _, x, e in known], more)
     axis.plot(*zip(*edge, strict=True), color=INK, lw=1, ls=(0, (1, 2)), zorder=2)
-    for s, _, _ in known:
-        if s.decoder == BASELINE and s.kid is not None:
-            axis.axhline(s.kid.mean, color=BASE, lw=0.8, ls=(0, (4, 3)), zorder=1)
+    for s, _, e in known:
+        if s.decoder == BASELINE and e is s.kid:
+            axis.axhline(e.mean, color=BASE, lw=0.8, ls=(0, (4, 3)), zorder=1)
+            # Distances differ by factors of a hundred, and are 0 up to chance for many.
+            axis.set_yscale("symlog", linthresh=max(e.high - e.mean, SMALLEST))
+            axis.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     axis.xaxis.set_minor_formatter("")  # matplotlib's own is a formula
