@@ -23,7 +23,7 @@ QUALITIES: tuple[Quality, ...] = (
 )
 MOST_NAMES = 16  # of more decoders, those on the line have names
 STYLE = Path(__file__).with_name("frontier.mplstyle")
-SMALLEST = 1e-6  # extent of the linear part of the axis of distances
+SMALLEST = 1e-3  # extent of the linear part of the axis of distances
 DPI = 200
 
 
@@ -59,7 +59,7 @@ def _plot(axis: Any, summaries: Sequence[Summary]) -> None:
         if s.decoder == BASELINE and e is s.kid:
             axis.axhline(e.mean, color=BASE, lw=0.8, ls=(0, (4, 3)), zorder=1)
             # Distances differ by factors of a hundred, and are 0 up to chance for many.
-            axis.set_yscale("symlog", linthresh=max(e.high - e.mean, SMALLEST))
+            axis.set_yscale("symlog", linthresh=max(SMALLEST, e.high - e.mean))  # NaN for few images
             axis.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
