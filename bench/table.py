@@ -58,7 +58,7 @@ class Condition:
 
 def conditions(model: str, images: int, few: int) -> list[Condition]:
     """All runs in their order: the table needs the first three."""
-    usual = {"guidance": GUIDANCE[model], "temperature": 1, "top-k": 0, "top-p": 1, "pairs": 0, "batch-size": BATCH}
+    usual = {"guidance": GUIDANCE[model], "temperature": 1, "top-k": 0, "top-p": 1, "batch-size": BATCH}
     found = [
         Condition("one", usual | {"limit": TIMED, "batch-size": 1}),
         Condition("eight", usual | {"limit": TIMED, "batch-size": TIMED}),

@@ -37,7 +37,7 @@ def run(folder, tmp_path_factory):
     (path / "prompts.txt").write_text("\n".join(PROMPTS))
     out = path / "out"
     arguments = ["eval", "-o", str(out), "--model", str(folder), "--prompts", str(path / "prompts.txt")]
-    arguments += ["--decoders", DECODERS, "--pairs", "1", "--batch-size", "2", "--benchmarks", "t2i-compbench"]
+    arguments += ["--decoders", DECODERS, "--count", "2", "--batch-size", "2", "--benchmarks", "t2i-compbench"]
     assert main(arguments) == 0
     return out, arguments
 
@@ -55,7 +55,7 @@ def test_eval_draws_all_items_with_every_decoder(run):
         assert len(record["logprobs"]) == len(record["entropy"]) == len(record["tokens"]) == 16
     assert len(seeds) == 3
     assert seeds["ar"] == seeds["sjd(window=3, guess=uniform)"]
-    assert sorted(seeds["ar"].values()) == sorted([*zip(PROMPTS, range(3), strict=True), (PROMPTS[0], 1_000_000)])
+    assert sorted(seeds["ar"].values()) == sorted((PROMPTS[n], n + second) for n in range(3) for second in (0, 10**6))
 
 
 def test_results_equal_the_records_of_images(run):
@@ -63,14 +63,13 @@ def test_results_equal_the_records_of_images(run):
     results = json.loads((out / "results.json").read_text())
     first, second, third = results["decoders"]
     assert [d["lossless"] for d in results["decoders"]] == [True, True, False]
-    assert first["passes"] == {"mean": 16, "low": 16, "high": 16, "n": 4, "error": 0}
+    assert first["passes"] == {"mean": 16, "low": 16, "high": 16, "n": 6, "error": 0}
     records = [read_settings(path) for path in (out / "images" / "sjd-window-3-guess-uniform").iterdir()]
-    assert second["passes"]["mean"] == sum(r["trace"]["passes"] for r in records) / 4
+    assert second["passes"]["mean"] == sum(r["trace"]["passes"] for r in records) / 6
     nll = [-sum(r["logprobs"]) / 16 for r in records]
-    assert second["nll"]["mean"] == pytest.approx(sum(nll) / 4)
+    assert second["nll"]["mean"] == pytest.approx(sum(nll) / 6)
     assert first["nll_difference"]["mean"] == 0
-    assert third["nll_difference"]["n"] == 4
-    assert first["disagreement"]["n"] == 1
+    assert third["nll_difference"]["n"] == 6
     table = (out / "table.md").read_text()
     assert "| `ar` | lossless | 16.0 | 1.00 ± 0.00 |" in table
     assert "3 prompts of prompts.txt" in table
@@ -139,7 +138,6 @@ BAD = [
     (["--prompts", "blank.csv"], "blank.csv:3"),
     (["--benchmarks", "geneval"], "geneval"),
     (["--benchmarks", "best"], "'best'"),
-    (["--pairs", "-1"], "-1"),
     (["--limit", "0"], "'0'"),
     (["--batch-size", "0"], "'0'"),
     (["--seed", "-1"], "-1"),
@@ -201,8 +199,6 @@ def any_prompts(folder, tmp_path, monkeypatch):
         str(tmp_path / "prompts.txt"),
         "--decoders",
         "ar; jacobi(window=3)",
-        "--pairs",
-        "0",
     ]
 
 
@@ -237,16 +233,16 @@ def test_failed_figure_keeps_results_and_is_drawn_by_resume(any_prompts, tmp_pat
 # --- the plan
 
 
-def test_plan_is_printed_first_and_limit_shrinks_pairs(folder, tmp_path, monkeypatch, capsys):
+def test_plan_is_printed_first(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fewpass.evaluation.report, "frontier", lambda summaries: b"")
     (tmp_path / "prompts.txt").write_text("\n".join(PROMPTS[i % 3] for i in range(100)))
     arguments = ["--model", str(folder), "--prompts", str(tmp_path / "prompts.txt"), "--decoders", "ar; sjd(window=3)"]
     assert main(["eval", "-o", str(tmp_path / "out"), *arguments, "--limit", "4"]) == 0
     plan, *lines = capsys.readouterr().err.splitlines()
     lines = [line for line in lines if not line.startswith("left out: ")]
-    assert re.fullmatch(r"images of 4 prompts: 6 with each of 2 decoders", plan)
+    assert re.fullmatch(r"images of 4 prompts: 4 with each of 2 decoders", plan)
     assert lines == [str(tmp_path / "out" / "report.html")]
-    assert len(images(tmp_path / "out")) == 12
+    assert len(images(tmp_path / "out")) == 8
 
 
 # --- distances
@@ -259,16 +255,16 @@ def test_ar_is_drawn_again_for_distances(folder, tmp_path, capsys):
     shutil.copy(features_file("emoji"), model / "features.safetensors")
     (tmp_path / "prompts.txt").write_text("\n".join(PROMPTS * 22))
     arguments = ["eval", "-o", str(tmp_path / "out"), "--model", str(model), "--prompts", str(tmp_path / "prompts.txt")]
-    assert main([*arguments, "--decoders", "jacobi(window=3); ar", "--pairs", "1", "--batch-size", "67"]) == 0
-    assert "67 with each of 2 decoders, and 67 more with ar\n" in capsys.readouterr().err
+    assert main([*arguments, "--decoders", "jacobi(window=3); ar", "--batch-size", "67"]) == 0
+    assert "66 with each of 2 decoders, and 66 more with ar\n" in capsys.readouterr().err
     seeds = {read_settings(path)["seed"] for path in (tmp_path / "out" / "images" / "ar").iterdir()}
-    own = {*range(66), 10**6}
+    own = {*range(66)}
     assert seeds == own | {seed + 10**12 for seed in own}
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     jacobi, ar = results["decoders"]
     assert jacobi["same_images"]
     assert jacobi["kid"] == ar["kid"]
-    assert ar["kid"]["n"] == ar["images"] == 67
+    assert ar["kid"]["n"] == ar["images"] == 66
     assert ar["fid"] > 0
     assert "64 features" in results["features"]
     assert f"{ar['kid']['mean']:.4f} ± {ar['kid']['error']:.4f} |" in (tmp_path / "out" / "table.md").read_text()

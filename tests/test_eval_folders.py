@@ -19,7 +19,7 @@ GENEVAL = {"tag": "counting", "include": [{"class": "cat", "count": 2}]}
 
 def drawings(path, rows, count=1, decoder="sjd(window=3)", size=(4, 4)):
     """Images of as many greys as there are items."""
-    folder, items = RunFolder(path), items_of(rows, count, 0, 0)
+    folder, items = RunFolder(path), items_of(rows, count, 0)
     for number, item in enumerate(items):
         record = {"decoder": decoder, "prompt": item.row.prompt, "seed": item.seed}
         data = png(Image.new("RGB", size, (number * 10,) * 3), record)
@@ -61,7 +61,7 @@ def test_folder_with_other_files_is_refused(tmp_path):
 
 def test_image_of_another_prompt_or_damaged_is_refused(tmp_path):
     d = drawings(tmp_path, [Row("a cat", "")])
-    (other,) = items_of([Row("a dog", "")], 1, 0, 0)
+    (other,) = items_of([Row("a dog", "")], 1, 0)
     with pytest.raises(ValueError, match="'a cat', got 'a dog'"):
         d.folder.record(d.decoder, other)
     assert d.folder.record("ar", other) is None

@@ -16,7 +16,7 @@ from fewpass.evaluation import statistics
 from fewpass.evaluation.folder import ROUND, items_of
 from fewpass.evaluation.images import DecoderImages
 from fewpass.evaluation.instruments import Instruments, instruments_of
-from fewpass.evaluation.metrics import Features, frechet_distance, kernel_distance, pair_distances
+from fewpass.evaluation.metrics import Features, frechet_distance, kernel_distance
 from fewpass.evaluation.statistics import Estimate
 from fewpass.evaluation.summary import summarise
 from fewpass.io.prompt_rows import Row
@@ -43,17 +43,16 @@ def test_intervals_end_at_bounds_of_the_values():
 
 
 def test_first_images_keep_their_seeds():
-    once, twice = items_of(ROWS, 1, 0, 7), items_of(ROWS, 1, 1, 7)
+    once, twice = items_of(ROWS, 1, 7), items_of(ROWS[:2], 2, 7)
     assert [item.seed for item in once] == [7, 8, 9]
-    assert [(i.number, i.round, i.seed) for i in twice] == [(0, 0, 7), (0, 1, 7 + ROUND), (1, 0, 8), (2, 0, 9)]
-    assert len(items_of(ROWS, 3, 2, 0)) == 9
+    assert [(i.number, i.round, i.seed) for i in twice] == [(0, 0, 7), (0, 1, 7 + ROUND), (1, 0, 8), (1, 1, 8 + ROUND)]
     with pytest.raises(ValueError, match="got 9223373036854775807"):
-        items_of(ROWS, 1, 0, 2**63 - 1)
+        items_of(ROWS, 1, 2**63 - 1)
 
 
-def made(committed, entropy=None, logprobs=None, pairs=0):
+def made(committed, entropy=None, logprobs=None):
     n = len(committed)
-    items = items_of([Row(str(i), "") for i in range(n - pairs)], 1, pairs, 0)
+    items = items_of([Row(str(i), "") for i in range(n)], 1, 0)
     entropy = [[1.0] * len(row) for row in committed] if entropy is None else entropy
     records = [
         {
@@ -70,10 +69,6 @@ def test_likelihood_excludes_forbidden_tokens():
     d = made([[1, 2], [1, 2]], logprobs=[[-1.0, None], [-2.0, -4.0]])
     assert d.forbidden == 1
     assert d.nll.tolist() == [1, 3]
-
-
-def test_pairs_are_the_two_images_of_a_prompt():
-    assert made([[1], [1], [1]], pairs=1).pairs == [(0, 1)]
 
 
 @pytest.mark.parametrize("grid", [FREE, ROW_ENDS], ids=["free", "row_ends"])
@@ -105,7 +100,7 @@ def test_same_images_have_zero_differences():
             SimpleNamespace(),
             record["decoder"],
             True,
-            items_of(ROWS[:2], 1, 0, 0),
+            items_of(ROWS[:2], 1, 0),
             [
                 record
                 | {"tokens": [number, 1], "entropy": [1, 1]}
@@ -126,7 +121,7 @@ def test_same_images_have_zero_differences():
 @pytest.mark.parametrize(("images", "said"), [(5, True), (63, True), (64, False)])
 def test_fid_of_fewer_images_than_features_is_skipped(images, said):
     rows = [Row(prompt, "") for prompt in evaluation_prompts()[:images]]
-    instruments, skipped = instruments_of("emoji", items_of(rows, 1, 0, 0), "absent", Path("absent"))
+    instruments, skipped = instruments_of("emoji", items_of(rows, 1, 0), "absent", Path("absent"))
     assert instruments.fid is not said
     assert [reason for reason in skipped if "FID" in reason] == [
         reason for reason in skipped if f"FID: {images} images of a decoder are fewer than the 64 features" in reason
@@ -140,7 +135,6 @@ def test_frechet_distance_of_normal_distributions():
     assert frechet_distance(one, one) == pytest.approx(0, abs=1e-6)
     assert frechet_distance(one, one + torch.tensor([1.0, 2.0, 0.0])) == pytest.approx(5, rel=1e-6)
     assert frechet_distance(one, 2 * one) == pytest.approx(3, rel=0.1)
-    assert pair_distances(torch.tensor([[0.0, 0.0], [3.0, 4.0]]), [(0, 1)]).tolist() == [5]
 
 
 # --- distances
@@ -198,7 +192,7 @@ class Greys:
             | {"trace": {"committed": [1, 2], "seconds": 1.0, "images_together": 1}}
             for level in self.levels
         ]
-        items = items_of([Row(str(i), "") for i in range(len(self.levels))], 1, 0, 0)
+        items = items_of([Row(str(i), "") for i in range(len(self.levels))], 1, 0)
         return DecoderImages(SimpleNamespace(), self.decoder, True, items, records)
 
 

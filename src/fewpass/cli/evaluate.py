@@ -1,6 +1,5 @@
 """`fewpass eval`."""
 
-import math
 import shlex
 import sys
 from pathlib import Path
@@ -22,8 +21,6 @@ from fewpass.viz.progress import do, waiting
 if TYPE_CHECKING:
     from fewpass.evaluation.run import Evaluation
 
-PAIRS = 50
-
 
 def evaluate(
     context: typer.Context,
@@ -31,9 +28,8 @@ def evaluate(
     model: o.Model = "emoji",
     prompts: Annotated[str | None, o.option("FILE", f"Prompts, by default the model's own: {o.FILES}")] = None,
     decoders: o.Decoders = "all",
-    limit: Annotated[int | None, o.number("Use N prompts; --pairs shrinks in proportion.")] = None,
+    limit: Annotated[int | None, o.number("Use N prompts.")] = None,
     count: o.Count = 1,
-    pairs: Annotated[int | None, o.number(f"Prompts drawn twice, for diversity; by default {PAIRS}.", 0)] = None,
     options: GenerationOptions = o.DEFAULT,
     seed: Annotated[int, o.number("Seed of the first prompt.", None)] = 0,
     batch_size: o.BatchSize = 1,
@@ -71,8 +67,7 @@ def evaluate(
     rows, source = typed or own_prompts(pipe.model, limit)
     for benchmark in exports:
         benchmark.check(rows[:limit])
-    share = min(1.0, (limit or len(rows)) / len(rows))
-    items = items_of(rows[:limit], count, math.ceil(PAIRS * share) if pairs is None else pairs, seed)
+    items = items_of(rows[:limit], count, seed)
     drawer = Drawer(pipe, conditions, batch_size)
     fitting, left_out = o.fitting(chosen, decoders, pipe.model, drawer.bound.grid)
     with waiting("warming up"):

@@ -39,12 +39,9 @@ class Item:
         return replace(self, round=self.round + APART, seed=self.seed + APART * ROUND)
 
 
-def items_of(rows: Sequence[Row], count: int, pairs: int, seed: int) -> list[Item]:
-    """`count` images of each prompt, and at least two of the first `pairs`. Raises ValueError for seeds too large."""
-    items = []
-    for number, row in enumerate(rows):
-        for round_ in range(max(count, 2 if number < pairs else 1)):
-            items.append(Item(row, number, round_, seed + number + round_ * ROUND))
+def items_of(rows: Sequence[Row], count: int, seed: int) -> list[Item]:
+    """`count` images of each prompt. Raises ValueError for seeds too large."""
+    items = [Item(row, n, r, seed + n + r * ROUND) for n, row in enumerate(rows) for r in range(count)]
     seeding.assign([item.counterpart.seed for item in items], len(items))
     return items
 

@@ -81,9 +81,3 @@ class DecoderImages:
     def forbidden(self) -> int:
         """Number of tokens with probability 0 under p."""
         return int(np.isnan(self.logprobs).sum())
-
-    @cached_property
-    def pairs(self) -> list[tuple[int, int]]:
-        """Indices of the first and second images of the prompts with two."""
-        where = {(item.number, item.round): i for i, item in enumerate(self.items)}
-        return [(i, where[n, 1]) for (n, r), i in where.items() if r == 0 and (n, 1) in where]

@@ -37,7 +37,7 @@ def instruments_of(
     try:
         features = features_for(model, inception)
     except ValueError as error:
-        skipped.append(f"KID, FID, and diversity in features: {error}.")
+        skipped.append(f"KID and FID: {error}.")
     try:
         scorer = ClipScorer(clip)
     except ValueError as error:

@@ -95,12 +95,6 @@ def _mean_of_pairs(pairs: Tensor) -> float:
     return float((pairs.sum() - pairs.diagonal().sum()) / (n * (n - 1)))
 
 
-def pair_distances(features: Tensor, pairs: list[tuple[int, int]]) -> Numbers:
-    """Distances between the features [n, D] of the two images of each pair."""
-    apart = [float((features[i] - features[j]).norm()) for i, j in pairs]
-    return np.array(apart)
-
-
 def _tensor(picture: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)[None]
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from fewpass.evaluation import statistics
 from fewpass.evaluation.images import DecoderImages
 from fewpass.evaluation.instruments import Instruments
-from fewpass.evaluation.metrics import frechet_distance, kernel_distance, pair_distances
+from fewpass.evaluation.metrics import frechet_distance, kernel_distance
 from fewpass.evaluation.statistics import Estimate
 
 BASELINE = "ar"
@@ -20,8 +20,7 @@ class Summary:
 
     `nll` and `entropy` are in nats per token. `kid` and `fid` are distances to images of `ar` of other seeds, for `ar`
     itself the size of chance. `nll_difference` is that to `ar` on the same prompts and seeds, and `same_images` is
-    whether all tokens are those of `ar`. Between two images of one prompt, `disagreement` is the share of tokens that
-    differ and `diversity` the distance in features.
+    whether all tokens are those of `ar`.
     """
 
     decoder: str
@@ -33,8 +32,6 @@ class Summary:
     nll: Estimate
     entropy: Estimate
     forbidden: int
-    disagreement: Estimate
-    diversity: Estimate | None = None
     kid: Estimate | None = None
     fid: float | None = None
     reference_fid: float | None = None
@@ -69,7 +66,6 @@ def summarise(
 def _costs(images: DecoderImages) -> Summary:
     """The figures that the records of the images have."""
     tokens = images.tokens.shape[1]
-    apart = [float((images.tokens[i] != images.tokens[j]).mean()) for i, j in images.pairs]
     return Summary(
         images.decoder,
         images.lossless,
@@ -80,7 +76,6 @@ def _costs(images: DecoderImages) -> Summary:
         statistics.mean(images.nll, 0),
         statistics.mean(images.entropy.mean(1), 0),
         images.forbidden,
-        statistics.mean(apart, 0, 1),
     )
 
 
@@ -88,7 +83,6 @@ def _measure(summary: Summary, images: DecoderImages, instruments: Instruments, 
     """Add the figures of the pictures; `apart` are the features of the counterparts."""
     if instruments.features is not None:
         features = instruments.features.of_images(images)
-        summary.diversity = statistics.mean(pair_distances(features, images.pairs), 0)
         if apart is not None:
             summary.kid = kernel_distance(apart, features)
             summary.fid = frechet_distance(apart, features) if instruments.fid else None
