@@ -12,7 +12,7 @@ from statistics import median
 import torch
 
 import fewpass
-from fewpass.models.emoji.scenes import held_out_prompts
+from fewpass.models.emoji import evaluation_prompts
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     if min(options.rounds, options.batch_size) < 1 or not options.windows.split():
         parser.error(f"{options.rounds} rounds, {options.batch_size} images, windows {options.windows!r}: none is left")
     torch.set_num_threads(options.threads)
-    pipe, every, n = fewpass.load("emoji", "cpu", options.dtype), held_out_prompts(), options.batch_size
+    pipe, every, n = fewpass.load("emoji", "cpu", options.dtype), evaluation_prompts(), options.batch_size
     pipe(every[:n], decoder="jacobi_ngram")
     found: dict[tuple[str, int], list[float]] = defaultdict(list)
     for turn in range(options.rounds):

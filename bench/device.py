@@ -23,7 +23,7 @@ from fewpass.engine.options import GenerationOptions
 from fewpass.engine.request import bind
 from fewpass.io.machine import machine
 from fewpass.models.base import Model
-from fewpass.models.emoji.scenes import held_out_prompts
+from fewpass.models.emoji import evaluation_prompts
 from fewpass.runtime.compiled import compiled
 from fewpass.runtime.device import chosen_device
 
@@ -97,7 +97,7 @@ def bandwidth(device: torch.device) -> float:
 def tokens_per_pass(window: int) -> float:
     """Tokens per pass of the bundled model on some held-out prompts."""
     pipe = fewpass.load("emoji", "cpu")
-    return float(pipe(held_out_prompts()[:6], seed=0, decoder=f"jacobi_ngram({window})").trace.tokens_per_pass.mean())
+    return float(pipe(evaluation_prompts()[:6], seed=0, decoder=f"jacobi_ngram({window})").trace.tokens_per_pass.mean())
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from fewpass.bench.task import Task
 from fewpass.bench.timing import Drawn, draw, now
 from fewpass.engine.options import GenerationOptions
 from fewpass.engine.request import bind
-from fewpass.models.emoji.scenes import held_out_prompts
+from fewpass.models.emoji import evaluation_prompts
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     model = fewpass.load(options.model, options.device).model
-    every = held_out_prompts()
+    every = evaluation_prompts()
     prompts = [every[i * len(every) // options.prompts] for i in range(options.prompts)]
     task = Task(bind(model, GenerationOptions(guidance=options.guidance, temperature=1.0, top_k=0, top_p=1.0)), prompts)
     chosen = [fewpass.decoder(spelling) for spelling in spellings(options.decoders, options.windows)]

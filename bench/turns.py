@@ -17,7 +17,7 @@ import fewpass
 from fewpass.core.loop import decode
 from fewpass.core.protocol import Decoder
 from fewpass.models.base import Model
-from fewpass.models.emoji.scenes import held_out_prompts
+from fewpass.models.emoji import evaluation_prompts
 
 
 @dataclass
@@ -43,7 +43,7 @@ def main() -> None:
     if min(options.rounds, options.batch_size) < 1:
         parser.error(f"--rounds {options.rounds}, --batch-size {options.batch_size}: at least 1 of each is needed")
     torch.set_num_threads(options.threads)
-    model, every = fewpass.load(options.model, "cpu", options.dtype).model, held_out_prompts()
+    model, every = fewpass.load(options.model, "cpu", options.dtype).model, evaluation_prompts()
     entries = [Entry(fewpass.decoder(spelling)) for spelling in options.decoders.split(";")]
     for batch in range(options.rounds + 1):
         prompts = [every[(batch * options.batch_size + i) % len(every)] for i in range(options.batch_size)]

@@ -600,7 +600,7 @@ def test_bad_rows_are_named(batch, name, content, named):
         (["--negative-prompt", "\udcff"], r"'\udcff'"),
         (["--count", str(10**12)], str(10**12)),
         (["--workers", "2"], "--ray"),
-        (["--ray", "--device", "cuda:1"], "'cuda:1'"),
+        (["--ray", "local", "--device", "cuda:1"], "'cuda:1'"),
     ],
 )
 def test_bad_options_are_named(batch, monkeypatch, arguments, named):
@@ -608,10 +608,10 @@ def test_bad_options_are_named(batch, monkeypatch, arguments, named):
     assert named in refused(batch, *arguments)
 
 
-@pytest.mark.parametrize(("module", "option"), [("pyarrow", "--parquet"), ("ray", "--ray")])
-def test_missing_package_is_named_with_its_extra(batch, monkeypatch, module, option):
+@pytest.mark.parametrize(("extra", "options"), [("parquet", ["--parquet"]), ("ray", ["--ray", "local"])])
+def test_missing_package_is_named_with_its_extra(batch, monkeypatch, extra, options):
     monkeypatch.setattr(fewpass.io.extra, "find_spec", lambda name: None)
-    assert f'pip install "fewpass[{option[2:]}]"' in refused(batch, option)
+    assert f'pip install "fewpass[{extra}]"' in refused(batch, *options)
 
 
 def test_folder_of_another_run_is_refused(batch):

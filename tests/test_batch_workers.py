@@ -60,7 +60,7 @@ def test_killed_worker_changes_no_image(cluster, folder, tmp_path, monkeypatch, 
     common = ["batch", "p.txt", "--model", str(folder), "--seed", "1", "--batch-size", "2", "--dtype", "float64"]
     common += ["--decoder", "jacobi_ngram(8)"]
     assert main([*common, "-o", "alone"]) == 1
-    assert main([*common, "-o", "together", "--workers", "2", "--cores", "1", "--ray"]) == 1
+    assert main([*common, "-o", "together", "--workers", "2", "--cores", "1", "--ray", "local"]) == 1
     assert grave.exists()
     assert capsys.readouterr().err.count("1 failed") == 2
     assert len(pixels("alone")) == len(PROMPTS) - 1

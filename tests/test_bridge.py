@@ -198,18 +198,6 @@ def test_a_chameleon_prompt_without_a_header_gets_one(models):
     assert drawn[0, -1] == WORDS["<eoss>"]
 
 
-def test_a_chameleon_prompt_with_an_image(models):
-    """Its placeholders become the words that the model's own encoder finds."""
-    model, boi, eoi = models["chameleon"], WORDS["<racm3:break>"], WORDS["<eoss>"]
-    pixels = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    shown = model.get_image_tokens(pixels)[0].tolist()
-    around = lambda image: torch.tensor([[START, boi, *image, eoi, WORDS["cat"], boi]])  # noqa: E731
-    greedy = {"max_new_tokens": 17, "guidance_scale": 3.0, "custom_generate": DRAW}
-    spelled = model.generate(around(shown), **greedy)
-    seen = model.generate(around([WORDS["<image>"]] * len(shown)), pixel_values=pixels, **greedy)
-    assert torch.equal(spelled[:, -17:], seen[:, -17:])
-
-
 def test_a_chameleon_processor_and_a_pipeline_read_the_same_prompt(models, folders):
     tokenizer = AutoTokenizer.from_pretrained(folders["chameleon"])
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
@@ -356,7 +344,7 @@ def test_what_is_refused(emu3, options, message):
         emu3.generate(**{"max_new_tokens": 40, **inputs_of("emu3"), **options}, custom_generate=DRAW)
 
 
-def test_images_are_refused_where_they_cannot_be_read(models):
+def test_images_in_a_prompt_are_refused(models):
     pixels = {"pixel_values": torch.zeros(4, 3 * 16 * 16)}
     with pytest.raises(ValueError, match="draws from texts only"):
         fewpass.generate(models["glm"], **glm_inputs(), **pixels)

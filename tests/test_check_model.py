@@ -14,7 +14,6 @@ from fewpass.cli import main
 from fewpass.cli.check import UNSEEN
 from fewpass.models import FAMILIES
 from fewpass.models.base import Model
-from fewpass.models.emoji.scenes import parse
 from fewpass.models.layout import with_row_ends
 from fewpass.models.zoo import PUBLISHED
 from fewpass.runtime.kv_cache import SlotCache
@@ -23,6 +22,7 @@ from fewpass.testing.model_checks import CHECKS, check_model, difference
 from fewpass.testing.probe import Probe, alone
 from tests.families import CODES, rewrite, write_anole, write_emu3, write_glm_image, write_janus, write_lumina
 from tests.llamagen import write_c2i, write_t2i
+from training.scenes import parse
 
 GRIDS = {
     "janus": [Grid(4, 4, CODES)],

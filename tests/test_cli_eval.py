@@ -15,8 +15,9 @@ import fewpass.models.janus
 from fewpass.cli import main
 from fewpass.cli.prompts import own_prompts
 from fewpass.io.png_metadata import read_settings
-from fewpass.models.emoji.scenes import KINDS, evaluation_prompts, held_out_prompts, parse
+from fewpass.models.emoji import evaluation_prompts
 from fewpass.models.features import features_file
+from training.scenes import KINDS, held_out_prompts, parse
 
 PROMPTS = ["two red stars", "one blue stars", "one red stars"]
 DECODERS = "ar; sjd(window=3); sjdpp(window=3)"

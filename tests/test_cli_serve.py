@@ -36,7 +36,7 @@ BAD = [
     (["--model", "absent", "--port", "0"], "'absent'"),
     (["--replicas", "2"], "--replicas 2 has no effect without --ray"),
     (["--cores", "2"], "--cores 2 has no effect without --ray"),
-    (["--ray", "--replicas", "0"], "'0'"),
+    (["--ray", "local", "--replicas", "0"], "'0'"),
 ]
 
 
@@ -80,7 +80,10 @@ def test_missing_extra_names_the_install_command(capsys, monkeypatch):
 def test_missing_ray_names_the_install_command(capsys, monkeypatch):
     pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
     monkeypatch.setitem(sys.modules, "ray", None)
-    assert refused(capsys, "--port", "0", "--ray") == "fewpass: --ray needs ray: pip install 'fewpass[serve-ray]'\n"
+    assert (
+        refused(capsys, "--port", "0", "--ray", "local")
+        == "fewpass: --ray needs ray: pip install 'fewpass[serve-ray]'\n"
+    )
 
 
 @pytest.mark.serve

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoTokenizer, JanusConfig, JanusForConditionalGeneration
 
 from fewpass.models import emoji
-from fewpass.models.emoji.scenes import KINDS, Scene, held_out_prompts, parse, vocabulary
+from training.scenes import KINDS, Scene, held_out_prompts, parse, vocabulary
 
 CHECKPOINT = Path(emoji.__file__).parent / "checkpoint"
 

@@ -20,7 +20,7 @@ from fewpass.evaluation.metrics import Features, frechet_distance, kernel_distan
 from fewpass.evaluation.statistics import Estimate
 from fewpass.evaluation.summary import summarise
 from fewpass.io.prompt_rows import Row
-from fewpass.models.emoji.scenes import evaluation_prompts
+from fewpass.models.emoji import evaluation_prompts
 from fewpass.testing import Toy
 from tests.toys import FREE, ROW_ENDS
 

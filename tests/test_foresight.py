@@ -8,7 +8,7 @@ import pytest
 foresight = pytest.importorskip("training.foresight")  # the wheel does not carry it
 presets, render, spelling_ = (pytest.importorskip(f"training.{n}") for n in ("presets", "render", "spelling"))
 
-from fewpass.models.emoji.scenes import Scene, vocabulary  # noqa: E402
+from training.scenes import Scene, vocabulary  # noqa: E402
 
 TINY = presets.Preset(image=40, align=8, one=(16,), many=(16,), gap=0)
 CAT, DOG = vocabulary().things[3], vocabulary().things[7]

@@ -11,7 +11,7 @@ from fewpass.core.messages import meant
 from fewpass.decoders.recipes import decoder
 from fewpass.evaluation.benchmarks import benchmarks_of
 from fewpass.io.prompt_rows import Row
-from fewpass.models.emoji.scenes import vocabulary
+from training.scenes import vocabulary
 
 
 @pytest.mark.parametrize(

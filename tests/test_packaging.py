@@ -53,7 +53,7 @@ def test_wheel_has_all_of_the_package(wheel):
     "name",
     [
         *(f"checkpoint/model-0000{part}-of-00003.safetensors" for part in (1, 2, 3)),
-        *("checkpoint/config.json", "checkpoint/tokenizer.json", "vocabulary.json", "held_out.txt"),
+        *("checkpoint/config.json", "checkpoint/tokenizer.json", "evaluation.txt"),
     ],
 )
 def test_wheel_has_the_bundled_model(wheel, name):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fewpass.models.emoji.scenes import vocabulary
+from training.scenes import vocabulary
 
 match = pytest.importorskip("training.match")
 score = pytest.importorskip("training.scorer").score

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fewpass.models.emoji.scenes import vocabulary
+from training.scenes import vocabulary
 
 from . import match
 from .render import sprite

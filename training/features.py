@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fewpass.models.emoji.scenes import Scene, vocabulary
 from fewpass.models.features import SIDE, ImageFeatures, features_file
+from training.scenes import Scene, vocabulary
 
 from .clock import Clock
 from .pool import pixels

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fewpass.models.emoji.scenes import Scene, Thing
+from training.scenes import Scene, Thing
 
 from .presets import Preset
 from .render import Placed, apart, related

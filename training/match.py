@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from fewpass.models.emoji.scenes import Thing, vocabulary
+from training.scenes import Thing, vocabulary
 
 from .segment import Box, box_of
 

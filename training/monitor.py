@@ -7,7 +7,7 @@ import torch
 from transformers import JanusForConditionalGeneration
 from transformers.models.janus.modeling_janus import JanusVQVAE
 
-from fewpass.models.emoji.scenes import held_out_prompts, parse
+from training.scenes import held_out_prompts, parse
 
 from .draw import decode, draw, save_sheet
 from .encoder import encode_images

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from transformers.models.janus.modeling_janus import JanusVQVAE
 
-from fewpass.models.emoji.scenes import Scene
+from training.scenes import Scene
 
 from .encoder import encode_images
 from .presets import Preset

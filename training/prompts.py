@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from itertools import permutations, product
 
-from fewpass.models.emoji.scenes import KINDS, Kind, Scene, vocabulary
+from training.scenes import KINDS, Kind, Scene, vocabulary
 
 MIRROR = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
 

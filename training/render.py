@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fewpass.models.emoji.scenes import Scene, Thing, vocabulary
+from training.scenes import Scene, Thing, vocabulary
 
 from .presets import Preset
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fewpass.models.emoji.scenes import KINDS, Scene, vocabulary
+from training.scenes import KINDS, Scene, vocabulary
 
 from .prompts import drawable, held_out, plain_prompt, prompt_of
 from .words import encode, unconditional

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import JanusForConditionalGeneration
 
-from fewpass.models.emoji.scenes import held_out_prompts, parse
+from training.scenes import held_out_prompts, parse
 
 from .device import pick_device
 from .draw import decode, draw, save_sheet

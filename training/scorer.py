@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from fewpass.models.emoji.scenes import Scene, parse, vocabulary
+from training.scenes import Scene, parse, vocabulary
 
 from .match import Match, identify
 from .segment import CONTRASTS, SPECK, background_colour, boxes, contrast

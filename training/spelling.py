@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers.models.janus.modeling_janus import JanusVQVAE
 
-from fewpass.models.emoji.scenes import Scene, vocabulary
+from training.scenes import Scene, vocabulary
 
 from .encoder import encode_images
 from .presets import CELL, Preset

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewpass.models.emoji.scenes import Scene
+from training.scenes import Scene
 
 from .foresight import foresight, hindsight
 from .render import place

@@ -9,9 +9,9 @@ import torch
 
 import fewpass
 from fewpass import RECIPES
-from fewpass.models.emoji.scenes import held_out_prompts
 from fewpass.testing import Toy, drawn
 from tests.toys import PLAIN, WIDE
+from training.scenes import held_out_prompts
 
 HERE = Path(__file__).parent
 SEEDS = [0, 1, 2**40]

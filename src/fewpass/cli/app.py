@@ -1,10 +1,8 @@
 """The commands by their names."""
 
-from itertools import pairwise, takewhile
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
 from fewpass import __version__
 from fewpass.cli.batch import batch
@@ -18,28 +16,14 @@ from fewpass.cli.lists import decoders, models
 from fewpass.cli.options import OWN, flat
 from fewpass.cli.serve import serve
 
-RAY, THIS_MACHINE = "--ray", "local"  # the value of --ray where no address follows
-
-
-class RayCommand(TyperCommand):
-    """A command whose option --ray needs no value."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Complete --ray, then parse."""
-        options = list(takewhile(lambda arg: arg != "--", args))
-        alone = [arg == RAY and (not after or after.startswith("-")) for arg, after in pairwise([*options, ""])]
-        complete = [f"{RAY}={THIS_MACHINE}" if no_value else arg for arg, no_value in zip(options, alone, strict=True)]
-        return super().parse_args(ctx, complete + args[len(options) :])
-
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command(epilog=OWN)(flat(generate))
 app.command(epilog=OWN)(flat(compare, without=["decoder"]))
-app.command(epilog=OWN, cls=RayCommand)(flat(batch))
+app.command(epilog=OWN)(flat(batch))
 app.command()(decoders)
 app.command()(models)
 app.command()(check)
-app.command(cls=RayCommand)(flat(serve, without=["stall", "body", "connections"]))
+app.command()(flat(serve, without=["stall", "body", "connections"]))
 app.command("eval", epilog=OWN)(flat(evaluate, without=["decoder", "seed"]))
 app.command()(flat(demo))
 app.command(epilog=OWN)(flat(bench, without=["decoder", "negative_prompt", "seed"]))

@@ -38,13 +38,13 @@ def models(
         show(["model", "family", "images", "memory", "licence", "command"], rows)
         return
     load_torch()
+
     from fewpass.core.messages import meant
-    from fewpass.models.emoji.scenes import vocabulary
-    from fewpass.models.zoo import BUNDLED, classes_of
+    from fewpass.models.zoo import BUNDLED, words_of
 
     if name not in BUNDLED:
         raise ValueError(f"{name!r} is not a bundled model{meant(name, BUNDLED)}: only those have a list of words")
-    words = classes_of(name) or vocabulary().words
+    words = words_of(name)
     print(textwrap.fill(", ".join(words), get_terminal_size().columns) if sys.stdout.isatty() else "\n".join(words))
 
 

@@ -38,7 +38,7 @@ Count = Annotated[int, number("Images of each prompt.", most=10**6)]
 BatchSize = Annotated[int, number("Images drawn at the same time.")]
 Device = Annotated[str | None, option("NAME", "cpu or cuda; by default the GPU if there is one.")]
 Dtype = Annotated[str | None, option("NAME", "float32, bfloat16, float16 or float64.")]
-Ray = Annotated[str | None, option("[ADDRESS]", "Ray cluster; without ADDRESS, this machine.", "--ray")]
+Ray = Annotated[str | None, option("ADDRESS", "Ray cluster, auto for the present one, local for this machine.")]
 Cores = Annotated[int | None, number("CPU cores of each process on Ray; by default up to 4.")]
 
 

@@ -46,7 +46,7 @@ def own_prompts(model: "Model", limit: int | None) -> tuple[list[Row], str]:
     Raises ValueError for a model that has none.
     """
     from fewpass.models.class_names import class_prompts
-    from fewpass.models.emoji.scenes import evaluation_prompts
+    from fewpass.models.emoji import evaluation_prompts
 
     if model.name == "emoji":
         listed = [Row(text, f"held-out prompt {n}") for n, text in enumerate(evaluation_prompts())]

@@ -125,7 +125,7 @@ class Call:
         _check_absent(prepared, ["inputs_embeds"])
         if not input_ids.shape[1]:
             raise ValueError("there are no input_ids")
-        prompts = unpadded(model.with_images(input_ids, prepared), prepared.get("attention_mask"))
+        prompts = unpadded(input_ids, prepared.get("attention_mask"))
         prepared["copies"] = config.num_return_sequences or 1
         opening, grid = self._layout(prompts, prepared)
         new = len(opening) + grid.size + len(model.closing)
@@ -172,7 +172,7 @@ class Call:
 
 
 def _check_images(model: Model, images: object) -> None:
-    if images is not None and not model.reads_images:
+    if images is not None:
         raise ValueError(f"{model.name} draws from texts only: there are images among the inputs")
 
 

@@ -34,7 +34,6 @@ class Model(ABC):
     kind: ClassVar[type[PreTrainedModel]]  # the class of `model`
     vocabulary: ImageVocabulary | None = None  # the image tokens in that of `model`, whose `generate` takes decoders
     chat_template: ClassVar[bool] = False  # prompts go through that of the tokenizer, if it has one
-    reads_images: bool = False  # prompts may contain images
     closing: tuple[int, ...] = ()  # token ids that follow every image
     size_source: str = ""  # source of the size, if neither the configuration nor the authors
     labels: int = 0  # number of classes; 0 for models that read text
@@ -120,7 +119,7 @@ class Model(ABC):
 
     @abstractmethod
     def rows(self, ids: Tensor, negative: Tensor | None, grid: Grid) -> list[Tensor]:
-        """The rows of one guided image, token ids: the prompt's `ids` first, the unconditional ones last.
+        """The two rows of a guided image, token ids: the prompt's `ids`, and the unconditional ones.
 
         Raises ValueError if there is no guidance.
         """
@@ -162,10 +161,6 @@ class Model(ABC):
             raise ValueError(f"give width and height, or neither; not {width} and {height}")
         return self.grid(self.size_in(ids) if width is None or height is None else read_size((width, height)))
 
-    def with_images(self, ids: Tensor, arguments: Mapping[str, Any]) -> Tensor:
-        """The prompts `ids` [B, P] of `generate` with image tokens in place of placeholders."""
-        return ids
-
     def opening(self, ids: Tensor, grid: Grid) -> tuple[int, ...]:
         """Token ids between a prompt `ids` [P] of `generate` and the first image token."""
         return ()
@@ -173,10 +168,6 @@ class Model(ABC):
     def vocabulary_ids(self, tokens: Tensor) -> Tensor:
         """Canvas tokens as ids of the model's vocabulary, as `generate` returns them: [B, N] to [B, N]."""
         return tokens if self.vocabulary is None else self.vocabulary.ids[tokens]
-
-    def mixing(self, guidance: float, groups: int) -> list[float]:
-        """The weights of all rows but the last, see `PromptSession`."""
-        return [guidance] * (groups - 1)
 
     def network_for(self, grid: Grid) -> Network:
         """The network, for models whose position ids depend on the layout."""
@@ -197,7 +188,7 @@ class Model(ABC):
         return self.open_rows(rows, grid, [guidance] * len(rows))
 
     def read(self, prompt: Prompt, negative: Prompt | None, grid: Grid, guidance: float) -> list[Tensor]:
-        """The rows of one image, token ids: the conditional one first, with guidance the unconditional ones behind.
+        """The rows of one image, token ids: the conditional one, with guidance the unconditional one behind it.
 
         Raises ValueError if they cannot be read, or do not fit together with the image, or the scale is out of range.
         """
@@ -214,11 +205,9 @@ class Model(ABC):
         return rows
 
     def open_rows(self, rows: Sequence[Sequence[Tensor]], grid: Grid, guidance: Sequence[float]) -> PromptSession:
-        """A session that continues rows from `read`; `guidance` is each image's own scale."""
-        groups = max(map(len, rows))
-        weights = torch.tensor([self.mixing(scale, groups) for scale in guidance], device=self.device)
-        whole = [[*image, *[image[-1]] * (groups - len(image))] for image in rows]
-        embedded = [[self.embed(row) for row in image] for image in whole]
+        """A session that continues rows from `read`, as many for each image; `guidance` is each image's own scale."""
+        weights = torch.tensor([[scale] * (len(rows[0]) - 1) for scale in guidance], device=self.device)
+        embedded = [[self.embed(row) for row in image] for image in rows]
         return PromptSession.open(self.network_for(grid), grid, embedded, weights)
 
     def _read(self, prompt: Prompt, grid: Grid, encode: Callable[[str, Grid], Tensor]) -> Tensor:

@@ -39,10 +39,13 @@ PUBLISHED = tuple(Published(**entry) for entry in _tables["published"])
 SUBSTITUTES = tuple(Substitute(**entry) for entry in _tables["substitute"])
 
 
-def classes_of(bundled: str) -> list[str]:
-    """The classes that a bundled model draws; none if it reads texts."""
-    path = BUNDLED[bundled] / "fewpass.json"
-    return json.loads(path.read_text(encoding="utf-8"))["classes"] if path.exists() else []
+def words_of(bundled: str) -> list[str]:
+    """The classes that a bundled model draws, or the words of its prompts."""
+    folder = BUNDLED[bundled]
+    if (settings := folder / "fewpass.json").exists():
+        return json.loads(settings.read_text(encoding="utf-8"))["classes"]
+    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    return sorted(tokenizer["model"]["vocab"].keys() - {token["content"] for token in tokenizer["added_tokens"]})
 
 
 def substitute_for(name: str) -> Substitute | None:

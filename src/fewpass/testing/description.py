@@ -56,8 +56,7 @@ def _prompt(model: Model, prompt: str, grid: Grid) -> Iterator[Line]:
     except ValueError as error:
         yield Line("prompt", "ids", str(error), passed=False)
         return
-    names = ["conditional row", *["images only"] * (len(rows) - 2), "unconditional row"]
-    for name, row in zip(names, rows, strict=False):
+    for name, row in zip(["conditional row", "unconditional row"], rows, strict=False):
         yield Line("prompt", name, spelled(model, row))
     if len(rows) == 1:
         yield Line("prompt", "unconditional row", "none: the guidance scale is 1")

@@ -104,14 +104,13 @@ def guided(probe: Probe) -> tuple[Tensor, Tensor] | None:
     """A guided image, and its rows, each run alone and then mixed by hand; None for a model without guidance."""
     prompt, image = probe.prompts[0], probe.images[:1]
     try:
-        rows = [probe.read([row], image) for row in probe.model.rows(prompt, None, probe.grid)]
+        rows = probe.model.rows(prompt, None, probe.grid)
+        conditional, unconditional = (probe.read([row], image) for row in rows)
     except ValueError:
         nothing = torch.tensor([torch.nan])  # equals no answer
         return None if probe.model.guidance == 1 else (nothing, nothing)
-    mixed = rows[-1]
-    for weight, row in zip(probe.model.mixing(SCALE, len(rows)), rows[:-1], strict=True):
-        mixed = mixed + weight * (row - rows[-1])
-    return probe.read([prompt], image, SCALE), mixed.masked_fill(rows[-1] == -torch.inf, -torch.inf)
+    mixed = unconditional + SCALE * (conditional - unconditional)
+    return probe.read([prompt], image, SCALE), mixed.masked_fill(unconditional == -torch.inf, -torch.inf)
 
 
 def forced(probe: Probe) -> tuple[Tensor, Tensor]:

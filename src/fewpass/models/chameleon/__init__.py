@@ -30,7 +30,6 @@ class Chameleon(Model):
     """
 
     kind = ChameleonForConditionalGeneration
-    image_guidance = 1.2  # the scale for images in the prompt
     vocabulary: ImageVocabulary
 
     def __init__(self, model: ChameleonForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | None, name: str):
@@ -38,7 +37,7 @@ class Chameleon(Model):
         config = model.config
         codes = codes_in_order(model.model.vocabulary_mapping, name)
         self.style = style_of(config, name, len(codes))
-        self.size_source, self.reads_images = self.style.size_source, self.style.reads_images
+        self.size_source = self.style.size_source
         symbols = named(config.vocabulary_map, *self.style.symbols)
         self.vocabulary = ImageVocabulary(model, torch.tensor([*codes, *symbols]))
         self._check_enabled(len(codes))
@@ -90,12 +89,7 @@ class Chameleon(Model):
         return self._tensor([self.start, *text, self.turn, *self.style.header(grid)])
 
     def rows(self, ids: Tensor, negative: Tensor | None, grid: Grid) -> list[Tensor]:
-        if negative is not None:
-            return [ids, negative]
-        return [ids, *map(self._tensor, self.style.contrasts(ids.tolist(), grid))]
-
-    def mixing(self, guidance: float, groups: int) -> list[float]:
-        return [guidance, self.image_guidance - guidance] if groups == 3 else super().mixing(guidance, groups)
+        return [ids, self._tensor(self.style.unconditional(grid)) if negative is None else negative]
 
     @property
     def vqgan(self) -> Vqgan:
@@ -113,13 +107,6 @@ class Chameleon(Model):
     def pixels(self, tokens: Tensor, grid: Grid) -> Tensor:
         codes = tokens.view(-1, grid.rows, grid.cols)[..., : grid.cols - len(self.style.symbols)]
         return to_pixels(self.vqgan, codes.clamp(max=(grid.codes or grid.vocab) - 1))
-
-    def with_images(self, ids: Tensor, arguments: Mapping[str, Any]) -> Tensor:
-        images = (arguments.get("mm_encoder_outputs") or {}).get("image")
-        if images is None:
-            return ids
-        words = self.model.model.vocabulary_mapping.convert_img2bpe(images.image_tokens)
-        return ids.masked_scatter(ids == self.model.config.image_token_id, words.to(ids))
 
     def size_in(self, ids: Tensor) -> tuple[int, int] | None:
         return self.style.size_after(ids.tolist())

@@ -25,7 +25,6 @@ class Anole:
     codes: int
 
     size_source = ""
-    reads_images = True
     guidance = 3.0
     sampling = Sampling(temperature=0.7, top_p=0.9)
     symbols = ()
@@ -46,14 +45,8 @@ class Anole:
         """The size that a prompt ends with, if it ends with the header of an image."""
         return (self.side * CELL,) * 2 if ids[-1:] == named(self.vocabulary, BEGIN) else None
 
-    def contrasts(self, ids: list[int], grid: Grid) -> list[list[int]]:
-        """Images in the prompt alone, if there are any, and nothing: each has a guidance scale of its own."""
-        nothing = named(self.vocabulary, START, BEGIN)
-        pictures = {w for n, w in self.vocabulary.items() if n.startswith(CODE)}
-        if pictures.isdisjoint(ids):
-            return [nothing]
-        kept = pictures | {*nothing, *named(self.vocabulary, END)}
-        return [[word for word in ids if word in kept], nothing]
+    def unconditional(self, grid: Grid) -> list[int]:
+        return named(self.vocabulary, START, BEGIN)
 
 
 @dataclass(frozen=True)
@@ -65,7 +58,6 @@ class Lumina:
     codes: int
     size_source: str
 
-    reads_images = False  # its checkpoints have no encoder, and transformers' processor writes no rows and no size
     guidance = 4.0
     sampling = Sampling(top_k=2000)
     symbols = (ROW_END,)
@@ -90,8 +82,8 @@ class Lumina:
                 return cols * 2 * CELL, rows * 2 * CELL
         return None
 
-    def contrasts(self, ids: list[int], grid: Grid) -> list[list[int]]:
-        return [self.header(grid)]
+    def unconditional(self, grid: Grid) -> list[int]:
+        return self.header(grid)
 
 
 def style_of(config: ChameleonConfig, name: str, codes: int) -> Anole | Lumina:

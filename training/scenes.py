@@ -106,9 +106,3 @@ def _lookup(named: dict[str, Thing], name: str, prompt: str) -> Thing:
 def held_out_prompts() -> tuple[str, ...]:
     """The fixed list the score is measured on: 67 single, 67 count, 66 relation prompts, all held out."""
     return tuple(Path(__file__).with_name("held_out.txt").read_text(encoding="utf-8").splitlines())
-
-
-@cache
-def evaluation_prompts() -> tuple[str, ...]:
-    """500 held-out prompts, those of `held_out_prompts` among them; single, count and relation take turns."""
-    return tuple(Path(__file__).with_name("evaluation.txt").read_text(encoding="utf-8").splitlines())
