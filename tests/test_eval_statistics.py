@@ -121,8 +121,7 @@ def test_same_images_have_zero_differences():
 @pytest.mark.parametrize(("images", "said"), [(5, True), (63, True), (64, False)])
 def test_fid_of_fewer_images_than_features_is_skipped(images, said):
     rows = [Row(prompt, "") for prompt in evaluation_prompts()[:images]]
-    instruments, skipped = instruments_of("emoji", items_of(rows, 1, 0), "absent", Path("absent"))
-    assert instruments.fid is not said
+    _, skipped = instruments_of("emoji", items_of(rows, 1, 0), "absent", Path("absent"))
     assert [reason for reason in skipped if "FID" in reason] == [
         reason for reason in skipped if f"FID: {images} images of a decoder are fewer than the 64 features" in reason
     ]

@@ -19,8 +19,7 @@ from fewpass.pipeline import Pipeline
 def draw(pipe: Pipeline, entries: Iterable[Entry], batch_size: int) -> Iterator[Outcome]:
     """Draw entries, at most `batch_size` at a time, and yield the outcome of each as soon as it is known.
 
-    Raises:
-        ValueError: if the device itself has failed.
+    Raises ValueError if the device itself has failed.
     """
     scheduler, drawing, coming = Scheduler(pipe.model, batch_size), dict[Job, Entry](), iter(by_options(entries))
     while True:

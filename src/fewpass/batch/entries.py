@@ -40,8 +40,7 @@ class Entry:
 def read_options(given: Mapping[str, object]) -> dict[str, Any]:
     """Read options of `Pipeline.__call__`, written as text or as JSON values; options that are None are left out.
 
-    Raises:
-        ValueError: naming the option and the value that is out of range.
+    Raises ValueError naming the option and the value that is out of range.
     """
     values = {name: _number(KINDS[name], value) for name, value in given.items() if value is not None}
     for name, value in values.items():
@@ -75,7 +74,7 @@ def digest(entries: Sequence[Entry]) -> str:
 def entries_of(
     rows: Sequence[Row], options: Mapping[str, Any], seed: int, count: int = 1, keep: Sequence[str] = ()
 ) -> list[Entry]:
-    """Make `count` entries of each row.
+    """Make `count` entries of each row. Raises ValueError naming the row and the value that is out of range.
 
     Args:
         rows: Prompts with the columns of their row.
@@ -86,9 +85,6 @@ def entries_of(
 
     Returns:
         Entries named by the ids of their rows, or by the numbers of the rows if there are no ids.
-
-    Raises:
-        ValueError: naming the row and the value that is out of range.
     """
     if len(rows) * count > MOST:
         raise ValueError(f"a batch must have at most {MOST} images, got {len(rows)} prompts with {count} images each")

@@ -11,8 +11,7 @@ from filelock import FileLock, Timeout
 
 from fewpass.batch.entries import Entry
 from fewpass.batch.results import Outcome, drawn_line, failed_line
-from fewpass.engine.seeds import LIMIT
-from fewpass.io.atomic import TEMPORARY, aside, check_folder, replace, sweep
+from fewpass.io.atomic import TEMPORARY, aside, replace, sweep
 from fewpass.io.png_metadata import read_whole
 
 RUN, RESULTS, IMAGES, LOCK = "batch.json", "results.jsonl", "images", ".lock"
@@ -34,13 +33,9 @@ class Folder:
     def locked(self) -> Iterator[None]:
         """Keep other processes out. A folder that was created for this and stayed empty is removed.
 
-        Raises:
-            ValueError: if another process holds the lock, or nothing can be written.
+        Raises ValueError if another process holds the lock.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise ValueError(f"cannot write into {str(self.path)!r}: it is not a folder")
         fresh = not self.path.exists()
-        check_folder(self.path.resolve().parent if fresh else self.path)
         self.path.mkdir(exist_ok=True)
         lock = FileLock(self.path / LOCK, timeout=0)
         try:
@@ -67,8 +62,7 @@ class Folder:
             return None
         except (ValueError, RecursionError):
             found = None
-        whole = isinstance(found, dict) and found.keys() >= set(KEYS) and type(found["seed"]) is int
-        if not whole or not 0 <= found["seed"] < LIMIT:
+        if not isinstance(found, dict) or not found.keys() >= set(KEYS) or type(found["seed"]) is not int:
             raise ValueError(
                 f"{str(self.path / RUN)!r} is damaged: it must have {', '.join(KEYS)}; choose another folder"
             )
@@ -86,22 +80,17 @@ class Folder:
 
     def begin(self, run: Mapping[str, Any]) -> None:
         """Write `batch.json` unless it exists, and remove temporary files of a killed run."""
-        self.check(run)
         if not (self.path / RUN).exists():
             replace(self.path / RUN, json.dumps(run, indent=2).encode() + b"\n")
         self.images.mkdir(exist_ok=True)
         sweep(self.path)
         sweep(self.images)
 
-    def left(
-        self, run: Mapping[str, Any], entries: Sequence[Entry], again: bool = False
-    ) -> tuple[list[Entry], list[str]]:
+    def left(self, run: Mapping[str, Any], entries: Sequence[Entry], again: bool) -> tuple[list[Entry], list[str]]:
         """The entries that are still to be drawn, and a line for each damaged file, which is renamed.
 
-        Failed entries are drawn only with `again`.
-
-        Raises:
-            ValueError: for an image of another run, before any file is changed.
+        Failed entries are drawn only with `again`. Raises ValueError for an image of another run, before any file is
+        changed.
         """
         known, wrong = self._read(run, {entry.id: entry for entry in entries})
         left, damaged = list[Entry](), dict[Path, str]()

@@ -14,9 +14,7 @@ def draw_on_ray(workers: Processes, entries: Sequence[Entry], batch_size: int) -
     """Draw entries, `batch_size` at a time on each worker, and yield their outcomes in any order.
 
     The images do not depend on the workers. The entries of a worker that dies are drawn by another.
-
-    Raises:
-        ValueError: if the cluster cannot be reached, is too small, or its workers cannot start.
+    Raises ValueError if the cluster cannot be reached, is too small, or its workers cannot start.
     """
     import ray.data
     from ray.exceptions import RayError

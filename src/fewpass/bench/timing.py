@@ -62,8 +62,7 @@ class Drawn:
 def draw(task: Task, decoder: Decoder, numbers: Sequence[int]) -> Drawn:
     """Draw these images in one batch. The clock is read between the phases only, so that it slows nothing down.
 
-    Raises:
-        OutOfMemory: They do not fit into memory together.
+    Raises OutOfMemory if they do not fit into memory together.
     """
     model, jobs = task.model, task.jobs(numbers, decoder)
     on_gpu = model.device.type == "cuda"

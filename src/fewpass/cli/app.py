@@ -26,8 +26,7 @@ app.command()(check)
 app.command()(flat(serve, without=["stall", "body", "connections"]))
 app.command("eval", epilog=OWN)(flat(evaluate, without=["decoder", "seed"]))
 app.command()(flat(demo))
-without = ["decoder", "negative_prompt", "seed"]
-app.command(epilog=OWN)(flat(bench, without=without))
+app.command(epilog=OWN)(flat(bench, without=["decoder", "negative_prompt", "seed"]))
 
 
 def _version(asked: bool) -> None:

@@ -73,7 +73,7 @@ def evaluate(
     with waiting("warming up"):
         drawer.warm_up(fitting, items)
     instruments, missing = instruments_of(pipe.model.name, items, clip or CLIP, weights, real)
-    settings, command = settings_of(drawer, place.dtype, seed), _command(context)
+    settings, command = settings_of(drawer, seed), _command(context)
     folder.begin(settings)
     skipped = [*left_out, *missing]
     run = Evaluation(folder, settings, drawer, fitting, items, source, instruments, exports, command, skipped)

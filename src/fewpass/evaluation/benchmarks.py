@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from PIL import Image
@@ -60,12 +61,8 @@ def _compbench(images: DecoderImages) -> Iterator[tuple[str, bytes]]:
 
 
 def _dpg_bench(images: DecoderImages) -> Iterator[tuple[str, bytes]]:
-    shown: dict[int, list[Image.Image]] = {}
-    for i, item in enumerate(images.items):
-        shown.setdefault(item.number, []).append(images.picture(i))
-    for item in images.items:
-        if item.round == 0:
-            yield f"{item.row.tags['item_id']}.png", encoded(_tiled(shown[item.number][:TILES]))
+    for item_id, of_prompt in groupby(range(len(images.items)), lambda i: images.items[i].row.tags["item_id"]):
+        yield f"{item_id}.png", encoded(_tiled([images.picture(i) for i in of_prompt][:TILES]))
 
 
 def _hpsv2(images: DecoderImages) -> Iterator[tuple[str, bytes]]:

@@ -29,11 +29,6 @@ class Item:
     seed: int
 
     @property
-    def name(self) -> str:
-        """The name of its file, without the suffix."""
-        return f"{self.number:05d}-{self.round}"
-
-    @property
     def counterpart(self) -> "Item":
         """The same prompt with another seed, for a second set of images."""
         return replace(self, round=self.round + APART, seed=self.seed + APART * ROUND)
@@ -79,7 +74,7 @@ class RunFolder:
 
     def image(self, decoder: str, item: Item) -> Path:
         """Where the image is, or goes."""
-        return self.path / "images" / slug(decoder) / f"{item.name}.png"
+        return self.path / "images" / slug(decoder) / f"{item.number:05d}-{item.round}.png"
 
     def record(self, decoder: str, item: Item) -> dict[str, Any] | None:
         """Read the record in an image's file; None if it is not drawn yet.

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib.style
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from fewpass.engine.result import law
 from fewpass.evaluation.statistics import Estimate
@@ -43,8 +44,7 @@ def frontier(summaries: Sequence[Summary]) -> bytes:
 
 def _plot(axis: Any, summaries: Sequence[Summary]) -> None:
     label, value, more = next(q for q in QUALITIES if all(q[1](s) is not None for s in summaries))
-    points = [(s, s.passes.mean, value(s)) for s in summaries]
-    known = [(s, x, e) for s, x, e in points if e is not None and math.isfinite(e.mean)]
+    known = [(s, s.passes.mean, e) for s in summaries if (e := value(s)) is not None and math.isfinite(e.mean)]
     for kind in dict.fromkeys(_kind(s) for s, _, _ in known):
         mine = [(s, x, e) for s, x, e in known if _kind(s) == kind]
         colour = BASE if mine[0][0].decoder == BASELINE else TINTS[mine[0][0].lossless]
@@ -102,11 +102,11 @@ def _label(axis: Any, named: Sequence[tuple[str, float, float]]) -> None:
     axis.figure.draw_without_rendering()
     unit = axis.figure.dpi / 72  # places below are in points, like font sizes
     at = [(name, (x, y), *(axis.transData.transform((x, y)) / unit)) for name, x, y in named]
-    taken = [(x - 6, y - 5, x + 6, y + 5) for _, _, x, y in at]
+    taken = [Bbox.from_bounds(x - 6, y - 5, 12, 10) for _, _, x, y in at]
     for name, point, x, y in sorted(at, key=lambda place: place[3]):
         for shift in (0, 12, -12, 20, -20, 30, -30, 42, -42, 56, -56, 70, -70):
-            box = (x + 9, y + shift - 5.5, x + 13 + 5.6 * len(name), y + shift + 5.5)
-            if not any(box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in taken):
+            box = Bbox.from_bounds(x + 9, y + shift - 5.5, 4 + 5.6 * len(name), 11)
+            if not box.count_overlaps(taken):
                 break
         taken.append(box)
         axis.annotate(

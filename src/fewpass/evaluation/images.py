@@ -27,10 +27,9 @@ class DecoderImages:
     @classmethod
     def read(cls, folder: RunFolder, decoder: str, lossless: bool | None, items: Sequence[Item]) -> "DecoderImages":
         """Read the records in the files of all items."""
-        records = [folder.record(decoder, item) for item in items]
-        missing = [item.name for item, record in zip(items, records, strict=True) if record is None]
-        assert not missing, missing
-        return cls(folder, decoder, lossless, items, [record for record in records if record is not None])
+        records = [record for item in items if (record := folder.record(decoder, item)) is not None]
+        assert len(records) == len(items)
+        return cls(folder, decoder, lossless, items, records)
 
     def picture(self, i: int) -> Image.Image:
         """The image of item `i`."""

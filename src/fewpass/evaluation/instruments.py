@@ -13,13 +13,9 @@ from fewpass.evaluation.metrics import ClipScorer, Features, features_for
 
 @dataclass(frozen=True, eq=False)
 class Instruments:
-    """The metrics for a list of prompts; None if missing.
-
-    `fid` is whether there are enough images for FID; `real` holds the features of real images.
-    """
+    """The metrics for a list of prompts; None if missing. `real` holds the features of real images."""
 
     features: Features | None = None
-    fid: bool = True
     real: Tensor | None = None
     clip: ClipScorer | None = None
 
@@ -42,15 +38,14 @@ def instruments_of(
         scorer = ClipScorer(clip)
     except ValueError as error:
         skipped.append(f"CLIP score: {error}.")
-    enough = features is None or len(items) >= features.width
-    if features is not None and not enough:
+    if features is not None and len(items) < features.width:
         skipped.append(
             f"FID: {len(items)} images of a decoder are fewer than the {features.width} features, so their covariance"
             " is singular and the figure means nothing."
         )
     elif features is not None and reference is not None:
         real = features.of(_real_images(reference))
-    return Instruments(features, enough, real, scorer), skipped
+    return Instruments(features, real, scorer), skipped
 
 
 def _real_images(folder: Path) -> Iterator[Image.Image]:

@@ -103,7 +103,6 @@ class ClipScorer:
     """CLIP score with a model in a folder or in the hub's cache. Raises ValueError if there is none."""
 
     def __init__(self, name: str):
-        self.name = name
         try:
             model = CLIPModel.from_pretrained(name, local_files_only=True)
             processor = AutoProcessor.from_pretrained(name, local_files_only=True)

@@ -14,13 +14,12 @@ from fewpass.evaluation.images import DecoderImages
 from fewpass.evaluation.instruments import Instruments
 from fewpass.evaluation.summary import BASELINE
 from fewpass.io.machine import fingerprint, machine, versions
-from fewpass.runtime.device import chosen_dtype
 from fewpass.viz.progress import Step
 
 EXPECTED = 3.0  # tokens per pass of decoders with drafts, for the time left
 
 
-def settings_of(drawer: Drawer, dtype: str | None, seed: int) -> dict[str, Any]:
+def settings_of(drawer: Drawer, seed: int) -> dict[str, Any]:
     """The settings that a resumed run must share, so that its images and seconds are comparable."""
     model = drawer.pipe.model
     return {
@@ -32,7 +31,7 @@ def settings_of(drawer: Drawer, dtype: str | None, seed: int) -> dict[str, Any]:
         "seed": seed,
         "batch_size": drawer.batch_size,
         "device": str(model.device),
-        "dtype": str(chosen_dtype(dtype, model.device)).removeprefix("torch."),
+        "dtype": str(model.model.dtype).removeprefix("torch."),
         "machine": machine(model.device),
         "versions": versions(),
     }

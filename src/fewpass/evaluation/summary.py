@@ -85,8 +85,8 @@ def _measure(summary: Summary, images: DecoderImages, instruments: Instruments, 
         features = instruments.features.of_images(images)
         if apart is not None:
             summary.kid = kernel_distance(apart, features)
-            summary.fid = frechet_distance(apart, features) if instruments.fid else None
-        if instruments.fid and instruments.real is not None:
+            summary.fid = frechet_distance(apart, features) if len(features) >= features.shape[1] else None
+        if instruments.real is not None:
             summary.reference_fid = frechet_distance(instruments.real, features)
     if instruments.clip is not None:
         summary.clip = statistics.mean(instruments.clip(images), 0, 100)

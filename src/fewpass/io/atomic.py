@@ -36,8 +36,7 @@ def check_folder(folder: Path) -> None:
 def replace(path: Path, data: bytes) -> None:
     """Write `data` to `path` in one step: readers find the old file or the new one, after any interruption.
 
-    Raises:
-        ValueError: if it cannot be written.
+    Raises ValueError if it cannot be written.
     """
     path = path.resolve()  # a link stays a link
     fresh = path.with_name(f".{secrets.token_hex(8)}.tmp")

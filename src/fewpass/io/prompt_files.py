@@ -20,9 +20,7 @@ def read_rows(path: str | Path) -> list[Row]:
     one for each style. A folder has .json files, or .txt files of one prompt each, as DPG-Bench has them.
 
     Text is UTF-8, or UTF-16 with a byte order mark. Blank lines are skipped, and so are those of separators alone.
-
-    Raises:
-        ValueError: naming the file, the line and the fault.
+    Raises ValueError naming the file, the line and the fault.
     """
     name, path = str(path), located(path)
     if path.is_dir():

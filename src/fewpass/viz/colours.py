@@ -9,10 +9,9 @@ PAPER, INK, FAINT, RULE = "#fbfaf7", "#1d1d24", "#70707c", "#e3e1da"
 TINTS: Mapping[bool | None, str] = {True: "#167458", False: "#c2611a", None: FAINT}  # lossless, lossy, unknown
 BASE = "#3c3888"  # autoregression
 
-ANCHORS = (
-    np.array(  # dark violet over blue and green to yellow: even steps in lightness, read alike by colour-blind eyes
-        [(47, 20, 89), (60, 56, 136), (46, 94, 148), (33, 130, 146), (44, 165, 130), (120, 196, 92), (246, 220, 62)]
-    )
+# Dark violet over blue and green to yellow: even steps in lightness, read alike by colour-blind eyes.
+ANCHORS = np.array(
+    [(47, 20, 89), (60, 56, 136), (46, 94, 148), (33, 130, 146), (44, 165, 130), (120, 196, 92), (246, 220, 62)]
 )
 
 
