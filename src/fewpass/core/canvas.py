@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -47,11 +48,11 @@ class Grid:
 
     def locate(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The offset of each position [...] in its own grid, and the columns of that grid."""
-        into, width, start = index, torch.zeros_like(index), 0
-        for rows, cols in self.grids:
-            into = torch.where(index >= start, index - start, into)
-            width = torch.where(index >= start, cols, width)
+        into, width, start = index, torch.full_like(index, self.grids[0][1]), 0
+        for (rows, cols), (_, after) in pairwise(self.grids):
             start += rows * cols
+            into = torch.where(index >= start, index - start, into)
+            width = torch.where(index >= start, after, width)
         return into, width
 
     def uniform(self, like: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Answers corrected for a left neighbour that has changed: least squares on the changes seen so far."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import torch
@@ -82,9 +83,7 @@ class Correction:
 
     def at(self, index: Tensor, features: Tensor) -> "Corrected":
         """The corrected answers at the positions `index` [B, W]; `features` is [V + 1, F]."""
-        ridge = RIDGE * torch.eye(self.XX.shape[-1], dtype=self.XX.dtype, device=self.XX.device)
-        inverse = torch.linalg.inv(self.XX + ridge)  # as exact as needed, and much faster than `solve`
-        return Corrected(self, index, features, inverse)
+        return Corrected(self, index, features)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +93,12 @@ class Corrected:
     correction: Correction
     index: Tensor  # [B, W]
     features: Tensor  # of all tokens, [V + 1, F]
-    inverse: Tensor
+
+    @cached_property
+    def inverse(self) -> Tensor:
+        """(XX + ridge)^-1 [B, F, F], for all calls of `scores`: as exact as needed, and much faster than `solve`."""
+        XX = self.correction.XX
+        return torch.linalg.inv(XX + RIDGE * torch.eye(XX.shape[-1], dtype=XX.dtype, device=XX.device))
 
     def scores(self, at: Tensor, left: Tensor, anywhere: Tensor) -> Tensor:
         """Scores [B, n, V] of the positions numbered `at` [n] behind the tokens `left` [B, n].

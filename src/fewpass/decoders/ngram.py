@@ -188,7 +188,8 @@ class NGrams(Decoder):
             at = slots
             if free:  # elsewhere scores change nothing
                 at = slots[((here < 0) & answered & (beside != before).any(1)).any(0)]
-            best[:, at] = corrected.scores(at, beside[:, 0, at], anywhere[:, at]).max(-1).indices
+            if len(at):
+                best[:, at] = corrected.scores(at, beside[:, 0, at], anywhere[:, at]).max(-1).indices
             x = torch.where(answered, best, torch.where(anywhere < 0, beside[:, 2], anywhere))
             x = torch.where(here < 0, x, here)
             x = x if due is None else torch.where(due < 0, x, due)
