@@ -22,7 +22,8 @@ import torch
 from PIL import Image
 
 from fewpass.cli import main as fewpass
-from fewpass.decoders.recipes import RECIPES, decoder
+from fewpass.decoders import decoder
+from fewpass.decoders.recipes import RECIPES
 from fewpass.evaluation.metrics import features_for, kernel_distance
 from fewpass.viz.progress import spoken
 

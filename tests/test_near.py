@@ -8,7 +8,7 @@ from fewpass.batch.entries import entries_of
 from fewpass.bench.shape import read_shape
 from fewpass.cli import main
 from fewpass.core.messages import meant
-from fewpass.decoders.recipes import decoder
+from fewpass.decoders import decoder
 from fewpass.evaluation.benchmarks import benchmarks_of
 from fewpass.io.prompt_rows import Row
 from training.scenes import vocabulary

@@ -32,20 +32,8 @@ class Served:
     """The command in a process of its own. Its cluster has two cores, whatever the machine has."""
 
     def __init__(self, folder):
-        command = [
-            sys.executable,
-            "-m",
-            "fewpass",
-            "serve",
-            "--ray",
-            "local",
-            "--replicas",
-            "2",
-            "--cores",
-            "1",
-            "--port",
-            "0",
-        ]
+        command = [sys.executable, "-m", "fewpass", "serve", "--ray", "local", "--port", "0"]
+        command += ["--replicas", "2", "--cores", "1"]
         limits = ["--batch-size", "4", "--max-queue", "60", "--max-prompt-length", "200"]
         limits += ["--name", "mine", "--dtype", "float64"]
         own = {"FEWPASS_API_KEY": "sesame", "RAY_OVERRIDE_RESOURCES": '{"CPU": 2}', "RAY_USAGE_STATS_ENABLED": "0"}

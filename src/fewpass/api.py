@@ -7,11 +7,11 @@ from fewpass.core.loop import decode as decode
 from fewpass.core.protocol import Decoder as Decoder
 from fewpass.core.protocol import Query as Query
 from fewpass.core.sampling import Sampling as Sampling
+from fewpass.decoders import decoder as decoder
 from fewpass.decoders.jacobi import Jacobi as Jacobi
 from fewpass.decoders.recipes import RECIPES as RECIPES
 from fewpass.decoders.recipes import ar as ar
 from fewpass.decoders.recipes import cool_sd as cool_sd
-from fewpass.decoders.recipes import decoder as decoder
 from fewpass.decoders.recipes import gs_sjd as gs_sjd
 from fewpass.decoders.recipes import gsd as gsd
 from fewpass.decoders.recipes import jacobi as jacobi

@@ -46,7 +46,7 @@ def generate(
     started = time.monotonic()
     load_torch()
 
-    from fewpass.decoders.recipes import decoder as decoder_of
+    from fewpass.decoders import decoder as decoder_of
     from fewpass.engine.result import total_line
     from fewpass.engine.seeds import assign
     from fewpass.pipeline import BLANK

@@ -15,7 +15,7 @@ def decoders() -> None:
     """List the decoders: options and defaults, lossless or lossy, and their sources."""
     load_torch()
 
-    from fewpass.decoders.recipes import every_recipe
+    from fewpass.decoders import every_recipe
     from fewpass.engine.result import law
 
     rows = [

@@ -89,7 +89,8 @@ def _parameter(field: "Field[Any]") -> inspect.Parameter:
 
 def read_decoders(spellings: str) -> "list[Decoder]":
     """Decoders separated by `;`, or `all`, without repetitions. Raises ValueError for a text that names none."""
-    from fewpass.decoders.recipes import RECIPES, decoder
+    from fewpass.decoders import decoder
+    from fewpass.decoders.recipes import RECIPES
 
     names = RECIPES if spellings.strip() == "all" else [name for name in spellings.split(";") if name.strip()]
     chosen = [decoder(name) for name in names]

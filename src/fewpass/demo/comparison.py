@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
+from fewpass.decoders import decoder as decoder_of
 from fewpass.decoders.recipes import ar
-from fewpass.decoders.recipes import decoder as decoder_of
 from fewpass.demo.drawing import Stream
 from fewpass.engine.seeds import assign
 from fewpass.pipeline import Pipeline

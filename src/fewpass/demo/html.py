@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from fewpass.decoders.recipes import decoder as decoder_of
-from fewpass.decoders.recipes import named
+from fewpass.decoders import decoder as decoder_of
+from fewpass.decoders import named
 from fewpass.demo.view import View
 from fewpass.models.base import Model
 from fewpass.models.class_names import class_prompts

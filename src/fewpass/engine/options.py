@@ -127,7 +127,7 @@ class GenerationOptions:
         Raises InvalidOption, a ValueError, naming the value that is out of range.
         """
         from fewpass.core.sampling import Sampling
-        from fewpass.decoders.recipes import decoder
+        from fewpass.decoders import decoder
         from fewpass.engine.prompts import read_prompt
 
         read: dict[str, Any] = {

@@ -18,7 +18,7 @@ from fewpass.core.canvas import Canvas, Grid
 from fewpass.core.messages import shown
 from fewpass.core.protocol import Decoder
 from fewpass.core.sampling import Sampling
-from fewpass.decoders.recipes import decoder as decoder_of
+from fewpass.decoders import decoder as decoder_of
 from fewpass.engine import seeds as seeding
 from fewpass.engine.request import Job, default_decoder
 from fewpass.engine.scheduler import Batch

@@ -6,7 +6,7 @@ from math import hypot, log
 
 from fewpass.core.messages import shown
 from fewpass.core.protocol import Decoder
-from fewpass.decoders.recipes import decoder as decoder_of
+from fewpass.decoders import decoder as decoder_of
 from fewpass.decoders.tree import Tree
 from fewpass.engine import seeds as seeding
 from fewpass.engine.options import NAMES, GenerationOptions, naming
