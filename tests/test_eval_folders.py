@@ -19,12 +19,15 @@ GENEVAL = {"tag": "counting", "include": [{"class": "cat", "count": 2}]}
 
 def drawings(path, rows, count=1, decoder="sjd(window=3)", size=(4, 4)):
     """Images of as many greys as there are items."""
-    folder, items = RunFolder(path), items_of(rows, count, 0)
+    folder, items, records = RunFolder(path), items_of(rows, count, 0), []
     for number, item in enumerate(items):
         record = {"decoder": decoder, "prompt": item.row.prompt, "seed": item.seed}
+        record |= {"trace": {"committed": [1], "seconds": 1.0, "images_together": 1}}
+        record |= {"tokens": [number], "entropy": [1.0], "logprobs": [-1.0]}
         data = png(Image.new("RGB", size, (number * 10,) * 3), record)
         folder.write(str(folder.image(decoder, item).relative_to(path)), data)
-    return DecoderImages.read(folder, decoder, True, items)
+        records.append(folder.record(decoder, item))
+    return DecoderImages(folder, decoder, True, items, records)
 
 
 def grey(path, at=(0, 0)):

@@ -50,23 +50,16 @@ def test_first_images_keep_their_seeds():
         items_of(ROWS, 1, 2**63 - 1)
 
 
-def made(committed, entropy=None, logprobs=None):
-    n = len(committed)
-    items = items_of([Row(str(i), "") for i in range(n)], 1, 0)
-    entropy = [[1.0] * len(row) for row in committed] if entropy is None else entropy
-    records = [
-        {
-            "trace": {"committed": c, "seconds": 6.0, "images_together": 2},
-            "entropy": e,
-            "logprobs": logprobs[i] if logprobs else e,
-        }
-        for i, (c, e) in enumerate(zip(committed, entropy, strict=True))
-    ]
-    return DecoderImages(SimpleNamespace(), "sjd(window=3)", True, items, json.loads(json.dumps(records)))
+def made(decoder, tokens, logprobs):
+    """Images of two tokens, with a record for each pair of tokens."""
+    items = items_of([Row(str(i), "") for i in range(len(tokens))], 1, 0)
+    trace = {"committed": [1, 2], "seconds": 1.0, "images_together": 1}
+    records = [{"trace": trace, "entropy": [1, 1], "tokens": t, "logprobs": logprobs[i]} for i, t in enumerate(tokens)]
+    return DecoderImages(SimpleNamespace(), decoder, True, items, json.loads(json.dumps(records)))
 
 
 def test_likelihood_excludes_forbidden_tokens():
-    d = made([[1, 2], [1, 2]], logprobs=[[-1.0, None], [-2.0, -4.0]])
+    d = made("sjd(window=3)", [[0, 0], [0, 0]], [[-1.0, None], [-2.0, -4.0]])
     assert d.forbidden == 1
     assert d.nll.tolist() == [1, 3]
 
@@ -94,28 +87,13 @@ def test_read_returns_entropy_and_log_probabilities(grid, monkeypatch):
 
 def test_same_images_have_zero_differences():
     """Not by what two readings are rounded to, nor by an interval."""
-    records = [{"decoder": "ar", "logprobs": [-1.0, -2.0]}, {"decoder": "jacobi", "logprobs": [-1.00001, -2.0]}]
-    both = [
-        DecoderImages(
-            SimpleNamespace(),
-            record["decoder"],
-            True,
-            items_of(ROWS[:2], 1, 0),
-            [
-                record
-                | {"tokens": [number, 1], "entropy": [1, 1]}
-                | {"trace": {"committed": [1, 2], "seconds": 1.0, "images_together": 1}}
-                for number in range(2)
-            ],
-        )
-        for record in records
-    ]
-    _, summary = summarise(both, Instruments())
+    tokens = [[0, 1], [1, 1]]
+    ar = made("ar", tokens, [[-1.0, -2.0]] * 2)
+    _, summary = summarise([ar, made("jacobi", tokens, [[-1.00001, -2.0]] * 2)], Instruments())
     assert summary.same_images
     assert summary.nll_difference == Estimate(0, 0, 0, 2, 0)
-    other = [record | {"tokens": [5, 5]} for record in both[1].records]
-    changed = DecoderImages(both[1].folder, "jacobi", True, both[1].items, other)
-    assert not summarise([both[0], changed], Instruments())[1].same_images
+    changed = made("jacobi", [[5, 5], [5, 5]], [[-1.00001, -2.0]] * 2)
+    assert not summarise([ar, changed], Instruments())[1].same_images
 
 
 @pytest.mark.parametrize(("images", "said"), [(5, True), (63, True), (64, False)])
@@ -179,28 +157,17 @@ def test_kernel_distance_is_unbiased_with_few_images_of_each_prompt():
     assert sum(floor.low > 0 or floor.high < 0 for floor in floors) <= 4
 
 
-class Greys:
-    """Images of grey levels, and features that are those levels."""
-
-    def __init__(self, decoder, levels):
-        self.decoder, self.levels = decoder, levels
-
-    def images(self):
-        records = [
-            {"tokens": [int(10 * level), 0], "entropy": [1, 1], "logprobs": [-1.0, -1.0]}
-            | {"trace": {"committed": [1, 2], "seconds": 1.0, "images_together": 1}}
-            for level in self.levels
-        ]
-        items = items_of([Row(str(i), "") for i in range(len(self.levels))], 1, 0)
-        return DecoderImages(SimpleNamespace(), self.decoder, True, items, records)
+def greys(decoder, levels):
+    """Images of grey levels, which differ if the levels do."""
+    return made(decoder, [[int(10 * level), 0] for level in levels], [[-1.0, -1.0]] * len(levels))
 
 
 def test_floor_is_the_distance_of_ar_to_its_counterparts():
     chance = np.random.default_rng(0)
     levels, others = chance.normal(size=(2, 80))
     sets = {"ar": levels, "jacobi": levels, "lossy": levels + 1}
-    by_images = {name: Greys(name, values).images() for name, values in sets.items()}
-    apart = Greys("ar", others).images()
+    by_images = {name: greys(name, values) for name, values in sets.items()}
+    apart = greys("ar", others)
     lookup = {id(images): torch.tensor(sets[name])[:, None] for name, images in by_images.items()}
     lookup[id(apart)] = torch.tensor(others)[:, None]
     features = Features("levels", 1, lambda images: images)

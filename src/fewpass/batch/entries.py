@@ -90,11 +90,15 @@ def entries_of(
         raise ValueError(f"a batch must have at most {MOST} images, got {len(rows)} prompts with {count} images each")
     digits, seeds = max(5, len(str(len(rows) - 1))), assign(seed, len(rows) * count)
     named, entries = any("id" in row.fields for row in rows), []
+    taken = dict[str, str]()  # places of rows by their ids, on a disk that ignores case
     for number, row in enumerate(rows):
         try:
             name = _name(row.fields["id"]) if "id" in row.fields else f"{number:0{digits}}"
             if named and "id" not in row.fields:
                 raise ValueError("an id is missing: other rows have one")
+            before = taken.setdefault(unicodedata.normalize("NFKC", name).casefold(), row.place)
+            if before != row.place:
+                raise ValueError(f"the id {name!r} is taken by {before}")
             own, tags = _read_fields(row, keep)
             drawn = seeds[number * count : (number + 1) * count]
             if "seed" in row.fields:
@@ -104,7 +108,6 @@ def entries_of(
         for k, one in enumerate(drawn):
             entries.append(Entry(name if count == 1 else f"{name}-{k}", row.prompt, one, {**options, **own}, tags))
     _check_kept(rows, keep)
-    _check_unique(entries, [row.place for row in rows for _ in range(count)])
     return entries
 
 
@@ -139,12 +142,3 @@ def _name(value: object) -> str:
             f"not {value!r}"
         )
     return name
-
-
-def _check_unique(entries: Sequence[Entry], places: Sequence[str]) -> None:
-    """Raise ValueError for two ids that are one file name on a disk that ignores case."""
-    seen: dict[str, int] = {}
-    for number, entry in enumerate(entries):
-        before = seen.setdefault(unicodedata.normalize("NFKC", entry.id).casefold(), number)
-        if before != number:
-            raise ValueError(f"{places[number]}: the id {entry.id!r} is taken by {places[before]}")

@@ -57,7 +57,7 @@ def evaluate(
     from fewpass.evaluation.metrics import CLIP, INCEPTION
     from fewpass.evaluation.report import conclude
     from fewpass.evaluation.run import Evaluation, settings_of
-    from fewpass.evaluation.table import cells, columns
+    from fewpass.evaluation.table import table
 
     chosen, exports = o.read_decoders(decoders), benchmarks_of(benchmarks)
     weights = located(inception) if inception else INCEPTION
@@ -80,7 +80,7 @@ def evaluate(
     _draw(run)
     with waiting("measuring, and writing the report"):
         summaries = conclude(run)
-    show(columns(summaries), [cells(summary) for summary in summaries])
+    show(*table(summaries))
     print(folder.path / "report.html", file=sys.stderr)
 
 

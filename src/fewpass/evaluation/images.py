@@ -1,8 +1,6 @@
 """The finished images of one decoder."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,69 +12,40 @@ from fewpass.evaluation.folder import Item, RunFolder
 Numbers = NDArray[np.floating]
 
 
-@dataclass(frozen=True, eq=False)
 class DecoderImages:
-    """The n images of one decoder, of N tokens each, in the order of `items`."""
+    """The n images of one decoder, of N tokens each, in the order of `items`.
 
-    folder: RunFolder
-    decoder: str
-    lossless: bool | None
-    items: Sequence[Item]
-    records: Sequence[dict[str, Any]]
+    Attributes:
+        passes: Forward passes of each image, with the prefill, [n].
+        tokens_per_pass: Tokens per pass of each image, [n].
+        seconds: Seconds of each image, [n]; images of one batch share them equally.
+        tokens: The tokens, [n, N].
+        entropy: Entropy of p at each token, given the tokens before it, [n, N] in nats.
+        nll: Negative log-likelihood of each image in nats per token, without forbidden tokens, [n].
+        forbidden: Number of tokens with probability 0 under p.
+    """
 
-    @classmethod
-    def read(cls, folder: RunFolder, decoder: str, lossless: bool | None, items: Sequence[Item]) -> "DecoderImages":
-        """Read the records in the files of all items."""
-        records = [record for item in items if (record := folder.record(decoder, item)) is not None]
-        assert len(records) == len(items)
-        return cls(folder, decoder, lossless, items, records)
+    def __init__(
+        self,
+        folder: RunFolder,
+        decoder: str,
+        lossless: bool | None,
+        items: Sequence[Item],
+        records: Sequence[Mapping[str, Any]],
+    ):
+        self.folder, self.decoder, self.lossless, self.items = folder, decoder, lossless, items
+        traces = [record["trace"] for record in records]
+        committed = np.array([trace["committed"] for trace in traces])
+        self.passes: Numbers = committed.max(1).astype(float)
+        self.tokens_per_pass: Numbers = committed.shape[1] / self.passes
+        self.seconds: Numbers = np.array([trace["seconds"] / trace["images_together"] for trace in traces])
+        self.tokens = np.array([record["tokens"] for record in records])
+        self.entropy: Numbers = np.array([record["entropy"] for record in records], dtype=float)
+        logprobs = np.array([record["logprobs"] for record in records], dtype=float)  # NaN for forbidden tokens
+        self.nll: Numbers = -np.ma.masked_invalid(logprobs).mean(1).filled(np.nan)
+        self.forbidden = int(np.isnan(logprobs).sum())
 
     def picture(self, i: int) -> Image.Image:
         """The image of item `i`."""
         with Image.open(self.folder.image(self.decoder, self.items[i])) as image:
             return image.convert("RGB")
-
-    @cached_property
-    def committed(self) -> NDArray[np.integer]:
-        """The pass at which each token became final, [n, N]."""
-        return np.array([record["trace"]["committed"] for record in self.records])
-
-    @cached_property
-    def passes(self) -> Numbers:
-        """Forward passes of each image, with the prefill."""
-        return self.committed.max(1).astype(float)
-
-    @cached_property
-    def tokens_per_pass(self) -> Numbers:
-        """Tokens per pass of each image."""
-        return self.committed.shape[1] / self.passes
-
-    @cached_property
-    def seconds(self) -> Numbers:
-        """Seconds of each image; images of one batch share them equally."""
-        return np.array([r["trace"]["seconds"] / r["trace"]["images_together"] for r in self.records])
-
-    @cached_property
-    def tokens(self) -> NDArray[np.integer]:
-        """The tokens, [n, N]."""
-        return np.array([record["tokens"] for record in self.records])
-
-    @cached_property
-    def logprobs(self) -> Numbers:
-        """Log-probabilities of the tokens under p, [n, N] in nats; NaN for forbidden tokens."""
-        return np.array([record["logprobs"] for record in self.records], dtype=float)
-
-    @cached_property
-    def entropy(self) -> Numbers:
-        """Entropy of p at each token, given the tokens before it, [n, N] in nats."""
-        return np.array([record["entropy"] for record in self.records], dtype=float)
-
-    @cached_property
-    def nll(self) -> Numbers:
-        """Negative log-likelihood of each image in nats per token, without forbidden tokens."""
-        return -np.ma.masked_invalid(self.logprobs).mean(1).filled(np.nan)
-
-    @cached_property
-    def forbidden(self) -> int:
-        """Number of tokens with probability 0 under p."""
-        return int(np.isnan(self.logprobs).sum())

@@ -80,7 +80,9 @@ class Evaluation:
 
     def read(self, decoder: Decoder, items: Sequence[Item]) -> DecoderImages:
         """The finished images of a decoder."""
-        return DecoderImages.read(self.folder, str(decoder), decoder.lossless, items)
+        records = [record for item in items if (record := self.folder.record(str(decoder), item)) is not None]
+        assert len(records) == len(items)
+        return DecoderImages(self.folder, str(decoder), decoder.lossless, items, records)
 
     @property
     def conditions(self) -> str:
