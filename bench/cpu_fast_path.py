@@ -1,7 +1,7 @@
-"""Seconds of a pass of a small model on a CPU: the plain network and the fast path (`fewpass.runtime.cpu`).
+"""Seconds of a pass of a small model on a CPU: the plain network, the fast path and `torch.compile`.
 
-The two take turns, a dozen passes each. The first few of a turn find the other's weights in the caches: they do not
-count.
+They take turns, a dozen passes each. The first few of a turn find the weights of others in the caches: they do not
+count. Models of other layouts than Llama's have no fast path (`fewpass.runtime.cpu`), which is then the plain network.
 """
 
 import argparse
@@ -11,7 +11,9 @@ from statistics import median
 import torch
 
 from fewpass.core.protocol import Query
+from fewpass.io.machine import machine
 from fewpass.models import load_model
+from fewpass.runtime.compiled import compiled
 from fewpass.runtime.cpu import fast
 from fewpass.runtime.session import PromptSession
 
@@ -27,21 +29,29 @@ def main() -> None:
     parser.add_argument("--tokens", default="1 17 33 65")
     parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--turns", type=int, default=10)
+    parser.add_argument("--compile", action="store_true", help="time a compiled network too")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     model = load_model(options.model, torch.device("cpu"), torch.float32, {"attn_implementation": "sdpa"})
-    given = [options.prompt], model.grid(None), options.guidance, [None]
-    plain = model.open(*given)
-    model.network = fast(model.network)
-    fast_path = model.open(*given)
-    print("| tokens | ms, plain | ms, fast | least, plain | least, fast |\n|--:|--:|--:|--:|--:|")
+    networks = {"plain": model.network, "fast": fast(model.network)}
+    if options.compile:
+        networks["compiled"] = compiled(model.network)
+    sessions = dict[str, PromptSession]()
+    for name, network in networks.items():
+        model.network = network
+        sessions[name] = model.open([options.prompt], model.grid(None), options.guidance, [None])
+    print(machine(torch.device("cpu")), "\n")
+    print("| tokens |", *(f"ms, {name} |" for name in networks), *(f"least, {name} |" for name in networks))
+    print("|--:" * (1 + 2 * len(networks)) + "|")
     for n in map(int, options.tokens.split()):
-        seconds: tuple[list[float], list[float]] = ([], [])
+        seconds: dict[str, list[float]] = {name: [] for name in networks}
+        for session in sessions.values():
+            timed(session, n)  # where the compiled one is compiled
         for _ in range(options.turns):
-            for session, taken in zip((plain, fast_path), seconds, strict=True):
-                taken += [timed(session, n) for _ in range(TURN)][WARM_UP:]
-        cells = [1e3 * of(taken) for of in (median, min) for taken in seconds]
-        print(f"| {n} | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |")
+            for name, session in sessions.items():
+                seconds[name] += [timed(session, n) for _ in range(TURN)][WARM_UP:]
+        cells = [1e3 * of(taken) for of in (median, min) for taken in seconds.values()]
+        print(f"| {n} | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |", flush=True)
 
 
 def timed(session: PromptSession, tokens: int) -> float:

@@ -1,4 +1,4 @@
-"""The feature network that FID and diversity of scenes are measured with: two minutes of one core.
+"""The feature network that distances of sets of scenes are measured with: two minutes of one core.
 
 python -m training.features --minutes 2
 """
