@@ -105,6 +105,13 @@ def test_every_measuring_script_on_a_page_exists():
     assert not [script for script in named if not (DOCS.parent / script).is_file()]
 
 
+def test_a_change_is_listed_once():
+    listed = (DOCS.parent / "CHANGELOG.md").read_text(encoding="utf-8").split("\n- ")[1:]
+    twice = {item for item in listed if listed.count(item) > 1}
+    assert len(listed) > 50
+    assert not twice
+
+
 def test_pages_fetch_nothing():
     fetched = runpy.run_path(str(DOCS / "offline_check.py"))["fetched"]
     for bad in (
