@@ -10,6 +10,7 @@ from fewpass.core.canvas import Canvas
 from fewpass.core.errors import OutOfMemory
 from fewpass.engine import memory as counted
 from fewpass.engine.memory import available, cache_bytes, image_bytes, ran_out
+from fewpass.engine.scheduler import Scheduler
 from fewpass.models.base import Model
 from fewpass.runtime.kv_cache import bucket
 
@@ -180,3 +181,31 @@ def test_other_errors_are_not_taken_for_want_of_memory(pipeline, monkeypatch):
     assert asked == [2]
     assert not ran_out(RuntimeError("no"))
     assert ran_out(MemoryError())
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), ArithmeticError("another one")])
+def test_error_while_an_image_joins_ruins_no_other(pipeline, monkeypatch, error):
+    """The cache is joined in place: the images that are being drawn begin again too, or end with the error."""
+    jobs = [pipeline.job(prompt, seed=seed) for seed, prompt in enumerate(("two red stars", "red stars"))]
+    expected = {job: pipeline(job.prompt, seed=job.seed).tokens for job in jobs}
+    scheduler, join = Scheduler(pipeline.model, 4), Canvas.join
+
+    def failing(*_):
+        monkeypatch.setattr(Canvas, "join", join)
+        raise error
+
+    scheduler.add(jobs[0])
+    over = scheduler.step() + scheduler.step()
+    scheduler.add(jobs[1])
+    monkeypatch.setattr(Canvas, "join", failing)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        while len(over) < 2:
+            over += scheduler.step()
+    if ran_out(error):
+        size = pipeline.model.grid(None).size
+        assert all(torch.equal(one.canvas.tokens[:, :size], expected[one.job]) for one in over)
+    else:
+        assert [one.error for one in over] == [error, error]
+    assert {one.job for one in over} == set(jobs)
+    assert not scheduler.drawing

@@ -103,14 +103,14 @@ class Scheduler:
             group = Group(self.model, jobs, self.clock)
             self.passes += 1
             over = group.take_over()
-            if not group.jobs:
-                return over
-            if key in self._groups:
-                self._groups[key].join(group)
-            else:
-                self._groups[key] = group
+            if group.jobs and (others := self._groups.pop(key, None)):
+                jobs = others.jobs + jobs  # which share memory from here on: an error concerns them all
+                others.join(group)
+                group = others
         except Exception as error:
             return self._broken(jobs, error)
+        if group.jobs:
+            self._groups[key] = group
         self.most = max(self.most, len(self.drawing))
         return over
 
