@@ -7,6 +7,7 @@ from html import escape
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 import fewpass.evaluation.frontier
 import fewpass.evaluation.report
@@ -161,6 +162,24 @@ def test_invalid_input_prints_one_line_and_creates_no_folder(arguments, said, tm
     assert said in error
     assert error.count("\n") == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["blank.csv", "columns.tsv"]
+
+
+def test_prompts_are_read_before_anything_is_drawn(folder, tmp_path, capsys):
+    (tmp_path / "prompts.txt").write_text("two\nred\nzebra")
+    arguments = ["eval", "-o", str(tmp_path / "out"), "--model", str(folder), "--decoders", "ar"]
+    arguments += ["--prompts", str(tmp_path / "prompts.txt")]
+    assert main(arguments) == 2
+    assert "prompts.txt:3: unknown to" in capsys.readouterr().err
+    assert main([*arguments, "--limit", "4"]) == 2
+    assert "--limit 4: there are 3 prompts" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_runs_in_one_folder_are_refused(run, capsys):
+    out, arguments = run
+    with FileLock(out / ".lock"):
+        assert main([*arguments, "--resume"]) == 2
+    assert f"another run is at work in {str(out)!r}" in capsys.readouterr().err
 
 
 def test_named_decoder_must_work_with_the_model(folder, tmp_path, capsys):

@@ -75,7 +75,37 @@ def test_image_of_another_prompt_or_damaged_is_refused(tmp_path):
             d.folder.record(d.decoder, other)
 
 
-@pytest.mark.parametrize("content", ["", "[1]", "{", DEEP])
+def test_image_of_another_run_is_refused(tmp_path):
+    """Its settings are in the file: an image of other settings would spoil the figures."""
+    d = drawings(tmp_path, [Row("a cat", "")])
+    (item,) = d.items
+    path = d.folder.image(d.decoder, item)
+    record = d.folder.record(d.decoder, item) | {"guidance": 1.0, "top_k": 0}
+    d.folder.begin({"guidance": 3.0, "top_k": 0})
+    path.write_bytes(png(Image.new("RGB", (4, 4)), record))
+    with pytest.raises(ValueError, match=r"was drawn with guidance 1\.0, got 3\.0"):
+        d.folder.record(d.decoder, item)
+    path.write_bytes(png(Image.new("RGB", (4, 4)), record | {"guidance": 3.0}))
+    assert d.folder.record(d.decoder, item)["guidance"] == 3.0
+    del record["tokens"]  # as `fewpass generate` writes it
+    path.write_bytes(png(Image.new("RGB", (4, 4)), record | {"guidance": 3.0}))
+    with pytest.raises(ValueError, match="not an image drawn by fewpass eval"):
+        d.folder.record(d.decoder, item)
+
+
+def test_temporary_files_of_a_killed_run_are_swept(tmp_path):
+    left = tmp_path / "images" / "ar" / f".{'0' * 16}.tmp"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / left.name).write_bytes(b"half")
+    RunFolder(alone).check(resume=False)
+    RunFolder(tmp_path).begin({"seed": 1})
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "[]", "{", DEEP])
 def test_damaged_run_file_is_named(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(ValueError, match=r"run\.json' is damaged"):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import fewpass.engine.log_likelihood
 from fewpass import Sampling
@@ -19,8 +20,8 @@ from fewpass.evaluation.instruments import Instruments, instruments_of
 from fewpass.evaluation.metrics import Features, frechet_distance, kernel_distance
 from fewpass.evaluation.statistics import Estimate
 from fewpass.evaluation.summary import summarise
+from fewpass.io.png_metadata import png
 from fewpass.io.prompt_rows import Row
-from fewpass.models.emoji import evaluation_prompts
 from fewpass.testing import Toy
 from tests.toys import FREE, ROW_ENDS
 
@@ -98,12 +99,27 @@ def test_same_images_have_zero_differences():
 
 @pytest.mark.parametrize(("images", "said"), [(5, True), (63, True), (64, False)])
 def test_fid_of_fewer_images_than_features_is_skipped(images, said):
-    rows = [Row(prompt, "") for prompt in evaluation_prompts()[:images]]
-    _, skipped = instruments_of("emoji", items_of(rows, 1, 0), "absent", Path("absent"))
+    _, skipped = instruments_of("emoji", images, None, None)
     assert [reason for reason in skipped if "FID" in reason] == [
         reason for reason in skipped if f"FID: {images} images of a decoder are fewer than the 64 features" in reason
     ]
     assert any("FID" in reason for reason in skipped) is said
+
+
+def test_distance_of_one_image_is_skipped_with_its_reason():
+    assert any(reason.startswith("KID:") for reason in instruments_of("emoji", 1, None, None)[1])
+
+
+def test_weights_that_are_absent_or_of_no_use_are_refused_where_they_were_asked_for(tmp_path):
+    with pytest.raises(ValueError, match=r"'absent' has no effect: emoji has a network of its own"):
+        instruments_of("emoji", 9, None, Path("absent"))
+    with pytest.raises(ValueError, match=r"no file 'absent'"):
+        instruments_of("another", 9, None, Path("absent"))
+    with pytest.raises(ValueError, match="weights of absent are missing"):
+        instruments_of("emoji", 9, "absent", None)
+    (tmp_path / "half.png").write_bytes(png(Image.new("RGB", (64, 64)), {})[:-40])
+    with pytest.raises(ValueError, match=r"half\.png"):
+        instruments_of("emoji", 64, None, None, tmp_path)
 
 
 def test_frechet_distance_of_normal_distributions():

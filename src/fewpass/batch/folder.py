@@ -2,19 +2,19 @@
 
 import json
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from fewpass.batch.entries import Entry
 from fewpass.batch.results import Outcome, drawn_line, failed_line
+from fewpass.engine.seeds import LIMIT
 from fewpass.io.atomic import TEMPORARY, aside, replace, sweep
+from fewpass.io.lock import LOCK, locked
 from fewpass.io.png_metadata import read_whole
 
-RUN, RESULTS, IMAGES, LOCK = "batch.json", "results.jsonl", "images", ".lock"
+RUN, RESULTS, IMAGES = "batch.json", "results.jsonl", "images"
 KEYS = ("model", "dtype", "seed", "images", "digest")  # two runs that differ in one of these are different runs
 
 
@@ -29,27 +29,9 @@ class Folder:
         self.path, self.images, self.results = path, path / IMAGES, path / RESULTS
         self.lines = dict[str, dict[str, Any]]()  # by id
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes out. A folder that was created for this and stayed empty is removed.
-
-        Raises ValueError if another process holds the lock.
-        """
-        fresh = not self.path.exists()
-        self.path.mkdir(exist_ok=True)
-        lock = FileLock(self.path / LOCK, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise ValueError(f"another run is at work in {str(self.path)!r}") from None
-        try:
-            yield
-        finally:
-            if not (self.path / RUN).exists():
-                (self.path / LOCK).unlink(missing_ok=True)
-                if fresh:
-                    self.path.rmdir()
-            lock.release()
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other processes out. Raises ValueError if another one is at work here."""
+        return locked(self.path, RUN)
 
     def run(self) -> dict[str, Any] | None:
         """The content of `batch.json`, None in an empty folder. Raises ValueError for a folder of another purpose."""
@@ -62,7 +44,8 @@ class Folder:
             return None
         except (ValueError, RecursionError):
             found = None
-        if not isinstance(found, dict) or not found.keys() >= set(KEYS) or type(found["seed"]) is not int:
+        whole = isinstance(found, dict) and found.keys() >= set(KEYS) and type(found["seed"]) is int
+        if not whole or not 0 <= found["seed"] < LIMIT:
             raise ValueError(
                 f"{str(self.path / RUN)!r} is damaged: it must have {', '.join(KEYS)}; choose another folder"
             )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fewpass.bench.task import Task
     from fewpass.models.base import Model
 
+MOST = 10**6  # prompts
 RANDOM = (
     "The weights are random, and so is the acceptance of drafts: seconds of a pass and memory are those of this shape,"
     " but passes, and seconds of images and batches, of decoders with drafts are not those of a trained model."
@@ -92,8 +93,8 @@ def _prompts(typed: str, random: bool) -> int | list[str]:
         if random:
             raise ValueError(f"{typed!r}: a model with random weights reads no texts; give a number of prompts")
         return read_prompts([], typed)
-    if not int(typed):
-        raise ValueError(f"prompts must be a number >= 1 or a file, not {typed!r}")
+    if not 1 <= int(typed) <= MOST:
+        raise ValueError(f"prompts must be a number from 1 to {MOST} or a file, got {typed!r}")
     return int(typed)
 
 

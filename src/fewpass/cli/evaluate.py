@@ -13,6 +13,7 @@ from fewpass.cli.terminal import load_torch, open_model, show
 from fewpass.engine.options import GenerationOptions
 from fewpass.io.atomic import located
 from fewpass.io.extra import check_installed
+from fewpass.io.lock import locked
 from fewpass.io.prompt_files import read_rows
 from fewpass.io.prompt_rows import Row
 from fewpass.io.targets import output_folder
@@ -28,7 +29,7 @@ def evaluate(
     model: o.Model = "emoji",
     prompts: Annotated[str | None, o.option("FILE", f"Prompts, by default the model's own: {o.FILES}")] = None,
     decoders: o.Decoders = "all",
-    limit: Annotated[int | None, o.number("Use N prompts.")] = None,
+    limit: Annotated[int | None, o.number("Use N prompts.", most=10**6)] = None,
     count: o.Count = 1,
     options: GenerationOptions = o.DEFAULT,
     seed: Annotated[int, o.number("Seed of the first prompt.", None)] = 0,
@@ -44,7 +45,7 @@ def evaluate(
     check_installed("eval", "matplotlib", "jinja2", "torchmetrics")
     load_torch()
 
-    from fewpass.evaluation.folder import RunFolder
+    from fewpass.evaluation.folder import RUN, RunFolder
 
     folder = RunFolder(output_folder(output))
     folder.check(resume)
@@ -54,32 +55,37 @@ def evaluate(
     from fewpass.evaluation.drawer import Drawer
     from fewpass.evaluation.folder import items_of
     from fewpass.evaluation.instruments import instruments_of
-    from fewpass.evaluation.metrics import CLIP, INCEPTION
     from fewpass.evaluation.report import conclude
     from fewpass.evaluation.run import Evaluation, settings_of
     from fewpass.evaluation.table import table
 
     chosen, exports = o.read_decoders(decoders), benchmarks_of(benchmarks)
-    weights = located(inception) if inception else INCEPTION
+    weights = None if inception is None else located(inception)
     real = None if reference is None else _reference(reference)
     typed = None if prompts is None else _typed(prompts)
     pipe = open_model(model, place)
     rows, source = typed or own_prompts(pipe.model, limit)
+    if limit is not None and limit > len(rows):
+        raise ValueError(f"--limit {limit}: there are {len(rows)} prompts")
+    rows = rows[:limit]
     for benchmark in exports:
-        benchmark.check(rows[:limit])
-    items = items_of(rows[:limit], count, seed)
+        benchmark.check(rows)
+    items = items_of(rows, count, seed)
     drawer = Drawer(pipe, conditions, batch_size)
+    with waiting("reading the prompts"):
+        drawer.check(rows)
     fitting, left_out = o.fitting(chosen, decoders, pipe.model, drawer.bound.grid)
     with waiting("warming up"):
         drawer.warm_up(fitting, items)
-    instruments, missing = instruments_of(pipe.model.name, items, clip or CLIP, weights, real)
+    instruments, missing = instruments_of(pipe.model.name, len(items), clip, weights, real)
     settings, command = settings_of(drawer, seed), _command(context)
-    folder.begin(settings)
     skipped = [*left_out, *missing]
     run = Evaluation(folder, settings, drawer, fitting, items, source, instruments, exports, command, skipped)
-    _draw(run)
-    with waiting("measuring, and writing the report"):
-        summaries = conclude(run)
+    with locked(folder.path, RUN):
+        folder.begin(settings)
+        _draw(run)
+        with waiting("measuring, and writing the report"):
+            summaries = conclude(run)
     show(*table(summaries))
     print(folder.path / "report.html", file=sys.stderr)
 

@@ -13,6 +13,7 @@ from fewpass.engine.result import Result, record
 from fewpass.evaluation.folder import Item, RunFolder
 from fewpass.io.atomic import replace
 from fewpass.io.png_metadata import png
+from fewpass.io.prompt_rows import Row
 from fewpass.pipeline import Pipeline
 
 WARM_UP = 4  # tokens
@@ -24,6 +25,15 @@ class Drawer:
     def __init__(self, pipe: Pipeline, conditions: GenerationOptions, batch_size: int):
         self.pipe, self.conditions, self.batch_size = pipe, conditions, batch_size
         self.bound = bind(pipe.model, conditions)
+
+    @torch.inference_mode()
+    def check(self, rows: Sequence[Row]) -> None:
+        """Raise ValueError naming the first prompt that the model cannot read."""
+        for row in rows:
+            try:
+                self.bound.job(row.prompt, 0)
+            except ValueError as error:
+                raise ValueError(f"{row.place}: {error}") from None
 
     def warm_up(self, decoders: Sequence[Decoder], items: Sequence[Item]) -> None:
         """Begin the first batch with each decoder: the first passes of a process are slow."""

@@ -4,18 +4,21 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fewpass.engine import seeds as seeding
+from fewpass.engine.options import SAMPLING
 from fewpass.io import atomic
+from fewpass.io.lock import LOCK
 from fewpass.io.png_metadata import read_whole
 from fewpass.io.prompt_rows import Row
 
 ROUND = 1_000_000  # between the seeds of a prompt's images, so that a list of prompts can grow
 APART = 1_000_000  # rounds between an image and its counterpart
 RUN = "run.json"
+SHARED = ("model", "dtype", "device", "guidance", *SAMPLING, "negative_prompt", "size")  # by a run and its images
 LONGEST = 120  # characters of a folder's name
 
 
@@ -43,28 +46,37 @@ def items_of(rows: Sequence[Row], count: int, seed: int) -> list[Item]:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of a run at `path`."""
+    """The folder of a run at `path`; `settings` are those of the run once it has begun."""
 
     path: Path
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def check(self, resume: bool) -> None:
         """Raise ValueError if the folder holds other files, or holds a run and not `resume`."""
         if (self.path / RUN).is_file():
             if not resume:
                 raise ValueError(f"{str(self.path)!r} holds a run already: --resume continues it")
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and any(not _is_ours(file.name) for file in self.path.iterdir()):
             raise ValueError(f"{str(self.path)!r} holds files that are no run of fewpass eval: choose an empty folder")
 
     def begin(self, settings: Mapping[str, Any]) -> None:
-        """Store the settings of a new run. Raises ValueError if the folder holds a run with other settings."""
+        """Store the settings of a new run, and remove temporary files of a killed one.
+
+        Raises ValueError if the folder holds a run with other settings.
+        """
         known, now = self.path / RUN, json.loads(json.dumps(settings))
+        self.settings.update(now)
+        for folder in (self.path, *self.path.glob("images/*")):
+            atomic.sweep(folder)
         if not known.is_file():
             self.write(RUN, json.dumps(settings, indent=1))
             return
         try:
-            then = dict(json.loads(known.read_bytes()))
-        except (ValueError, TypeError, RecursionError):
-            raise ValueError(f"{str(known)!r} is damaged: choose another folder") from None
+            then = json.loads(known.read_bytes())
+        except (ValueError, RecursionError):
+            then = None
+        if not isinstance(then, dict):
+            raise ValueError(f"{str(known)!r} is damaged: choose another folder")
         for name in then | now:
             old, new = then.get(name), now.get(name)
             if old != new:
@@ -88,10 +100,10 @@ class RunFolder:
             record = read_whole(path)
         except ValueError as error:
             raise ValueError(f"{str(path)!r}: {error}; move it away to have it drawn again") from None
-        if record is None:
-            raise ValueError(f"{str(path)!r} is not an image drawn by fewpass")
-        wanted = {"decoder": decoder, "prompt": item.row.prompt, "seed": item.seed}
-        for name, value in wanted.items():
+        if record is None or "tokens" not in record:
+            raise ValueError(f"{str(path)!r} is not an image drawn by fewpass eval: move it out of the folder")
+        shared = {name: self.settings[name] for name in SHARED if name in self.settings}
+        for name, value in {"decoder": decoder, "prompt": item.row.prompt, "seed": item.seed, **shared}.items():
             if record.get(name) != value:
                 raise ValueError(f"{str(path)!r} was drawn with {name} {record.get(name)!r}, got {value!r}")
         return record
@@ -102,6 +114,10 @@ class RunFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.replace(path, data.encode() if isinstance(data, str) else data)
         return path
+
+
+def _is_ours(name: str) -> bool:
+    return name == LOCK or bool(atomic.TEMPORARY.fullmatch(name))
 
 
 def slug(decoder: str) -> str:

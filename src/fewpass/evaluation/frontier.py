@@ -43,7 +43,7 @@ def frontier(summaries: Sequence[Summary]) -> bytes:
 
 
 def _plot(axis: Any, summaries: Sequence[Summary]) -> None:
-    label, value, more = next(q for q in QUALITIES if all(q[1](s) is not None for s in summaries))
+    label, value, more = next(q for q in QUALITIES if any((e := q[1](s)) and math.isfinite(e.mean) for s in summaries))
     known = [(s, s.passes.mean, e) for s in summaries if (e := value(s)) is not None and math.isfinite(e.mean)]
     for kind in dict.fromkeys(_kind(s) for s, _, _ in known):
         mine = [(s, x, e) for s, x, e in known if _kind(s) == kind]

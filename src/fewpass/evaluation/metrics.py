@@ -43,14 +43,17 @@ class Features:
         return self.of(images.picture(i) for i in range(len(images.items)))
 
 
-def features_for(model: str, inception: Path) -> Features:
-    """The network that comes with a bundled model, or Inception v3 from a file of weights.
+def features_for(model: str, inception: Path | None) -> Features:
+    """The network that comes with a model, or Inception v3 from a file of weights, None for the usual one.
 
-    Raises ValueError if weights or package of Inception are missing.
+    Raises ValueError if weights or package of Inception are missing, or the model comes with a network.
     """
     if file := features_file(model):
+        if inception is not None:
+            raise ValueError(f"--inception {str(inception)!r} has no effect: {model} has a network of its own")
         network = ImageFeatures.load(file)
         return Features(f"{network.num_features} features of the network of {model}", network.num_features, network)
+    inception = INCEPTION if inception is None else inception
     if not inception.is_file():
         raise ValueError(f"the weights of Inception are missing: there is no file {str(inception)!r}")
     try:

@@ -1,0 +1,33 @@
+"""A folder that one process works in at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+LOCK = ".lock"
+
+
+@contextmanager
+def locked(folder: Path, run: str) -> Iterator[None]:
+    """Create the folder if need be, and keep other processes out.
+
+    Unless there is a file `run` at the end, what this has created is removed. Raises ValueError if another process is
+    at work there.
+    """
+    fresh, own = not folder.exists(), not (folder / LOCK).exists()
+    folder.mkdir(exist_ok=True)
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(f"another run is at work in {str(folder)!r}") from None
+    try:
+        yield
+    finally:
+        if own and not (folder / run).exists():
+            (folder / LOCK).unlink(missing_ok=True)
+            if fresh:
+                folder.rmdir()
+        lock.release()
