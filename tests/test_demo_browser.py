@@ -212,7 +212,7 @@ def test_stop_ends_the_comparison(visit, server):
 def test_closed_tab_draws_no_further(visit, server):
     page, before = visit(), server.settled()
     page.fill("#fp-prompt textarea", "two red stars")
-    choose(page, "sjd", "draw all drafts anew")
+    choose(page, "sjd", "draw all other drafts anew")
     page.fill("#fp-window input", "0")  # as slow as ar: two times N passes
     page.click("#fp-run")
     wait_for_pass(page, 3)

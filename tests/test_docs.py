@@ -1,11 +1,16 @@
 """The documentation says what is so: its code runs, its diagrams and tables are up to date."""
 
+import importlib
 import re
 import runpy
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 import fewpass
 from fewpass.cli import main
@@ -44,6 +49,26 @@ def test_the_code_of_a_page_runs(page, pipeline, tmp_path, monkeypatch):
             program, *arguments = shlex.split(command)
             assert program == "fewpass", f"{page.name}: {command!r} needs <!-- not run: why --> above it"
             assert main(arguments) == 0, command
+
+
+def test_the_model_of_the_page_is_loaded_by_its_entry_point(tmp_path, monkeypatch):
+    """The class as a package has it, and a folder that it has saved, with a tokenizer of two words."""
+    classes, built = (code for _, code in runnable(DOCS / "add-a-model.md")[:2])
+    info = tmp_path / "dots-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: dots\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[fewpass.models]\ndots = dots_of_the_page:Dots\n")
+    (tmp_path / "dots_of_the_page.py").write_text(classes)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names = vars(importlib.import_module("dots_of_the_page")).copy()
+    exec(built, names)
+    names["model"].model.save_pretrained(tmp_path / "saved")
+    words = Tokenizer(WordLevel({"<unk>": 0, "two": 1, "dots": 2}, unk_token="<unk>"))
+    PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>").save_pretrained(tmp_path / "saved")
+    drawn = fewpass.load(tmp_path / "saved", device="cpu")("dots", decoder="gsd", size=(4, 3), seed=1)
+    assert type(names["model"]).__name__ == "Dots"
+    assert drawn.images[0].size == (4, 3)
+    sys.modules.pop("dots_of_the_page")
 
 
 def test_blocks_that_run_are_told_from_those_that_do_not(tmp_path):

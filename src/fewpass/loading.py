@@ -1,4 +1,4 @@
-"""Models become pipelines: from a folder, from the hub, or from hands that have loaded them already."""
+"""Pipelines of models from a folder, from the hub, or loaded already."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def load(
     has `torch.compile` make graphs of the passes, for up to a minute when each is first needed; where that cannot be
     done, a warning says so.
 
-    Raises ValueError saying in one line what is missing or will not do.
+    Raises ValueError naming in one line a missing part, or a value that is not supported.
     """
     if device is not None and device_map is not None:
         raise ValueError("give device or device_map, not both")

@@ -119,8 +119,8 @@ class Pipeline:
         being drawn together, after every pass; returning False ends the stream.
 
         Images are those that calls would draw, but come in the order in which they are finished. The seconds of their
-        traces are those in the batch. Raises ValueError as a call does, when it comes to a prompt that will not do;
-        to skip those, make jobs of prompts with `job`, which raises it too.
+        traces are those in the batch. Raises ValueError as a call does, when it comes to a prompt that the model cannot
+        read; to skip such prompts, make jobs of prompts with `job`, which raises it too.
         """
         if isinstance(prompts, str | bytes | Tensor) or not isinstance(prompts, Iterable):
             raise ValueError(f"prompts must be several texts, got {shown(prompts)}")
@@ -144,7 +144,7 @@ class Pipeline:
     def job(self, prompt: Given, **options: Unpack[Options]) -> Job:
         """One image to be drawn by `stream` or a `Scheduler`, with the options of a call.
 
-        Raises ValueError naming the value that will not do.
+        Raises ValueError naming the value that is out of range or of the wrong type.
         """
         read = GenerationOptions.of(options)
         (seed,) = seeding.assign(read.seed, 1)
@@ -152,7 +152,7 @@ class Pipeline:
 
     @torch.inference_mode()
     def result(self, jobs: Sequence[Job], canvas: Canvas, trace: Trace, *, logprobs: bool = False) -> Result:
-        """The images of `jobs`, which have been drawn together on `canvas`, and all that there is to say of them."""
+        """The images of `jobs`, which have been drawn together on `canvas`, with their trace and settings."""
         prompts, seeds = [job.prompt for job in jobs], [job.seed for job in jobs]
         tokens = canvas.tokens[:, : canvas.grid.size].masked_fill(~canvas.final, -1).cpu()
         scores = read(self._open(jobs), jobs[0].sampling, tokens).logprobs if logprobs else None

@@ -1,4 +1,4 @@
-"""The images that every decoder of a benchmark draws, and the decoders that can draw them."""
+"""The images that every decoder of a benchmark draws."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

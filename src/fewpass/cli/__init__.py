@@ -11,7 +11,10 @@ LONGEST = 1200  # characters of a message
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 2 after an error in one line, or 130 after Ctrl-C."""
+    """Run one command and return its exit code.
+
+    0; 1 if `check` finds a fault or `batch` could not draw every row; 2 after an error in one line; 130 after Ctrl-C.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for file names that it cannot encode
     warnings.formatwarning = _as_line

@@ -36,7 +36,7 @@ def jacobi(window: int = 32, guess: str = "uniform") -> Jacobi:
 
 @recipe("arXiv 2410.01699", lossless=True)
 def sjd(window: int = 15, guess: str = "uniform") -> Jacobi:
-    """Speculative Jacobi decoding: keep a draft with probability p/q, draw all drafts anew. Lossless.
+    """Speculative Jacobi decoding: keep a draft with probability p/q, draw all other drafts anew. Lossless.
 
     arXiv 2410.01699, algorithm 1. Its window of 16 counts inputs: 15 drafts.
     """
@@ -131,7 +131,7 @@ def lantern(window: int = 15, neighbours: int = 1000, delta: float = 0.1, guess:
 
 @recipe("arXiv 2502.06352", lossless=False)
 def lantern_pp(window: int = 15, neighbours: int = 1000, factor: float = 2.0, guess: str = "uniform") -> Jacobi:
-    """SJD under LANTERN++'s test: a draft borrows (factor - 1) times its own mass. Lossy; not at factor=1.
+    """SJD under LANTERN++'s test: a draft borrows (factor - 1) times its own mass. Lossy; lossless at factor=1.
 
     arXiv 2502.06352. `neighbours` >= 1 codes may lend; `factor` >= 1. Needs the codebook of the model.
     """
@@ -142,7 +142,7 @@ def lantern_pp(window: int = 15, neighbours: int = 1000, factor: float = 2.0, gu
 def cool_sd(
     window: int = 15, delta: float = 1.1, nu: float = 0.7, floor: float = 1.0, guess: str = "uniform"
 ) -> Jacobi:
-    """SJD under COOL-SD's test, relaxed most in the first slots. Lossy; lossless at delta=1, nu=0.
+    """SJD under COOL-SD's test, relaxed most in the first slots. Lossy; lossless at delta=1, nu=0, floor=1.
 
     arXiv 2601.09212. Slot i of the window has the weight max(floor, delta exp(-nu i)); `delta` > 0, `nu`, `floor` >= 0.
     """
