@@ -13,7 +13,8 @@ import fewpass
 from fewpass.cli.app import app
 
 ROOT = Path(__file__).parents[1]
-# Folders and pages whose prose follows the glossary of CONTRIBUTING. The rest of src and docs joins one by one.
+EXEMPT = {"research-log.md", "changelog.md"}  # they quote names of their time
+# Folders and pages whose prose follows the glossary of CONTRIBUTING.
 CLEAN = [
     "src/fewpass/batch",
     "src/fewpass/bench",
@@ -32,23 +33,8 @@ CLEAN = [
     "src/fewpass/viz",
     "integrations/comfyui",
     "README.md",
-    "docs/add-a-decoder.md",
-    "docs/add-a-model.md",
-    "docs/batch.md",
-    "docs/bench.md",
-    "docs/choose.md",
-    "docs/comfyui.md",
-    "docs/comparison.md",
-    "docs/demo.md",
-    "docs/evaluation.md",
-    "docs/index.md",
-    "docs/models.md",
-    "docs/performance.md",
-    "docs/serving.md",
-    "docs/transformers.md",
-    "docs/versions.md",
+    *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").rglob("*.md")) if page.name not in EXEMPT),
 ]
-EXEMPT = {"research-log.md", "changelog.md"}  # they quote names of their time
 SUBSTITUTIONS = {  # a regular expression -> the words to write instead; case is ignored, a blank is any white space
     # The glossary.
     r"races?|racing": "Gumbel-max, or comparison",
@@ -198,7 +184,7 @@ def test_check_of_pages_keeps_line_numbers(tmp_path):
     assert faults(prose(page)) == ["line 9: 'race': write Gumbel-max, or comparison"]
 
 
-PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.name not in EXEMPT)]
+PAGES = [ROOT / name for name in CLEAN if name.endswith(".md")]
 
 
 NAME = re.compile(r"([a-z][a-z_]+)(\(([\w.]+=[\w.]+(, )?)*\))?")

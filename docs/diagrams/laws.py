@@ -1,4 +1,4 @@
-"""Diagrams of what happens to one position's law."""
+"""Diagrams of the distribution of one position."""
 
 from pen import Pen
 
@@ -6,12 +6,13 @@ RACE = [0.9, 0.35, 1.3, 0.55, 2.1, 0.7]  # exponential noise of six codes
 
 
 def gumbel() -> Pen:
-    """The same race in every pass: the winner changes only when the law has changed a lot."""
+    """Gumbel-max with the same noise in every pass: the draft changes only when its distribution has changed a lot."""
     pen = Pen(
-        262, "Gumbel sharing: laws of three passes, divided by the same noise; the same code wins as long as it can"
+        262,
+        "Gumbel sharing: distributions of three passes, divided by the same noise; two of them draw the same code",
     )
     laws = [[0.1, 0.3, 0.15, 0.2, 0.2, 0.05], [0.12, 0.24, 0.2, 0.22, 0.15, 0.07], [0.1, 0.08, 0.12, 0.52, 0.13, 0.05]]
-    pen.label(66, "law p")
+    pen.label(66, "p")
     pen.label(132, "÷ noise e")
     pen.label(204, "p / e")
     for i, law in enumerate(laws):
@@ -30,7 +31,7 @@ def gumbel() -> Pen:
 
 
 def relaxed() -> Pen:
-    """Three ways to let more drafts stand."""
+    """Three ways to accept more drafts."""
     pen = Pen(
         248, "Relaxed tests: GSD compares groups of codes, LANTERN lends the mass of similar codes, COOL-SD scales"
     )

@@ -1,4 +1,4 @@
-"""A pen for diagrams: tokens, laws and arrows, as SVG that follows the colours of the page it stands on."""
+"""A pen for diagrams: tokens, distributions and arrows, as SVG that follows the colours of its page."""
 
 from collections.abc import Sequence
 from html import escape
@@ -82,7 +82,7 @@ class Pen:
         self.path("M" + " L".join(f"{_n(x)} {_n(y)}" for x, y in corners) + " Z", "tip")
 
     def bars(self, x: float, y: float, heights: Sequence[float], kind: str, step: float = 7, scale: float = 26) -> None:
-        """A law as bars that stand on (x, y)."""
+        """A distribution as bars on the line y, from x on."""
         for i, h in enumerate(heights):
             self.box(x + i * step, y - h * scale, step - 2, max(h * scale, 1), kind, 1)
 
@@ -95,7 +95,7 @@ class Pen:
             self.line((x - size * 0.7, y + size * 0.7), (x + size * 0.7, y - size * 0.7), kind="grid cross")
 
     def forward(self, y: float, x: float = 100, w: float = WIDTH - 108, words: str = "one forward pass") -> None:
-        """The model, asked about all that stands above it."""
+        """The model, with a pass over everything above it."""
         self.box(x, y - 15, w, 30, "panel", 8)
         self.text(x + w / 2, y, words, "soft", 14)
 

@@ -7,8 +7,8 @@ X = 140  # where the first token of a row is
 
 def loop() -> Pen:
     """The loop that all decoders share."""
-    pen = Pen(196, "A loop of four steps: guess tokens ahead, ask the model about all of them, verify, commit")
-    steps = [("1  guess", "tokens ahead"), ("2  ask", "about all at once"), ("3  verify", "who stands?")]
+    pen = Pen(196, "A loop of four steps: draft tokens ahead, one forward pass over all of them, verify, commit")
+    steps = [("1  draft", "tokens ahead"), ("2  pass", "over all at once"), ("3  verify", "accepted?")]
     steps += [("4  commit", "one or more")]
     for i, (name, what) in enumerate(steps):
         left = 6 + i * 140
@@ -43,7 +43,7 @@ def jacobi() -> Pen:
         x = X + 62 * j
         pen.path(f"M{x} 36 L{x} 236", "grid dash")
         pen.text(x, 24, "e" + "₁₂₃₄₅₆"[j], "is-draft", 15)
-    rows = [("first guess", "AXXXXX", 1), ("pass 1", "AROTEN", 2), ("pass 2", "AROSES", 4), ("pass 3", "AROSES", 6)]
+    rows = [("first draft", "AXXXXX", 1), ("pass 1", "AROTEN", 2), ("pass 2", "AROSES", 4), ("pass 3", "AROSES", 6)]
     for i, (name, word, final) in enumerate(rows):
         y = 64 + 56 * i
         pen.label(y, name)
@@ -52,7 +52,7 @@ def jacobi() -> Pen:
 
 
 def sjd() -> Pen:
-    """Drafts that are verified one after the other, up to the first that falls."""
+    """Drafts that are verified one after the other, up to the first rejection."""
     pen = Pen(392, "Speculative Jacobi decoding: drafts are kept with probability p over q up to the first rejection")
     _window(pen, "drafts x ~ q", "cdefg", "11000", "first no ends it")
     pen.label(164, "next pass")
@@ -65,7 +65,7 @@ def sjd() -> Pen:
 
 
 def coupling() -> Pen:
-    """Drafts behind the first rejection that stay as often as their laws allow."""
+    """Drafts behind the first rejection that stay as often as p and q allow."""
     pen = Pen(254, "Maximal coupling: every draft is tested, and those behind the first rejection that pass stay")
     _window(pen, "drafts x ~ q", "cdefg", "10110", "all are tested")
     pen.label(164, "next pass")
@@ -96,7 +96,9 @@ def sjdpp() -> Pen:
 
 def block() -> Pen:
     """One decision about the whole prefix."""
-    pen = Pen(262, "Block verification: the longest prefix that passes its test stands, even if a shorter one did not")
+    pen = Pen(
+        262, "Block verification: the longest prefix that passes its test is accepted, even if a shorter one fails"
+    )
     ratios = [0.6, 2.4, 0.85, 1.6, 0.35]
     agreed, b = [], 1.0
     for ratio in ratios:
@@ -153,10 +155,10 @@ def tree() -> Pen:
             pen.token(column[2], leaf, "dxy"[j], kind, 23)
     for j, x in enumerate(column[3:]):
         pen.token(x, 46, "efg"[j], "draft", 28)
-    pen.text(296, 178, "c falls, u stands;", "soft", 14, "start")
-    pen.text(296, 197, "behind u, y stands:", "soft", 14, "start")
+    pen.text(296, 178, "c is rejected, u accepted;", "soft", 14, "start")
+    pen.text(296, 197, "behind u, y is accepted:", "soft", 14, "start")
     pen.text(296, 216, "2 tokens, and one more", "soft", 14, "start")
-    pen.text(296, 235, "from the law behind y", "soft", 14, "start")
+    pen.text(296, 235, "from p behind y", "soft", 14, "start")
     return pen
 
 
@@ -210,7 +212,7 @@ def branches() -> Pen:
 
 
 def _window(pen: Pen, what: str, drafts: str, stands: str, rule: str) -> None:
-    """Two final tokens and drafts; the pass; what becomes of each draft. The test is not told once one has fallen."""
+    """Two final tokens and drafts; the pass; the test of each draft, up to the first rejection or of all."""
     pen.label(26, what)
     pen.row(X, 26, [("a", "final"), ("b", "final"), *((letter, "draft") for letter in drafts)])
     pen.forward(70, X - 20, WIDTH - X)
