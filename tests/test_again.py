@@ -143,6 +143,20 @@ def test_options_take_the_place_of_settings(pipeline):
     assert torch.equal(pipeline.again(settings, seed=4).tokens, expected.tokens)
 
 
+def test_names_of_diffusers_take_the_place_of_settings(pipeline):
+    settings = pipeline("two", seed=3, guidance=3).settings[0]
+    again = pipeline.again(settings, guidance_scale=2, generator=torch.Generator().manual_seed(1)).settings[0]
+    assert (again["guidance"], again["seed"] == 3) == (2, False)
+    with pytest.raises(ValueError, match="guidance is given twice"):
+        pipeline.again(settings, guidance_scale=2, guidance=1)
+
+
+@pytest.mark.parametrize("image", [3, None, b"a.png"])
+def test_other_things_than_images_are_refused(pipeline, image):
+    with pytest.raises(ValueError, match="by its settings or the path of its file, got"):
+        pipeline.again(image)
+
+
 def test_a_model_may_be_named_by_another_path(pipeline, folder, tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to(folder)
     monkeypatch.chdir(folder.parent)

@@ -592,6 +592,7 @@ def test_bad_rows_are_named(batch, name, content, named):
     [
         (["--keep", "mood"], "'mood'"),
         (["--keep", "seed"], "'seed'"),
+        (["--ray", ""], "--ray must be an address"),
         (["--batch-size", "0"], "'0'"),
         (["--guidance", "-2"], "-2"),
         (["--guidance", "1e38"], "guidance must be a number <= 1000000, not 1e+38"),

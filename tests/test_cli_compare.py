@@ -11,6 +11,7 @@ from fewpass import RECIPES
 from fewpass.cli import main
 from fewpass.decoders.jacobi import Jacobi
 from fewpass.decoders.spec import recipe
+from fewpass.decoders.zipar import ZipAR
 from fewpass.io.png_metadata import read_settings
 from fewpass.viz.colours import ANCHORS, colour
 from fewpass.viz.sheet import GAP, MARGIN, PAPER, TILE, Column, draw_sheet
@@ -51,6 +52,22 @@ def find(sheet, wanted):
     """Rows and columns where a colour is: (top, left, bottom, right)."""
     where = np.argwhere((np.array(sheet) == wanted).all(-1))
     return (*where.min(0), *(where.max(0) + 1))
+
+
+def test_decoder_that_does_not_fit_is_refused_or_left_out_of_all(folder, tmp_path, monkeypatch, capsys):
+    def unfit(self, info):
+        raise ValueError("needs a grid of several rows")
+
+    monkeypatch.setattr(ZipAR, "bind", unfit)
+    monkeypatch.setattr("fewpass.decoders.recipes.RECIPES", {name: RECIPES[name] for name in ("ar", "zipar")})
+    arguments = ["compare", "two", "-o", str(tmp_path / "sheet.png"), "--model", str(folder), "--decoders"]
+    assert main([*arguments, "ar; zipar"]) == 2
+    assert "zipar(window=16, adaptive=False): needs a grid" in capsys.readouterr().err
+    assert not (tmp_path / "sheet.png").exists()
+    assert main([*arguments, "all"]) == 0
+    said = capsys.readouterr()
+    assert "left out: zipar(window=16, adaptive=False): needs a grid of several rows." in said.err
+    assert [line.split("\t")[0] for line in said.out.splitlines()] == ["ar"]
 
 
 def test_sheet_scales_images_to_their_column():

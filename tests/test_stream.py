@@ -215,6 +215,21 @@ def test_an_error_ends_only_the_jobs_it_concerns(pipeline, monkeypatch):
         list(pipeline.stream([guided]))
 
 
+def test_request_of_another_model_is_refused(pipeline):
+    other = fewpass.wrap(pipeline.model.model, pipeline.model.tokenizer)
+    job = other.job("one", seed=0)
+    with pytest.raises(ValueError, match="the request was made for another model"):
+        Scheduler(pipeline.model, 2).add(job)
+    with pytest.raises(ValueError, match="the request was made for another model"):
+        next(pipeline.stream([job]))
+    assert len(list(other.stream([job]))) == 1
+
+
+def test_seed_by_two_names_is_refused(pipeline):
+    with pytest.raises(ValueError, match="seed is given twice"):
+        pipeline.stream(["one"], seed=5, generator=torch.Generator())
+
+
 def test_passes_are_counted(pipeline):
     scheduler = Scheduler(pipeline.model, 4)
     for guidance in (3, 1):

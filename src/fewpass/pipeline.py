@@ -16,7 +16,7 @@ from fewpass.core.checks import whole
 from fewpass.core.messages import shown
 from fewpass.engine import seeds as seeding
 from fewpass.engine.log_likelihood import read
-from fewpass.engine.options import GenerationOptions, Options
+from fewpass.engine.options import GenerationOptions, Options, translated
 from fewpass.engine.prompts import Given, prompts_of
 from fewpass.engine.request import Job, bind, options_of
 from fewpass.engine.result import Result
@@ -97,8 +97,10 @@ class Pipeline:
         `options` are those of a call, and take the place of what the settings say. Raises ValueError naming what is
         missing, or the model or dtype that it was drawn with if that is another one.
         """
+        if not isinstance(image, Mapping | str | PathLike):
+            raise ValueError(f"an image is given by its settings or the path of its file, got {shown(image)}")
         settings = image if isinstance(image, Mapping) else read_settings(Path(image))
-        return self(**options_of(settings, self.model) | options)
+        return self(**options_of(settings, self.model) | translated(options) | options)
 
     def stream(
         self,
@@ -125,6 +127,8 @@ class Pipeline:
         if isinstance(prompts, str | bytes | Tensor) or not isinstance(prompts, Iterable):
             raise ValueError(f"prompts must be several texts, got {shown(prompts)}")
         count, read = _count(count, options), GenerationOptions.of(options)
+        if seed is not None and read.seed is not None:
+            raise ValueError("seed is given twice, by its own name and by that of diffusers")
         bound, scheduler = bind(self.model, read), Scheduler(self.model, batch_size)
         seeds = seeding.endless(read.seed if seed is None else seed)
         jobs = bound.jobs(prompts, seeds, whole("count", count, least=1))
@@ -157,7 +161,7 @@ class Pipeline:
         tokens = canvas.tokens[:, : canvas.grid.size].masked_fill(~canvas.final, -1).cpu()
         scores = read(self._open(jobs), jobs[0].sampling, tokens).logprobs if logprobs else None
         images = self._images(canvas, prompts, seeds)
-        settings = [job.settings(self.model, images[0].size) for job in jobs]
+        settings = [job.settings(images[0].size) for job in jobs]
         return Result(images, tokens, seeds, trace, settings, scores)
 
     @torch.inference_mode()

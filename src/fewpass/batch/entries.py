@@ -127,7 +127,7 @@ def _read_fields(row: Row, keep: Sequence[str]) -> tuple[dict[str, Any], dict[st
 
 def _check_kept(rows: Sequence[Row], keep: Sequence[str]) -> None:
     for name in keep:
-        if name in OPTIONS or name in ("prompt", "id", "seed"):
+        if name in OPTIONS or name in ("prompt", "id", "seed") or any(name in row.tags for row in rows):
             raise ValueError(f"the results hold {name!r} anyway: nothing to keep")
         if not any(name in row.fields for row in rows):
             columns = dict.fromkeys(column for row in rows for column in row.fields)

@@ -37,7 +37,7 @@ class Task:
         for i in numbers:
             prompt = self.prompts[i % len(self.prompts)]
             rows = s.model.read(prompt, None, s.grid, s.guidance)
-            jobs.append(Job(prompt, None, rows, s.grid, s.guidance, decoder, s.sampling, i))
+            jobs.append(Job(s.model, prompt, None, rows, s.grid, s.guidance, decoder, s.sampling, i))
         return jobs
 
     @cached_property

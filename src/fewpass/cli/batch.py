@@ -55,7 +55,7 @@ def batch(
         check_installed("parquet", "pyarrow")
     shared = read_options({name: value for name, value in options.given.items() if name != "seed"})
     o.check_ray(ray, workers=workers, cores=cores)
-    on_ray = ray and _on_ray(ray, workers, cores, model, place)
+    on_ray = None if ray is None else _on_ray(ray, workers, cores, model, place)
     folder = Folder(output_folder(output))
     with folder.locked():
         earlier = folder.run() or {}

@@ -41,7 +41,7 @@ def check(
     from fewpass.testing.model_checks import layouts, numbers
 
     own = open_model(model, o.Place(device, dtype)).model
-    grids, text = layouts(own, pixels), prompt or own.sample_prompt()
+    grids, text = layouts(own, pixels), own.sample_prompt() if prompt is None else prompt
     with torch.inference_mode():
         lines = [*describe(own, folder_of(model), text, grids[0]), *numbers(own, grids[0], text)]
     untested = [Line("contract", "not checked", "no finite logits to compare")]

@@ -37,9 +37,12 @@ def compare(
     chosen, seeds = o.read_decoders(decoders), assign(options.seed, 1)
     given = options.checked().given | {"seed": seeds}
     pipe = open_model(model, place)
-    draw = partial(pipe, text, **given)
+    draw, grid = partial(pipe, text, **given), pipe.model.grid(given.get("size"))
+    chosen, left_out = o.fitting(chosen, decoders, pipe.model, grid)
+    for note in left_out:
+        print(f"left out: {note}", file=sys.stderr)
     draw(decoder=chosen[0], on_step=lambda canvas: max(canvas.lengths) < 4)  # the first passes of a process are slow
-    columns, records, grid = [], [], pipe.model.grid(given.get("size"))
+    columns, records = [], []
     with committed_tokens(len(chosen)) as progress:
         for decoder in chosen:
             result = draw(decoder=decoder, on_step=progress)

@@ -24,7 +24,7 @@ def generate(
     prompt: Annotated[list[str] | None, typer.Argument(metavar="PROMPT", help="Prompts, each in quotes.")] = None,
     prompts: Annotated[str | None, o.option("FILE", f"More prompts: {o.FILES}")] = None,
     source: Annotated[str | None, o.option("FILE", "Draw the image of this PNG of fewpass again.", "--from")] = None,
-    output: Annotated[str, o.option("PATH", "A .png file, or a folder.", "--output", "-o")] = ".",
+    output: Annotated[str, o.option("PATH", "A .png file, or a folder; replaces files.", "--output", "-o")] = ".",
     model: Annotated[str | None, o.option("NAME", f"{o.MODEL}; by default emoji.")] = None,
     options: GenerationOptions = o.DEFAULT,
     window: Annotated[int | None, o.number("Window of the decoder: drafts per forward pass.", None)] = None,
@@ -41,7 +41,7 @@ def generate(
     target = Target.of(output, images)
     if steps is not None and images > 1:
         raise ValueError(f"{steps!r} can show one image, not {images}")
-    animation, canvases = steps and output_file(steps, ".gif"), list["Canvas"]()
+    animation, canvases = None if steps is None else output_file(steps, ".gif"), list["Canvas"]()
 
     started = time.monotonic()
     load_torch()

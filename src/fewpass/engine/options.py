@@ -105,10 +105,7 @@ class GenerationOptions:
         Raises TypeError for a name that does not exist, and ValueError for two names of one option.
         """
         own = dict(options)
-        for name, value in _translated(own).items():
-            if own.get(name) is not None:
-                raise ValueError(f"{name} is given twice, by its own name and by that of diffusers")
-            own[name] = value
+        own |= translated(own)
         for name in own:
             if name in UNSUPPORTED:
                 raise TypeError(f"{name} is not supported: {UNSUPPORTED[name]}")
@@ -147,8 +144,11 @@ class GenerationOptions:
 NAMES = tuple(option.name for option in fields(GenerationOptions))
 
 
-def _translated(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the arguments under diffusers' names out of `options`: the given ones, under our names."""
+def translated(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the arguments under diffusers' names out of `options`: the given ones, under our names.
+
+    Raises ValueError for two names of one option.
+    """
     given = {name: options.pop(name, None) for name in ("guidance_scale", "height", "width", "generator")}
     height, width, generator = given["height"], given["width"], given["generator"]
     if (height is None) != (width is None):
@@ -158,7 +158,11 @@ def _translated(options: dict[str, Any]) -> dict[str, Any]:
         "size": None if width is None else (width, height),
         "seed": None if generator is None else _seeds(generator),
     }
-    return {name: value for name, value in found.items() if value is not None}
+    own = {name: value for name, value in found.items() if value is not None}
+    for name in own:
+        if options.get(name) is not None:
+            raise ValueError(f"{name} is given twice, by its own name and by that of diffusers")
+    return own
 
 
 def _seeds(generator: Any) -> int | list[int]:

@@ -26,6 +26,7 @@ class Job:
     `rows` are the token ids that the model reads: the prompt's first, with guidance those it is contrasted with.
     """
 
+    model: Model
     prompt: Prompt
     negative_prompt: Prompt | None
     rows: Sequence[Tensor]
@@ -40,8 +41,9 @@ class Job:
         """Requests of equal `batch_key` can share forward passes; seeds, prompts and guidance scales may differ."""
         return self.grid.grids, len(self.rows), self.decoder, self.sampling
 
-    def settings(self, model: Model, size: tuple[int, int]) -> dict[str, Any]:
+    def settings(self, size: tuple[int, int]) -> dict[str, Any]:
         """Settings that draw the image again, with the model's name, device and dtype, and the size in pixels."""
+        model = self.model
         return {
             "prompt": written(self.prompt),
             "seed": self.seed,
@@ -99,7 +101,8 @@ class BoundOptions:
             rows = self.model.read(read, self.negative_prompt, self.grid, self.guidance)
         except ValueError as error:
             raise InvalidOption(self._culprit(read), str(error)) from None
-        return Job(read, self.negative_prompt, rows, self.grid, self.guidance, self.decoder, self.sampling, seed)
+        given = read, self.negative_prompt, rows, self.grid, self.guidance, self.decoder, self.sampling, seed
+        return Job(self.model, *given)
 
     def _culprit(self, prompt: Prompt) -> str:
         """The option on account of which the model does not read `prompt`."""

@@ -43,7 +43,9 @@ class Scheduler:
         return self.batch_size - len(self.drawing) - len(self.waiting)
 
     def add(self, job: Job) -> None:
-        """Add a request at the end of the waiting ones."""
+        """Add a request at the end of the waiting ones. Raises ValueError for one that was made for another model."""
+        if job.model is not self.model:
+            raise ValueError(f"the request was made for another model, {job.model.name!r}, got {self.model.name!r}")
         self.waiting.append(job)
 
     @torch.inference_mode()

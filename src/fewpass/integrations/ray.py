@@ -34,8 +34,10 @@ class Processes:
     called: str = "workers"
 
     def check(self) -> None:
-        """Raise ImportError if Ray is missing, ValueError if the device is one that Ray would have to choose."""
+        """Raise ImportError if Ray is missing, ValueError for no address or a device that Ray would have to choose."""
         check_installed("ray", "ray")
+        if not self.address:
+            raise ValueError("--ray must be an address, auto or local, got ''")
         if self.device not in (None, "cpu", "cuda"):
             raise ValueError(f"with --ray a device is cpu or cuda, not {self.device!r}: Ray chooses the GPU")
 

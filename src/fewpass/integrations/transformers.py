@@ -161,7 +161,7 @@ class Call:
         for i, (prompt, seed) in enumerate(zip(prompts, seeding.assign(first, len(prompts)), strict=True)):
             ids, negative = torch.cat([prompt, prompt.new_tensor(opening)]), away[i // images]
             rows = self.model.read(ids, negative, grid, scale)
-            jobs.append(Job(ids, negative, rows, grid, scale, self.decoder, sampling, seed))
+            jobs.append(Job(self.model, ids, negative, rows, grid, scale, self.decoder, sampling, seed))
         batch = Batch(self.model, jobs)
         batch.draw(self._look)
         return batch.canvas.tokens[:, : grid.size].clone()

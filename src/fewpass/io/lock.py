@@ -13,8 +13,8 @@ LOCK = ".lock"
 def locked(folder: Path, run: str) -> Iterator[None]:
     """Create the folder if need be, and keep other processes out.
 
-    Unless there is a file `run` at the end, what this has created is removed. Raises ValueError if another process is
-    at work there.
+    Without a file `run` at the end, the lock is removed, and so is the folder if it is new. Raises ValueError if
+    another process is at work there.
     """
     fresh, own = not folder.exists(), not (folder / LOCK).exists()
     folder.mkdir(exist_ok=True)
