@@ -107,7 +107,7 @@ def shown(estimate: dict[str, Any] | None, digits: int, error: bool = False) -> 
 
 def chance(folder: Path) -> float:
     """The KID that 95 % of random splits of the images of `ar` do not exceed; a split has each prompt on both sides."""
-    network = features_for(folder.parent.name, Path())
+    network = features_for(folder.parent.name, None)
     names = sorted((folder / "images" / "ar").glob("*.png"))  # two of each prompt, one after the other
     pairs = network.of(Image.open(name) for name in names).unflatten(0, (-1, 2))
     which = torch.rand(SPLITS, len(pairs), generator=torch.Generator().manual_seed(0)) < 0.5

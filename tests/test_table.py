@@ -96,5 +96,5 @@ def test_splits_of_equal_pairs_have_the_distance_of_their_halves(table, tmp_path
         pictures.append(Image.effect_noise((32, 32), 20 * i + 1).convert("RGB"))
         for seed in (0, 1):
             pictures[-1].save(folder / "images" / "ar" / f"{i:05d}-{seed}.png")
-    features = features_for("photo", Path()).of(pictures)
+    features = features_for("photo", None).of(pictures)
     assert table.chance(folder) == pytest.approx(kernel_distance(features, features).mean)
