@@ -110,7 +110,7 @@ class Annealed(Strict):
     """alpha = w_i p(x) / q(x), w_i = max(floor, delta exp(-nu i)) in slot i: COOL-SD, arXiv 2601.09212. Lossy.
 
     The residual is the paper's optimal one, (p - q min(1, alpha))+, which is SJD's where w_i >= 1. Lossless at
-    delta=1, nu=0, and in slots where w_i <= 1. The paper's factor exp(-mu) is part of `delta`.
+    delta=1, nu=0, floor <= 1, and in slots where w_i <= 1. The paper's factor exp(-mu) is part of `delta`.
     """
 
     delta: float
