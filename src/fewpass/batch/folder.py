@@ -10,8 +10,8 @@ from typing import Any
 from fewpass.batch.entries import Entry
 from fewpass.batch.results import Outcome, drawn_line, failed_line
 from fewpass.engine.seeds import LIMIT
-from fewpass.io.atomic import TEMPORARY, aside, replace, sweep
-from fewpass.io.lock import LOCK, locked
+from fewpass.io.atomic import aside, replace, sweep
+from fewpass.io.lock import files_in, locked
 from fewpass.io.png_metadata import read_whole
 
 RUN, RESULTS, IMAGES = "batch.json", "results.jsonl", "images"
@@ -38,8 +38,7 @@ class Folder:
         try:
             found = json.loads((self.path / RUN).read_bytes())
         except FileNotFoundError:
-            others = [e.name for e in self.path.iterdir() if not (e.name == LOCK or TEMPORARY.fullmatch(e.name))]
-            if others:
+            if files_in(self.path):
                 raise ValueError(f"{str(self.path)!r} is not empty and holds no batch") from None
             return None
         except (ValueError, RecursionError):

@@ -11,7 +11,7 @@ from typing import Any
 from fewpass.engine import seeds as seeding
 from fewpass.engine.options import SAMPLING
 from fewpass.io import atomic
-from fewpass.io.lock import LOCK
+from fewpass.io.lock import files_in
 from fewpass.io.png_metadata import read_whole
 from fewpass.io.prompt_rows import Row
 
@@ -56,7 +56,7 @@ class RunFolder:
         if (self.path / RUN).is_file():
             if not resume:
                 raise ValueError(f"{str(self.path)!r} holds a run already: --resume continues it")
-        elif self.path.exists() and any(not _is_ours(file.name) for file in self.path.iterdir()):
+        elif files_in(self.path):
             raise ValueError(f"{str(self.path)!r} holds files that are no run of fewpass eval: choose an empty folder")
 
     def begin(self, settings: Mapping[str, Any]) -> None:
@@ -114,10 +114,6 @@ class RunFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.replace(path, data.encode() if isinstance(data, str) else data)
         return path
-
-
-def _is_ours(name: str) -> bool:
-    return name == LOCK or bool(atomic.TEMPORARY.fullmatch(name))
 
 
 def slug(decoder: str) -> str:

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from fewpass.io.atomic import TEMPORARY
+
 LOCK = ".lock"
+
+
+def files_in(folder: Path) -> list[str]:
+    """The names of the files in a folder, without its lock and the temporary files of a killed process."""
+    names = [file.name for file in folder.iterdir()] if folder.exists() else []
+    return [name for name in names if name != LOCK and not TEMPORARY.fullmatch(name)]
 
 
 @contextmanager
