@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fewpass.core.canvas import Canvas, Grid
@@ -35,6 +37,24 @@ class Query:
     index: Tensor
     slot: Tensor | None = None
     sees: Tensor | None = None
+
+
+def with_branches(canvas: Canvas, index: Tensor, x: Tensor, offset: Tensor, forks: Tensor, line: Tensor) -> Query:
+    """The query of the chain at the positions `index` [B, n], and of tokens x [B, S] beside it.
+
+    A branch is at position length + `offset` [S] and sees the chain up to position length + `forks` [S], and of the
+    others those in `line` [S, S], itself included.
+    """
+    size, beside = canvas.grid.size, canvas.length[:, None] + offset
+    spare = torch.arange(size + 1, size + 1 + len(offset), device=index.device).expand_as(beside)
+    reach = torch.cat([index.clamp(max=size) + 1, canvas.length[:, None] + forks], 1)
+    own = F.pad(line, (size + 1, 0, index.shape[1], 0))
+    return Query(
+        tokens=torch.cat([canvas.read(index), x], 1),
+        index=torch.cat([index, beside], 1),
+        slot=torch.cat([index.clamp(max=size), spare], 1),
+        sees=(torch.arange(own.shape[1], device=index.device) < reach[..., None]) | own,
+    )
 
 
 State = tuple[Tensor, ...]  # images first, so that the loop may select and join them

@@ -11,11 +11,10 @@ from torch import Tensor
 from fewpass.core.canvas import Canvas
 from fewpass.core.checks import MOST, real, whole
 from fewpass.core.noise import Noise
-from fewpass.core.protocol import Decoder, Query, SessionInfo, State
+from fewpass.core.protocol import Decoder, Query, SessionInfo, State, with_branches
 from fewpass.decoders.correction import DECAY, Answers, Correction
 from fewpass.decoders.draft_init import Proposals
 from fewpass.decoders.pool import Neighbours, Pool
-from fewpass.decoders.tree import with_branches
 
 LEAST = 2  # drafts of the last windows
 SIBLINGS = 3  # branches at a draft

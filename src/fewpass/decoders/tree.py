@@ -5,13 +5,12 @@ from functools import lru_cache
 from typing import Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fewpass.core.canvas import Canvas
 from fewpass.core.checks import whole
 from fewpass.core.noise import ACCEPT, CORRECT, FRESH, Noise
-from fewpass.core.protocol import Decoder, Query, SessionInfo, State
+from fewpass.core.protocol import Decoder, Query, SessionInfo, State, with_branches
 from fewpass.decoders.draft_init import Proposals
 from fewpass.decoders.jacobi import Jacobi
 from fewpass.decoders.rules import Strict, mass
@@ -68,24 +67,6 @@ def _likeliest(K: int, levels: int, nodes: int) -> list[Path]:
 
 def _zeros(path: Path) -> int:
     return next(i for i, k in enumerate(path) if k)
-
-
-def with_branches(canvas: Canvas, index: Tensor, x: Tensor, offset: Tensor, forks: Tensor, line: Tensor) -> Query:
-    """The query of the chain at the positions `index` [B, n], and of tokens x [B, S] beside it.
-
-    A branch is at position length + `offset` [S] and sees the chain up to position length + `forks` [S], and of the
-    others those in `line` [S, S], itself included.
-    """
-    size, beside = canvas.grid.size, canvas.length[:, None] + offset
-    spare = torch.arange(size + 1, size + 1 + len(offset), device=index.device).expand_as(beside)
-    reach = torch.cat([index.clamp(max=size) + 1, canvas.length[:, None] + forks], 1)
-    own = F.pad(line, (size + 1, 0, index.shape[1], 0))
-    return Query(
-        tokens=torch.cat([canvas.read(index), x], 1),
-        index=torch.cat([index, beside], 1),
-        slot=torch.cat([index.clamp(max=size), spare], 1),
-        sees=(torch.arange(own.shape[1], device=index.device) < reach[..., None]) | own,
-    )
 
 
 NODES = 64  # of a tree beside its chain, as many as the inputs of a pass of the paper
