@@ -274,6 +274,7 @@ def test_missing_extra_is_named_with_its_command(monkeypatch, capsys):
     ],
 )
 def test_bad_options_are_one_line(arguments, said, monkeypatch, capsys):
+    pytest.importorskip("uvicorn", reason="the extra demo or serve is not installed: pip install 'fewpass[demo]'")
     monkeypatch.setattr(fewpass.io.extra, "find_spec", lambda name: "it is there")
     assert main(["demo", *arguments]) == 2
     printed = capsys.readouterr()
@@ -282,6 +283,7 @@ def test_bad_options_are_one_line(arguments, said, monkeypatch, capsys):
 
 
 def test_port_in_use_is_named_before_models_are_loaded(monkeypatch, capsys):
+    pytest.importorskip("uvicorn", reason="the extra demo or serve is not installed: pip install 'fewpass[demo]'")
     monkeypatch.setattr(fewpass.io.extra, "find_spec", lambda name: "it is there")
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

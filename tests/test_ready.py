@@ -47,6 +47,8 @@ def test_command_ends_with_what_the_model_is_missing(command, without_encoder, t
     file = tmp_path / "prompts.txt"
     file.write_text("a red fox\n")
     own = {"serve": ["--port", "0"], "batch": [str(file), "-o", str(tmp_path / "out")], "demo": []}
+    if command == "demo":
+        pytest.importorskip("uvicorn", reason="the extra demo or serve is not installed: pip install 'fewpass[demo]'")
     if command == "serve":
         pytest.importorskip("fastapi", reason="the extra serve is not installed: pip install 'fewpass[serve]'")
     assert main([command, "--model", without_encoder, *own[command]]) == 2
