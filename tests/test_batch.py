@@ -236,9 +236,6 @@ def test_model_path_that_is_not_utf8_reaches_the_results(batch):
     for _ in range(2):
         assert batch("--seed", "1", "--model", model) == (0, "")
         assert {line["settings"]["model"] for line in lines()} == {model}
-    parquet = pytest.importorskip("pyarrow.parquet")
-    assert batch("--seed", "1", "--model", model, "--parquet") == (0, "")
-    assert parquet.read_table("out/results.parquet")["model"][0].as_py() == r"caf\udce9"
 
 
 def test_settings_of_a_line_draw_the_image_again(batch, pipeline):
@@ -526,20 +523,6 @@ def test_folder_of_prompts_is_read_as_by_eval(batch):
     ]
 
 
-def test_parquet_holds_the_results(batch):
-    parquet = pytest.importorskip("pyarrow.parquet")
-    Path("p.txt").write_text("two\na dragon\n")
-    batch("--parquet", file="p.txt")
-    table = parquet.read_table("out/results.parquet").to_pylist()
-    for row, line in zip(table, lines(), strict=True):
-        settings = line.get("settings", {})
-        text = {name: json.dumps(line[name]) for name in ("settings", "tags") if name in line}
-        expected = {key: value for key, value in {**settings, **line, **text}.items() if key not in ("options", "size")}
-        assert {key: value for key, value in row.items() if value is not None} == {
-            key: value for key, value in expected.items() if value is not None
-        }
-
-
 def test_progress_is_shown_on_a_terminal(batch, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
@@ -609,10 +592,9 @@ def test_bad_options_are_named(batch, monkeypatch, arguments, named):
     assert named in refused(batch, *arguments)
 
 
-@pytest.mark.parametrize(("extra", "options"), [("parquet", ["--parquet"]), ("ray", ["--ray", "local"])])
-def test_missing_package_is_named_with_its_extra(batch, monkeypatch, extra, options):
+def test_missing_package_is_named_with_its_extra(batch, monkeypatch):
     monkeypatch.setattr(fewpass.io.extra, "find_spec", lambda name: None)
-    assert f'pip install "fewpass[{extra}]"' in refused(batch, *options)
+    assert 'pip install "fewpass[ray]"' in refused(batch, "--ray", "local")
 
 
 def test_folder_of_another_run_is_refused(batch):

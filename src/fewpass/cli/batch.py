@@ -10,7 +10,6 @@ import typer
 from fewpass.cli import options as o
 from fewpass.cli.terminal import load_torch, open_model
 from fewpass.engine.options import GenerationOptions
-from fewpass.io.extra import check_installed
 from fewpass.io.prompt_files import read_rows
 from fewpass.io.targets import output_folder
 from fewpass.viz.progress import images_drawn, waiting
@@ -30,7 +29,6 @@ def batch(
     count: o.Count = 1,
     keep: Annotated[list[str] | None, o.option("COLUMN", "Column to copy into the results; may be repeated.")] = None,
     batch_size: o.BatchSize = 16,
-    parquet: Annotated[bool, typer.Option("--parquet", help="Write results.parquet too.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Draw failed prompts again.")] = False,
     ray: o.Ray = None,
     workers: Annotated[int | None, o.number("Workers on Ray; by default as many as fit.")] = None,
@@ -48,11 +46,8 @@ def batch(
 
     from fewpass.batch.entries import digest, entries_of, read_options
     from fewpass.batch.folder import Folder
-    from fewpass.batch.results import write_parquet
     from fewpass.engine.seeds import assign
 
-    if parquet:
-        check_installed("parquet", "pyarrow")
     shared = read_options({name: value for name, value in options.given.items() if name != "seed"})
     o.check_ray(ray, workers=workers, cores=cores)
     on_ray = None if ray is None else _on_ray(ray, workers, cores, model, place)
@@ -75,8 +70,6 @@ def batch(
                     folder.save(outcome)
                     progress()
         lines = folder.finish(entries)
-        if parquet:
-            write_parquet(folder.path / "results.parquet", lines)
     failed = sum(line["status"] == "failed" for line in lines)
     print(f"{len(lines) - failed} images in {str(folder.images)!r}")
     if failed:
