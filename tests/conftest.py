@@ -37,3 +37,10 @@ def bundled(request, emoji) -> tuple[Pipeline, list[str]]:
     """Each bundled model in float64, and three prompts for it."""
     name = request.param
     return (emoji if name == "emoji" else fewpass.load(name, "cpu", "float64")), PROMPTS[name]
+
+
+@pytest.fixture(scope="session")
+def by_ar(bundled) -> torch.Tensor:
+    """The tokens that `ar` draws of the three prompts with the seeds 3, 4 and 5."""
+    model, prompts = bundled
+    return model(prompts, decoder="ar", seed=3).tokens

@@ -51,16 +51,15 @@ def test_fixed_noise_is_autoregression_on_a_transformer(pipeline, guidance):
 
 
 @pytest.mark.parametrize(("window", "images"), [(1, 1), (32, 2), (255, 1)])
-def test_fixed_noise_is_autoregression_on_the_bundled_models(bundled, window, images):
+def test_fixed_noise_is_autoregression_on_the_bundled_models(bundled, by_ar, window, images):
     model, prompts = bundled
-    asked = {"prompt": prompts[:images], "seed": [3, 4][:images]}
-    assert torch.equal(model(**asked, decoder=jacobi(window)).tokens, model(**asked, decoder="ar").tokens)
+    assert torch.equal(model(prompts[:images], decoder=jacobi(window), seed=3).tokens, by_ar[:images])
 
 
-def test_fixed_noise_is_autoregression_on_the_bundled_models_in_other_batches(bundled):
+def test_fixed_noise_is_autoregression_on_the_bundled_models_in_other_batches(bundled, by_ar):
     model, prompts = bundled
     others = model([prompts[2], prompts[0]], decoder=jacobi(64), seed=[9, 3])
-    assert torch.equal(others.tokens[1], model(prompts[0], decoder="ar", seed=3).tokens[0])
+    assert torch.equal(others.tokens[1], by_ar[0])
 
 
 # At temperature 0 every recipe is greedy.

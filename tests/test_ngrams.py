@@ -41,17 +41,24 @@ def test_greedy_is_greedy(branches):
 
 
 @pytest.mark.parametrize(("window", "branches", "images"), [(4, 0, 1), (32, 0, 2), (16, 7, 2)])
-def test_tokens_are_those_of_ar_on_the_bundled_models(bundled, window, branches, images):
+def test_tokens_are_those_of_ar_on_the_bundled_models(bundled, by_ar, window, branches, images):
     model, prompts = bundled
-    asked = {"prompt": prompts[:images], "seed": [3, 4][:images]}
-    decoder = jacobi_ngram(window, branches)
-    assert torch.equal(model(**asked, decoder=decoder).tokens, model(**asked, decoder="ar").tokens)
+    ngram = model(prompts[:images], decoder=jacobi_ngram(window, branches), seed=3)
+    assert torch.equal(ngram.tokens, by_ar[:images])
 
 
-def test_passes_are_fewer_than_those_of_jacobi(bundled):
+def passes_of(bundled, decoder):
     model, prompts = bundled
-    ngram, plain = (model(prompts, decoder=d(16), seed=5).trace.passes.sum() for d in (jacobi_ngram, jacobi))
-    assert ngram < FEWER[model.model.name] * plain
+    return int(model(prompts, decoder=decoder, seed=5).trace.passes.sum())
+
+
+@pytest.fixture(scope="module")
+def passes(bundled):
+    return passes_of(bundled, jacobi_ngram(16))
+
+
+def test_passes_are_fewer_than_those_of_jacobi(bundled, passes):
+    assert passes < FEWER[bundled[0].model.name] * passes_of(bundled, jacobi(16))
 
 
 @pytest.mark.parametrize("branches", [0, 20])
@@ -63,10 +70,8 @@ def test_passes_do_not_depend_on_the_batch(bundled, branches):
     assert torch.equal(together, torch.cat(alone))
 
 
-def test_branches_take_fewer_passes(bundled):
-    model, prompts = bundled
-    many, none = (model(prompts, decoder=jacobi_ngram(16, b), seed=5).trace.passes.sum() for b in (12, 0))
-    assert many < {"emoji": 1.05, "photo": 0.92}[model.model.name] * none
+def test_branches_take_fewer_passes(bundled, passes):
+    assert passes_of(bundled, jacobi_ngram(16, 12)) < {"emoji": 1.05, "photo": 0.92}[bundled[0].model.name] * passes
 
 
 def test_branches_to_every_token_commit_two_tokens_in_a_pass():
@@ -247,11 +252,9 @@ def test_noise_of_the_window_is_that_of_gumbel_max():
 
 
 def test_correction_takes_fewer_passes_than_the_pool_alone(bundled):
-    model, prompts = bundled
-    if model.model.name != "photo":
+    if bundled[0].model.name != "photo":
         pytest.skip("distributions of emoji are nearly certain, and there the pool does as well")
-    corrected = model(prompts, decoder=jacobi_ngram(32), seed=5).trace.passes.sum()
+    corrected = passes_of(bundled, jacobi_ngram(32))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(NGrams, "bind", lambda self, info: self)
-        pool_alone = model(prompts, decoder=jacobi_ngram(32), seed=5).trace.passes.sum()
-    assert corrected < 0.97 * pool_alone
+        assert corrected < 0.97 * passes_of(bundled, jacobi_ngram(32))
