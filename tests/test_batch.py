@@ -578,7 +578,7 @@ def test_bad_rows_are_named(batch, name, content, named):
         (["--ray", ""], "--ray must be an address"),
         (["--batch-size", "0"], "'0'"),
         (["--guidance", "-2"], "-2"),
-        (["--guidance", "1e38"], "guidance must be a number <= 1000000, not 1e+38"),
+        (["--guidance", "1e38"], "guidance must be a number <= 1000000, got 1e+38"),
         (["--decoder", "sdj"], "'sdj'"),
         (["--size", "16x16"], "16x16"),
         (["--negative-prompt", "\udcff"], r"'\udcff'"),

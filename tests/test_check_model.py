@@ -213,7 +213,7 @@ def test_check_finds_what_a_dtype_cannot_hold(check, monkeypatch):
 
 def test_check_refuses_unknown_dtypes_before_it_loads(capsys):
     assert main(["check", "emoji", "--dtype", "int4"]) == 2
-    assert "dtype must be one of float32, float16, bfloat16, float64, not 'int4'" in capsys.readouterr().err
+    assert "dtype must be one of float32, float16, bfloat16, float64, got 'int4'" in capsys.readouterr().err
 
 
 def test_the_bundled_model_knows_the_words_of_its_command():

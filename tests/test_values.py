@@ -173,8 +173,8 @@ COMMANDS = [
     (["generate", "two", "--seed", str(10**4000)], "a seed must lie in"),
     (["generate", "two", "--temperature", "x" * 5000], "valid number"),
     (["generate", "two", "--top-k", str(10**22)], "top_k must be a whole number of codes <= "),
-    (["generate", "two", "--guidance", "1e38"], "guidance must be a number <= 1000000, not 1e+38"),
-    (["compare", "two", "--guidance", "1e38"], "guidance must be a number <= 1000000, not 1e+38"),
+    (["generate", "two", "--guidance", "1e38"], "guidance must be a number <= 1000000, got 1e+38"),
+    (["compare", "two", "--guidance", "1e38"], "guidance must be a number <= 1000000, got 1e+38"),
     (["generate", "two", "--size", "8x8x8"], "size must be WIDTHxHEIGHT"),
     (["generate", "two", "--size", "9" * 5000], "size must be WIDTHxHEIGHT"),
     (["generate", "two", "--decoder", ""], "does not spell a decoder"),
@@ -205,7 +205,7 @@ def test_an_empty_value_is_not_taken_for_none(arguments, tmp_path, monkeypatch, 
     """As variables that are not set make it: another model would be drawn with."""
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
-    assert re.search("unknown model ''|dtype must be one of .*, not ''", capsys.readouterr().err)
+    assert re.search("unknown model ''|dtype must be one of .*, got ''", capsys.readouterr().err)
 
 
 def test_files_whose_names_are_no_text_are_named_too(folder, tmp_path, monkeypatch, capsys):

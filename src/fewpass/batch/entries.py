@@ -45,7 +45,7 @@ def read_options(given: Mapping[str, object]) -> dict[str, Any]:
     values = {name: _number(KINDS[name], value) for name, value in given.items() if value is not None}
     for name, value in values.items():
         if KINDS[name] is str and not isinstance(value, str):
-            raise ValueError(f"{name} must be a text, not {shown(value)}")
+            raise ValueError(f"{name} must be a text, got {shown(value)}")
     options = GenerationOptions(**values).checked()
     return {name: str(options.decoder) if name == "decoder" else getattr(options, name) for name in values}
 
@@ -139,6 +139,6 @@ def _name(value: object) -> str:
     if not NAME.fullmatch(name) or len(name.encode()) > LONGEST:
         raise ValueError(
             f"an id must be a file's name, of letters, digits, '-', '_' and '.' and at most {LONGEST} bytes, "
-            f"not {value!r}"
+            f"got {value!r}"
         )
     return name

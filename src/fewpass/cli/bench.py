@@ -83,7 +83,7 @@ def bench(
 def _numbers(typed: str, name: str, least: int) -> list[int]:
     words = typed.replace(",", " ").split()
     if not all(word.isdecimal() and int(word) >= least for word in words):
-        raise ValueError(f"{name} must be whole numbers >= {least}, not {shown(typed)}")
+        raise ValueError(f"{name} must be whole numbers >= {least}, got {shown(typed)}")
     return sorted(set(map(int, words)))
 
 

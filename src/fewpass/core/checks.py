@@ -45,7 +45,7 @@ def scale(value: object) -> float:
     """A guidance scale. Raises ValueError for any other value."""
     number = real("guidance", value, 0, finite=True)
     if number > STRONGEST:
-        raise ValueError(f"guidance must be a number <= {STRONGEST:.0f}, not {shown(value)}")
+        raise ValueError(f"guidance must be a number <= {STRONGEST:.0f}, got {shown(value)}")
     return number
 
 

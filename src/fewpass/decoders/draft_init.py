@@ -96,5 +96,5 @@ DRAFT_INITS: dict[str, DraftInit] = {f.__name__: f for f in (uniform, left, left
 def named(name: str) -> DraftInit:
     """One of the five by its name. Raises ValueError if there is none of this name."""
     if not isinstance(name, str) or name not in DRAFT_INITS:
-        raise ValueError(f"`guess` must be one of {', '.join(DRAFT_INITS)}, not {shown(name)}")
+        raise ValueError(f"`guess` must be one of {', '.join(DRAFT_INITS)}, got {shown(name)}")
     return DRAFT_INITS[name]

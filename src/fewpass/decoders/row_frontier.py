@@ -112,4 +112,4 @@ def check_rows(info: SessionInfo) -> None:
     """Raise ValueError if no grid has several rows."""
     grids = info.grid.grids
     if all(rows == 1 for rows, _ in grids):
-        raise ValueError(f"needs a grid of several rows, not {' and '.join(f'{r} x {c}' for r, c in grids)}")
+        raise ValueError(f"needs a grid of several rows, got {' and '.join(f'{r} x {c}' for r, c in grids)}")

@@ -98,4 +98,4 @@ def _whole(seed: str) -> int | None:
     try:
         return int(seed) if seed.strip() else None
     except ValueError:
-        raise ValueError(f"a seed must be a whole number, not {seed!r}") from None
+        raise ValueError(f"a seed must be a whole number, got {seed!r}") from None

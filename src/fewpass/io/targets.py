@@ -69,5 +69,5 @@ def output_file(typed: str, suffix: str) -> Path:
 
 def _path(typed: str) -> Path:
     if not typed or "\0" in typed:
-        raise ValueError(f"an output must be a file or a folder, not {typed!r}")
+        raise ValueError(f"an output must be a file or a folder, got {typed!r}")
     return located(typed)

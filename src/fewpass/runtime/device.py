@@ -33,7 +33,7 @@ def chosen_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     chosen = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if chosen is None or chosen not in DTYPES.values():
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {shown(str(dtype))}")
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {shown(str(dtype))}")
     return chosen
 
 
