@@ -24,18 +24,10 @@ from fewpass.serve.limits import Limits
 from fewpass.serve.metrics import Metrics
 from fewpass.serve.middleware import AdmissionMiddleware, MetricsMiddleware, check_key, cors_options
 from fewpass.serve.requests import RequestParser
-from fewpass.serve.schema import (
-    CompletedEvent,
-    ErrorBody,
-    GenerationRequest,
-    ImagesResponse,
-    ModelCard,
-    ModelList,
-    PartialImageEvent,
-    Status,
-)
+from fewpass.serve.schema import ErrorBody, GenerationRequest, ImagesResponse, ModelCard, ModelList
 
 UNCACHED = {"Cache-Control": "no-store"}
+OK = {"status": "ok"}
 
 
 def create_app(
@@ -102,7 +94,7 @@ def _v1(pipe: Pipeline, engine: Engine, keyed: bool) -> APIRouter:
         "/images/generations",
         response_model=ImagesResponse,
         response_model_exclude_none=True,
-        responses=_errors(400, 404, 429, 500, 503, 504) | _events(),
+        responses=_errors(400, 404, 429, 500, 503, 504) | {200: {"content": {EVENTS: {}}}},
     )
     async def generate(body: GenerationRequest, request: Request) -> Any:
         jobs = await asyncio.get_running_loop().run_in_executor(parsing, parser.jobs, body)
@@ -132,17 +124,17 @@ def _health(engine: Engine, metrics: Metrics) -> APIRouter:
     api = APIRouter()
 
     @api.get("/healthz")
-    async def healthz() -> Status:
+    async def healthz() -> dict[str, str]:
         """Liveness: the process answers."""
-        return Status()
+        return OK
 
     @api.get("/health", responses=_errors(503))
     @api.get("/readyz", responses=_errors(503))
-    async def readyz() -> Status:
+    async def readyz() -> dict[str, str]:
         """Readiness: the server draws and is not stopping."""
         if not engine.ready:
             raise ApiError(503, "the server does not draw now", code="not_ready")
-        return Status()
+        return OK
 
     @api.get("/metrics", response_class=PlainTextResponse)
     def prometheus() -> Response:
@@ -153,9 +145,3 @@ def _health(engine: Engine, metrics: Metrics) -> APIRouter:
 
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorBody} for status in statuses}
-
-
-def _events() -> dict[int | str, dict[str, Any]]:
-    """The events of a stream, for openapi.json."""
-    kinds = [kind.model_json_schema() for kind in (PartialImageEvent, CompletedEvent)]
-    return {200: {"content": {EVENTS: {"schema": {"type": "string", "x-events": kinds}}}}}

@@ -162,9 +162,3 @@ class ErrorBody(BaseModel):
     """The body of every error."""
 
     error: ErrorDetail
-
-
-class Status(BaseModel):
-    """The answer of a health check."""
-
-    status: Literal["ok"] = "ok"
