@@ -17,7 +17,6 @@ BENCHMARKS = (  # the least and the most columns of a row, without its prompt
 SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}  # in a .csv, as messages name them
 QUOTED = re.compile(r'"(?:[^"]|"")*"?')
 FROM_NAMES = ("item_id", "style", "index")  # tags from the names of files and the order in them
-DIGITS = 40  # longer numbers are not whole: none of them is a seed
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ def _captions(name: str, given: Any) -> Iterator[Row]:
 def _parsed(place: str, text: str) -> Any:
     """Parse JSON, but refuse values that UTF-8 and JSON cannot hold: NaN, infinity, half of a character."""
     try:
-        value = json.loads(text, parse_int=_whole)
+        value = json.loads(text)
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except json.JSONDecodeError as error:
         raise ValueError(f"{place}: this is no JSON: {error}") from None
@@ -169,7 +168,3 @@ def _parsed(place: str, text: str) -> Any:
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
     return value
-
-
-def _whole(digits: str) -> int | float:
-    return int(digits) if len(digits) <= DIGITS else float(digits)
