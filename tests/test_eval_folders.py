@@ -6,8 +6,7 @@ import pytest
 from PIL import Image
 
 from fewpass.evaluation.benchmarks import BENCHMARKS, benchmarks_of
-from fewpass.evaluation.folder import RunFolder, items_of, slug
-from fewpass.evaluation.images import DecoderImages
+from fewpass.evaluation.folder import DecoderImages, RunFolder, items_of, slug
 from fewpass.io.png_metadata import png
 from fewpass.io.prompt_files import read_rows
 from fewpass.io.prompt_rows import Row

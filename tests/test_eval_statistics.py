@@ -14,8 +14,7 @@ import fewpass.engine.log_likelihood
 from fewpass import Sampling
 from fewpass.engine.log_likelihood import CHUNK, read
 from fewpass.evaluation import statistics
-from fewpass.evaluation.folder import ROUND, items_of
-from fewpass.evaluation.images import DecoderImages
+from fewpass.evaluation.folder import ROUND, DecoderImages, items_of
 from fewpass.evaluation.instruments import Instruments, instruments_of
 from fewpass.evaluation.metrics import Features, frechet_distance, kernel_distance
 from fewpass.evaluation.statistics import Estimate

@@ -139,6 +139,6 @@ def _name(value: object) -> str:
     if not NAME.fullmatch(name) or len(name.encode()) > LONGEST:
         raise ValueError(
             f"an id must be a file's name, of letters, digits, '-', '_' and '.' and at most {LONGEST} bytes, "
-            f"got {value!r}"
+            f"got {shown(value)}"
         )
     return name

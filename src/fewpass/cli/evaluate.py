@@ -52,12 +52,10 @@ def evaluate(
     conditions = options.checked()
 
     from fewpass.evaluation.benchmarks import benchmarks_of
-    from fewpass.evaluation.drawer import Drawer
     from fewpass.evaluation.folder import items_of
     from fewpass.evaluation.instruments import instruments_of
-    from fewpass.evaluation.report import conclude
-    from fewpass.evaluation.run import Evaluation, settings_of
-    from fewpass.evaluation.table import table
+    from fewpass.evaluation.report import conclude, table
+    from fewpass.evaluation.run import Drawer, Evaluation, settings_of
 
     chosen, exports = o.read_decoders(decoders), benchmarks_of(benchmarks)
     weights = None if inception is None else located(inception)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from fewpass.core.checks import check_unicode
 from fewpass.io.prompt_files import read_rows
-from fewpass.io.prompt_json import FROM_NAMES
-from fewpass.io.prompt_rows import Row
+from fewpass.io.prompt_rows import FROM_NAMES, Row
 
 if TYPE_CHECKING:
     from fewpass.models.base import Model

@@ -15,8 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from fewpass.core.messages import meant
-from fewpass.evaluation.folder import slug
-from fewpass.evaluation.images import DecoderImages
+from fewpass.evaluation.folder import DecoderImages, slug
 from fewpass.io.prompt_rows import Row
 from fewpass.viz.embed import encoded
 

@@ -15,7 +15,7 @@ from torchmetrics.image.kid import poly_kernel
 from torchmetrics.multimodal.clip_score import CLIPScore
 from transformers import AutoProcessor, CLIPModel
 
-from fewpass.evaluation.images import DecoderImages, Numbers
+from fewpass.evaluation.folder import DecoderImages, Numbers
 from fewpass.evaluation.statistics import Estimate, normal
 from fewpass.models.features import ImageFeatures, features_file
 

@@ -1,6 +1,7 @@
-"""The report: one HTML file that needs no network, and the files beside it."""
+"""The report: one HTML file that needs no network, the table of decoders, and the files beside them."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 from PIL import Image
 
 from fewpass.engine.result import law
+from fewpass.evaluation.folder import DecoderImages
 from fewpass.evaluation.frontier import frontier
-from fewpass.evaluation.images import DecoderImages
 from fewpass.evaluation.run import Evaluation
+from fewpass.evaluation.statistics import Estimate
 from fewpass.evaluation.summary import BASELINE, Summary, summarise
-from fewpass.evaluation.table import markdown, number
 from fewpass.viz.embed import data_url, encoded, rendered
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
@@ -44,6 +45,34 @@ def conclude(run: Evaluation) -> list[Summary]:
     run.folder.write("figures/frontier.png", figure)
     run.folder.write("report.html", html(results, everything, figure))
     return summaries
+
+
+def table(summaries: Sequence[Summary]) -> tuple[list[str], list[list[str]]]:
+    """The heading, and a row for each decoder."""
+    heading, rows = ["decoder", "images", "passes", "tokens per pass", "seconds", "nats per token"], []
+    for s in summaries:
+        row = [s.decoder, law(s.lossless), number(s.passes.mean, 1), with_error(s.tokens_per_pass, 2)]
+        row += [number(s.seconds.mean, 2), number(s.nll.mean, 3)]
+        rows.append(row + [with_error(e, 4) for e in (s.kid,) if e])
+    return heading + ["KID to ar"] * any(s.kid for s in summaries), rows
+
+
+def markdown(summaries: Sequence[Summary], conditions: str) -> str:
+    """The table in Markdown, under a line with its conditions."""
+    heading, rows = table(summaries)
+    lines = [heading, ["---", "---", *["---:"] * (len(heading) - 2)], *([f"`{row[0]}`", *row[1:]] for row in rows)]
+    return "\n".join([conditions, "", *(f"| {' | '.join(cells)} |" for cells in lines)]) + "\n"
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number of so many decimals, `-` for none."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def with_error(estimate: Estimate, digits: int) -> str:
+    """Mean and standard error: `3.21 ± 0.05`."""
+    error = f" ± {number(estimate.error, digits)}" if math.isfinite(estimate.error) else ""
+    return number(estimate.mean, digits) + error
 
 
 def html(results: Mapping[str, Any], everything: Sequence[DecoderImages], figure: bytes) -> str:

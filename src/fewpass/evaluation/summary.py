@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from fewpass.evaluation import statistics
-from fewpass.evaluation.images import DecoderImages
+from fewpass.evaluation.folder import DecoderImages
 from fewpass.evaluation.instruments import Instruments
 from fewpass.evaluation.metrics import frechet_distance, kernel_distance
 from fewpass.evaluation.statistics import Estimate

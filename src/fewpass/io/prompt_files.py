@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fewpass.io.atomic import located
-from fewpass.io.prompt_json import read_json, read_json_lines
-from fewpass.io.prompt_rows import Row, lines
-from fewpass.io.prompt_tables import SEPARATORS, columns_of, read_csv, read_tsv
+from fewpass.io.prompt_rows import SEPARATORS, Row, columns_of, lines, read_csv, read_json, read_json_lines, read_tsv
 
 
 def read_rows(path: str | Path) -> list[Row]:
