@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 
 from fewpass import Canvas, Drawing, Grid, Sampling, ar, jacobi, jacobi_ngram
-from fewpass.core.noise import Noise
 from fewpass.decoders.correction import Answers, Correction
 from fewpass.decoders.ngram import Known, NGrams
 from fewpass.decoders.pool import Neighbours, Pool
@@ -243,12 +242,6 @@ def test_correction_prefers_the_answer_beside_the_same_neighbours():
         return int(correction.at(index, features).scores(index[0], index, torch.tensor([[anywhere]])).argmax())
 
     assert [draft(anywhere) for anywhere in (-1, 1, 2)] == [0, 1, 0]
-
-
-def test_noise_of_the_window_is_that_of_gumbel_max():
-    noise = Noise(torch.tensor([3, 2**40]), torch.zeros(2, dtype=torch.long))
-    p, index = torch.rand(2, 5, 300).softmax(-1), torch.tensor([[4, 5, 6, 7, 8], [0, 1, 2, 3, 4]])
-    assert torch.equal((p / noise.exponentials(index, 300)).argmax(-1), noise.gumbel_max(p, index))
 
 
 def test_correction_takes_fewer_passes_than_the_pool_alone(bundled):

@@ -23,8 +23,7 @@ from fewpass.engine.result import Result
 from fewpass.engine.scheduler import Batch, Scheduler, drawn
 from fewpass.engine.trace import Trace
 from fewpass.io.png_metadata import read_settings
-from fewpass.models.base import Model, Prompt
-from fewpass.runtime.session import PromptSession
+from fewpass.models.base import Model
 from fewpass.viz.progress import committed_tokens
 
 BLANK = 232  # the grey of what has not been drawn yet
@@ -86,7 +85,7 @@ class Pipeline:
         jobs = list(bound.jobs(prompts, iter(seeding.assign(read.seed, len(prompts) * images)), images))
         batch = Batch(self.model, jobs)
         with committed_tokens(len(jobs)) if progress else nullcontext() as show:
-            batch.draw(_both(show, on_step))
+            batch.draw(*filter(None, (show, on_step)))
         result = self._results(batch, logprobs)
         result.trace.seconds = time.perf_counter() - started
         return result
@@ -108,7 +107,6 @@ class Pipeline:
         *,
         batch_size: int = 8,
         count: int = 1,
-        seed: int | Iterable[int] | None = None,
         on_step: Callable[[Canvas], object] | None = None,
         logprobs: bool = False,
         **options: Any,
@@ -127,11 +125,8 @@ class Pipeline:
         if isinstance(prompts, str | bytes | Tensor) or not isinstance(prompts, Iterable):
             raise ValueError(f"prompts must be several texts, got {shown(prompts)}")
         count, read = _count(count, options), GenerationOptions.of(options)
-        if seed is not None and read.seed is not None:
-            raise ValueError("seed is given twice, by its own name and by that of diffusers")
         bound, scheduler = bind(self.model, read), Scheduler(self.model, batch_size)
-        seeds = seeding.endless(read.seed if seed is None else seed)
-        jobs = bound.jobs(prompts, seeds, whole("count", count, least=1))
+        jobs = bound.jobs(prompts, seeding.endless(read.seed), whole("count", count, least=1))
         return self._stream(scheduler, jobs, on_step, logprobs)
 
     def _stream(
@@ -159,8 +154,14 @@ class Pipeline:
         """The images of `jobs`, which have been drawn together on `canvas`, with their trace and settings."""
         prompts, seeds = [job.prompt for job in jobs], [job.seed for job in jobs]
         tokens = canvas.tokens[:, : canvas.grid.size].masked_fill(~canvas.final, -1).cpu()
-        scores = read(self._open(jobs), jobs[0].sampling, tokens).logprobs if logprobs else None
-        images = self._images(canvas, prompts, seeds)
+        scores = None
+        if logprobs:
+            session = self.model.open_rows([job.rows for job in jobs], canvas.grid, [job.guidance for job in jobs])
+            scores = read(session, jobs[0].sampling, tokens).logprobs
+        if all(canvas.finished):
+            images = _as_images(self.model.pictures(canvas.tokens[:, : canvas.grid.size], canvas.grid, prompts, seeds))
+        else:
+            images = self.render(canvas)
         settings = [job.settings(images[0].size) for job in jobs]
         return Result(images, tokens, seeds, trace, settings, scores)
 
@@ -184,14 +185,6 @@ class Pipeline:
         result.trace.model_seconds = batch.trace.model_seconds
         return result
 
-    def _open(self, jobs: Sequence[Job]) -> PromptSession:
-        return self.model.open_rows([job.rows for job in jobs], jobs[0].grid, [job.guidance for job in jobs])
-
-    def _images(self, canvas: Canvas, prompts: Sequence[Prompt], seeds: Sequence[int]) -> list[Image.Image]:
-        if not all(canvas.finished):
-            return self.render(canvas)
-        return _as_images(self.model.pictures(canvas.tokens[:, : canvas.grid.size], canvas.grid, prompts, seeds))
-
 
 def _count(count: int, options: Mapping[str, Any]) -> int:
     """The number of images of each prompt, by our name or by that of diffusers, which is taken out of `options`."""
@@ -199,18 +192,6 @@ def _count(count: int, options: Mapping[str, Any]) -> int:
     if images is not None and count != 1:
         raise ValueError("count is given twice, by its own name and by that of diffusers")
     return count if images is None else images
-
-
-def _both(show: Callable[[Canvas], object] | None, on_step: Callable[[Canvas], object] | None) -> Any:
-    """A callback that calls both, and answers as the second."""
-    if show is None or on_step is None:
-        return show or on_step
-
-    def step(canvas: Canvas) -> object:
-        show(canvas)
-        return on_step(canvas)
-
-    return step
 
 
 def _as_images(pictures: Tensor) -> list[Image.Image]:

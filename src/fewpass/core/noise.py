@@ -16,33 +16,6 @@ ACCEPT, CORRECT, FRESH, GUMBEL = range(4)  # uses of a number; no use occurs twi
 BLOCK = 64  # tokens of the vocabulary whose mass is summed up before one of them is drawn
 
 
-def gumbel_max(p: Tensor, key: Tensor) -> Tensor:
-    """argmax_v p(v) / e(v) [B, n] for p [B, n, V], where `key` [B, n] int64 and v determine the exponential noise e.
-
-    On a CPU, noise is computed for codes of probability above 0 only, as top-k and the layout leave few of them.
-    """
-    V = p.shape[-1]
-    at = p.flatten().nonzero()[:, 0] if p.device.type == "cpu" else None
-    if at is None or 4 * len(at) > p.numel():
-        return _scores(p, key[..., None] + torch.arange(V, device=p.device) * GOLDEN).argmax(-1)
-    scores = torch.zeros_like(p, memory_format=torch.contiguous_format).flatten()
-    scores[at] = _scores(p.flatten()[at], key.flatten()[at // V] + at % V * GOLDEN)
-    return scores.view(p.shape).argmax(-1)
-
-
-def _scores(p: Tensor, x: Tensor) -> Tensor:
-    """Scores p / e, where e are the exponential numbers of the 64 bits x."""
-    return p / _exponentials(x)
-
-
-def _exponentials(x: Tensor) -> Tensor:
-    """Exponential numbers of the 64 bits x, float32."""
-    # float32 keeps its full relative precision near 0, where the largest scores come from; 1 itself would make e
-    # infinite and could let a token of probability 0 have the largest.
-    u = bits(mix(x)).float().add_(0.5).mul_(2.0**-40).clamp_(max=1 - 2.0**-24)
-    return u.neg_().log1p_().neg_()
-
-
 def _invert(mass: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """Where the share u [..., 1] of all mass [..., n] is reached, and how far into the mass there, from 0 to 1."""
     cdf = mass.cumsum(-1, dtype=torch.float64)
@@ -97,8 +70,12 @@ class Noise:
         The exponential noise e is tied to (seed, position, token), not to the step: distributions that differ little
         give the same token, pass after pass. arXiv 2002.09928; arXiv 2510.24211, section on Gumbel coupling.
         """
-        return gumbel_max(p, self._key(0, index, GUMBEL))
+        return (p / self.exponentials(index, p.shape[-1])).argmax(-1)
 
     def exponentials(self, index: Tensor, V: int) -> Tensor:
         """The noise e of `gumbel_max` at the positions `index` [B, n], for V tokens: [B, n, V] float32."""
-        return _exponentials(self._key(0, index, GUMBEL)[..., None] + torch.arange(V, device=index.device) * GOLDEN)
+        x = self._key(0, index, GUMBEL)[..., None] + torch.arange(V, device=index.device) * GOLDEN
+        # float32 keeps its full relative precision near 0, where the largest scores come from; 1 itself would make e
+        # infinite and could let a token of probability 0 have the largest.
+        u = bits(mix(x)).float().add_(0.5).mul_(2.0**-40).clamp_(max=1 - 2.0**-24)
+        return u.neg_().log1p_().neg_()

@@ -173,35 +173,27 @@ class Batch:
 
     def __init__(self, model: Model, jobs: Sequence[Job]):
         self.jobs, self.scheduler = jobs, Scheduler(model, len(jobs))
-        self.trace = Trace.blank(len(jobs), jobs[0].grid)
-        self._canvas: Canvas | None = None
-
-    @property
-    def canvas(self) -> Canvas:
-        """The tokens of all images; there are none before the first pass."""
-        assert self._canvas is not None
-        return self._canvas
+        grid, nothing = jobs[0].grid, torch.zeros(len(jobs), dtype=torch.long, device=model.device)
+        self.canvas, self.trace = Canvas.blank(grid, nothing, jobs[0].decoder.margin), Trace.blank(len(jobs), grid)
 
     @torch.inference_mode()
-    def draw(self, on_step: Callable[[Canvas], object] | None = None) -> None:
-        """Draw all images. `on_step` gets the canvas after every forward pass and stops by returning False."""
+    def draw(self, *on_step: Callable[[Canvas], object]) -> None:
+        """Draw all images. Each `on_step` gets the canvas after every forward pass and stops by returning False."""
         number = {id(job): i for i, job in enumerate(self.jobs)}
         for finished in drawn(self.scheduler, self.jobs):
             for i, one in finished:
                 self._note([i], one.canvas, one.trace)
-            if on_step is not None:
+            if on_step and self.scheduler.passes:
                 for jobs, canvas in self.scheduler.canvases():
                     self._note([number[id(job)] for job in jobs], canvas)
-                if self._canvas is not None and on_step(self._canvas) is False:
+                answers = [watch(self.canvas) for watch in on_step]
+                if any(answer is False for answer in answers):
                     break
         for job in self.scheduler.drawing:
             self._note([number[id(job)]], *self.scheduler.so_far(job))
         self.trace.model_seconds = self.scheduler.clock.seconds
 
     def _note(self, numbers: Sequence[int], part: Canvas, trace: Trace | None = None) -> None:
-        if self._canvas is None:
-            nothing = part.length.new_zeros(len(self.jobs))
-            self._canvas = Canvas.blank(part.grid, nothing, part.tokens.shape[1] - part.grid.size)
-        self._canvas.update(torch.tensor(numbers, device=part.length.device), part)
+        self.canvas.update(torch.tensor(numbers, device=part.length.device), part)
         if trace is not None:
             self.trace.committed[numbers] = trace.committed
