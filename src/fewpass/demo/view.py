@@ -13,7 +13,7 @@ from fewpass.demo.drawing import Stream
 from fewpass.engine.result import law, record
 from fewpass.io.png_metadata import png
 from fewpass.viz.colours import colour, share
-from fewpass.viz.embed import data_url, encoded
+from fewpass.viz.encode import data_url, encoded
 
 PREVIEW = 512  # largest side in pixels, for an unfinished picture
 
