@@ -18,9 +18,10 @@ from torch import nn
 import fewpass
 from fewpass.bench.shape import shape_names, untrained
 from fewpass.bench.task import Task, random_prompts
-from fewpass.bench.timing import now, time_passes
+from fewpass.bench.timing import time_passes
 from fewpass.engine.options import GenerationOptions
 from fewpass.engine.request import bind
+from fewpass.engine.trace import now
 from fewpass.io.machine import machine
 from fewpass.models.base import Model
 from fewpass.models.emoji import evaluation_prompts

@@ -17,9 +17,10 @@ import fewpass
 from fewpass.bench.results import conditions, decoder_rows, ratio
 from fewpass.bench.run import Benchmark
 from fewpass.bench.task import Task
-from fewpass.bench.timing import Drawn, draw, now
+from fewpass.bench.timing import Drawn, draw
 from fewpass.engine.options import GenerationOptions
 from fewpass.engine.request import bind
+from fewpass.engine.trace import now
 from fewpass.models.emoji import evaluation_prompts
 
 

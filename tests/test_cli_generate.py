@@ -13,7 +13,7 @@ import fewpass
 from fewpass.cli import main
 from fewpass.io.png_metadata import read_settings
 from fewpass.pipeline import BLANK
-from fewpass.viz.animation import LAST
+from fewpass.viz.encode import LAST
 
 
 @pytest.fixture

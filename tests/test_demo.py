@@ -17,8 +17,7 @@ import fewpass.demo.comparison
 import fewpass.io.extra
 from fewpass.cli import main
 from fewpass.core.canvas import Grid
-from fewpass.demo.comparison import WARM_UP, Comparison, Models, compare
-from fewpass.demo.drawing import Stream
+from fewpass.demo.comparison import WARM_UP, Comparison, Models, Stream, compare
 from fewpass.demo.html import EXAMPLES, alert, board, describe, examples_of, verdict
 from fewpass.demo.view import View, heat
 from fewpass.io.png_metadata import KEY

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from fewpass.demo.drawing import Stream
+from fewpass.demo.comparison import Stream
 from fewpass.pipeline import BLANK
 from tests.tiny import SIDE
 

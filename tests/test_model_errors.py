@@ -16,7 +16,7 @@ from fewpass.cli import main
 from fewpass.core.errors import ModelError
 from fewpass.core.loop import decode
 from fewpass.decoders import ngram
-from fewpass.demo.drawing import Stream
+from fewpass.demo.comparison import Stream
 from fewpass.engine.log_likelihood import read
 from fewpass.models.pixels import to_pixels
 from fewpass.testing import Toy, coming_and_going, drawn

@@ -5,8 +5,7 @@ from typing import Any
 
 import torch
 
-from fewpass.batch.entries import Entry, by_options
-from fewpass.batch.results import Outcome, drawn_line, failed_line
+from fewpass.batch.entries import Entry, Outcome, by_options, drawn_line, failed_line
 from fewpass.core.errors import ModelError, OutOfMemory
 from fewpass.engine.group import Finished
 from fewpass.engine.request import Job

@@ -1,4 +1,4 @@
-"""The images of a batch: name, prompt, seed and options of each."""
+"""The images of a batch: name, prompt, seed and options of each, and its line in the results."""
 
 import hashlib
 import json
@@ -19,6 +19,7 @@ OPTIONS = tuple(KINDS)  # that a row may set
 NAME = re.compile(r"\w[\w.-]*")
 LONGEST = 200  # bytes of an id, which names a file too
 MOST = 10_000_000  # images of a batch
+ABOUT = ("id", "tags", "options", "versions", "trace")  # keys of a record that are no settings
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,42 @@ class Entry:
     def file(self) -> str:
         """The name of the image's file."""
         return f"{self.id}.png"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The line of an entry in the results, and the PNG file of its image, None if it has failed.
+
+    The file holds the settings that draw the image again, and its trace.
+    """
+
+    line: dict[str, Any]
+    png: bytes | None = None
+
+
+def drawn_line(entry: Entry, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The line of an image with this record; its `settings` draw the image again."""
+    width, height = record["size"]
+    return {
+        "id": entry.id,
+        "status": "drawn",
+        "image": f"images/{entry.file}",
+        "prompt": entry.prompt,
+        "seed": entry.seed,
+        "settings": {key: value for key, value in record.items() if key not in ABOUT},
+        "options": dict(entry.options),
+        **{key: record[key] for key in ("device", "dtype")},
+        "width": width,
+        "height": height,
+        **{key: record["trace"][key] for key in ("passes", "tokens_per_pass", "seconds")},
+        "tags": dict(entry.tags),
+    }
+
+
+def failed_line(entry: Entry, error: str) -> dict[str, Any]:
+    """The line of an entry that has failed."""
+    about = {"prompt": entry.prompt, "seed": entry.seed, "options": dict(entry.options), "tags": dict(entry.tags)}
+    return {"id": entry.id, "status": "failed", "error": error, **about}
 
 
 def read_options(given: Mapping[str, object]) -> dict[str, Any]:

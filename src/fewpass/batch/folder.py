@@ -7,8 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from fewpass.batch.entries import Entry
-from fewpass.batch.results import Outcome, drawn_line, failed_line
+from fewpass.batch.entries import Entry, Outcome, drawn_line, failed_line
 from fewpass.engine.seeds import LIMIT
 from fewpass.io.atomic import aside, replace, sweep
 from fewpass.io.lock import files_in, locked

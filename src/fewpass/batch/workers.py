@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fewpass.batch.draw import draw
-from fewpass.batch.entries import Entry, by_options
-from fewpass.batch.results import Outcome
+from fewpass.batch.entries import Entry, Outcome, by_options
 from fewpass.integrations.ray import Processes, connected, last_line
 
 

@@ -1,7 +1,7 @@
-"""The results of a benchmark: medians, and ratios within one run."""
+"""The results of a benchmark, medians and ratios within one run, and their tables."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from statistics import median
 from typing import Any
@@ -14,6 +14,8 @@ from fewpass.engine.memory import cache_bytes
 from fewpass.engine.prompts import written
 from fewpass.engine.result import conditions as sampling_words
 from fewpass.io.machine import machine, versions
+
+Table = tuple[Sequence[str], list[list[str]]]  # the heading, and the rows
 
 
 def results(bench: Benchmark, notes: Sequence[str]) -> dict[str, Any]:
@@ -136,3 +138,33 @@ def _most(drawn: Sequence[Drawn]) -> int | None:
 def ratio(than: Sequence[Drawn], drawn: Sequence[Drawn], cost: Callable[[Drawn], float]) -> float:
     """The median of the ratios of a cost between two drawings of the same image."""
     return median(cost(other) / cost(d) for other, d in zip(than, drawn, strict=True))
+
+
+def tables(found: Mapping[str, Any]) -> list[Table]:
+    """Tables of decoders, of single passes by window, and of batches."""
+    images = [
+        [
+            row["decoder"],
+            f"{row['passes']:g}",
+            f"{row['tokens_per_pass']:.2f}",
+            f"{row['seconds']:.3g}",
+            f"{1000 * row['pass_seconds']:.3g}",
+            f"{row['faster_than_ar']:.2f}x",
+        ]
+        for row in found["decoders"]
+    ]
+    passes = [
+        [
+            row["decoder"],
+            str(row["window"]),
+            f"{1000 * row['pass_seconds']:.3g}",
+            f"{100 * row['outside_the_model']:.0f} %",
+        ]
+        for row in found["windows"]
+    ]
+    batches = [[row["decoder"], str(row["batch"]), f"{row['images_per_second']:.3g}"] for row in found["batches"]]
+    return [
+        (("decoder", "passes", "tokens per pass", "seconds", "ms per pass", "than ar"), images),
+        (("decoder", "window", "ms per pass", "outside the model"), passes),
+        (("decoder", "batch", "images per second"), batches),
+    ]

@@ -1,7 +1,6 @@
 """Seconds of whole images and of single forward passes, and peaks of memory."""
 
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,14 +13,7 @@ from fewpass.core.errors import OutOfMemory
 from fewpass.core.protocol import Decoder
 from fewpass.engine.group import Group
 from fewpass.engine.scheduler import Batch
-from fewpass.engine.trace import Clock
-
-
-def now(device: torch.device) -> float:
-    """Seconds, after the device has finished its queued work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
+from fewpass.engine.trace import Clock, now
 
 
 def process_peak() -> int | None:

@@ -15,8 +15,7 @@ from fewpass.io.targets import output_folder
 from fewpass.viz.progress import images_drawn, waiting
 
 if TYPE_CHECKING:
-    from fewpass.batch.entries import Entry
-    from fewpass.batch.results import Outcome
+    from fewpass.batch.entries import Entry, Outcome
 
     Draw = Callable[[Sequence[Entry], int], Iterator[Outcome]]
 

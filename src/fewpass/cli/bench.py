@@ -52,9 +52,8 @@ def bench(
 
     import torch
 
-    from fewpass.bench.results import results
+    from fewpass.bench.results import results, tables
     from fewpass.bench.run import Benchmark
-    from fewpass.bench.tables import tables
     from fewpass.decoders.recipes import ar
 
     chosen = list({str(decoder): decoder for decoder in [ar(), *o.read_decoders(decoders)]}.values())

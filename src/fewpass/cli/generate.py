@@ -50,7 +50,7 @@ def generate(
     from fewpass.engine.result import total_line
     from fewpass.engine.seeds import assign
     from fewpass.pipeline import BLANK
-    from fewpass.viz.animation import gif
+    from fewpass.viz.encode import gif
 
     # Everything that can be checked without the model is checked before it is loaded.
     if window is not None:

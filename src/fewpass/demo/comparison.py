@@ -4,10 +4,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
+from fewpass.core.canvas import Canvas
 from fewpass.decoders import decoder as decoder_of
 from fewpass.decoders.recipes import ar
-from fewpass.demo.drawing import Stream
+from fewpass.engine.group import Failed
+from fewpass.engine.request import Job
+from fewpass.engine.result import Result
+from fewpass.engine.scheduler import Scheduler
 from fewpass.engine.seeds import assign
+from fewpass.engine.trace import Clock, Trace
 from fewpass.pipeline import Pipeline
 
 WARM_UP = 4  # forward passes
@@ -27,6 +32,44 @@ class Models:
             self._loaded = None  # freed before the next one is loaded
             self._loaded = name, self._load(name)
         return self._loaded[1]
+
+
+class Stream(Iterator[Canvas]):
+    """Yields the canvas of one request after the prefill and every other pass, until the image is finished.
+
+    `trace` is up to date after every pass; its seconds leave out the caller's work. Several streams may take turns in
+    one thread.
+    """
+
+    def __init__(self, pipe: Pipeline, job: Job):
+        self.pipe, self.job = pipe, job
+        self.canvas: Canvas | None = None
+        self.trace = Trace.blank(1, job.grid)
+        self._clock, self._scheduler = Clock(pipe.model.device), Scheduler(pipe.model, 1)
+        self._scheduler.add(job)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the image is finished."""
+        return self.canvas is not None and all(self.canvas.finished)
+
+    def __next__(self) -> Canvas:
+        if self.finished:
+            raise StopIteration
+        with self._clock:
+            for one in self._scheduler.step():
+                if isinstance(one, Failed):
+                    raise one.error
+                self.canvas, self.trace = one.canvas, one.trace
+            if self._scheduler.drawing:
+                self.canvas, self.trace = self._scheduler.so_far(self.job)
+        self.trace.seconds, self.trace.model_seconds = self._clock.seconds, self._scheduler.clock.seconds
+        assert self.canvas is not None
+        return self.canvas
+
+    def result(self) -> Result:
+        """The result with the tokens drawn so far; its pixels are not in the seconds."""
+        return self.pipe.result([self.job], self.canvas or next(self), self.trace)
 
 
 class Comparison:

@@ -11,7 +11,7 @@ from fewpass.demo.view import View
 from fewpass.models.base import Model
 from fewpass.models.class_names import class_prompts
 from fewpass.viz.colours import ANCHORS, ticks
-from fewpass.viz.embed import rendered
+from fewpass.viz.encode import rendered
 
 BOARD = Path(__file__).with_name("board.html.jinja")
 MEANING = "Pass at which each token became final"

@@ -9,11 +9,11 @@ from PIL import Image
 
 from fewpass.core.canvas import Grid
 from fewpass.core.protocol import Decoder
-from fewpass.demo.drawing import Stream
+from fewpass.demo.comparison import Stream
 from fewpass.engine.result import law, record
 from fewpass.io.png_metadata import png
 from fewpass.viz.colours import colour, share
-from fewpass.viz.embed import data_url, encoded
+from fewpass.viz.encode import data_url, encoded
 
 PREVIEW = 512  # largest side in pixels, for an unfinished picture
 

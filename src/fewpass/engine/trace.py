@@ -58,6 +58,13 @@ class Trace:
         self.committed = torch.where(new, passes[:, None], self.committed)
 
 
+def now(device: torch.device) -> float:
+    """Seconds, after the device has finished its queued work."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 class Clock:
     """Adds up the seconds spent inside `with clock:`, waiting for the device to be done."""
 
@@ -65,13 +72,8 @@ class Clock:
         self.device, self.seconds = device, 0.0
 
     def __enter__(self) -> "Clock":
-        self._started = self._now()
+        self._started = now(self.device)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.seconds += self._now() - self._started
-
-    def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
+        self.seconds += now(self.device) - self._started

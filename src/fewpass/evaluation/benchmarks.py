@@ -17,7 +17,7 @@ from PIL import Image
 from fewpass.core.messages import meant
 from fewpass.evaluation.folder import DecoderImages, slug
 from fewpass.io.prompt_rows import Row
-from fewpass.viz.embed import encoded
+from fewpass.viz.encode import encoded
 
 TILES = 4  # images of a prompt that DPG-Bench sees
 

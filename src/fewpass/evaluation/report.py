@@ -15,7 +15,7 @@ from fewpass.evaluation.frontier import frontier
 from fewpass.evaluation.run import Evaluation
 from fewpass.evaluation.statistics import Estimate
 from fewpass.evaluation.summary import BASELINE, Summary, summarise
-from fewpass.viz.embed import data_url, encoded, rendered
+from fewpass.viz.encode import data_url, encoded, rendered
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 SHOWN = 8  # prompts in the gallery

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import io
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor
@@ -25,6 +24,7 @@ from fewpass.serve.schema import (
     PartialImageEvent,
     Usage,
 )
+from fewpass.viz.encode import encoded
 
 DALL_E = ("dall-e-2", "dall-e-3")
 EVENTS = "text/event-stream"
@@ -140,12 +140,11 @@ class Generation:
 
 def encode(image: Image.Image, form: Format, quality: int | None, settings: dict[str, Any] | None) -> str:
     """An image file in base64. A PNG carries the settings that draw the image again."""
-    data = io.BytesIO()
     if form == "png" and settings is not None:
-        data.write(png(image, settings))
+        data = png(image, settings)
     else:
-        image.save(data, form, quality=100 if quality is None else quality)  # which PNG does not have
-    return base64.b64encode(data.getvalue()).decode()
+        data = encoded(image, form, quality=100 if quality is None else quality)  # which PNG does not have
+    return base64.b64encode(data).decode()
 
 
 def _sse(event: PartialImageEvent | CompletedEvent) -> str:
