@@ -121,7 +121,7 @@ def drafts(canvas, pool, reached=12, W=3):
     ratio = 0.01 + F.one_hot(canvas.read(index), vocab).float()  # less certain than the bonus of an n-gram
     correction.hold(Answers.of(index, ratio, torch.zeros(1, W, 1)))
     no_branches = torch.empty(1, 0, dtype=torch.long)
-    known = Known(pool.keys, pool.tokens, torch.tensor([reached]), e, no_branches, *correction.parts)
+    known = Known(pool.keys, pool.tokens, torch.tensor([reached]), e, no_branches, *correction)
     NGrams(W)._redraft(canvas, known)
     return canvas.read(index)[0].tolist()
 

@@ -36,6 +36,8 @@ RELAXED = [
     "cool_sd(delta=3, nu=0)",
 ]
 
+INFO = SessionInfo(Grid(2, 2, 12), Toy(0, Grid(2, 2, 12)).codebook)
+
 
 def toy(grid, spelling, law=PLAIN, draw=drawn, images=32):
     return draw(Toy(images, grid, guidance=1.5), decoder(spelling), law, torch.arange(images))
@@ -144,7 +146,7 @@ def test_group_is_the_codes_next_in_rank(group, gap, distance):
 @pytest.mark.parametrize(("k", "delta", "factor"), [(3, 0.2, 1.0), (11, 0.4, 1.0), (2, 0.0, 3.0), (50, 0.0, 1.5)])
 def test_neighbours_add_mass_up_to_the_bound(k, delta, factor):
     x, q, p = some_laws()
-    test = Neighbours(k, delta, factor).bind(SessionInfo.of(Toy(0, Grid(2, 2, 12))))
+    test = Neighbours(k, delta, factor).bind(INFO)
     alpha, residual = test.alpha(x, q, p), test.residual(x, q, p)
     for i, j in torch.cartesian_prod(torch.arange(len(x)), torch.arange(x.shape[1])).tolist():
         mine, pooled = int(x[i, j]), p[i, j].clone()
@@ -162,7 +164,7 @@ def test_neighbours_add_mass_up_to_the_bound(k, delta, factor):
 
 def test_pooling_moves_no_more_than_delta():
     x, _, p = some_laws()
-    pooled = Neighbours(11, delta=0.25).bind(SessionInfo.of(Toy(0, Grid(2, 2, 12))))._pooled(x, p)
+    pooled = Neighbours(11, delta=0.25).bind(INFO)._pooled(x, p)
     torch.testing.assert_close(pooled.sum(-1), torch.ones(5, 7, dtype=torch.float64))
     assert ((pooled - p).abs().sum(-1) / 2 <= 0.25 + 1e-12).all()
     assert (mass(pooled, x) > mass(p, x)).any()

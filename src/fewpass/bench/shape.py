@@ -9,8 +9,8 @@ from fewpass.core.messages import meant
 from fewpass.io.atomic import located
 from fewpass.models import untrained_model
 from fewpass.models.base import Model
+from fewpass.models.files import read_json
 from fewpass.models.hub import DESCRIPTIONS, fetch
-from fewpass.models.json_files import read_json
 
 SHAPES = Path(__file__).parent / "shapes"  # config.json of published models, by name
 PART = "vision_language_encoder"  # folder of the autoregressive model in a pipeline of diffusers

@@ -32,7 +32,7 @@ class Drawing:
         seeds: Tensor,
         clock: AbstractContextManager = nullcontext(),  # noqa: B008  it has no state
     ):
-        self.decoder = bind(decoder, SessionInfo.of(session))
+        self.decoder = bind(decoder, SessionInfo(session.grid, getattr(session, "codebook", None)))
         self.session, self.sampling, self.seeds, self.clock = session, sampling, seeds, clock
         self.step = torch.zeros_like(seeds)
         self.canvas = Canvas.blank(session.grid, seeds, decoder.margin)

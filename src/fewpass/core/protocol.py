@@ -69,10 +69,6 @@ class SessionInfo:
     grid: Grid
     codebook: Codebook | None = None
 
-    @classmethod
-    def of(cls, session: "Session") -> "SessionInfo":
-        return cls(session.grid, getattr(session, "codebook", None))
-
 
 @runtime_checkable
 class Bindable(Protocol):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -32,8 +32,7 @@ class Answers:
         return Answers(self.index[:, start:end], self.scores[:, start:end], self.left[:, start:end])
 
 
-@dataclass(frozen=True, eq=False)
-class Correction:
+class Correction(NamedTuple):
     """The newest distribution at each position, and the effect of its left neighbour on it.
 
     A position that was answered behind a wrong draft a needs a draft behind the right token b. Its distribution is
@@ -59,11 +58,6 @@ class Correction:
         F = features.shape[1]
         new = features.new_zeros
         return cls(new(B, depth, V), new(B, depth, F), new(B, F, F), new(B, F, V))
-
-    @property
-    def parts(self) -> tuple[Tensor, ...]:
-        """All tensors, images first."""
-        return self.scores, self.left, self.XX, self.XY
 
     def hold(self, new: Answers) -> None:
         """Make these answers the newest of their positions."""

@@ -101,7 +101,7 @@ class NGrams(Decoder):
         e.write(ahead, noise.exponentials(ahead, V))
         branches = keys[:, :1].expand(-1, self.branches)
         correction = Correction.blank(B, depth, V, self._features(e.ring))
-        known = Known(keys, torch.zeros_like(keys), canvas.length.clone(), e.ring, branches, *correction.parts)
+        known = Known(keys, torch.zeros_like(keys), canvas.length.clone(), e.ring, branches, *correction)
         return self._redraft(canvas, known)
 
     def draft(self, canvas: Canvas, state: State) -> Query:

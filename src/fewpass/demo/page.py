@@ -14,7 +14,7 @@ from fewpass.demo.comparison import Comparison, Models, compare
 from fewpass.demo.html import alert, board, describe, examples_of, status, verdict
 from fewpass.demo.view import View
 from fewpass.engine.request import default_decoder
-from fewpass.models.weights import one_line
+from fewpass.models.files import one_line
 from fewpass.pipeline import Pipeline
 
 MARK = Path(__file__).with_name("mark.svg")  # tokens in the colours of the passes that committed them

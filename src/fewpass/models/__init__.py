@@ -12,9 +12,8 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from fewpass.core.messages import meant, shown
 from fewpass.models.base import Model
 from fewpass.models.checkpoint import Checkpoint
+from fewpass.models.files import read_json, reading
 from fewpass.models.hub import ADAPTER, DESCRIPTIONS, FILES, fetch, has_config, saved_by_torch
-from fewpass.models.json_files import read_json
-from fewpass.models.weights import reading
 from fewpass.models.zoo import BUNDLED, PUBLISHED, substitute_for
 
 FAMILIES = {  # `model_type` of config.json -> where its class is

@@ -14,8 +14,7 @@ from transformers.initialization import no_init_weights
 
 from fewpass.core.sampling import Sampling
 from fewpass.io.atomic import located
-from fewpass.models.json_files import read_json
-from fewpass.models.weights import read_weights
+from fewpass.models.files import read_json, read_weights
 
 M = TypeVar("M", bound=PreTrainedModel)
 Mend = Callable[[PreTrainedModel, list[str]], list[str]]  # fill in weights of another shape; which are still wrong?

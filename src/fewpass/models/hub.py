@@ -15,7 +15,7 @@ from huggingface_hub.errors import (
 from transformers import PreTrainedConfig
 
 from fewpass.io.atomic import located
-from fewpass.models.weights import TORCH, one_line
+from fewpass.models.files import TORCH, one_line
 from fewpass.models.zoo import substitute_for
 
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # no code, and no pickles unless requested by name

@@ -11,14 +11,12 @@ from transformers import GenerationConfig, JanusForConditionalGeneration, PreTra
 
 from fewpass.core.canvas import Grid
 from fewpass.core.checks import scale
-from fewpass.core.codebook import Codebook
 from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model
 from fewpass.models.checkpoint import sampling_of
 from fewpass.models.pixels import to_pixels
 from fewpass.models.vocabulary import as_message, check_known
 from fewpass.runtime.session import Network
-from fewpass.runtime.transformer import Body
 
 
 class Janus(Model):
@@ -40,13 +38,7 @@ class Janus(Model):
         self.side = math.isqrt(model.config.vision_config.num_image_tokens)
         embed = model.prepare_embeddings_for_image_generation
         codes = F.normalize(inner.vqmodel.quantize.embedding.weight, dim=-1)  # as the picture is decoded from them
-        self.network = Network(
-            embed=embed,
-            body=Body(inner.language_model),
-            head=inner.generation_head,
-            layers=text.num_hidden_layers,
-            codebook=Codebook(codes, embed),
-        )
+        self.network = Network.of(inner.language_model, embed, inner.generation_head, codes)
 
     @classmethod
     def untrained(cls, config: Mapping[str, Any], name: str, device: torch.device, dtype: torch.dtype) -> Self:

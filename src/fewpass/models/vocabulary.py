@@ -6,12 +6,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from fewpass.core.codebook import Codebook
 from fewpass.core.messages import meant
-from fewpass.models.weights import one_line
+from fewpass.models.files import one_line
 from fewpass.models.zoo import BUNDLED
 from fewpass.runtime.session import Network
-from fewpass.runtime.transformer import Body, input_device
+from fewpass.runtime.transformer import input_device
 
 
 class ImageVocabulary:
@@ -41,13 +40,7 @@ class ImageVocabulary:
 
     def network(self, body: PreTrainedModel, codes: Tensor) -> Network:
         """The network of the language model `body`, whose image codes have the vectors `codes` [codes, D]."""
-        return Network(
-            embed=self.embed,
-            body=Body(body),
-            head=self.logits,
-            layers=body.config.num_hidden_layers,
-            codebook=Codebook(codes, self.embed),
-        )
+        return Network.of(body, self.embed, self.logits, codes)
 
     @property
     def rows(self) -> Tensor | None:

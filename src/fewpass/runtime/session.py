@@ -8,11 +8,13 @@ from typing import Self
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel
 
 from fewpass.core.canvas import Grid
 from fewpass.core.codebook import Codebook
 from fewpass.core.protocol import Query
 from fewpass.runtime.kv_cache import SlotCache
+from fewpass.runtime.transformer import Body
 
 
 def _in_order(position: Tensor, offset: Tensor) -> Tensor:
@@ -35,6 +37,13 @@ class Network:
     layers: int
     positions: Callable[[Tensor, Tensor], Tensor] = _in_order
     codebook: Codebook | None = None
+
+    @classmethod
+    def of(
+        cls, body: PreTrainedModel, embed: Callable[[Tensor], Tensor], head: Callable[[Tensor], Tensor], codes: Tensor
+    ) -> Self:
+        """The network of a model of transformers, whose image codes have the vectors `codes` [codes, D]."""
+        return cls(embed, Body(body), head, body.config.num_hidden_layers, codebook=Codebook(codes, embed))
 
 
 @dataclass(eq=False)

@@ -9,7 +9,7 @@ from torch import Tensor
 from fewpass.core.canvas import Grid
 from fewpass.core.errors import ModelError
 from fewpass.models.base import Model
-from fewpass.models.json_files import read_json
+from fewpass.models.files import read_json
 from fewpass.testing.probe import Probe
 
 SHOWN = 8  # ids of a prompt at either end

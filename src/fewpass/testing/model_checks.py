@@ -86,8 +86,9 @@ def layouts(model: Model, size: tuple[int, int] | None = None) -> list[Grid]:
 
 
 def _findings(model: Model, grid: Grid, seed: int) -> Iterator[Finding]:
-    probe, shape, near = Probe(model, grid, seed), _shape(grid), _near(model)
+    probe, shape = Probe(model, grid, seed), " + ".join(f"{rows}x{cols}" for rows, cols in grid.grids)
     exact = model.model.dtype in EXACT
+    near = 1e-4 if exact else 0.1
     for what, check in CHECKS.items():
         answers = check(probe)
         if answers is not None:
@@ -96,14 +97,6 @@ def _findings(model: Model, grid: Grid, seed: int) -> Iterator[Finding]:
     for window in (*WINDOWS, grid.size - 1):
         unequal = (probe.draw(window) != drawn).double().mean().item()
         yield Finding(f"fixed noise: window {window} = autoregression", shape, unequal, 0.0 if exact else None)
-
-
-def _shape(grid: Grid) -> str:
-    return " + ".join(f"{rows}x{cols}" for rows, cols in grid.grids)
-
-
-def _near(model: Model) -> float:
-    return 1e-4 if model.model.dtype in EXACT else 0.1
 
 
 def difference(these: Tensor, those: Tensor) -> float:

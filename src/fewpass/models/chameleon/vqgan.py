@@ -8,9 +8,9 @@ from transformers import ChameleonConfig, PreTrainedModel
 from transformers.models.janus.configuration_janus import JanusVQVAEConfig
 
 from fewpass.models.checkpoint import Checkpoint
+from fewpass.models.files import reading
 from fewpass.models.hub import fetch, loaded_revision
 from fewpass.models.pixels import VqDecoder
-from fewpass.models.weights import reading
 from fewpass.runtime.transformer import input_device
 
 FOLDER = "vqgan"  # where a checkpoint that has no decoder of its own may be given one

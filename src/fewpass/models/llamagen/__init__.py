@@ -10,20 +10,18 @@ from transformers import PreTrainedTokenizerBase
 
 from fewpass.core.canvas import Grid
 from fewpass.core.checks import SIDE, scale, whole
-from fewpass.core.codebook import Codebook
 from fewpass.core.messages import shown
 from fewpass.core.sampling import Sampling
 from fewpass.models.base import Model
 from fewpass.models.checkpoint import Checkpoint
 from fewpass.models.class_names import class_number, imagenet_classes
-from fewpass.models.json_files import read_json
+from fewpass.models.files import read_json
 from fewpass.models.layout import cells, own_name, size_or
 from fewpass.models.llamagen.captions import FOLDER, PUBLISHED, TextEncoder
 from fewpass.models.llamagen.network import LlamaGenForImageGeneration
 from fewpass.models.llamagen.weights import load_llamagen
 from fewpass.models.pixels import in_float32, to_pixels
 from fewpass.runtime.session import Network
-from fewpass.runtime.transformer import Body
 
 IMAGENET_LABELS = 1000  # the published class-conditional models
 SETTINGS = "fewpass.json"
@@ -57,14 +55,8 @@ class LlamaGen(Model):
         self.classes = imagenet_classes() if self.labels == IMAGENET_LABELS else ()
         self.context = 2**20  # its positions have no limit
         self.encoder: TextEncoder | None = None
-        embed = model.get_input_embeddings()
-        self.network = Network(
-            embed=embed,
-            body=Body(model.language_model),
-            head=model.lm_head,
-            layers=model.config.num_hidden_layers,
-            codebook=Codebook(model.vqmodel.codes, embed),
-        )
+        embed, body = model.get_input_embeddings(), model.language_model
+        self.network = Network.of(body, embed, model.lm_head, model.vqmodel.codes)
 
     @classmethod
     def load(cls, checkpoint: Checkpoint) -> Self:

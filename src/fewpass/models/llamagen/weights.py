@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from fewpass.models.checkpoint import Checkpoint
+from fewpass.models.files import read_weights
 from fewpass.models.hub import saved_by_torch
 from fewpass.models.layout import side_in
 from fewpass.models.llamagen.network import LlamaGenConfig, LlamaGenForImageGeneration
-from fewpass.models.weights import read_weights
 
 Weights = dict[str, Tensor]
 IMAGE = "tok_embeddings.weight"  # only language models have it

@@ -26,11 +26,6 @@ PARTS = {
 BOUND = {torch.float32: 1e-4, torch.bfloat16: 5e-2}  # relative error of a product in the test on the spot
 
 
-def is_janus_head(head: object) -> bool:
-    """True for a head that `JanusHead` computes."""
-    return type(head) is JanusVQVAEHead
-
-
 def supports(model: PreTrainedModel, roots: Sequence[nn.Module]) -> bool:
     """True for a small body of Llama's layout, in evaluation mode on a CPU, with no module replaced or hooked.
 

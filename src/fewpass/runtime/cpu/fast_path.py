@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.models.janus.modeling_janus import JanusVQVAEHead
 
-from fewpass.runtime.cpu.capability import BODIES, is_janus_head, supports
+from fewpass.runtime.cpu.capability import BODIES, supports
 from fewpass.runtime.cpu.linear import FEW, JanusHead, Linear
 from fewpass.runtime.cpu.llama import Llama
 from fewpass.runtime.kv_cache import SlotCache
@@ -70,7 +71,7 @@ class FastPath(Body):
         return self.network.head(hidden.expand(-1, FEW + 1, -1).contiguous())[:, :1]
 
     def _renew(self) -> None:
-        head: Any = self.plain.head if is_janus_head(self.plain.head) else None
+        head: Any = self.plain.head if type(self.plain.head) is JanusVQVAEHead else None
         roots = [self.model] if head is None else [self.model, head]
         if not supports(self.model, roots):
             self._running, self._modules, self._products = self.plain, [], []
