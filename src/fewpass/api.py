@@ -9,23 +9,7 @@ from fewpass.core.protocol import Query as Query
 from fewpass.core.sampling import Sampling as Sampling
 from fewpass.decoders import decoder as decoder
 from fewpass.decoders.jacobi import Jacobi as Jacobi
-from fewpass.decoders.recipes import RECIPES as RECIPES
-from fewpass.decoders.recipes import ar as ar
-from fewpass.decoders.recipes import cool_sd as cool_sd
-from fewpass.decoders.recipes import gs_sjd as gs_sjd
-from fewpass.decoders.recipes import gsd as gsd
-from fewpass.decoders.recipes import jacobi as jacobi
-from fewpass.decoders.recipes import jacobi_ngram as jacobi_ngram
-from fewpass.decoders.recipes import jacobi_relaxed as jacobi_relaxed
-from fewpass.decoders.recipes import lantern as lantern
-from fewpass.decoders.recipes import lantern_pp as lantern_pp
-from fewpass.decoders.recipes import mc_sjd as mc_sjd
-from fewpass.decoders.recipes import pjd as pjd
-from fewpass.decoders.recipes import sjd as sjd
-from fewpass.decoders.recipes import sjd_block as sjd_block
-from fewpass.decoders.recipes import sjd_pac as sjd_pac
-from fewpass.decoders.recipes import sjdpp as sjdpp
-from fewpass.decoders.recipes import zipar as zipar
+from fewpass.decoders.recipes import *  # noqa: F403
 from fewpass.engine.group import Failed as Failed
 from fewpass.engine.group import Finished as Finished
 from fewpass.engine.request import Job as Job

@@ -15,6 +15,9 @@ from fewpass.decoders.spec import Recipe, recipe
 from fewpass.decoders.tree import Tree
 from fewpass.decoders.zipar import ZipAR
 
+__all__ = ["RECIPES", "ar", "gs_sjd", "jacobi", "jacobi_ngram", "mc_sjd", "sjd", "sjd_block", "sjd_pac"]
+__all__ += ["cool_sd", "gsd", "jacobi_relaxed", "lantern", "lantern_pp", "pjd", "sjdpp", "zipar"]
+
 
 @recipe("the definition", lossless=True)
 def ar() -> Jacobi:
