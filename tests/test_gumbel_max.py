@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fewpass.core.noise
-from fewpass.core.noise import _scores, gumbel_max
-from fewpass.core.splitmix import GOLDEN
+from fewpass.core.noise import GOLDEN, _scores, gumbel_max
 from tests.properties import REPEATABLE
 
 WIDE = 500
