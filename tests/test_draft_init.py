@@ -74,5 +74,5 @@ def test_draft_init_is_a_distribution_at_every_position(guess):
 
 
 def test_unknown_draft_init_is_refused_by_name():
-    with pytest.raises(ValueError, match=f"`guess` must be one of {', '.join(DRAFT_INITS)}, not 'up'"):
+    with pytest.raises(ValueError, match=f"`guess` must be one of {', '.join(DRAFT_INITS)}, got 'up'"):
         named("up")

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from fewpass.io.atomic import check_folder, check_writable, replace
+from fewpass.io.atomic import check_folder, replace
 from fewpass.io.png_metadata import png, read_settings
+from fewpass.io.targets import output_file
 from tests.damage import DEEP, huge
 
 
@@ -87,20 +88,20 @@ def test_replace_respects_the_umask(tmp_path):
     assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o644
 
 
-def test_check_writable_leaves_no_file(tmp_path):
-    check_writable(tmp_path / "a.png")
+def test_output_file_leaves_no_file(tmp_path):
+    output_file(str(tmp_path / "a.png"), ".png")
     (tmp_path / "b.png").write_bytes(b"")
-    check_writable(tmp_path / "b.png")
+    output_file(str(tmp_path / "b.png"), ".png")
     assert names(tmp_path) == ["b.png"]
 
 
-def test_check_writable_names_the_path(tmp_path, monkeypatch):
+def test_output_file_names_the_path(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"nowhere.*no such folder"):
-        check_writable(tmp_path / "nowhere" / "a.png")
+        output_file(str(tmp_path / "nowhere" / "a.png"), ".png")
     with pytest.raises(ValueError, match="not a file"):
-        check_writable(tmp_path)
+        output_file(str(tmp_path), "")
     with pytest.raises(ValueError, match=r"/dev/null.*not a file"):
-        check_writable(Path("/dev/null"))
+        output_file("/dev/null", "")
 
     def locked(dir):
         raise PermissionError(13, "Permission denied")

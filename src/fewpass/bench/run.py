@@ -11,9 +11,8 @@ from fewpass.bench.task import Task
 from fewpass.bench.timing import Drawn, Pass, draw, time_passes
 from fewpass.core.errors import OutOfMemory
 from fewpass.core.protocol import Decoder
+from fewpass.engine.trace import expected
 from fewpass.viz.progress import Step
-
-EXPECTED = 3.0  # tokens per pass, for the time left
 
 
 @dataclass
@@ -63,12 +62,12 @@ class Benchmark:
     def _batches(self, turn: int) -> Iterator[Step]:
         for batch in self.batch_sizes:
             for decoder in self.decoders:
-                expected = self._passes(decoder) * (1 + batch) / 2  # a batch is faster than its images, one by one
+                cost = self._passes(decoder) * (1 + batch) / 2  # a batch is faster than its images, one by one
                 step = partial(self._together, decoder, batch, turn)
-                yield Step(f"{batch} images together, {decoder}", expected, step)
+                yield Step(f"{batch} images together, {decoder}", cost, step)
 
     def _passes(self, decoder: Decoder) -> float:
-        return self.task.tokens / (1 if decoder.margin == 1 else EXPECTED)
+        return self.task.tokens / expected(decoder)
 
     def _draw(self, decoder: Decoder, number: int) -> None:
         self.drawn[str(decoder)].append(draw(self.task, decoder, [number]))

@@ -10,10 +10,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewpass.core.splitmix import GOLDEN, bits, mix
-
+GOLDEN = -0x61C8864680B583EB  # 2**64 / golden ratio: successive multiples are far apart in every bit
 ACCEPT, CORRECT, FRESH, GUMBEL = range(4)  # uses of a number; no use occurs twice at one (step, position)
 BLOCK = 64  # tokens of the vocabulary whose mass is summed up before one of them is drawn
+
+
+def mix(x: Tensor) -> Tensor:
+    """The finaliser of splitmix64, a mixer of 64 bits, on wrapping int64."""
+    x = (x ^ _shift(x, 30)) * -0x40A7B892E31B1A47
+    x ^= _shift(x, 27)
+    x *= -0x6B2FB644ECCEEE15
+    x ^= _shift(x, 31)
+    return x
+
+
+def bits(x: Tensor) -> Tensor:
+    """The upper 40 bits, the best mixed ones."""
+    return _shift(x, 24)
+
+
+def _shift(x: Tensor, by: int) -> Tensor:
+    """To the right: the mask turns an arithmetic shift into a logical one."""
+    x = x >> by
+    x &= (1 << 64 - by) - 1
+    return x
 
 
 def _invert(mass: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fewpass.core.canvas import Grid
-from fewpass.core.splitmix import GOLDEN
+from fewpass.core.noise import GOLDEN
 
 BITS = 21  # of a key for each of position, left and above: two million of each
 

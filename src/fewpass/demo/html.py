@@ -8,6 +8,7 @@ from pathlib import Path
 from fewpass.decoders import decoder as decoder_of
 from fewpass.decoders import named
 from fewpass.demo.view import View
+from fewpass.engine.result import law
 from fewpass.models.base import Model
 from fewpass.models.class_names import class_prompts
 from fewpass.viz.colours import ANCHORS, ticks
@@ -31,7 +32,7 @@ def board(views: Sequence[View], note: str = "") -> str:
     """Both drawings side by side, a note, and their colour scale."""
     slowest = max(view.grid.size for view in views)  # passes of `ar`, so that colours keep their meaning
     stops = ", ".join(f"rgb({red} {green} {blue})" for red, green, blue in ANCHORS.tolist())
-    return rendered(BOARD, views=views, note=note, meaning=MEANING, stops=stops, ticks=ticks(slowest))
+    return rendered(BOARD, views=views, law=law, note=note, meaning=MEANING, stops=stops, ticks=ticks(slowest))
 
 
 def verdict(views: Sequence[View], same: bool) -> str:
@@ -47,7 +48,7 @@ def verdict(views: Sequence[View], same: bool) -> str:
         pictures = "Lossless: another picture from the same distribution."
     else:
         pictures = "Lossy: not exactly the model's distribution."
-    return f"{fast.name} took {passes}, {seconds}. {pictures}"
+    return f"{fast.decoder.recipe} took {passes}, {seconds}. {pictures}"
 
 
 def examples_of(model: Model) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from PIL import Image
 from fewpass.core.canvas import Grid
 from fewpass.core.protocol import Decoder
 from fewpass.demo.comparison import Stream
-from fewpass.engine.result import law, record
+from fewpass.engine.result import record
 from fewpass.io.png_metadata import png
 from fewpass.viz.colours import colour, share
 from fewpass.viz.encode import data_url, encoded
@@ -30,22 +30,6 @@ class View:
     picture: str = ""
     heat: str = ""
     finished: bool = False
-
-    @property
-    def name(self) -> str:
-        """The recipe of the decoder."""
-        return str(self.decoder).partition("(")[0]
-
-    @property
-    def settings(self) -> str:
-        """The options of the decoder in words."""
-        options = str(self.decoder).rstrip(")").partition("(")[2]
-        return options.replace("=", " ") or "one token per pass"
-
-    @property
-    def law(self) -> str:
-        """Whether the decoder is lossless."""
-        return law(self.decoder.lossless)
 
     def updated(self, stream: Stream) -> "View":
         """The state of the drawing now; a finished picture holds the settings that draw it again."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fewpass.core.canvas import Canvas, Grid
 from fewpass.core.messages import shown
+from fewpass.core.protocol import Decoder
 
 
 @dataclass(eq=False)
@@ -56,6 +57,11 @@ class Trace:
         """The last of so many passes [B], of those images that were not finished before, has led to `canvas`."""
         new = canvas.final.to(self.committed.device) & (self.committed == 0)
         self.committed = torch.where(new, passes[:, None], self.committed)
+
+
+def expected(decoder: Decoder) -> float:
+    """Estimate of the tokens per pass of a decoder, for the time left."""
+    return 1.0 if decoder.margin == 1 else 3.0
 
 
 def now(device: torch.device) -> float:

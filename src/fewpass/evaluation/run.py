@@ -14,6 +14,7 @@ from fewpass.engine.options import GenerationOptions
 from fewpass.engine.request import bind
 from fewpass.engine.result import Result, record
 from fewpass.engine.result import conditions as sampling_words
+from fewpass.engine.trace import expected
 from fewpass.evaluation.benchmarks import Benchmark
 from fewpass.evaluation.folder import DecoderImages, Item, RunFolder
 from fewpass.evaluation.instruments import Instruments
@@ -25,7 +26,6 @@ from fewpass.io.prompt_rows import Row
 from fewpass.pipeline import Pipeline
 from fewpass.viz.progress import Step
 
-EXPECTED = 3.0  # tokens per pass of decoders with drafts, for the time left
 WARM_UP = 4  # tokens
 
 
@@ -140,8 +140,7 @@ class Evaluation:
     def _step(self, what: str, decoder: Decoder, batch: Sequence[Item]) -> Step:
         missing = sum(not self.folder.image(str(decoder), item).exists() for item in batch)
         draw = partial(self.drawer.draw, self.folder, decoder, batch)
-        cost = missing / (1 if decoder.margin == 1 else EXPECTED)
-        return Step(f"{what}, {decoder}", cost, draw)
+        return Step(f"{what}, {decoder}", missing / expected(decoder), draw)
 
     def read(self, decoder: Decoder, items: Sequence[Item]) -> DecoderImages:
         """The finished images of a decoder."""

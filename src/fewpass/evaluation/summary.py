@@ -40,11 +40,6 @@ class Summary:
     speedup: Estimate | None = None
     same_images: bool = False
 
-    @property
-    def name(self) -> str:
-        """The recipe, without its options."""
-        return self.decoder.partition("(")[0]
-
 
 def summarise(
     everything: Sequence[DecoderImages], instruments: Instruments, counterparts: DecoderImages | None = None

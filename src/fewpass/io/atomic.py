@@ -15,13 +15,6 @@ def located(name: str | Path) -> Path:
     return Path(os.path.expanduser(name))
 
 
-def check_writable(path: Path) -> None:
-    """Raise ValueError with the reason if a file cannot be written to `path`."""
-    if path.exists() and not path.is_file():
-        raise ValueError(f"cannot write {str(path)!r}: it is not a file")
-    check_folder(path.resolve().parent)
-
-
 def check_folder(folder: Path) -> None:
     """Raise ValueError with the reason if no file can be written into `folder`."""
     try:

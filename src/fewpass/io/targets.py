@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fewpass.io.atomic import check_folder, check_writable, located
+from fewpass.io.atomic import check_folder, located
 
 SLUG = 48  # characters of the prompt in a file's name
 
@@ -63,7 +63,9 @@ def output_file(typed: str, suffix: str) -> Path:
     path = _path(typed)
     if path.suffix.lower() != suffix:
         raise ValueError(f"{typed!r} must end in {suffix}")
-    check_writable(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"cannot write {typed!r}: it is not a file")
+    check_folder(path.resolve().parent)
     return path
 
 

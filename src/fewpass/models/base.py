@@ -13,8 +13,7 @@ from fewpass.core.canvas import Grid
 from fewpass.core.checks import read_size
 from fewpass.core.checks import scale as check_scale
 from fewpass.core.sampling import Sampling
-from fewpass.models.checkpoint import Checkpoint
-from fewpass.models.untrained import untrained_network
+from fewpass.models.checkpoint import Checkpoint, untrained_network
 from fewpass.models.vocabulary import ImageVocabulary, known_text
 from fewpass.runtime.session import Network, PromptSession
 from fewpass.runtime.transformer import input_device

@@ -1,14 +1,14 @@
-"""A checkpoint's folder: its weights, tokenizer and sampling defaults."""
+"""A checkpoint's folder: its weights, tokenizer and sampling defaults; and networks without a checkpoint."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.initialization import no_init_weights
 
@@ -30,6 +30,7 @@ WEIGHTS = (  # in the order in which transformers looks for them
 
 PER_BYTE = 4  # weights at most, however they are quantised
 ABSENT = 2**27  # weights that a checkpoint may lack: an encoder of images
+SPREAD = 0.02  # of random weights; no pass takes longer or shorter for it
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,25 @@ def check_size(kind: type[PreTrainedModel], folder: Path, files: Sequence[Path])
         needed = sum(w.numel() for w in kind._from_config(config, attn_implementation="sdpa").parameters())
     if needed > PER_BYTE * stored + ABSENT:
         raise ValueError(f"config.json describes a model of {needed} weights, which {stored} bytes cannot hold")
+
+
+def untrained_network(kind: type[M], config: Mapping[str, Any], device: torch.device, dtype: torch.dtype) -> M:
+    """A model of class `kind` as config.json describes it, with random weights, to measure speed and memory."""
+    with torch.device(device), no_init_weights():
+        model = kind._from_config(kind.config_class.from_dict(dict(config)), dtype=dtype, attn_implementation="sdpa")
+    scatter(model)
+    return model
+
+
+@torch.no_grad()
+def scatter(module: nn.Module) -> None:
+    """Random numbers in all matrices, ones in the scales of norms, zeros in biases: nothing overflows."""
+    chance = torch.Generator(next(module.parameters()).device).manual_seed(0)
+    for name, weight in module.named_parameters():
+        if weight.dim() > 1:
+            weight.normal_(0, SPREAD, generator=chance)
+        else:
+            weight.fill_(0.0 if name.endswith("bias") else 1.0)
 
 
 def sampling_of(config: GenerationConfig, otherwise: Sampling) -> Sampling:

@@ -11,9 +11,9 @@ from torch import Tensor
 from fewpass.core.canvas import Grid
 from fewpass.core.codebook import Codebook
 from fewpass.core.loop import Drawing, decode
+from fewpass.core.noise import GOLDEN, bits, mix
 from fewpass.core.protocol import Decoder, ElasticSession, Query, Session
 from fewpass.core.sampling import Sampler
-from fewpass.core.splitmix import GOLDEN, bits, mix
 
 CHUNK = 20_000  # images drawn together: their tensors stay in the processor's cache
 

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 EVERY = 30.0  # seconds between two lines in a log
-SLOW = 1.0  # seconds of waiting that are worth a line
 
 
 def spoken(seconds: float) -> str:
@@ -22,17 +21,13 @@ def spoken(seconds: float) -> str:
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Show a spinner beside `what`, and afterwards the seconds if they were many."""
+    """Show a spinner beside `what`."""
     from rich.console import Console
     from rich.text import Text
 
-    console, started = Console(stderr=True), time.monotonic()
-    with console.status(Text(what)) as status:
+    with Console(stderr=True).status(Text(what)) as status:
         status.update(spinner="dots")  # shows it at once; imports may keep rich's own thread from doing so
         yield
-    seconds = time.monotonic() - started
-    if console.is_terminal and seconds >= SLOW:
-        console.print(Text(f"{what}: {seconds:.1f} s", style="dim"))
 
 
 @contextmanager

@@ -14,9 +14,8 @@ from fewpass.core.codebook import Codebook
 from fewpass.models.base import Model, Prompt
 from fewpass.models.chameleon.styles import END, START, TURN, style_of, vocabulary_of_shape
 from fewpass.models.chameleon.vqgan import Vqgan, find_vqgan, vqgan_home
-from fewpass.models.checkpoint import Checkpoint, sampling_of
+from fewpass.models.checkpoint import Checkpoint, sampling_of, scatter
 from fewpass.models.pixels import to_pixels
-from fewpass.models.untrained import scatter
 from fewpass.models.vocabulary import ImageVocabulary, check_known, codes_in_order, named
 
 NORMS = ("q_norm.weight", "q_norm.bias", "k_norm.weight", "k_norm.bias")
