@@ -20,7 +20,7 @@ VALUES = {"window": 7, "guess": "above_sample", "threshold": 0.25}
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_has_its_name_and_is_public(name):
     assert RECIPES[name].name == name
-    assert name in fewpass.__all__, "src/fewpass/api.py lists the public names"
+    assert name in fewpass.__all__, "src/fewpass/decoders/recipes.py lists its public names"
     assert getattr(fewpass, name) is RECIPES[name]
 
 

@@ -239,4 +239,4 @@ def test_passes_are_counted(pipeline):
 
 
 def test_public_names():
-    assert {"Job", "Scheduler", "Finished", "Failed"} <= set(fewpass.api.__all__)
+    assert {"Job", "Scheduler", "Finished", "Failed"} <= set(fewpass.__all__)

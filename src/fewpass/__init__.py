@@ -18,14 +18,19 @@ if "torch" not in sys.modules:  # which reads it when it is loaded
 def __getattr__(name: str) -> Any:
     """The public names are those of `fewpass.api`, loaded when first used: `fewpass --help` need not wait for torch."""
     if name == "__all__" or not (name.startswith("_") or find_spec(f"{__name__}.{name}")):
-        import fewpass.api
-
-        if name == "__all__" or name in fewpass.api.__all__:
-            return getattr(fewpass.api, name)
+        names = _public()
+        if name == "__all__":
+            return sorted(names)
+        if name in names:
+            return names[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
+    return sorted({*globals(), *_public()})
+
+
+def _public() -> dict[str, Any]:
     import fewpass.api
 
-    return sorted({*globals(), *fewpass.api.__all__})
+    return {name: value for name, value in vars(fewpass.api).items() if not name.startswith("_")}

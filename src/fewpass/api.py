@@ -1,4 +1,7 @@
-"""The public names; `fewpass` itself hands them out, and loads them when one is first asked for."""
+"""The public names; `fewpass` itself hands them out, and loads them when one is first asked for.
+
+There is no `__all__`: type checkers read it only where it is spelled out.
+"""
 
 from fewpass.core.canvas import Canvas as Canvas
 from fewpass.core.canvas import Grid as Grid
@@ -21,5 +24,3 @@ from fewpass.integrations.transformers import generate as generate
 from fewpass.loading import load as load
 from fewpass.loading import wrap as wrap
 from fewpass.pipeline import Pipeline as Pipeline
-
-__all__ = sorted(name for name in globals() if not name.startswith("_"))
