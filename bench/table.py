@@ -41,7 +41,8 @@ LOSSY = (  # the codes of `photo` have squared distances of 5 and more in its em
     "zipar(window=8); zipar(window=4); zipar(window=4, adaptive=True)",
     "pjd(context=12); pjd(context=6)",
 )
-UNMEASURED: tuple[str, ...] = ()  # recipes that the next run adds to the table of the README, which takes two hours
+# Recipes that the next run adds to the table of the README, which takes two hours.
+UNMEASURED: tuple[str, ...] = ()
 LOSSLESS = [str(make()) for make in RECIPES.values() if make.lossless]
 BRANCHES = str(RECIPES["jacobi_ngram"](48, 45))
 DECODERS = [*LOSSLESS, BRANCHES] + [str(decoder(spelling)) for line in LOSSY for spelling in line.split(";")]

@@ -132,8 +132,8 @@ def test_check_shows_how_a_family_is_read(check, monkeypatch, name):
     assert found(lines, "numbers", "weights in float32") == ("finite", "ok")
     assert found(lines, "numbers", "logits in float32")[0].startswith("finite at all ")
     from_file = "0.9, from generation_config.json"
-    temperature = {"glm_image": from_file, "anole": "0.7, from fewpass: as the authors draw"}
-    assert found(lines, "defaults", "temperature")[0] == temperature.get(name, "1, from fewpass: as the authors draw")
+    temperature = {"glm_image": from_file, "anole": "0.7, from the class of its family"}
+    assert found(lines, "defaults", "temperature")[0] == temperature.get(name, "1, from the class of its family")
 
 
 def damage(folder):

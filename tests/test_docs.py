@@ -107,19 +107,21 @@ def test_every_decoder_is_in_the_table_with_its_source_and_law():
     rows = {row[0].strip(" `"): row[1:3] for row in lines if len(row) == 4}
     plain = {name: [re.sub(r"\[(.*?)\]\(.*?\)", r"\1", cell).strip() for cell in row] for name, row in rows.items()}
     lossless = {True: "lossless", False: "lossy"}
-    assert plain == {name: [made.source, lossless[made.lossless]] for name, made in fewpass.RECIPES.items()}
+    known = {name: [made.source, lossless[made.lossless]] for name, made in fewpass.RECIPES.items()}
+    assert plain == known, "docs/choose.md, the table of decoders"
 
 
 def test_every_decoder_is_explained_with_its_papers():
     for name, made in fewpass.RECIPES.items():
-        assert name == "ar" or f"`{name}`" in text("methods.md")
+        assert name == "ar" or f"`{name}`" in text("methods.md"), f"docs/methods.md explains {name}"
         for paper in re.findall(r"\d{4}\.\d{5}", made.source):
             assert f"[arXiv {paper}](https://arxiv.org/abs/{paper})" in text("methods.md")
 
 
 def test_the_lossless_value_of_every_option_is_one():
     rows = re.findall(r"^\| `(\w+)` \| .*?(?:faster|fewer).*? \| `?([^|`]+)`? \|$", text("choose.md"), re.M)
-    assert {name for name, _ in rows} == {name for name, made in fewpass.RECIPES.items() if not made.lossless}
+    lossy = {name for name, made in fewpass.RECIPES.items() if not made.lossless}
+    assert {name for name, _ in rows} == lossy, 'docs/choose.md, the table under "How lossy"'
 
 
 def test_every_measuring_script_on_a_page_exists():

@@ -22,7 +22,8 @@ def rows(heading):
 
 
 def test_decoders_of_the_table_have_their_source_and_law():
-    assert rows("Decoders") == {name: [made.source, LAW[made.lossless]] for name, made in fewpass.RECIPES.items()}
+    known = {name: [made.source, LAW[made.lossless]] for name, made in fewpass.RECIPES.items()}
+    assert rows("Decoders") == known, "README.md, the table of decoders"
     assert f"**One loop, {len(fewpass.RECIPES)} decoders.**" in TEXT
 
 
@@ -35,7 +36,7 @@ def test_decoders_of_the_measurements_are_spelled_as_fewpass_spells_them():
 def test_every_recipe_is_measured_or_listed_as_not_measured():
     unmeasured = runpy.run_path(str(ROOT / "bench" / "table.py"), run_name="not main")["UNMEASURED"]
     measured = {fewpass.decoder(name).recipe for name in rows("Passes and seconds")}
-    assert measured == set(fewpass.RECIPES) - set(unmeasured)
+    assert measured == set(fewpass.RECIPES) - set(unmeasured), "UNMEASURED in bench/table.py"
     assert set(unmeasured) <= set(fewpass.RECIPES)
 
 

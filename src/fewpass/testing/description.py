@@ -45,7 +45,7 @@ def _defaults(model: Model, folder: Path) -> Iterator[Line]:
         known.insert(0, (own_file, {"guidance_scale": given.get("guidance"), **given}))
     for name, value in own.items():
         found = [path.relative_to(folder).as_posix() for path, config in known if config.get(name) == value]
-        source = found[0] if found else "fewpass: as the authors draw"
+        source = found[0] if found else "the class of its family"
         yield Line("defaults", name, f"{value:g}, from {source}")
 
 
