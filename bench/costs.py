@@ -1,9 +1,9 @@
-"""Passes by window and branches, and the best settings for what a pass costs.
+"""Passes by window and branches, and the speed-up over `ar` for several costs of a pass.
 
     python bench/costs.py --model photo --guidance 3 --images 28
 
-A pass over n positions costs 1 + n / c: c is infinite on a GPU that waits for its weights, 64 or 16 where arithmetic
-takes the time. Printed is the speed-up over `ar` for each. Passes do not depend on the machine.
+A pass over n positions costs 1 + n / c: c is infinite on a GPU that is limited by memory bandwidth, 64 or 16 where
+arithmetic takes the time. Passes do not depend on the machine.
 """
 
 import argparse
@@ -26,7 +26,7 @@ BATCH = 20
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="photo")
-    parser.add_argument("--guidance", type=float, help="by default the model's own")
+    parser.add_argument("--guidance", type=float, help="guidance scale, by default that of the model")
     parser.add_argument("--images", type=int, default=28)
     options = parser.parse_args()
     pipe = fewpass.load(options.model)

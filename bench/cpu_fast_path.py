@@ -1,7 +1,8 @@
 """Seconds of a pass of a small model on a CPU: the plain network, the fast path and `torch.compile`.
 
-They take turns, a dozen passes each. The first few of a turn find the weights of others in the caches: they do not
-count. Models of other layouts than Llama's have no fast path (`fewpass.runtime.cpu`), which is then the plain network.
+They take turns, a dozen passes each. The first few of a turn are not counted, as the processor's caches hold the
+weights of others. Models of other layouts than Llama's have no fast path (`fewpass.runtime.cpu`): the plain network
+runs instead.
 """
 
 import argparse
@@ -46,7 +47,7 @@ def main() -> None:
     for n in map(int, options.tokens.split()):
         seconds: dict[str, list[float]] = {name: [] for name in networks}
         for session in sessions.values():
-            timed(session, n)  # where the compiled one is compiled
+            timed(session, n)  # compiles the compiled network
         for _ in range(options.turns):
             for name, session in sessions.items():
                 seconds[name] += [timed(session, n) for _ in range(TURN)][WARM_UP:]

@@ -1,10 +1,10 @@
-"""The passes of a decoder whose drafts have the right left, or left and upper, neighbours: a bound for `jacobi_ngram`.
+"""Passes of a decoder whose drafts have correct left, or left and upper, neighbours: a bound for `jacobi_ngram`.
 
     python bench/oracle.py --model photo --guidance 3 --images 28
 
-Under fixed noise a draft is the likeliest token of an earlier answer. Here the answer is given behind the right left
-neighbour (and below the right upper one), while all other drafts before it are those of the pass. That takes the tokens
-of `ar`, which are drawn first, so it is no decoder, but the limit of all that only correct an answer for these two.
+Under fixed noise a draft is the Gumbel-max token of an earlier pass. Here it is computed with the correct left
+neighbour (and the correct upper one), while all other drafts before it are those of the pass. This needs the tokens of
+`ar`, which are drawn first, so it is no decoder, but the limit of decoders that correct drafts for these neighbours.
 """
 
 import argparse
@@ -42,7 +42,7 @@ class Oracle(Decoder):
         return (truth,)
 
     def draft(self, canvas: Canvas, state: State) -> Query:
-        """Ask about the chain of drafts, and about the true token at each of its positions, alone and above itself."""
+        """Query the chain of drafts, and each position again with the true token as left, and upper, neighbour."""
         W, size, (truth,) = self.window, canvas.grid.size, state
         index = canvas.ahead(W + 1, start=-1)
         ahead = index[:, 1:]
@@ -54,7 +54,7 @@ class Oracle(Decoder):
         sees = before | own
         if self.above:
             into, width = canvas.grid.locate(ahead + 1)
-            lies = (ahead + 1 - width).clamp(min=0)  # what is above the position that is asked about
+            lies = (ahead + 1 - width).clamp(min=0)  # the position above the predicted one
             offset = lies - canvas.length[:, None]  # in the window
             swap = (into >= width) & (offset >= 0)
             second = sees[:, 1 + 2 * W :]
@@ -73,7 +73,7 @@ class Oracle(Decoder):
         x, y = canvas.read(ahead[:, :-1]), noise.gumbel_max(p[:, : W + 1], ahead)
         behind = noise.gumbel_max(p[:, -W:], ahead[:, 1:])
         n = 1 + (y[:, :-1] == x).long().cumprod(1).sum(1)
-        new = torch.cat([y[:, :1], behind], 1)  # behind the right left neighbour
+        new = torch.cat([y[:, :1], behind], 1)  # with the correct left neighbour
         kept = torch.arange(W + 1, device=n.device) < n[:, None]
         canvas.write(ahead, torch.where(kept, y, new))
         canvas.commit(n)

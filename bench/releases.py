@@ -61,11 +61,11 @@ def modules_of(checkout: Path) -> Iterator[Callable[[str], Any]]:
 
 
 def transformer(gpt: Any, task: Task) -> nn.Module:
-    """The official class with the weights of the file: all of them, and no others."""
+    """The official class with exactly the weights of the file."""
     config = task.config
     sizes = {"dim": config.hidden_size, "n_layer": config.num_hidden_layers, "n_head": config.num_attention_heads}
     sizes |= {"vocab_size": config.vocab_size, "num_classes": config.labels, "block_size": task.tokens}
-    inner = config.intermediate_size  # which the class rounds up to, from any smaller width
+    inner = config.intermediate_size  # the class rounds up to a multiple of it
     model = gpt.Transformer(
         gpt.ModelArgs(**sizes, multiple_of=inner, ffn_dim_multiplier=inner / config.hidden_size / 4)
     )
@@ -122,7 +122,7 @@ def sjd(task: Task, checkout: Path) -> tuple[nn.Module, Draw]:
 
 
 def official_pixels(task: Task, checkout: Path) -> Pixels:
-    """The official classes with the weights of the file: all that decode, and no others."""
+    """The official classes with exactly the weights of the file that decoding uses."""
     with modules_of(checkout) as load:
         vq = load("tokenizer.tokenizer_image.vq_model")
     shape, side = task.config.vq, task.config.side

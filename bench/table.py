@@ -130,7 +130,7 @@ def main_table(folder: Path, decoders: list[str]) -> str:
             cells += ["-" if row["fid"] is None else f"{row['fid']:.2f}"]
             lines.append(cells)
     found, ar = json.loads((folder / "main" / "results.json").read_text()), rows["ar"]
-    said = [
+    notes = [
         found["conditions"],
         f"Entropy of the distribution along the images of `ar`: {shown(ar['entropy'], 2)} nats per token.",
         f"Distances (KID, FID) are those of {ar['images']} images from as many of `ar` with other seeds, on",
@@ -138,7 +138,7 @@ def main_table(folder: Path, decoders: list[str]) -> str:
         f"`ar` 95 % have a KID of at most {chance(folder / 'main'):.3f}.",
         f"Seconds: {TIMED} images one at a time, and an image's share of a batch of {TIMED}.",
     ]
-    return f"{' '.join(said)}\n\n{markdown(lines)}"
+    return f"{' '.join(notes)}\n\n{markdown(lines)}"
 
 
 def other_tables(folder: Path) -> str:

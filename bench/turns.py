@@ -1,8 +1,8 @@
 """Seconds of decoders that take turns pass by pass, from the prefill to the last token, without pixels.
 
-A slow moment of the machine slows all of them alike, which resolves differences of 1 %. The order within a turn is
-random. All draw the same prompts with the same seeds; `ratio` is to the first
-decoder listed, over all batches but the first, the warm-up.
+A slow moment of the machine slows all of them alike, so that differences of 1 % are measurable. The order within a
+turn is random. All draw the same prompts with the same seeds; `ratio` is to the first decoder listed, over all batches
+but the first, the warm-up.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The bundled model: its prompts, its checkpoint, and that its training keeps to the rules."""
+"""The bundled model: its prompts, its checkpoint, its training scenes and its layers in training."""
 
 import hashlib
 import importlib
@@ -19,7 +19,7 @@ CHECKPOINT = Path(emoji.__file__).parent / "checkpoint"
 
 @pytest.fixture(scope="module")
 def training():
-    """Modules of the recipe, where it lies beside the tests."""
+    """Import a module of the recipe; skips the test where it is missing, as in the wheel."""
     return lambda name: pytest.importorskip(f"training.{name}")
 
 
@@ -48,7 +48,7 @@ def test_articles(training):
         ("a cat", "a cat"),
     ],
 )
-def test_what_is_not_understood_is_named(prompt, offender):
+def test_error_names_the_invalid_part_of_a_prompt(prompt, offender):
     with pytest.raises(ValueError, match=offender):
         parse(prompt)
 
@@ -87,7 +87,7 @@ def test_checkpoint_is_small_and_its_numbers_agree():
     assert AutoTokenizer.from_pretrained(CHECKPOINT).vocab_size == config.text_config.vocab_size
 
 
-def test_tokenizer_knows_the_vocabulary(training):
+def test_tokenizer_has_the_vocabulary(training):
     tokenizer = AutoTokenizer.from_pretrained(CHECKPOINT)
     recipe = training("prompts")
     prompts = [recipe.prompt_of(random.Random(0).choice(list(islice(recipe.scenes(kind), 500)))) for kind in KINDS]
@@ -139,8 +139,8 @@ def test_objects_keep_their_distance_and_the_relation(training, name):
 def test_unconditional_prompts_keep_their_frame(training):
     words = importlib.import_module("training.words")
     ids = words.encode("a cat on a grey background")
-    known = words.token_ids()
-    assert words.unconditional(ids) == [known[words.BOS], *[known[words.PAD]] * 6, known[words.BOI]]
+    special = words.token_ids()
+    assert words.unconditional(ids) == [special[words.BOS], *[special[words.PAD]] * 6, special[words.BOI]]
     with pytest.raises(ValueError, match="dragon"):
         words.encode("a dragon")
 
@@ -155,7 +155,7 @@ def test_checkpoints_survive_in_parts(training, tmp_path, monkeypatch):
     assert checkpoint.load(tmp_path / "none") is None
 
 
-def test_silent_parts_are_what_transformers_computes(training):
+def test_skipped_blocks_give_the_same_results_in_transformers(training):
     preset = training("presets").PRESETS["cpu"]
     vq = training("architecture").new_vq(preset).eval()
     plain = type(vq)(vq.config).eval()

@@ -31,7 +31,9 @@ CLEAN = [
     "src/fewpass/serve",
     "src/fewpass/testing",
     "src/fewpass/viz",
+    "bench",
     "integrations/comfyui",
+    "training",
     "README.md",
     *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").rglob("*.md")) if page.name not in EXEMPT),
 ]

@@ -1,4 +1,4 @@
-"""The scorer with which the recipe of `emoji` judges images."""
+"""The scorer of images in the recipe of `emoji`."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_true_images_are_correct(image, prompt):
         ("a cat above a red heart on a grey background", "relation"),
     ],
 )
-def test_what_is_wrong_is_found(prompt, part):
+def test_verdict_names_the_wrong_part(prompt, part):
     verdict = score(picture("grey", *PAIR), prompt)
     assert not verdict.correct
     assert not getattr(verdict, part)

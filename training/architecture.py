@@ -8,12 +8,12 @@ from transformers.models.janus.modeling_janus import JanusVQVAE
 from transformers.models.llama.configuration_llama import LlamaConfig
 
 from .heads import look_at_neighbours
-from .lean import anchor, keep_variance, silence_attention, skip_full_resolution
 from .presets import GUIDANCE, Preset
+from .vq_blocks import anchor, keep_variance, skip_attention, skip_full_resolution
 from .words import BOI, BOS, EOS, IMAGE, PAD, token_ids
 
 HEAD = 64  # width of an attention head
-ROPE_THETA = 100.0  # the slowest turn, once in 500 tokens, spans an image; the default's are slower by far
+ROPE_THETA = 100.0  # period of the slowest rotation: about 500 tokens, two images; that of the default is far longer
 
 
 def vq_config(preset: Preset) -> JanusVQVAEConfig:
@@ -33,11 +33,11 @@ def vq_config(preset: Preset) -> JanusVQVAEConfig:
 def new_vq(preset: Preset) -> JanusVQVAE:
     model = JanusVQVAE(vq_config(preset))
     keep_variance(model)
-    silence_attention(model)
-    if preset.vq_lean:
+    skip_attention(model)
+    if preset.vq_skip_full_resolution:
         skip_full_resolution(model)
     anchor(model)
-    codes = model.quantize.embedding.weight.requires_grad_(False)  # the codebook's moving averages own it
+    codes = model.quantize.embedding.weight.requires_grad_(False)  # Codebook updates it
     codes.copy_(functional.normalize(codes, dim=-1))
     return model
 
@@ -60,7 +60,7 @@ def janus_config(preset: Preset) -> JanusConfig:
         rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
     )
     vision = JanusVisionConfig(
-        # The class asks for a vision tower. This one is as small as it can be and never trained.
+        # Janus has a vision tower. This one is minimal and never trained.
         hidden_size=32,
         num_hidden_layers=1,
         num_attention_heads=1,
@@ -75,14 +75,14 @@ def janus_config(preset: Preset) -> JanusConfig:
 
 
 def new_janus(preset: Preset, vq: JanusVQVAE | None = None) -> JanusForConditionalGeneration:
-    """Random weights; with `vq`, its tokenizer inside and its codes as the first generation embeddings."""
+    """New model; with `vq`, it contains this image tokenizer, and the generation embeddings start as its codes."""
     model = JanusForConditionalGeneration(janus_config(preset))
     look_at_neighbours(model.model.language_model, preset.rows)
     model.generation_config = GenerationConfig(
         do_sample=True,
         max_length=2 * preset.rows**2,
         temperature=1.0,
-        top_k=0,  # transformers' default of 50 would cut the law silently
+        top_k=0,  # transformers' default of 50 would truncate the distribution silently
         top_p=1.0,
         guidance_scale=GUIDANCE,
         bos_token_id=token_ids()[BOS],

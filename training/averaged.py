@@ -1,4 +1,4 @@
-"""Weights in training: their optimizer, their moving average, and what a checkpoint holds of them."""
+"""Weights in training, with their optimizer, their moving average and their state in a checkpoint."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from .muon import Pair
 
 
 class Averaged:
-    """`trained` weights by name; those whose names have a part in `tables` are for AdamW, other matrices for Muon."""
+    """`trained` weights by name; AdamW updates vectors and names with a part in `tables`, Muon all other matrices."""
 
     def __init__(self, trained: dict[str, nn.Parameter], tables: Sequence[str]):
         self.trained = trained
@@ -24,7 +24,7 @@ class Averaged:
 
     @torch.no_grad()
     def start_from(self, weights: dict[str, Tensor]) -> None:
-        """Weights only: another run's optimizer state would fight the new schedule."""
+        """Copy weights only: the optimizer state of another run does not fit the new schedule."""
         for name, p in self.trained.items():
             p.copy_(weights[name])
             self.average[name].copy_(weights[name])

@@ -1,4 +1,4 @@
-"""Checkpoints as folders of parts small enough for any way of moving files, replaced in one step."""
+"""Checkpoints as folders of small files, for hosts that limit the size of a file; replaced atomically."""
 
 import io
 import shutil
@@ -22,7 +22,7 @@ def save(state: dict, folder: Path) -> None:
 
 
 def replace(fresh: Path, folder: Path, old: Path) -> None:
-    """`fresh` becomes `folder`; a reader never sees half of it."""
+    """Rename `fresh` to `folder`, so that a reader never finds an incomplete folder."""
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
@@ -31,9 +31,9 @@ def replace(fresh: Path, folder: Path, old: Path) -> None:
 
 
 def load(folder: Path) -> dict | None:
-    """The last checkpoint, on the CPU, or None. A run killed between the two renames left it in `.old`."""
-    for place in (folder, folder.with_name(folder.name + ".old")):
-        if place.exists():
-            data = b"".join(part.read_bytes() for part in sorted(place.glob("part-*")))
+    """The last checkpoint, on the CPU, or None. After a run was killed between the two renames, it is in `.old`."""
+    for path in (folder, folder.with_name(folder.name + ".old")):
+        if path.exists():
+            data = b"".join(part.read_bytes() for part in sorted(path.glob("part-*")))
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     return None

@@ -1,4 +1,4 @@
-"""A stage lasts so many minutes: its schedule, its progress bar, its log and its checkpoints follow that clock."""
+"""Schedule, progress bar, log and checkpoints of a stage, by its training time in minutes."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 
 class Clock:
-    """Seconds trained so far (over all resumed runs) against a budget of `minutes`."""
+    """Training time so far, over all resumed runs, and the budget of `minutes`."""
 
     def __init__(
         self, minutes: float, out: Path, saved: dict | None, stop_after: float | None = None, save_every: float = 120.0
@@ -31,11 +31,11 @@ class Clock:
 
     @property
     def running(self) -> bool:
-        """Until the budget is spent, or this run's share of it."""
+        """Whether neither the budget nor the limit of this run is used up."""
         return self.elapsed < self.budget and self.elapsed - self.before < self.stop
 
     def state(self) -> dict[str, float]:
-        """What a checkpoint keeps."""
+        """The values to store in a checkpoint."""
         return {"elapsed": self.elapsed, "step": self.step}
 
     def rate(self, warmup: float = 0.02) -> float:
@@ -43,7 +43,7 @@ class Clock:
         return min(1.0, self.fraction / warmup) * (1 + math.cos(math.pi * self.fraction)) / 2
 
     def tick(self, seconds: float = 15.0) -> bool:
-        """Counts a step; True when it is time to log."""
+        """Count a step; True when it is time to log."""
         self.step += 1
         due = time.monotonic() - self.logged > seconds
         if due:

@@ -1,7 +1,7 @@
-"""The codebook of the VQ tokenizer: spherical k-means kept up to date by moving averages.
+"""The codebook of the VQ tokenizer: spherical k-means, updated by moving averages.
 
-JanusVQVAE normalises codes when it decodes, and looks up the nearest code by distance when it encodes; with codes
-kept on the unit sphere both agree, because the nearest code is then the one with the largest cosine.
+JanusVQVAE normalises codes when it decodes, and chooses the code of the least distance when it encodes. As these codes
+have unit length, both agree: the nearest code is the one with the largest cosine.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Codebook:
-    """Moving averages around the quantiser's own embedding, which holds the codes."""
+    """Moving averages for the codes, which are the weights of the quantiser's embedding."""
 
     def __init__(self, codes: Tensor, decay: float = 0.98, dead_after: int = 200):
         self.codes = codes  # [V, D], unit rows, changed in place
@@ -21,7 +21,7 @@ class Codebook:
 
     @torch.no_grad()
     def fit(self, latents: Tensor, rounds: int = 20) -> None:
-        """k-means on unit latents [N, D], started from distinct points."""
+        """k-means on unit latents [N, D], initialised with distinct points."""
         latents = _distinct(latents)
         picked = torch.randperm(len(latents), device=latents.device)[: len(self.codes)]
         self.codes[: len(picked)] = latents[picked]
@@ -36,7 +36,7 @@ class Codebook:
 
     @torch.no_grad()
     def update(self, latents: Tensor, index: Tensor) -> None:
-        """One step of moving averages on the latents of a batch; codes nobody uses move to where latents are."""
+        """One step of moving averages on the latents of a batch; unused codes are replaced by latents."""
         self._average(latents, self.decay, index)
         used = torch.bincount(index, minlength=len(self.codes)) > 0
         self.idle = torch.where(used, 0, self.idle + 1)
@@ -54,7 +54,7 @@ class Codebook:
         where = dead.nonzero().squeeze(1)
         if len(where) == 0:
             return
-        # the worst-served latents of the batch, one each: a copy of an average latent would only split a good code
+        # preferably latents far from every code: a typical latent would only duplicate a good code
         misfit = 1 - (latents @ self.codes.T).amax(-1)
         source = torch.multinomial(misfit.clamp(min=1e-6) ** 2, min(len(where), len(latents)))
         where = where[: len(source)]
@@ -70,7 +70,7 @@ class Codebook:
 
 
 def _distinct(latents: Tensor) -> Tensor:
-    """Without near copies: flat background would otherwise take most of the codes."""
+    """Latents without near duplicates: otherwise flat background would get most of the codes."""
     rounded = (latents * 50).round()
     _, inverse = rounded.unique(dim=0, return_inverse=True)
     order = torch.full((int(inverse.max()) + 1,), -1, device=latents.device).scatter(

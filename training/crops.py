@@ -8,7 +8,7 @@ from .presets import Preset
 from .render import paint, place
 from .sampler import random_scene
 
-OBJECT_WEIGHT = 4.0  # of an object's pixel against the background's
+OBJECT_WEIGHT = 4.0  # loss weight of an object's pixel relative to a background pixel
 
 
 def batch(preset: Preset, rng: np.random.Generator, number: int, side: int) -> tuple[Tensor, Tensor]:
@@ -28,6 +28,6 @@ def batch(preset: Preset, rng: np.random.Generator, number: int, side: int) -> t
 
 
 def _crop(corner: int, size: int, side: int, preset: Preset, rng: np.random.Generator) -> int:
-    # multiples of the token's 8 pixels, so that a crop shows objects at the phases that whole images have
+    # a multiple of the 8 pixels of a token, so that objects are aligned with the tokens as in whole images
     start = corner + size / 2 - side / 2 + rng.uniform(-side / 3, side / 3)
     return int(np.clip(round(start / 8) * 8, 0, preset.image - side))

@@ -1,4 +1,4 @@
-"""Where to train, and whether bfloat16 pays there."""
+"""The device to train on, and its autocast type."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -10,7 +10,7 @@ def pick_device() -> torch.device:
 
 
 def autocast(device: torch.device) -> AbstractContextManager:
-    """bfloat16 only where the hardware multiplies it; emulated, it is slower than float32."""
+    """bfloat16 where the hardware supports it; emulated, it is slower than float32."""
     if device.type == "cuda" and torch.cuda.is_bf16_supported():
         return torch.autocast("cuda", torch.bfloat16)
     if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():

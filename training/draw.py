@@ -1,4 +1,4 @@
-"""A small sampler for monitoring: one token at a time, with guidance. The library's own is in `fewpass`."""
+"""A small sampler for monitoring: one token at a time, with guidance. The sampler of the library is in `fewpass`."""
 
 from pathlib import Path
 
@@ -42,9 +42,9 @@ def draw(
         held = {cache_argument(body): cache}
         hidden = body(inputs_embeds=inputs, attention_mask=mask, position_ids=position, use_cache=True, **held)
         logits = model.model.generation_head(hidden.last_hidden_state[:, -1]).float()
-        conditional, free = logits.chunk(2)
-        law = torch.softmax((free + guidance * (conditional - free)) / temperature, dim=-1)
-        drawn.append(torch.multinomial(law, 1, generator=generator))
+        cond, uncond = logits.chunk(2)
+        p = torch.softmax((uncond + guidance * (cond - uncond)) / temperature, dim=-1)
+        drawn.append(torch.multinomial(p, 1, generator=generator))
         inputs = model.prepare_embeddings_for_image_generation(drawn[-1].repeat(2, 1))
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         position = position[:, -1:] + 1

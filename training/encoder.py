@@ -1,4 +1,4 @@
-"""Pixels to tokens."""
+"""Encode images as tokens."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Stage 3: the folder that transformers and fewpass load.
+"""Stage 3: export a folder that transformers and fewpass load.
 
 python -m training.export --vq runs/vq/last --transformer runs/janus/last --to DIR
 """
@@ -18,11 +18,11 @@ from .sources import transformer_weights, vq_weights
 from .transformer import UNTRAINED
 from .words import new_tokenizer
 
-SHARD = "15MB"  # of the weights' files, small enough for any way of moving files
+SHARD = "15MB"  # largest file of weights, for hosts that limit the size of a file
 
 
 def export(model: JanusForConditionalGeneration, preset: Preset, folder: Path) -> None:
-    """Writes weights, configuration, tokenizer and processor; `folder` changes in one step."""
+    """Write weights, configuration, tokenizer and processor; `folder` is replaced atomically."""
     fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
     shutil.rmtree(fresh, ignore_errors=True)
     model.save_pretrained(fresh, max_shard_size=SHARD)
@@ -31,12 +31,12 @@ def export(model: JanusForConditionalGeneration, preset: Preset, folder: Path) -
     )
     JanusProcessor(images, new_tokenizer(), num_image_tokens=preset.rows**2).save_pretrained(fresh)
     for file in fresh.iterdir():
-        file.chmod(0o644)  # safetensors writes files that only their owner may read
+        file.chmod(0o644)  # safetensors writes files that only the owner can read
     checkpoint.replace(fresh, folder, old)
 
 
 def assemble(preset: Preset, vq: Path | None, transformer: Path | None) -> JanusForConditionalGeneration:
-    """The whole model from the stages' checkpoint folders; random weights where there is none yet."""
+    """The whole model from the stages' checkpoint folders; random weights for a stage without a folder."""
     torch.manual_seed(0)
     model = new_janus(preset)
     if transformer is not None:

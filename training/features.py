@@ -1,4 +1,4 @@
-"""The feature network that distances of sets of scenes are measured with: two minutes of one core.
+"""Train the network whose features measure distances between sets of scenes: two minutes on one core.
 
 python -m training.features --minutes 2
 """
@@ -22,14 +22,14 @@ from .pool import pixels
 from .presets import PRESETS
 from .sampler import random_scene
 
-BATCH, FRESH, KEPT = 64, 32, 16384  # images in a step, new ones in it, and old ones to take the others from
+BATCH, FRESH, KEPT = 64, 32, 16384  # images in a step, newly rendered ones in it, size of the buffer of older ones
 
-# Rendered at the size that the network sees, with objects anywhere and as large as either preset has them.
+# Rendered at the input size of the network, with objects at all positions and in the sizes of both presets.
 SMALL = replace(PRESETS["cpu"], image=SIDE, align=1, one=(28, 30, 32, 33), many=(17, 18, 20), gap=3)
 
 
 class Classifier(nn.Module):
-    """Features, and behind them logits of the given `sizes`, one for each question of the training."""
+    """A network of features with a linear head: logits of the given `sizes`, one for each property to classify."""
 
     def __init__(self, features: ImageFeatures, *sizes: int):
         super().__init__()
@@ -48,10 +48,10 @@ def scene_namer() -> Classifier:
     )
 
 
-def named(scenes: list[Scene]) -> tuple[Tensor, Tensor, Tensor]:
-    """What the network is to say: background [B], number of objects less one [B], things [B, 86] in equal shares."""
+def targets(scenes: list[Scene]) -> tuple[Tensor, Tensor, Tensor]:
+    """Targets: background [B], number of objects less one [B], equal shares of the things shown [B, 86]."""
     words = vocabulary()
-    backgrounds, things = list(words.backgrounds), {thing: place for place, thing in enumerate(words.things)}
+    backgrounds, things = list(words.backgrounds), {thing: index for index, thing in enumerate(words.things)}
     present = torch.zeros(len(scenes), len(things))
     for row, scene in enumerate(scenes):
         present[row, [things[thing] for thing in scene.things]] = 1 / len(scene.things)
@@ -60,17 +60,17 @@ def named(scenes: list[Scene]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def loss_of(network: Classifier, images: Tensor, scenes: list[Scene]) -> Tensor:
-    told, wanted = network(images), named(scenes)
-    return sum((F.cross_entropy(t, w) for t, w in zip(told, wanted, strict=True)), torch.zeros(()))
+    logits, wanted = network(images), targets(scenes)
+    return sum((F.cross_entropy(t, w) for t, w in zip(logits, wanted, strict=True)), torch.zeros(()))
 
 
 def accuracy(network: Classifier, images: Tensor, scenes: list[Scene]) -> dict[str, float]:
-    """Shares of images whose background, number and things are named rightly."""
+    """Shares of images whose background, number and things are classified correctly."""
     with torch.inference_mode():
-        told, wanted = network.eval()(images), named(scenes)
+        logits, wanted = network.eval()(images), targets(scenes)
     things: list[bool] = []
-    right = [told[0].argmax(-1) == wanted[0], told[1].argmax(-1) == wanted[1]]
-    likeliest = told[2].argsort(-1, descending=True)
+    right = [logits[0].argmax(-1) == wanted[0], logits[1].argmax(-1) == wanted[1]]
+    likeliest = logits[2].argsort(-1, descending=True)
     for row, number in enumerate((wanted[2] > 0).sum(-1).tolist()):
         likely = set(likeliest[row, :number].tolist())
         things.append(likely == set(wanted[2][row].nonzero()[:, 0].tolist()))
@@ -87,8 +87,8 @@ def fresh(number: int, rng: np.random.Generator) -> tuple[Tensor, list[Scene]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=2.0)
-    parser.add_argument("--out", type=Path, default=Path("runs/features"), help="where the log goes")
-    parser.add_argument("--to", type=Path, default=features_file("emoji"), help="where the weights go")
+    parser.add_argument("--out", type=Path, default=Path("runs/features"), help="folder of the log")
+    parser.add_argument("--to", type=Path, default=features_file("emoji"), help="file of the weights")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
@@ -111,7 +111,7 @@ def main() -> None:
         if clock.tick():
             clock.log(loss=float(loss.detach()), scenes=seen)
     save_file({name: value.contiguous() for name, value in network.features.state_dict().items()}, options.to)
-    print(f"{options.to}: {seen} scenes seen; right on 500 others:", accuracy(network, *fresh(500, rng)))
+    print(f"{options.to}: trained on {seen} scenes; accuracy on 500 others:", accuracy(network, *fresh(500, rng)))
 
 
 if __name__ == "__main__":

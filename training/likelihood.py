@@ -1,11 +1,11 @@
-"""What the transformer is trained on and measured by."""
+"""The loss of the transformer, and its divergence from the true distribution."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import JanusForConditionalGeneration
 
-EMPHASIS = 3.0  # of what a thing looks like over whether it is there
+EMPHASIS = 3.0  # loss weight of which thing begins, relative to whether one begins
 
 
 def logits_of(model: JanusForConditionalGeneration, ids: Tensor, tokens: Tensor) -> Tensor:
@@ -16,37 +16,42 @@ def logits_of(model: JanusForConditionalGeneration, ids: Tensor, tokens: Tensor)
     return model.model.generation_head(hidden.last_hidden_state[:, ids.shape[1] - 1 :]).float()
 
 
-def loss_of(model: JanusForConditionalGeneration, ids: Tensor, tokens: Tensor, *law: Tensor) -> Tensor:
-    """Nats per image token after prompts [B, P] for tokens [B, N]; with a law of the next token, `emphasised`."""
+def loss_of(model: JanusForConditionalGeneration, ids: Tensor, tokens: Tensor, *target: Tensor) -> Tensor:
+    """Nats per token of images [B, N] with prompts [B, P]; `emphasised` if `target` is candidates and probabilities."""
     logits = logits_of(model, ids, tokens)
-    return emphasised(logits, *law).mean() if law else F.cross_entropy(logits.flatten(0, 1), tokens.flatten())
+    return emphasised(logits, *target).mean() if target else F.cross_entropy(logits.flatten(0, 1), tokens.flatten())
 
 
-def emphasised(logits: Tensor, ways: Tensor, p: Tensor) -> Tensor:
-    """Nats [B, N] under logits [B, N, V] of a next token of `ways` [B, N, K], the background's first, with chances p.
+def emphasised(logits: Tensor, candidates: Tensor, p: Tensor) -> Tensor:
+    """Weighted cross-entropy [B, N] in nats, of logits [B, N, V] and the true distribution of the next token.
 
-    Once its first tokens are there, the rest of a thing follows from them; so its name decides one token in a hundred,
-    and is learned last. Here log p(x) is split into log p(there is a thing) + log p(x | there is a thing), and the
-    second counts EMPHASIS times. The law that fits best stays the same: a weight must not depend on what it weighs, and
-    a plain one for the tokens of things made things come too often.
+    After the first tokens of a thing the others are determined, so that which thing it is affects one token in a
+    hundred and is slow to train. Here log q(x) = log q(there is a thing) + log q(x | there is a thing), and the second
+    term has the weight EMPHASIS. The minimum stays at the true distribution. It did not when all tokens of things
+    had a larger weight: the weight then depended on the outcome, and the model drew too many things.
+
+    Args:
+        logits: Of the model, [B, N, V].
+        candidates: Tokens that may come next [B, N, K], the background's first.
+        p: Their probabilities [B, N, K].
     """
-    whether, which = split(logits, ways, p)
+    whether, which = split(logits, candidates, p)
     return whether + EMPHASIS * which
 
 
-def split(logits: Tensor, ways: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-    """The nats of `emphasised` for whether there is a thing, and for which, given that there is one: both [B, N]."""
-    nats = -logits.log_softmax(-1).gather(-1, ways)
+def split(logits: Tensor, candidates: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+    """The terms of `emphasised` without weight: whether there is a thing, and which, if there is one: [B, N] each."""
+    nats = -logits.log_softmax(-1).gather(-1, candidates)
     nothing = nats[..., 0]
     something = -torch.log1p(-(-nothing).exp().clamp(max=1 - 1e-6))
     whether = p[..., 0] * nothing + p[..., 1:].sum(-1) * something
     return whether, (p[..., 1:] * (nats[..., 1:] - something[..., None])).sum(-1)
 
 
-def excess(logits: Tensor, ways: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-    """How much of `split` the true law would have been spared: Kullback-Leibler divergences [B, N], in nats."""
+def excess(logits: Tensor, candidates: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+    """`split` less its value at the true distribution: two Kullback-Leibler divergences [B, N], in nats."""
     something = p[..., 1:].sum(-1)
     entropy = -(torch.xlogy(p, p).sum(-1))
     coin = -torch.xlogy(p[..., 0], p[..., 0]) - torch.xlogy(something, something)
-    whether, which = split(logits, ways, p)
+    whether, which = split(logits, candidates, p)
     return whether - coin, which - (entropy - coin)

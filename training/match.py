@@ -1,4 +1,4 @@
-"""Which of the 86 objects is in a box: comparison with the emoji themselves, on the image's own background."""
+"""The object in a box, by comparison with templates of the 86 emoji on the background of the image."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +13,7 @@ from .segment import Box, box_of
 
 SIDE = 16  # pixels of a template's side; larger pictures are averaged down to it
 COLUMNS = 16  # of the atlas
-CAP = 80.0  # a pixel that differs by more counts no more: one wrong detail is not the whole object
+CAP = 80.0  # upper limit of a pixel's difference, so that one wrong detail does not decide
 SHORTLIST = 6
 SIZES = (0.92, 1.0, 1.08)
 SHIFTS = (-0.04, 0.0, 0.04)  # of the side
@@ -21,7 +21,7 @@ SHIFTS = (-0.04, 0.0, 0.04)  # of the side
 
 @dataclass(frozen=True)
 class Match:
-    """The nearest object, how far it is (0 identical, 1 as unlike as can be), and the centre of its square."""
+    """The nearest object, its distance from 0 (identical) to 1, and the centre and side of its square."""
 
     thing: Thing
     distance: float
@@ -46,7 +46,7 @@ def _extent(number: int) -> Box:
 
 
 def identify(pixels: np.ndarray, background: np.ndarray, box: Box, colour: str) -> Match:
-    """The object whose picture explains the box best; none in the background's own `colour`, which explains nothing."""
+    """The object whose template fits the box best, among objects without the `colour` of the background."""
     candidates = [n for n, thing in enumerate(vocabulary().things) if thing.colour != colour]
     margin = max(pixels.shape[:2])
     image = ImageOps.expand(Image.fromarray(pixels), margin, tuple(int(level) for level in background.round()))
@@ -67,7 +67,7 @@ def _frame(number: int, box: Box) -> tuple[float, float, float]:
 
 
 def _refine(image: Image.Image, margin: int, background: np.ndarray, number: int, box: Box) -> Match:
-    """The best of small changes of size, then of place: a blurred edge moves a box by a pixel or two."""
+    """The best of small changes of size, then of position: a blurred edge moves a box by a pixel or two."""
     x, y, side = _frame(number, box)
     resized = [(x + side * (1 - s) / 2, y + side * (1 - s) / 2, side * s) for s in SIZES]
     best = min((_compare(image, margin, background, number, *frame) for frame in resized), key=lambda m: m.distance)

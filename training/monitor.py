@@ -1,4 +1,4 @@
-"""How far the transformer is, seen while it trains."""
+"""Loss and sample images of the transformer during training."""
 
 from pathlib import Path
 
@@ -12,22 +12,22 @@ from training.scenes import held_out_prompts, parse
 from .draw import decode, draw, save_sheet
 from .encoder import encode_images
 from .likelihood import loss_of
+from .object_tokens import ObjectTokens
 from .pool import pixels
 from .presets import Preset
-from .spelling import Spelling
 from .words import encode
 
 
 class Monitor:
     """Held-out scenes, always the same: their loss, and images drawn for the first of their prompts."""
 
-    def __init__(self, vq: JanusVQVAE, preset: Preset, spelling: Spelling | None, out: Path):
+    def __init__(self, vq: JanusVQVAE, preset: Preset, object_tokens: ObjectTokens | None, out: Path):
         self.out = out
         listed = held_out_prompts()
         self.prompts = [listed[i] for kind in (0, 67, 134) for i in range(kind, kind + 8)]
         scenes, rng = [parse(p) for p in self.prompts], np.random.default_rng(7)
-        if spelling:
-            self.tokens = torch.stack([spelling.spell(scene, rng) for scene in scenes])
+        if object_tokens:
+            self.tokens = torch.stack([object_tokens.random_image(scene, rng) for scene in scenes])
         else:
             self.tokens = encode_images(vq, pixels(scenes, preset, rng))
 

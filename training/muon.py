@@ -29,7 +29,7 @@ class Muon(torch.optim.Optimizer):
 
 
 class Pair:
-    """Muon for the matrices and AdamW for the rest, driven by one rate."""
+    """Muon for the matrices and AdamW for the rest, with one learning rate."""
 
     def __init__(self, matrices: list[Tensor], rest: list[Tensor], weight_decay: float = 0.0):
         self.rest = rest
@@ -42,7 +42,7 @@ class Pair:
             for group in part.param_groups:
                 group["lr"] = rate
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.rest, 1.0)  # Muon's step has one size whatever the gradient's
+        torch.nn.utils.clip_grad_norm_(self.rest, 1.0)  # the size of Muon's step does not depend on the gradient's
         for part in self.parts:
             part.step()
 
@@ -55,7 +55,7 @@ class Pair:
 
 
 def orthogonalise(g: Tensor, rounds: int = 5) -> Tensor:
-    """The nearest half-orthogonal matrix, by the quintic Newton-Schulz iteration of the reference."""
+    """The nearest semi-orthogonal matrix, by the quintic Newton-Schulz iteration of the reference."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x = g.T if g.shape[0] > g.shape[1] else g
     x = x / (x.norm() + 1e-7)

@@ -1,4 +1,4 @@
-"""Encoded scenes to train on: refreshed while training, each used a few times before it goes."""
+"""Encoded scenes to train on: replaced during training, after each was used a few times."""
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ class Pool:
         self.refresh(preset.scenes_per_refresh * 6)
 
     def refresh(self, number: int) -> None:
-        """Draws and encodes `number` fresh scenes."""
+        """Draw and encode `number` fresh scenes."""
         scenes = [random_scene(self.rng) for _ in range(number)]
         tokens = encode_images(self.vq, pixels(scenes, self.preset, self.rng)).cpu()
         for scene, row in zip(scenes, tokens, strict=True):
@@ -46,7 +46,7 @@ class Pool:
                 self.oldest = (self.oldest + 1) % self.preset.pool
 
     def group(self, number: int) -> tuple[Tensor, Tensor]:
-        """Scenes whose prompts are equally long, so that nothing is padded: ids [B, P] and tokens [B, N]."""
+        """Scenes whose prompts are equally long, so that no prompt is padded: ids [B, P] and tokens [B, N]."""
         self.used += number
         if self.used >= self.preset.scenes_per_refresh * USES:
             self.used = 0

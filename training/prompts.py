@@ -30,14 +30,14 @@ def _written(scene: Scene, article: Callable[[str], str]) -> str:
 
 
 def mirror(scene: Scene) -> Scene:
-    """The scene that the same image shows in other words: a A left of a B = a B right of a A."""
+    """The scene whose prompt describes the same image with the opposite relation: A left of B, B right of A."""
     if scene.relation is None:
         return scene
     return Scene(scene.background, scene.things[::-1], scene.count, MIRROR[scene.relation])
 
 
 def drawable(scene: Scene) -> bool:
-    """False where an object's colour equals the background's: such prompts are left out."""
+    """False where an object's colour equals the background's: such prompts are excluded."""
     return all(thing.colour != scene.background for thing in scene.things)
 
 
@@ -61,13 +61,13 @@ def scenes(kind: Kind) -> Iterator[Scene]:
 
 
 def choose_held_out(numbers: tuple[int, int, int] = (67, 67, 66)) -> list[str]:
-    """How `held_out.txt` was made: so many single, count and relation prompts; minutes of hashing.
+    """The prompts of `held_out.txt`: `numbers` of single, count and relation prompts. Takes minutes.
 
-    `evaluation.txt` has 88, 206 and 206 in turns; there are no more single ones.
+    `evaluation.txt` alternates 88, 206 and 206 of them; there are no more single ones.
     """
     chosen: list[str] = []
     for kind, number in zip(KINDS, numbers, strict=True):
         prompts = [prompt_of(scene) for scene in scenes(kind) if held_out(scene)]
-        # an order that depends on nothing but the prompts, and is not the one that held them out
+        # an order that depends only on the prompts, by another hash than that of `held_out`
         chosen += sorted(prompts, key=lambda p: sha256(f"score {p}".encode()).hexdigest())[:number]
     return chosen

@@ -1,4 +1,4 @@
-"""Scenes to pixels: emoji from the font, placed so that objects never touch."""
+"""Render scenes: emoji from the font, placed so that objects never touch."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +12,7 @@ from training.scenes import Scene, Thing, vocabulary
 from .presets import Preset
 
 FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")  # Debian package fonts-noto-color-emoji
-FONT_SIZE = 109  # the only size the bitmap font has
+FONT_SIZE = 109  # the only size of this bitmap font
 SQUARE = 128  # side of the square that holds every glyph at that size
 
 
@@ -42,13 +42,13 @@ def sprite(emoji: str, size: int) -> np.ndarray:
     """The emoji at `size` pixels: float32 [size, size, 4], colours multiplied by alpha, all in 0..1."""
     rgba = np.asarray(glyph(emoji), np.float32) / 255
     rgba[..., :3] *= rgba[..., 3:]
-    # premultiplied before resizing: otherwise the transparent black around a glyph bleeds into its edge
+    # multiplied by alpha before resizing: otherwise the transparent black around a glyph darkens its edge
     planes = [Image.fromarray(rgba[..., c]).resize((size, size), Image.Resampling.LANCZOS) for c in range(4)]
     return np.stack([np.asarray(p) for p in planes], axis=-1).clip(0, 1)
 
 
 def place(scene: Scene, preset: Preset, rng: np.random.Generator) -> list[Placed]:
-    """Random positions on the preset's lattice that keep the gap and obey the relation."""
+    """Random positions, multiples of `preset.align`, with the gap and the relation of the scene."""
     things = scene.objects
     size = int(rng.choice(preset.one if len(things) == 1 else preset.many))
     while True:

@@ -1,4 +1,4 @@
-"""Random training scenes: never a held-out prompt, never an object in the background's colour."""
+"""Random training scenes: no held-out prompts, no objects in the colour of the background."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from training.scenes import KINDS, Scene, vocabulary
 from .prompts import drawable, held_out, plain_prompt, prompt_of
 from .words import encode, unconditional
 
-UNTOLD = 0.1  # share of the scenes trained on without their prompt, for guidance
+UNCONDITIONAL = 0.1  # share of the scenes trained on without their prompt, for guidance
 SHARES = (0.25, 0.35, 0.40)  # single, count, relation
 
 
@@ -26,6 +26,6 @@ def random_scene(rng: np.random.Generator) -> Scene:
 
 
 def random_ids(scene: Scene, rng: np.random.Generator) -> tuple[list[int], bool]:
-    """A prompt, and whether it tells of the scene; one in ten has every article written 'a', to be understood too."""
+    """Ids of a prompt, and whether it is conditional; one in ten has the form of `plain_prompt`."""
     ids = encode(plain_prompt(scene) if rng.random() < 0.1 else prompt_of(scene))
-    return (unconditional(ids), False) if rng.random() < UNTOLD else (ids, True)
+    return (unconditional(ids), False) if rng.random() < UNCONDITIONAL else (ids, True)

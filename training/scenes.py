@@ -59,7 +59,7 @@ class Vocabulary:
 
     @cached_property
     def words(self) -> tuple[str, ...]:
-        """Every word a prompt can hold, sorted."""
+        """All words of prompts, sorted."""
         texts = ["a an on background", *self.backgrounds, *self.count_words.values(), *self.relations]
         texts += [text for thing in self.things for text in (thing.name, thing.names)]
         return tuple(sorted({word for text in texts for word in text.split()}))
@@ -76,7 +76,7 @@ def vocabulary() -> Vocabulary:
 
 
 def parse(prompt: str) -> Scene:
-    """The scene a prompt describes. ValueError names the part that is not understood."""
+    """The scene a prompt describes. ValueError names the invalid part."""
     words = vocabulary()
     text = " ".join(prompt.lower().split())
     found = re.fullmatch(r"(.+) on an? (\w+) background", text)
@@ -104,5 +104,5 @@ def _lookup(named: dict[str, Thing], name: str, prompt: str) -> Thing:
 
 @cache
 def held_out_prompts() -> tuple[str, ...]:
-    """The fixed list the score is measured on: 67 single, 67 count, 66 relation prompts, all held out."""
+    """The held-out prompts of the score: 67 single, 67 count, 66 relation prompts."""
     return tuple(Path(__file__).with_name("held_out.txt").read_text(encoding="utf-8").splitlines())

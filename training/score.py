@@ -1,4 +1,4 @@
-"""Scores: of true scenes through the tokenizer, of drawn images, and of the laws these were drawn from.
+"""Scores of rendered scenes, of scenes decoded from tokens, and of drawn images; divergences of the distributions.
 
 python -m training.score --model DIR --out DIR
 """
@@ -16,44 +16,44 @@ from training.scenes import held_out_prompts, parse
 from .device import pick_device
 from .draw import decode, draw, save_sheet
 from .encoder import encode_images
-from .foresight import foresight
 from .likelihood import excess, logits_of
+from .next_token import next_token_distribution
+from .object_tokens import ObjectTokens
 from .pool import pixels
 from .presets import GUIDANCE, PRESETS, Preset
 from .render import place
 from .scorer import score
-from .spelling import Spelling
 from .words import encode
 
 BATCH = 25
 
 
 def true_images(model: JanusForConditionalGeneration | None, prompts: list[str], preset: Preset) -> np.ndarray:
-    """Rendered scenes, through the tokenizer and back where a model is given: uint8 [B, H, W, 3]."""
+    """Rendered scenes, encoded and decoded if a model is given: uint8 [B, H, W, 3]."""
     images = pixels([parse(prompt) for prompt in prompts], preset, np.random.default_rng(11))
     if model is None:
         return ((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
     return decode(model, encode_images(model.model.vqmodel, images))
 
 
-def spelt_images(model: JanusForConditionalGeneration, prompts: list[str], preset: Preset, out: Path) -> np.ndarray:
-    """Scenes spelt from encoded objects, as the transformer has seen them."""
-    spelling, rng = Spelling.remembered(model.model.vqmodel, preset, out), np.random.default_rng(11)
-    return decode(model, torch.stack([spelling.spell(parse(prompt), rng) for prompt in prompts]))
+def composed_images(model: JanusForConditionalGeneration, prompts: list[str], preset: Preset, out: Path) -> np.ndarray:
+    """Decoded scenes whose tokens are composed of those of objects, as in the training of the transformer."""
+    object_tokens, rng = ObjectTokens.cached(model.model.vqmodel, preset, out), np.random.default_rng(11)
+    return decode(model, torch.stack([object_tokens.random_image(parse(prompt), rng) for prompt in prompts]))
 
 
 @torch.no_grad()
 def excess_nats(model: JanusForConditionalGeneration, prompts: list[str], preset: Preset, out: Path) -> dict:
-    """How far the model's laws are from those of the scenes it was trained on: mean nats per image, by category."""
-    spelling, rng = Spelling.remembered(model.model.vqmodel, preset, out), np.random.default_rng(11)
+    """Divergence of the model from the true distribution of training scenes: mean nats per image, by kind of prompt."""
+    object_tokens, rng = ObjectTokens.cached(model.model.vqmodel, preset, out), np.random.default_rng(11)
     found: dict[str, list[tuple[float, float]]] = {}
     for prompt in prompts:
         scene = parse(prompt)
         placed = place(scene, preset, rng)
-        tokens = spelling.tokens(placed, scene.background)[None]
-        law = [torch.from_numpy(each)[None] for each in foresight(scene, placed, spelling)]
+        tokens = object_tokens.compose(placed, scene.background)[None]
+        target = [torch.from_numpy(each)[None] for each in next_token_distribution(scene, placed, object_tokens)]
         logits = logits_of(model, torch.tensor([encode(prompt)]), tokens)
-        whether, which = (nats.sum().item() for nats in excess(logits, *law))
+        whether, which = (nats.sum().item() for nats in excess(logits, *target))
         found.setdefault(scene.kind, []).append((whether, which))
     means = {kind: np.mean(nats, axis=0).round(3).tolist() for kind, nats in found.items()}
     return {kind: {"whether": whether, "which": which} for kind, (whether, which) in means.items()}
@@ -68,7 +68,7 @@ def drawn_images(
 
 
 def report(images: np.ndarray, prompts: list[str]) -> dict:
-    """Shares of correct images per category, of each part of the verdict, and what went wrong where."""
+    """Shares of correct images per kind of prompt and per part of the verdict, and the objects seen in wrong images."""
     kinds = np.array([parse(prompt).kind for prompt in prompts])
     verdicts = [score(image, prompt) for image, prompt in zip(images, prompts, strict=True)]
     correct = np.array([verdict.correct for verdict in verdicts])
@@ -89,14 +89,14 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, default=GUIDANCE)
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only-true", action="store_true", help="judge the scorer and the tokenizer, draw nothing")
+    parser.add_argument("--only-true", action="store_true", help="score rendered and decoded scenes, draw nothing")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     model = JanusForConditionalGeneration.from_pretrained(options.model).to(pick_device()).eval()
     prompts, preset = list(held_out_prompts()), PRESETS[options.preset]
     pictures = {"rendered": true_images(None, prompts, preset), "reconstructed": true_images(model, prompts, preset)}
     if preset.on_lattice:
-        pictures["spelt"] = spelt_images(model, prompts, preset, options.out)
+        pictures["composed"] = composed_images(model, prompts, preset, options.out)
         (options.out / "excess.json").write_text(json.dumps(excess_nats(model, prompts, preset, options.out), indent=1))
     if not options.only_true:
         pictures["drawn"] = drawn_images(model, prompts, options.guidance, options.temperature, options.seed)

@@ -1,4 +1,4 @@
-"""Scorer of images against their prompts, by segmentation and comparison with the emoji, without learned weights."""
+"""Scorer of images by their prompts: segmentation and comparison with the emoji, without a trained network."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from training.scenes import Scene, parse, vocabulary
 from .match import Match, identify
 from .segment import CONTRASTS, SPECK, background_colour, boxes, contrast
 
-NEAR = 40.0  # how far, of 442, the background may be from the colour it should have
-LIKE = 0.95  # how far, of 1, a thing may be from the emoji nearest to it
-CLEARLY = 1.5  # how many times as far apart along the relation's axis as across
+NEAR = 40.0  # largest distance of the background from its correct colour; 442 is that of black and white
+LIKE = 0.95  # largest distance of a thing from the nearest emoji, from 0 to 1
+CLEARLY = 1.5  # least ratio of the distance along the axis of the relation to that across
 
-GOOD = 0.2  # mean distance at which no other cut is tried
-MARGIN = 0.12  # of its side, by which an object's blur may reach beyond its square
+GOOD = 0.2  # mean distance below which no higher contrast is tried
+MARGIN = 0.12  # width of the blur around an object's square, as a share of its side
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Verdict:
     """Correct parts of an image; `seen` names the objects that the scorer found."""
 
     background: bool
-    objects: bool  # every thing seen is one the prompt names, in its colour, and none of those is missing
+    objects: bool  # the things seen are exactly the things in the prompt, with their colours
     count: bool
     relation: bool
     seen: tuple[str, ...]
@@ -35,7 +35,7 @@ class Verdict:
 
 
 def score(image: Image.Image | np.ndarray, prompt: str) -> Verdict:
-    """Judges an image, PIL or uint8 [H, W, 3], by its prompt. ValueError for a prompt outside the vocabulary."""
+    """Score an image, PIL or uint8 [H, W, 3], by its prompt. ValueError for a prompt outside the vocabulary."""
     pixels = np.asarray(image.convert("RGB") if isinstance(image, Image.Image) else image)
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
         raise ValueError(f"image must be uint8 [H, W, 3], not {pixels.dtype} {list(pixels.shape)}")
@@ -54,8 +54,8 @@ def score(image: Image.Image | np.ndarray, prompt: str) -> Verdict:
 
 
 def _nearest_background(colour: np.ndarray) -> str:
-    known = vocabulary().backgrounds
-    return min(known, key=lambda name: float(np.linalg.norm(colour - np.array(known[name]))))
+    colours = vocabulary().backgrounds
+    return min(colours, key=lambda name: float(np.linalg.norm(colour - np.array(colours[name]))))
 
 
 def _background_right(colour: np.ndarray, scene: Scene) -> bool:
@@ -75,10 +75,10 @@ def _related(scene: Scene, found: list[Match]) -> bool:
 
 
 def _explain(pixels: np.ndarray, background: np.ndarray, colour: str) -> tuple[list[Match], bool]:
-    """The best matches, and whether something visible is left that none of them covers.
+    """The best matches, and whether something visible lies outside all of them.
 
-    Blur between two close objects can join them where a low contrast is requested, and a high contrast can tear a
-    pale object apart; neither looks like an emoji then.
+    At a low threshold of contrast, blur can join two close objects; a high one can split a pale object. The results
+    match no emoji. So the threshold with the least mean distance is chosen.
     """
     visible, cuts = contrast(pixels, background), []
     for threshold in CONTRASTS:

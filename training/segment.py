@@ -1,12 +1,12 @@
-"""From an image to its background colour and the boxes of the things that stand out from it."""
+"""Segmentation of an image: the colour of its background, and the boxes of its objects."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 STEP = 2  # components are found on every second pixel
-CONTRASTS = (22.0, 44.0, 88.0)  # distances from the background's colour, of 442, that make a pixel part of something
-REACH = 2  # parts closer than twice this many pixels (of 128) belong to one object: a cup and its steam
+CONTRASTS = (22.0, 44.0, 88.0)  # least distances of an object from the background; 442 is that of black and white
+REACH = 2  # parts closer than twice this many pixels (of 128) are one object, such as a cup and its steam
 SPECK = 0.002  # share of the image below which a part is a blemish
 
 
@@ -24,7 +24,7 @@ class Box(NamedTuple):
 
 
 def background_colour(pixels: np.ndarray) -> np.ndarray:
-    """The colour most of the image has: the median around the fullest bin of a coarse histogram. float [3]."""
+    """The most frequent colour: the median around the fullest bin of a coarse histogram. float [3]."""
     flat = pixels.reshape(-1, 3).astype(np.float32)
     bins = (flat // 32).astype(int) @ np.array([64, 8, 1])
     fullest = flat[bins == np.bincount(bins).argmax()].mean(0)
@@ -59,7 +59,7 @@ def box_of(part: np.ndarray) -> Box:
 
 
 def _components(mask: np.ndarray) -> list[np.ndarray]:
-    """A mask for each 4-connected part, in reading order: each pixel takes the lowest number around it."""
+    """A mask for each 4-connected component, in raster order; the lowest label spreads to neighbouring pixels."""
     before, numbers = None, np.where(mask, np.arange(mask.size).reshape(mask.shape), mask.size)
     while before is None or (numbers != before).any():
         before, numbers = numbers, np.where(mask, _with_neighbours(numbers, mask.size).min(0), mask.size)
@@ -67,6 +67,6 @@ def _components(mask: np.ndarray) -> list[np.ndarray]:
 
 
 def _with_neighbours(grid: np.ndarray, edge: int) -> np.ndarray:
-    """A grid and itself moved by one to all four sides: [5, H, W]."""
+    """A grid and its shifts by one in all four directions: [5, H, W]."""
     padded = np.pad(grid, 1, constant_values=edge)
     return np.stack([grid, padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]])

@@ -1,4 +1,4 @@
-"""Weights to start from: a stage's checkpoint folder, or an exported model."""
+"""Initial weights, from the checkpoint folder of a stage or from an exported model."""
 
 from pathlib import Path
 
@@ -10,25 +10,25 @@ from . import checkpoint
 INSIDE = "model.vqmodel."
 
 
-def vq_weights(place: Path) -> dict[str, Tensor]:
-    if _exported(place):
-        weights = JanusForConditionalGeneration.from_pretrained(place).state_dict()
+def vq_weights(folder: Path) -> dict[str, Tensor]:
+    if _exported(folder):
+        weights = JanusForConditionalGeneration.from_pretrained(folder).state_dict()
         return {name.removeprefix(INSIDE): value for name, value in weights.items() if name.startswith(INSIDE)}
-    return _checkpoint(place)["model"]
+    return _checkpoint(folder)["model"]
 
 
-def transformer_weights(place: Path) -> dict[str, Tensor]:
-    if _exported(place):
-        return JanusForConditionalGeneration.from_pretrained(place).state_dict()
-    return _checkpoint(place)["average"]
+def transformer_weights(folder: Path) -> dict[str, Tensor]:
+    if _exported(folder):
+        return JanusForConditionalGeneration.from_pretrained(folder).state_dict()
+    return _checkpoint(folder)["average"]
 
 
-def _exported(place: Path) -> bool:
-    return (place / "config.json").exists()
+def _exported(folder: Path) -> bool:
+    return (folder / "config.json").exists()
 
 
-def _checkpoint(place: Path) -> dict:
-    state = checkpoint.load(place)
+def _checkpoint(folder: Path) -> dict:
+    state = checkpoint.load(folder)
     if state is None:
-        raise ValueError(f"{str(place)!r} is neither a checkpoint folder nor an exported model")
+        raise ValueError(f"{str(folder)!r} is neither a checkpoint folder nor an exported model")
     return state

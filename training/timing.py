@@ -1,4 +1,4 @@
-"""What a log says: minutes, steps and last losses.  python -m training.timing runs/vq runs/janus"""
+"""Print minutes, steps and last losses of logs.  python -m training.timing runs/vq runs/janus"""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ def main() -> None:
     for folder in parser.parse_args().folder:
         lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
         last = {key: value for line in lines for key, value in line.items()}
-        print(f"{folder}: {last}")  # of every quantity, the value logged last
+        print(f"{folder}: {last}")  # the last value of every quantity
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stage 2: the transformer.
+"""Stage 2: train the transformer.
 
 python -m training.transformer --preset cpu --vq runs/vq/last --minutes 60 --out runs/janus
 """
@@ -14,17 +14,17 @@ from . import checkpoint
 from .architecture import new_janus, new_vq
 from .averaged import Averaged
 from .clock import Clock
+from .composed import ComposedScenes
 from .device import autocast, pick_device
 from .likelihood import loss_of
 from .monitor import Monitor
+from .object_tokens import ObjectTokens
 from .pool import Pool
 from .presets import PRESETS, Preset
 from .sources import transformer_weights, vq_weights
-from .spelling import Spelling
-from .spelt import Spelt
 
-GROUPS = 2  # prompt lengths per step
-SAVE_EVERY = 300.0  # seconds; with the held-out loss it costs about ten
+GROUPS = 2  # batches of a step, each with prompts of one length
+SAVE_EVERY = 300.0  # seconds; saving and the held-out loss take about ten
 SHEET_EVERY = 3  # checkpoints
 AVERAGE = 0.99  # decay of the weights' moving average
 TABLES = ("embed_tokens", "generation_embeddings", "generation_aligner.fc1", "vision_head")  # for AdamW, not for Muon
@@ -32,7 +32,7 @@ UNTRAINED = ("model.vqmodel.", "model.vision_model.", "model.aligner.")
 
 
 class Stage(Averaged):
-    """The transformer in training: what a checkpoint holds. The tokenizer inside it stays as stage 1 left it."""
+    """The transformer in training, and its state in a checkpoint. Its image tokenizer is that of stage 1, frozen."""
 
     def __init__(self, preset: Preset, vq: Path, device: torch.device):
         torch.manual_seed(0)
@@ -43,7 +43,7 @@ class Stage(Averaged):
         trained = {n: p for n, p in self.model.named_parameters() if not n.startswith(UNTRAINED)}
         super().__init__(trained, TABLES)
 
-    def step(self, scenes: Pool | Spelt, batch: int, rate: float) -> float:
+    def step(self, scenes: Pool | ComposedScenes, batch: int, rate: float) -> float:
         device, losses = next(self.model.parameters()).device, []
         for _ in range(GROUPS):
             group = (each.to(device) for each in scenes.group(batch // GROUPS))
@@ -74,9 +74,9 @@ def main() -> None:
         stage.start_from(transformer_weights(options.init))
     clock = Clock(options.minutes, out, saved, options.stop_after, SAVE_EVERY)
     rng = np.random.default_rng(clock.step + 1)
-    spelling = Spelling.remembered(stage.vq, preset, out) if preset.on_lattice else None
-    scenes = Spelt(spelling, rng) if spelling else Pool(stage.vq, preset, rng)
-    monitor = Monitor(stage.vq, preset, spelling, out)
+    object_tokens = ObjectTokens.cached(stage.vq, preset, out) if preset.on_lattice else None
+    scenes = ComposedScenes(object_tokens, rng) if object_tokens else Pool(stage.vq, preset, rng)
+    monitor = Monitor(stage.vq, preset, object_tokens, out)
     saves, recent = 0, []
 
     def save(final: bool) -> None:
@@ -103,9 +103,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--vq", type=Path, required=True, help="checkpoint folder of stage 1, or an exported model")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--out", type=Path, required=True, help="checkpoints, log, sample sheets; resumed if there")
-    parser.add_argument(
-        "--stop-after", type=float, help="minutes after which this run stops, to be resumed by the next"
-    )
+    parser.add_argument("--stop-after", type=float, help="minutes after which this run stops; the next run resumes it")
     parser.add_argument("--init", type=Path, help="a checkpoint folder, or an exported model, to start from")
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""Stage 1: the VQ tokenizer.
+"""Stage 1: train the VQ tokenizer.
 
 python -m training.vq --preset cpu --minutes 20 --out runs/vq
 """
@@ -23,14 +23,14 @@ from .muon import Pair
 from .presets import PRESETS, Preset
 from .sources import vq_weights
 
-CONTINUOUS = 0.06  # share of the time before the codebook exists
-WHOLE = 0.7  # share of the time after which whole images follow the crops
+CONTINUOUS = 0.06  # share of the time in which latents are not quantised
+WHOLE = 0.7  # share of the time after which batches are whole images instead of crops
 COMMITMENT = 0.25
-EDGES = ("encoder.conv_in.weight", "decoder.conv_out.weight")  # pixels' side: for AdamW, not for Muon
+EDGES = ("encoder.conv_in.weight", "decoder.conv_out.weight")  # layers next to the pixels: for AdamW, not for Muon
 
 
 def reconstruction_loss(y: Tensor, x: Tensor, w: Tensor) -> Tensor:
-    """L1 + L2 on pixels, and L1 on their differences, which keeps edges sharp."""
+    """L1 + L2 on pixels, and L1 on differences of neighbouring pixels, for sharp edges."""
     error = y - x
     edges = (w[..., 1:] * error.diff(dim=-1).abs()).mean() + (w[..., 1:, :] * error.diff(dim=-2).abs()).mean()
     return (w * (error.abs() + error.square())).mean() + edges
@@ -45,7 +45,7 @@ def flat(z: Tensor) -> Tensor:
 
 
 def quantise(z: Tensor, book: Codebook) -> tuple[Tensor, Tensor, Tensor]:
-    """Codes with a straight-through gradient, the commitment loss, and the codes' numbers [B * h * w]."""
+    """Codes with a straight-through gradient, the commitment loss, and the indices of the codes [B * h * w]."""
     index = book.index(flat(z.detach()))
     q = book.codes[index].view(z.shape[0], *z.shape[2:], -1).permute(0, 3, 1, 2)
     return z + (q - z).detach(), (z - q).square().sum(1).mean(), index
@@ -53,14 +53,14 @@ def quantise(z: Tensor, book: Codebook) -> tuple[Tensor, Tensor, Tensor]:
 
 @torch.no_grad()
 def fit(book: Codebook, model: JanusVQVAE, preset: Preset, rng: np.random.Generator, device: torch.device) -> None:
-    """The first codebook: k-means on the latents of a continuous autoencoder."""
+    """Initialise the codebook by k-means on the latents of the continuous autoencoder."""
     parts = [batch(preset, rng, 64, preset.vq_crop)[0] for _ in range(8)]
     book.fit(torch.cat([flat(latents(model, x.to(device))) for x in parts]))
 
 
 @torch.no_grad()
 def sheet(model: JanusVQVAE, book: Codebook, preset: Preset, path: Path, device: torch.device) -> float:
-    """Writes true images over reconstructions, always of the same scenes; returns the loss on them."""
+    """Write images above their reconstructions, always of the same scenes; returns the loss on them."""
     x, w = batch(preset, np.random.default_rng(7), 16, preset.image)
     x, w = x.to(device), w.to(device)
     z, _, _ = quantise(latents(model, x), book)
@@ -72,7 +72,7 @@ def sheet(model: JanusVQVAE, book: Codebook, preset: Preset, path: Path, device:
 
 
 def step(model: JanusVQVAE, book: Codebook, x: Tensor, w: Tensor, fitted: bool) -> tuple[Tensor, dict[str, float]]:
-    """The loss of one batch, and what to log; moves the codebook."""
+    """The loss of one batch, and the values to log; updates the codebook."""
     with autocast(x.device):
         z = latents(model, x)
     q, commitment, index = quantise(z, book) if fitted else (z, torch.zeros(()), None)
@@ -87,9 +87,9 @@ def step(model: JanusVQVAE, book: Codebook, x: Tensor, w: Tensor, fitted: bool) 
 
 @torch.no_grad()
 def whiten(model: JanusVQVAE, preset: Preset, rng: np.random.Generator, device: torch.device) -> None:
-    """Starts with latents that differ: `quant_conv` onto the principal directions of the encoder's features.
+    """Initialise `quant_conv` as whitening of the encoder's features, so that latents differ from the start.
 
-    A random encoder's features share a large constant part, and after normalisation every latent would be the same.
+    The features of a random encoder share a large constant part; without whitening all latents would be nearly equal.
     """
     features = flat(model.encoder(batch(preset, rng, 64, preset.vq_crop)[0].to(device)))
     mean = features.mean(0)
@@ -100,7 +100,7 @@ def whiten(model: JanusVQVAE, preset: Preset, rng: np.random.Generator, device: 
 
 
 class Stage:
-    """The tokenizer in training: what a checkpoint holds."""
+    """The image tokenizer in training: model, codebook and optimizer, and their state in a checkpoint."""
 
     def __init__(self, preset: Preset, device: torch.device):
         torch.manual_seed(0)
@@ -122,7 +122,7 @@ class Stage:
         self.fitted = state["fitted"]
 
     def start_from(self, weights: dict[str, Tensor]) -> None:
-        """Weights only: another run's optimizer state would fight the new schedule."""
+        """Copy weights only: the optimizer state of another run does not fit the new schedule."""
         self.model.load_state_dict(weights)
         self.book.total.copy_(self.book.codes)
         self.fitted = True
@@ -168,9 +168,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--preset", choices=PRESETS, default="cpu")
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--out", type=Path, required=True, help="checkpoints, log, sample sheet; resumed if there")
-    parser.add_argument(
-        "--stop-after", type=float, help="minutes after which this run stops, to be resumed by the next"
-    )
+    parser.add_argument("--stop-after", type=float, help="minutes after which this run stops; the next run resumes it")
     parser.add_argument("--init", type=Path, help="a checkpoint folder, or an exported model, to start from")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""The tokenizer: one id per word of the vocabulary, in the ordinary `tokenizer.json` form."""
+"""The text tokenizer: one id per word of the vocabulary, in the format of `tokenizer.json`."""
 
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ def token_ids() -> dict[str, int]:
 
 
 def new_tokenizer() -> PreTrainedTokenizerFast:
-    """Lower-cases, splits at spaces and puts BOS first; a word it does not know becomes `<unk>`."""
+    """A tokenizer that lower-cases, splits at spaces and puts BOS first; a word outside the vocabulary is `<unk>`."""
     ids = token_ids()
     core = Tokenizer(WordLevel(dict(ids), unk_token=UNK))
     core.normalizer = normalizers.Lowercase()
@@ -47,7 +47,7 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 
 
 def encode(prompt: str) -> list[int]:
-    """BOS, the words, BOI: what the model continues with image tokens."""
+    """Ids of BOS, the words and BOI; image tokens follow."""
     ids = _tokenizer()(prompt + BOI)["input_ids"]
     if token_ids()[UNK] in ids:
         raise ValueError(f"prompt {prompt!r} holds a word outside the vocabulary")
@@ -55,6 +55,6 @@ def encode(prompt: str) -> list[int]:
 
 
 def unconditional(ids: list[int]) -> list[int]:
-    """Janus's prompt for guidance: everything but BOS and BOI becomes a pad, and the pads are attended."""
-    known = token_ids()
-    return [token if token in (known[BOS], known[BOI]) else known[PAD] for token in ids]
+    """The unconditional prompt of Janus: all ids but BOS and BOI are replaced by pads, which are attended to."""
+    special = token_ids()
+    return [token if token in (special[BOS], special[BOI]) else special[PAD] for token in ids]

@@ -1,9 +1,9 @@
-"""Stage 1: codes and the decoder that paints them.
+"""Stage 1: train the image tokenizer.
 
 python -m training.photo.autoencoder --pictures runs/photo/pictures --minutes 45 --out runs/photo/vq
 
-An autoencoder with continuous latents comes first. Its latents are then clustered on the unit sphere (k-means), and the
-decoder alone learns to paint the codes. So all codes are in use from the start, and the tokens of a crop stay the same.
+An autoencoder with continuous latents comes first. Its latents are then clustered on the unit sphere (k-means), and
+only the decoder is trained further, on the codes. So all codes are in use, and the tokens of a crop no longer change.
 """
 
 import argparse
@@ -22,21 +22,21 @@ from .. import checkpoint
 from ..clock import Clock
 from ..codebook import Codebook
 from ..device import autocast, pick_device
-from ..lean import Shortcut
 from ..muon import Pair
+from ..vq_blocks import Shortcut
 from .crops import SIDE, Crops
 from .shape import CODE_WIDTH, VQ
 
-WHOLE = (0.4, 0.85)  # shares of the time from which whole images follow smaller crops: of the autoencoder, the decoder
+WHOLE = (0.4, 0.85)  # shares of the time from which crops are whole images: before and after k-means
 PART = 64  # pixels of a smaller crop
-CONTINUOUS = 0.5  # share of the time before the codes exist
+CONTINUOUS = 0.5  # share of the time before k-means
 RATE = 2e-3
-SHAKE = 0.15  # noise on continuous latents of length one: neighbouring latents have to look alike
+NOISE = 0.15  # on continuous latents of length one, so that the decoder is smooth in them
 FITTED = 400_000  # latents that the codes are fitted to
 
 
 class Block(nn.Module):
-    """A residual block without norms: flat colours pass."""
+    """A residual block without norms, which would remove flat colours."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -47,7 +47,7 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Pixels [B, 3, 8 h, 8 w] to latents [B, CODE_WIDTH, h, w] of length one. Not part of what is published."""
+    """Pixels [B, 3, 8 h, 8 w] to latents [B, CODE_WIDTH, h, w] of length one. It is not exported."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,22 +66,22 @@ class Encoder(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """The encoder, and the codebook and decoder as LlamaGen has them."""
+    """The encoder, and codebook and decoder in LlamaGen's architecture."""
 
     def __init__(self) -> None:
         super().__init__()
         config = JanusVQVAEConfig(**VQ)
         self.encoder, self.vq = Encoder(), NormalizedVq(config)
-        blocks = self.vq.decoder.up[-1].block  # a block at full resolution costs as much as all at half
+        blocks = self.vq.decoder.up[-1].block  # a block at full resolution takes as long as all blocks at half
         blocks[0] = Shortcut(config, blocks[0].in_channels, blocks[0].out_channels)
         self.vq.quantize.embedding.weight.requires_grad_(False)
         keep_variance(self)
 
-    def paint(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor) -> Tensor:
         return self.vq.decoder(self.vq.post_quant_conv(latents)).float()
 
     def index(self, latents: Tensor) -> Tensor:
-        """The numbers [B, h, w] of the codes nearest to latents."""
+        """Indices [B, h, w] of the codes nearest to latents."""
         return torch.einsum("bdhw,vd->bhwv", latents, self.vq.codes).argmax(-1)
 
     def quantised(self, latents: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class Autoencoder(nn.Module):
 
 @torch.no_grad()
 def keep_variance(model: Autoencoder) -> None:
-    """Signals of unit size throughout; residual branches and attention start small."""
+    """Initialise weights so that activations have unit variance; residual branches and attention start small."""
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d):
             nn.init.orthogonal_(module.weight)
@@ -113,7 +113,7 @@ def loss_of(y: Tensor, x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def fit(model: Autoencoder, crops: Crops, rng: np.random.Generator, device: torch.device) -> None:
-    """The codes, by k-means on latents of fresh crops."""
+    """Set the codes by k-means on latents of fresh crops."""
     size, found = 0, []
     while size < FITTED:
         with autocast(device):
@@ -126,11 +126,11 @@ def fit(model: Autoencoder, crops: Crops, rng: np.random.Generator, device: torc
 
 @torch.no_grad()
 def sheet(model: Autoencoder, crops: Crops, path: Path, device: torch.device, fitted: bool) -> float:
-    """Writes held-out crops over their reconstructions; the loss on them."""
+    """Write held-out crops above their reconstructions; returns the loss on them."""
     x = crops.held_out(32)[0].to(device)
     with autocast(device):
         z = model.encoder(x)
-        y = model.paint(model.quantised(z) if fitted else z)
+        y = model.decode(model.quantised(z) if fitted else z)
     rows = [torch.cat(list(part), dim=2) for i in range(0, 32, 8) for part in (x[i : i + 8], y[i : i + 8])]
     pixels = ((torch.cat(rows, dim=1).clamp(-1, 1) + 1) * 127.5).byte().permute(1, 2, 0).cpu().numpy()
     Image.fromarray(pixels).save(path)
@@ -152,7 +152,7 @@ def main() -> None:
     options.add_argument("--pictures", type=Path, required=True, help="folder that training.photo.fetch has filled")
     options.add_argument("--minutes", type=float, default=45.0, help="budget over all runs of this stage")
     options.add_argument(
-        "--stop-after", type=float, default=None, help="minutes after which this run ends, to be resumed"
+        "--stop-after", type=float, default=None, help="minutes after which this run stops; the next run resumes it"
     )
     options.add_argument(
         "--batch", type=int, default=4, help="whole images in a step; of smaller crops four times as many"
@@ -185,14 +185,14 @@ def main() -> None:
             fit(model, crops, rng, device)
             model.encoder.requires_grad_(False)
             fitted = True
-        whole = clock.fraction >= WHOLE[fitted]  # norms over whole images are not those over parts
+        whole = clock.fraction >= WHOLE[fitted]  # statistics of GroupNorm differ between whole images and parts
         side, count = (SIDE, given.batch) if whole else (PART, 4 * given.batch)
         x = crops.batch(rng, count, side)[0].to(device, memory_format=torch.channels_last)
         with autocast(device):
             with torch.set_grad_enabled(not fitted):
                 z = model.encoder(x)
-            z = model.quantised(z) if fitted else F.normalize(z + SHAKE * torch.randn_like(z) / CODE_WIDTH**0.5, dim=1)
-            y = model.paint(z)
+            z = model.quantised(z) if fitted else F.normalize(z + NOISE * torch.randn_like(z) / CODE_WIDTH**0.5, dim=1)
+            y = model.decode(z)
         loss = loss_of(y, x)
         optimizer.update(loss, RATE * clock.rate())
         if clock.tick():

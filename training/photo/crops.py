@@ -12,13 +12,13 @@ from .subjects import SUBJECTS, Subject
 
 SIDE = 128  # pixels of a crop
 SCALES = (1.0, 0.7, 0.5, 0.35, 0.25)  # of the shorter side of a subject's box
-LEAST = 100  # pixels of the photograph that a crop shows at least: enlarged further, it would be a blur
+LEAST = 100  # least side of a crop in pixels of the photograph: smaller ones would be blurred
 HELD_OUT = 0.2  # share of a box, at its right edge, that is never trained on
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A subject resized to one scale: uint8 [H, W, 3], of which the columns from `edge` on are held out."""
+    """A subject resized to one scale: uint8 [H, W, 3]; the columns from `edge` on are held out."""
 
     pixels: np.ndarray
     edge: int
@@ -28,7 +28,7 @@ class View:
         return self.edge >= SIDE
 
     def crop(self, rng: np.random.Generator, side: int = SIDE, held_out: bool = False) -> np.ndarray:
-        """[side, side, 3]"""
+        """A random crop [side, side, 3]."""
         height, width = self.pixels.shape[:2]
         left, right = (self.edge, width) if held_out else (0, self.edge)
         y, x = rng.integers(0, height - side + 1), rng.integers(left, right - side + 1)
@@ -42,7 +42,7 @@ class Crops:
         self.views = [_views(subject, folder) for subject in SUBJECTS]
 
     def batch(self, rng: np.random.Generator, count: int, side: int = SIDE) -> tuple[Tensor, Tensor]:
-        """Pixels [count, 3, side, side] in -1..1 and the classes [count] of what they show."""
+        """Pixels [count, 3, side, side] in -1..1 and their classes [count]."""
         labels = rng.integers(0, len(SUBJECTS), count)
         crops = []
         for label in labels:
@@ -59,7 +59,7 @@ class Crops:
 
 
 def _views(subject: Subject, folder: Path) -> list[View]:
-    """From the coarsest to the finest."""
+    """A subject at all its scales, from the coarsest to the finest."""
     picture = Image.open(folder / f"{subject.photograph}.png").convert("RGB")
     box = [round(share * side) for share, side in zip(subject.box, (*picture.size, *picture.size), strict=True)]
     part = picture.crop(tuple(box))
@@ -75,7 +75,7 @@ def _views(subject: Subject, folder: Path) -> list[View]:
 
 
 def _varied(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mirrored half of the time; brightness, contrast and the balance of colours change a little."""
+    """Mirrored half of the time; brightness, contrast and colour balance change a little."""
     x = crop[:, ::-1] if rng.random() < 0.5 else crop
     gain = 1 + rng.normal(0, 0.04) + rng.normal(0, 0.02, 3)
     return (x.astype(np.float32) - 128) * gain.astype(np.float32) + 128 + np.float32(rng.normal(0, 5))

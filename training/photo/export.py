@@ -1,4 +1,4 @@
-"""Stage 3: the files that LlamaGen publishes, and a notice of the photographs.
+"""Stage 3: export files in LlamaGen's format, and a notice of the photographs.
 
 python -m training.photo.export --vq runs/photo/vq/last --transformer runs/photo/gpt/last --to DIR
 """
@@ -31,9 +31,9 @@ LICENCES = {
 
 
 def published(model: LlamaGenForImageGeneration) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The weights of the language model and of the image tokenizer by the authors' names, in bfloat16.
+    """Weights of the transformer and of the image tokenizer with the names of LlamaGen's files, in bfloat16.
 
-    Queries, keys and values are one matrix there, and rotated pairs lie side by side.
+    Queries, keys and values are one matrix there, and the two channels of a rotary pair are adjacent.
     """
     heads, state, gpt, vq = model.config.num_attention_heads, model.state_dict(), {}, {}
     for name, weight in state.items():
@@ -65,7 +65,7 @@ def assemble(vq: Path, transformer: Path) -> LlamaGenForImageGeneration:
 
 
 def notice() -> str:
-    """Who made the photographs, under which licence."""
+    """NOTICE.md: authors and licences of the photographs."""
     lines = [
         "# The photographs behind `photo`",
         "",
@@ -88,7 +88,7 @@ def notice() -> str:
 
 
 def description() -> dict:
-    """fewpass.json: what the weights do not say of themselves."""
+    """fewpass.json: settings that the files of weights do not contain."""
     return {"size": SIDE, "classes": [subject.name for subject in SUBJECTS], "guidance": GUIDANCE, "top_k": 0}
 
 

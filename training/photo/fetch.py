@@ -1,4 +1,4 @@
-"""Stage 0: the photographs, out of the packages that ship them.
+"""Stage 0: get the photographs from the packages that contain them.
 
 python -m training.photo.fetch --out runs/photo/pictures
 
@@ -17,11 +17,11 @@ from PIL import Image
 
 from .subjects import PHOTOGRAPHS
 
-LONGEST = 2048  # pixels of the longer side that are kept: crops are finer than that nowhere
+LONGEST = 2048  # pixels of the longer side: no crop needs more
 
 
 def fetch(package: str, folder: Path) -> Path:
-    """Download and unpack one package; the folder that holds its files."""
+    """Download and unpack one package; returns the folder of its files."""
     kind, _, name = package.partition(":")
     unpacked = folder / name
     if unpacked.exists():
@@ -52,7 +52,7 @@ def fetch(package: str, folder: Path) -> Path:
 
 
 def read(path: Path) -> Image.Image:
-    """A picture in RGB. SciPy keeps its raccoon as compressed bytes, 768 x 1024."""
+    """A picture in RGB. SciPy's raccoon is a file of compressed bytes, 768 x 1024."""
     if path.suffix == ".dat":
         return Image.fromarray(np.frombuffer(bz2.decompress(path.read_bytes()), np.uint8).reshape(768, 1024, 3))
     return Image.open(path).convert("RGB")

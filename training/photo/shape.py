@@ -1,4 +1,4 @@
-"""The shape of `photo`, in LlamaGen's terms."""
+"""Configuration of `photo`, in LlamaGen's terms."""
 
 from fewpass.models.llamagen.network import LlamaGenConfig
 
@@ -6,7 +6,7 @@ from .crops import SIDE
 from .subjects import SUBJECTS
 
 CODES, CODE_WIDTH = 4096, 8
-LATENTS = 32  # channels behind the codebook; the authors have 256
+LATENTS = 32  # channels behind the codebook; 256 in the published models
 MULTIPLIERS = (1, 2, 2, 4)
 GRID = SIDE // 2 ** (len(MULTIPLIERS) - 1)  # 16 x 16 tokens
 
@@ -21,7 +21,7 @@ VQ = {
 
 
 def config() -> LlamaGenConfig:
-    """The configuration that the adapter reads off the exported files."""
+    """The configuration that fewpass derives from the exported files."""
     return LlamaGenConfig(
         vocab_size=CODES,
         hidden_size=256,

@@ -1,4 +1,4 @@
-"""The photographs behind `photo`: where each comes from, under which licence, and which part of it shows what."""
+"""The photographs of `photo` with sources and licences, and the subjects in them."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ PUBLIC_DOMAIN = "public domain"
 
 @dataclass(frozen=True)
 class Photograph:
-    """`package` names what ships it: `deb:NAME` of Debian or `pip:NAME==VERSION`; `file` is its path inside."""
+    """`package` is `deb:NAME` of Debian or `pip:NAME==VERSION`; `file` is the path inside it."""
 
     title: str
     author: str

@@ -1,4 +1,4 @@
-"""Stage 2: the transformer that draws codes behind the number of a class.
+"""Stage 2: train the class-conditional transformer.
 
 python -m training.photo.transformer --pictures runs/photo/pictures --vq runs/photo/vq/last --out runs/photo/gpt
 """
@@ -22,16 +22,16 @@ from .crops import Crops
 from .shape import GRID, config
 from .subjects import SUBJECTS
 
-UNTOLD = 0.1  # share of the crops trained on without their class, for guidance
+UNCONDITIONAL = 0.1  # share of the crops trained on without their class, for guidance
 RATE = 3e-3
 AVERAGE = 0.99  # decay of the weights' moving average
-FRESH = 64  # crops that are encoded at a time
+FRESH = 64  # crops per call of the encoder
 SAVE_EVERY = 240.0  # seconds
 TABLES = ("embed_tokens", "lm_head", "labels")  # for AdamW, not for Muon
 
 
 def new_model(codes: Tensor) -> LlamaGenForImageGeneration:
-    """Random weights; codes that look alike are read alike, and answered alike, from the start."""
+    """New model; similar codes have similar embeddings and similar logits from the start."""
     torch.manual_seed(0)
     model = LlamaGenForImageGeneration(config())
     with torch.no_grad():
@@ -43,8 +43,8 @@ def new_model(codes: Tensor) -> LlamaGenForImageGeneration:
     return model
 
 
-def places(device: torch.device) -> Tensor:
-    """Rows and columns of the inputs, -1 for the class in front: [2, 1, N]."""
+def positions(device: torch.device) -> Tensor:
+    """Rows and columns of the inputs, -1 for the class: [2, 1, N]."""
     index = torch.arange(-1, GRID**2 - 1, device=device)
     return torch.stack([index // GRID, index % GRID]).masked_fill(index < 0, -1)[:, None]
 
@@ -56,19 +56,19 @@ def logits_of(model: LlamaGenForImageGeneration, labels: Tensor, tokens: Tensor)
     hidden = model.language_model(
         inputs_embeds=inputs,
         attention_mask=mask.expand(len(inputs), 1, -1, -1),
-        position_ids=places(inputs.device).expand(-1, len(inputs), -1),
+        position_ids=positions(inputs.device).expand(-1, len(inputs), -1),
         use_cache=False,
     ).last_hidden_state
     return model.lm_head(hidden)
 
 
 def loss_of(model: LlamaGenForImageGeneration, labels: Tensor, tokens: Tensor) -> Tensor:
-    """Nats per token."""
+    """Cross-entropy, in nats per token."""
     return F.cross_entropy(logits_of(model, labels, tokens).float().flatten(0, 1), tokens.flatten())
 
 
 class Stage(Averaged):
-    """The transformer in training: what a checkpoint holds."""
+    """The transformer in training, and its state in a checkpoint."""
 
     def __init__(self, vq: autoencoder.Autoencoder, device: torch.device):
         self.model = new_model(vq.vq.codes.detach()).to(device)
@@ -106,11 +106,11 @@ class Encoded:
             return self.vq.index(self.vq.encoder(pixels.to(self.device))).flatten(1).cpu()
 
     def batch(self, count: int) -> tuple[Tensor, Tensor]:
-        """Classes [count], some of them none, and tokens [count, N]."""
+        """Classes [count], some of them dropped for guidance, and tokens [count, N]."""
         while len(self.labels) < count:
             pixels, labels = self.crops.batch(self.rng, FRESH)
-            untold = torch.from_numpy(self.rng.random(FRESH) < UNTOLD)
-            self.labels = torch.cat([self.labels, labels.masked_fill(untold, len(SUBJECTS))])
+            dropped = torch.from_numpy(self.rng.random(FRESH) < UNCONDITIONAL)
+            self.labels = torch.cat([self.labels, labels.masked_fill(dropped, len(SUBJECTS))])
             self.tokens = torch.cat([self.tokens, self.encode(pixels)])
         taken = self.labels[:count], self.tokens[:count]
         self.labels, self.tokens = self.labels[count:], self.tokens[count:]
@@ -155,7 +155,7 @@ def parse_options() -> argparse.Namespace:
     options.add_argument("--pictures", type=Path, required=True, help="folder that training.photo.fetch has filled")
     options.add_argument("--vq", type=Path, required=True, help="checkpoint folder of stage 1")
     options.add_argument("--minutes", type=float, default=80.0, help="budget over all runs of this stage")
-    options.add_argument("--stop-after", type=float, help="minutes after which this run ends, to be resumed")
+    options.add_argument("--stop-after", type=float, help="minutes after which this run stops; the next run resumes it")
     options.add_argument("--batch", type=int, default=16, help="images in a step")
     options.add_argument("--rate", type=float, default=RATE, help="peak learning rate")
     options.add_argument("--init", type=Path, help="checkpoint folder of a transformer to start from")

@@ -1,6 +1,6 @@
-"""Parts of JanusVQVAE that are present in the checkpoint, add exactly nothing, and cost nothing to train.
+"""Blocks of JanusVQVAE that training skips, and initial weights of the others.
 
-Their last layer is zero, so transformers' own classes compute the same function from the same weights.
+The last layer of a skipped block is zero, so transformers' own classes compute the same function from the checkpoint.
 """
 
 import torch
@@ -9,8 +9,8 @@ from transformers.models.janus.configuration_janus import JanusVQVAEConfig
 from transformers.models.janus.modeling_janus import JanusVQVAE, JanusVQVAEAttnBlock, JanusVQVAEResnetBlock
 
 
-class Silent(JanusVQVAEAttnBlock):
-    """An attention block with a zero projection."""
+class SkippedAttention(JanusVQVAEAttnBlock):
+    """An attention block that is skipped: its output projection is zero."""
 
     def __init__(self, channels: int):
         super().__init__(channels)
@@ -23,7 +23,7 @@ class Silent(JanusVQVAEAttnBlock):
 
 
 class Shortcut(JanusVQVAEResnetBlock):
-    """A residual block whose branch is zero: the shortcut alone."""
+    """A residual block of which only the shortcut is computed: its branch is zero."""
 
     def __init__(self, config: JanusVQVAEConfig, in_channels: int, out_channels: int):
         super().__init__(config, in_channels, out_channels)
@@ -37,17 +37,19 @@ class Shortcut(JanusVQVAEResnetBlock):
         return hidden_states if self.in_channels == self.out_channels else self.nin_shortcut(hidden_states)
 
 
-def silence_attention(model: JanusVQVAE) -> None:
-    """A token should depend on its surroundings only: then one object is spelled the same wherever it stands,
-    and training on crops is training on images."""
+def skip_attention(model: JanusVQVAE) -> None:
+    """Skip attention, so that a token depends on its surroundings only.
+
+    Then an object has nearly the same tokens at all positions, and training on crops resembles training on images.
+    """
     for parent in [m for m in model.modules() if not isinstance(m, JanusVQVAEAttnBlock)]:
         for name, child in parent.named_children():
             if isinstance(child, JanusVQVAEAttnBlock):
-                setattr(parent, name, Silent(child.norm.num_channels))
+                setattr(parent, name, SkippedAttention(child.norm.num_channels))
 
 
 def skip_full_resolution(model: JanusVQVAE) -> None:
-    """Residual blocks at full resolution are two thirds of the cost and little of the quality."""
+    """Skip the residual blocks at full resolution: two thirds of the time for little quality."""
     for blocks in (model.encoder.down[0].block, model.decoder.up[-1].block):
         for number, block in enumerate(blocks):
             blocks[number] = Shortcut(model.config, block.in_channels, block.out_channels)
@@ -55,8 +57,10 @@ def skip_full_resolution(model: JanusVQVAE) -> None:
 
 @torch.no_grad()
 def keep_variance(model: JanusVQVAE) -> None:
-    """Signals of unit size from pixels to codes and back. PyTorch's own initial weights shrink them threefold a layer,
-    and beside the anchors nothing would be left of them."""
+    """Initialise weights so that activations have unit variance from pixels to codes and back.
+
+    With PyTorch's own initial weights each layer divides them by three, and the constants of `anchor` would dominate.
+    """
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d) and not name.endswith("proj_out"):
             nn.init.orthogonal_(module.weight)
@@ -68,17 +72,17 @@ def keep_variance(model: JanusVQVAE) -> None:
 
 @torch.no_grad()
 def anchor(model: JanusVQVAE) -> None:
-    """Lets flat colour through the last GroupNorm of encoder and decoder.
+    """Initialise biases so that flat colour passes the last GroupNorm of encoder and decoder.
 
-    A group that holds one value everywhere comes out of GroupNorm as zero, whatever the value. With constants of
-    either sign beside it in its group, the value survives; so there must be three channels per group or more.
+    GroupNorm maps a group with one value everywhere to zero, for every value. Two constant channels of opposite sign
+    in the same group preserve the value; so a group needs at least three channels.
     """
     for layer, norm in (
         (model.encoder.mid.block_2.conv2, model.encoder.norm_out),
         (_last(model), model.decoder.norm_out),
     ):
         bias = layer.bias.view(norm.num_groups, -1)
-        assert bias.shape[1] >= 3, f"{norm.num_channels} channels leave no room for anchors"
+        assert bias.shape[1] >= 3, f"a group of the norm must have at least 3 channels, got {bias.shape[1]}"
         bias[:, -1], bias[:, -2] = 2.0, -2.0
 
 

@@ -1,8 +1,9 @@
-"""The spelling of scenes on the lattice of the tokens: each object encoded once, and put where a scene has it.
+"""Scenes composed of the tokens of their objects: each object is encoded once, and its tokens are copied.
 
-The encoder spells the same object a little differently wherever it stands, and picks between near-equal codes for a
-flat background. None of that can be seen, and a small model learns all of it. One spelling per object, size and
-background leaves only what a prompt leaves open: where things are. It is also a thousand times faster than encoding.
+The encoder gives an object slightly different tokens at each position, and chooses among nearly equal codes for a flat
+background. These differences are invisible, but a small model is trained to predict them. With one set of tokens per
+object, size and background, positions are the only random part of a scene. Composing is also a thousand times faster
+than encoding.
 """
 
 from collections.abc import Iterator
@@ -26,27 +27,27 @@ EMPTY = "empty"
 
 
 @dataclass
-class Spelling:
-    """Tokens of scenes whose objects cover whole tokens: squares of tokens by their names."""
+class ObjectTokens:
+    """The squares of tokens that objects cover, by background, object and size; composes scenes of them."""
 
     preset: Preset
     squares: dict[str, np.ndarray]
 
     @classmethod
-    def remembered(cls, vq: JanusVQVAE, preset: Preset, folder: Path) -> Self:
-        """The spelling kept in a run's folder; made, which takes some minutes, when there is none yet."""
-        file = folder / "spelling.npz"
+    def cached(cls, vq: JanusVQVAE, preset: Preset, folder: Path) -> Self:
+        """Load the tokens from the folder of a run, or encode the objects and save them there: some minutes."""
+        file = folder / "object_tokens.npz"
         if not file.exists():
             np.savez(file.with_suffix(".new.npz"), **dict(_encoded(vq, preset)))
             file.with_suffix(".new.npz").rename(file)
         with np.load(file) as squares:
             return cls(preset, dict(squares))
 
-    def spell(self, scene: Scene, rng: np.random.Generator) -> Tensor:
+    def random_image(self, scene: Scene, rng: np.random.Generator) -> Tensor:
         """Tokens [rows * cols] of a random image of the scene."""
-        return self.tokens(place(scene, self.preset, rng), scene.background)
+        return self.compose(place(scene, self.preset, rng), scene.background)
 
-    def tokens(self, placed: list[Placed], background: str) -> Tensor:
+    def compose(self, placed: list[Placed], background: str) -> Tensor:
         """Tokens [rows * cols] of the image that `render.paint` would paint."""
         tokens = self.squares[_name(background, EMPTY)].copy()
         for item in placed:
@@ -59,7 +60,7 @@ def _name(background: str, thing: str, size: int = 0) -> str:
 
 
 def _encoded(vq: JanusVQVAE, preset: Preset) -> Iterator[tuple[str, np.ndarray]]:
-    for background in tqdm(vocabulary().backgrounds, "spelling", leave=False):
+    for background in tqdm(vocabulary().backgrounds, "objects encoded", leave=False):
         yield _name(background, EMPTY), _encode(vq, [], background, preset)
         for placed in _alone(background, preset):
             tokens = _encode(vq, placed, background, preset)
@@ -68,7 +69,7 @@ def _encoded(vq: JanusVQVAE, preset: Preset) -> Iterator[tuple[str, np.ndarray]]
 
 
 def _alone(background: str, preset: Preset) -> Iterator[list[Placed]]:
-    """Every object that can stand on a background, at every size, in the company it will have: none, or one other."""
+    """All objects that can be on a background in all sizes: alone for sizes of single objects, otherwise in pairs."""
     things = [thing for thing in vocabulary().things if thing.colour != background]
     for size in set(preset.one) - set(preset.many):
         middle = (preset.image - size) // 2 // CELL * CELL
@@ -80,7 +81,7 @@ def _alone(background: str, preset: Preset) -> Iterator[list[Placed]]:
 
 
 def square(x: int, y: int, size: int) -> tuple[slice, slice]:
-    """The tokens, rows and columns, that a square of pixels covers."""
+    """Rows and columns of the tokens that a square of pixels covers."""
     row, col, side = y // CELL, x // CELL, size // CELL
     return slice(row, row + side), slice(col, col + side)
 
