@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from laws import gumbel, relaxed
+from distributions import gumbel, relaxed
 from pen import Pen
 from rows import pjd, zipar
 from windows import block, branches, coupling, jacobi, loop, ngrams, sjd, sjdpp, tree

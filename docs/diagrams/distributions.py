@@ -2,7 +2,7 @@
 
 from pen import Pen
 
-RACE = [0.9, 0.35, 1.3, 0.55, 2.1, 0.7]  # exponential noise of six codes
+NOISE = [0.9, 0.35, 1.3, 0.55, 2.1, 0.7]  # exponential noise of six codes
 
 
 def gumbel() -> Pen:
@@ -11,18 +11,22 @@ def gumbel() -> Pen:
         262,
         "Gumbel sharing: distributions of three passes, divided by the same noise; two of them draw the same code",
     )
-    laws = [[0.1, 0.3, 0.15, 0.2, 0.2, 0.05], [0.12, 0.24, 0.2, 0.22, 0.15, 0.07], [0.1, 0.08, 0.12, 0.52, 0.13, 0.05]]
+    distributions = [
+        [0.1, 0.3, 0.15, 0.2, 0.2, 0.05],
+        [0.12, 0.24, 0.2, 0.22, 0.15, 0.07],
+        [0.1, 0.08, 0.12, 0.52, 0.13, 0.05],
+    ]
     pen.label(66, "p")
     pen.label(132, "÷ noise e")
     pen.label(204, "p / e")
-    for i, law in enumerate(laws):
+    for i, ps in enumerate(distributions):
         left = 112 + i * 152
         pen.box(left - 12, 2, 142, 256, "panel", 10)
         pen.text(left + 58, 20, f"pass {i + 1}", "", 15)
-        score = [p / e for p, e in zip(law, RACE, strict=True)]
+        score = [p / e for p, e in zip(ps, NOISE, strict=True)]
         best = score.index(max(score))
-        pen.bars(left, 86, [p * 2 for p in law], "p", 20, 46)
-        pen.bars(left, 152, [e / 2.1 for e in RACE], "q", 20, 40)
+        pen.bars(left, 86, [p * 2 for p in ps], "p", 20, 46)
+        pen.bars(left, 152, [e / 2.1 for e in NOISE], "q", 20, 40)
         for code, s in enumerate(score):
             kind = "shared" if code == best else "shared thin"
             pen.bars(left + 20 * code, 224, [s], kind, 20, 56)
