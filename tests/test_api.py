@@ -16,6 +16,7 @@ def run(code: str) -> str:
 def test_every_public_name_is_there():
     assert [name for name in fewpass.__all__ if not hasattr(fewpass, name)] == []
     assert set(fewpass.__all__) <= set(dir(fewpass))
+    assert not [name for name in ("piepline", "_public_names", "cli.app", "x.y", "") if hasattr(fewpass, name)]
 
 
 def test_no_module_stands_where_a_public_name_should():

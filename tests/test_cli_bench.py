@@ -122,6 +122,8 @@ EARLY = [  # seen before any model is loaded
     (["--prompts", "absent.txt"], "absent.txt"),
     (["--windows", "-1"], "'-1'"),
     (["--windows", "many"], "'many'"),
+    (["--windows", "9" * 5000], "windows must be whole numbers >= 0, got '999"),
+    (["--prompts", "9" * 5000], "prompts must be a number from 1 to 1000000 or a file, got '999"),
     (["--batch-sizes", "0 1"], "'0 1'"),
     (["--repetitions", "0"], "'0'"),
     (["--passes", "few"], "'few'"),

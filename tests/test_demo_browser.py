@@ -255,7 +255,7 @@ def test_bad_input_is_shown_on_the_page(visit):
     page = visit()
     for field, typed, said in (
         ("#fp-prompt textarea", "a <b>dragon</b>", "<b>dragon</b>"),
-        ("#fp-seed input", "x", "a seed must be a whole number, got 'x'"),
+        ("#fp-seed input", "x", "a seed must be a whole number < 2**63, got 'x'"),
         ("#fp-window input", "-2", "-2"),
         ("#fp-window input", "1.5", "1.5"),
         ("#fp-guidance input", "-3", "guidance must be a number >= 0, got -3"),

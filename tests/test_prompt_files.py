@@ -166,7 +166,11 @@ BAD = [
     ("a.jsonl", '"two"', ["a.jsonl:1: ", "'two'"]),
     ("a.jsonl", "null", ["a.jsonl:1: ", "None"]),
     ("a.jsonl", DEEP, ["a.jsonl:1: JSON is nested too deeply"]),
-    ("a.jsonl", '{"prompt": "two", "seed": ' + "9" * 5000 + "}", ["a.jsonl:1: ", "5000 digits"]),
+    (
+        "a.jsonl",
+        '{"prompt": "two", "seed": ' + "9" * 5000 + "}",
+        ["a.jsonl:1: Exceeds the limit (4300 digits)", "5000 digits"],
+    ),
     ("a.jsonl", '{"prompt": "two", "top_p": 1e999}', ["a.jsonl:1: ", "range"]),
     ("a.jsonl", '{"text": "two"}', ["a.jsonl:1: ", "'prompt'", "'text'"]),
     ("a.jsonl", '{"prompt": 7}', ["a.jsonl:1: ", "7"]),

@@ -37,6 +37,7 @@ def test_seeds_of_any_number_of_images_take_no_memory():
 def test_whole_numbers_of_other_types_are_numbers():
     assert list(assign(numpy.int64(5), 2)) == list(assign(torch.tensor(5), 2)) == [5, 6]
     assert assign([numpy.int32(5), torch.tensor(7)], 2) == [5, 7]
+    assert [next(endless(torch.tensor(5))), *islice(endless(torch.tensor([7, 9])), 2)] == [5, 7, 9]
 
 
 def test_limits_are_seeds():

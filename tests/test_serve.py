@@ -210,6 +210,7 @@ REFUSED = {
     "compression": ({"output_compression": 101}, "output_compression", "101"),
     "unknown field": ({"frame_count": 2}, "frame_count", "'frame_count'"),
     "decoder of many signs": ({"decoder": f"sjd(window={'-' * 900}1)"}, "decoder", "at most 200"),
+    "decoder without a name": ({"decoder": ""}, "decoder", "''"),
     "long decoder": ({"decoder": "x" * 19_000}, "decoder", "at most 200"),
     "unknown field like another": ({"guidence": 2}, "guidence", "(did you mean 'guidance'?)"),
     "unknown word": ({"prompt": "two red starz"}, "prompt", "(did you mean 'stars'?)"),

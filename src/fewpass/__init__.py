@@ -15,14 +15,18 @@ if "torch" not in sys.modules:  # which reads it when it is loaded
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def __getattr__(name: str) -> Any:
+def _public() -> dict[str, Any]:
+    import fewpass.api
+
+    return {name: value for name, value in vars(fewpass.api).items() if not name.startswith("_")}
+
+
+def _public_name(name: str) -> Any:
     """The public names are those of `fewpass.api`, loaded when first used: `fewpass --help` need not wait for torch."""
-    if name == "__all__" or not (name.startswith("_") or find_spec(f"{__name__}.{name}")):
-        names = _public()
-        if name == "__all__":
-            return sorted(names)
-        if name in names:
-            return names[name]
+    if name == "__all__":
+        return sorted(_public())
+    if name.isidentifier() and not (name.startswith("_") or find_spec(f"{__name__}.{name}")) and name in _public():
+        return _public()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -30,7 +34,5 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_public()})
 
 
-def _public() -> dict[str, Any]:
-    import fewpass.api
-
-    return {name: value for name, value in vars(fewpass.api).items() if not name.startswith("_")}
+if not TYPE_CHECKING:  # to a type checker, names that do not exist would be `Any`
+    __getattr__ = _public_name

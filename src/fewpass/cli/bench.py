@@ -81,7 +81,7 @@ def bench(
 
 def _numbers(typed: str, name: str, least: int) -> list[int]:
     words = typed.replace(",", " ").split()
-    if not all(word.isdecimal() and int(word) >= least for word in words):
+    if not all(word.isdecimal() and len(word) < 10 and int(word) >= least for word in words):
         raise ValueError(f"{name} must be whole numbers >= {least}, got {shown(typed)}")
     return sorted(set(map(int, words)))
 
@@ -92,8 +92,8 @@ def _prompts(typed: str, random: bool) -> int | list[str]:
         if random:
             raise ValueError(f"{typed!r}: a model with random weights reads no texts; give a number of prompts")
         return read_prompts([], typed)
-    if not 1 <= int(typed) <= MOST:
-        raise ValueError(f"prompts must be a number from 1 to {MOST} or a file, got {typed!r}")
+    if not 1 <= int(typed[:10]) <= MOST:
+        raise ValueError(f"prompts must be a number from 1 to {MOST} or a file, got {shown(typed)}")
     return int(typed)
 
 

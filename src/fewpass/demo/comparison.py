@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from fewpass.core.canvas import Canvas
+from fewpass.core.messages import shown
 from fewpass.decoders import decoder as decoder_of
 from fewpass.decoders.recipes import ar
 from fewpass.engine.group import Failed
@@ -141,4 +142,4 @@ def _whole(seed: str) -> int | None:
     try:
         return int(seed) if seed.strip() else None
     except ValueError:
-        raise ValueError(f"a seed must be a whole number, got {seed!r}") from None
+        raise ValueError(f"a seed must be a whole number < 2**63, got {shown(seed)}") from None

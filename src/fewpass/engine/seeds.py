@@ -32,7 +32,7 @@ def assign(seed: int | Sequence[int] | None, images: int) -> Sequence[int]:
 
 def endless(seed: int | Iterable[int] | None) -> Iterator[int]:
     """One seed after the other, as `assign` would give them; an iterable may come to its end."""
-    if isinstance(seed, Iterable) and not isinstance(seed, str | bytes):
+    if isinstance(seed, Iterable) and not isinstance(seed, str | bytes) and getattr(seed, "ndim", 1) != 0:
         return map(_checked, seed)
     return map(_checked, count(draw() if seed is None else _checked(seed)))
 

@@ -82,6 +82,7 @@ def html(results: Mapping[str, Any], everything: Sequence[DecoderImages], figure
         TEMPLATE,
         **results,
         number=number,
+        with_error=with_error,
         law=law,
         images=everything,
         figure=data_url(figure),

@@ -166,5 +166,5 @@ def _parsed(place: str, text: str) -> Any:
     except RecursionError:
         raise ValueError(f"{place}: JSON is nested too deeply") from None
     except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
+        raise ValueError(f"{place}: {str(error).partition(';')[0]}") from None  # advice for programmers
     return value

@@ -83,7 +83,7 @@ def _check(body: GenerationRequest, model: Model, limits: Limits) -> None:
 
 
 def _decoder(body: GenerationRequest, model: Model, limits: Limits) -> Decoder:
-    decoder = decoder_of(body.decoder) if body.decoder else default_decoder(model)
+    decoder = default_decoder(model) if body.decoder is None else decoder_of(body.decoder)
     if body.window is not None:
         decoder = decoder.with_options(window=body.window)
     for option, value in decoder.options.items():
