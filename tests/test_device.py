@@ -37,7 +37,7 @@ def test_precision_by_name_or_value(dtype):
 
 @pytest.mark.parametrize("dtype", ["float8", torch.int64])
 def test_unknown_precision_is_refused(folder, dtype):
-    with pytest.raises(ValueError, match=f"dtype must be one of float32, .*not '{dtype}'"):
+    with pytest.raises(ValueError, match=f"dtype must be one of float32, .*got '{dtype}'"):
         fewpass.load(folder, "cpu", dtype)
 
 
